@@ -1,0 +1,45 @@
+// Imports point down this list only: a room may import from the rooms named for it, and from itself.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+
+const ROOMS = {
+  errors: [],
+  ids: [],
+  wgsl: [],
+  gpu: ['errors'],
+  kernels: ['errors', 'gpu', 'wgsl'],
+  reference: [],
+  autograd: ['errors', 'ids', 'gpu', 'kernels'],
+  nn: ['errors', 'ids', 'gpu', 'kernels', 'autograd'],
+  optim: ['errors', 'ids', 'gpu', 'kernels', 'autograd', 'nn'],
+  data: ['errors', 'ids'],
+  train: ['errors', 'ids', 'gpu', 'autograd', 'nn', 'optim', 'data'],
+  cli: ['errors', 'ids', 'gpu', 'kernels', 'reference', 'autograd', 'nn', 'optim', 'data', 'train'],
+  index: ['errors', 'gpu', 'autograd', 'nn', 'optim', 'data', 'train'],
+}
+const roomOf = file => file.replace(/\\/g, '/').split('/')[1].replace(/\.ts$/, '')
+
+let bad = 0
+for (const entry of readdirSync('src', { recursive: true, withFileTypes: true })) {
+  if (!entry.isFile() || !entry.name.endsWith('.ts')) continue
+  const file = relative('.', join(entry.parentPath ?? entry.path, entry.name))
+  const room = roomOf(file)
+  const allowed = ROOMS[room]
+  if (!allowed) {
+    console.error(
+      `${file}: src/${room} is not a room; add it to scripts/check-imports.mjs and ARCHITECTURE.md`,
+    )
+    bad++
+    continue
+  }
+  for (const [, target] of readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)) {
+    const other = roomOf(relative('.', join(dirname(file), target)))
+    if (other === room || allowed.includes(other)) continue
+    console.error(
+      `${file}: src/${room} may not import from src/${other} (allowed: ${allowed.join(', ') || 'nothing'})`,
+    )
+    bad++
+  }
+}
+if (bad) process.exit(1)
+console.log('import directions: ok')

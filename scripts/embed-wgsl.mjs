@@ -1,0 +1,23 @@
+// Turns each wgsl/<family>.wgsl into src/wgsl/<family>.ts, a module that exports the file's text, so that the
+// same build runs in Node and in browsers and a bundler drops the kernels nobody imports.
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+
+mkdirSync('src/wgsl', { recursive: true })
+const wanted = new Map()
+for (const file of readdirSync('wgsl').filter(f => f.endsWith('.wgsl'))) {
+  const text = readFileSync(`wgsl/${file}`, 'utf8').replace(/[\\`$]/g, '\\$&')
+  wanted.set(
+    file.replace(/wgsl$/, 'ts'),
+    `// Made from wgsl/${file} by scripts/embed-wgsl.mjs.\nexport default \`${text}\`\n`,
+  )
+}
+for (const file of readdirSync('src/wgsl')) if (!wanted.has(file)) rmSync(`src/wgsl/${file}`)
+for (const [file, text] of wanted) {
+  let old
+  try {
+    old = readFileSync(`src/wgsl/${file}`, 'utf8')
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error
+  }
+  if (old !== text) writeFileSync(`src/wgsl/${file}`, text)
+}
