@@ -1,0 +1,96 @@
+// The software adapter for machines without a GPU driver: SwiftShader out of the npm package @sparticuz/chromium.
+// It is unpacked once into a cache folder; the Vulkan loader finds it through VK_ICD_FILENAMES, and where the machine
+// has no loader, the package's own is made resident so that Dawn finds it by its soname.
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { constants, homedir, tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { brotliDecompressSync } from 'node:zlib'
+
+const PACKAGE = '@sparticuz/chromium'
+const LOADER = 'libvulkan.so.1'
+const RTLD_NODELETE = 0x1000
+
+/** Loads a shared library for good. True unless the library cannot be opened. */
+function makeResident(path: string): boolean {
+  try {
+    process.dlopen(
+      { exports: {} },
+      path,
+      constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | RTLD_NODELETE,
+    )
+  } catch (error) {
+    // A library that is no Node addon loads, stays resident, and then 'did not self-register': that is success.
+    if (!String((error as Error).message).includes('did not self-register')) return false
+  }
+  return true
+}
+
+/** Whether this machine has a Vulkan loader. */
+export const vulkanLoaderPresent = (): boolean => makeResident(LOADER)
+
+/** Path of the package's package.json; its `exports` hide the file, so it is found from the package's entry. */
+function findPackage(): string {
+  const require = createRequire(import.meta.url)
+  let folder = dirname(require.resolve(PACKAGE))
+  while (!existsSync(join(folder, 'bin', 'swiftshader.tar.br'))) {
+    if (dirname(folder) === folder) throw new Error(`${PACKAGE} holds no bin/swiftshader.tar.br`)
+    folder = dirname(folder)
+  }
+  return join(folder, 'package.json')
+}
+
+function cacheFolder(version: string): string {
+  const base = process.env.XDG_CACHE_HOME ?? (homedir() === '/' ? tmpdir() : join(homedir(), '.cache'))
+  return join(base, 'kernelgrad', `swiftshader-${version}`)
+}
+
+/** Unpacks the regular files of a ustar archive: five flat files of a known package. */
+function* tarFiles(tar: Uint8Array): Generator<{ name: string; data: Uint8Array }> {
+  const text = (from: number, length: number) =>
+    String.fromCharCode(...tar.subarray(from, from + length)).replace(/\0.*$/s, '')
+  for (let at = 0; at + 512 <= tar.length && tar[at] !== 0; ) {
+    const size = Number.parseInt(text(at + 124, 12), 8)
+    if (text(at + 156, 1) === '0')
+      yield { name: text(at, 100), data: tar.subarray(at + 512, at + 512 + size) }
+    at += 512 + Math.ceil(size / 512) * 512
+  }
+}
+
+function unpack(archive: string, folder: string): void {
+  const fresh = `${folder}.${process.pid}`
+  mkdirSync(fresh, { recursive: true })
+  for (const { name, data } of tarFiles(brotliDecompressSync(readFileSync(archive)))) {
+    if (/vulkan|vk_swiftshader/.test(name)) writeFileSync(join(fresh, name.replace(/.*\//, '')), data)
+  }
+  try {
+    renameSync(fresh, folder)
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true })
+    if (!existsSync(folder)) throw error // otherwise another process was first, and its copy serves
+  }
+}
+
+/** Points the Vulkan loader at SwiftShader. Returns why it cannot, or nothing. Must run before Dawn starts. */
+export function openEmbedded(): string | undefined {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    return `the embedded software adapter exists for linux-x64 only, this is ${process.platform}-${process.arch}`
+  }
+  let manifest: string
+  try {
+    manifest = findPackage()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error
+    return `${PACKAGE} is not installed; run: npm install ${PACKAGE}`
+  }
+  const { version } = JSON.parse(readFileSync(manifest, 'utf8'))
+  const folder = cacheFolder(version)
+  if (!existsSync(join(folder, 'vk_swiftshader_icd.json'))) {
+    unpack(join(dirname(manifest), 'bin', 'swiftshader.tar.br'), folder)
+  }
+  process.env.VK_ICD_FILENAMES = join(folder, 'vk_swiftshader_icd.json')
+  delete process.env.VK_DRIVER_FILES // it would win over VK_ICD_FILENAMES
+  if (!makeResident(LOADER) && !makeResident(join(folder, LOADER)))
+    return `${join(folder, LOADER)} cannot be loaded`
+  return undefined
+}

@@ -1,0 +1,14 @@
+export { type AdapterChoice, type AdapterFound, findAdapter } from './adapter.ts'
+export { Gpu, type GpuOptions, openGpu } from './gpu.ts'
+export {
+  type Access,
+  defineKernel,
+  foldGrid,
+  type Grid,
+  type Kernel,
+  type View,
+  withConstants,
+} from './kernel.ts'
+export type { MemoryUse } from './pool.ts'
+export type { RecorderCounts } from './recorder.ts'
+export { type Constants, wgslText } from './wgsl-text.ts'

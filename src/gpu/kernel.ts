@@ -1,0 +1,58 @@
+import type { Constants } from './wgsl-text.ts'
+
+/** A range of a storage buffer, in bytes. `offset` is a multiple of 256, as WebGPU wants for a binding. */
+export interface View {
+  buffer: GPUBuffer
+  offset: number
+  size: number
+}
+
+/** How a kernel uses a storage binding. The same buffer cannot be `read` and `write` in one launch. */
+export type Access = 'read' | 'write'
+
+/**
+ * One entry point of a WGSL file. Binding 0 is `var<uniform> params: Params`, a struct of 4-byte scalars in the order of
+ * `params`; bindings 1… are storage buffers in the order of `bindings` (`write` is `read_write` in WGSL).
+ */
+export interface Kernel<P extends string = string> {
+  name: string
+  wgsl: string
+  entry: string
+  params: Record<P, 'u32' | 'i32' | 'f32'>
+  bindings: Access[]
+  /** Invocations per workgroup; the file's `const WG: u32` is set to it. */
+  workgroup: number
+  constants: Constants
+}
+
+/** Declares a kernel; `workgroup` is 64 and no constants are set unless given. */
+export function defineKernel<P extends string>(
+  kernel: Omit<Kernel<P>, 'workgroup' | 'constants'> & { workgroup?: number; constants?: Constants },
+): Kernel<P> {
+  return { workgroup: 64, constants: {}, ...kernel }
+}
+
+/** The same kernel with constants set, made once per set of values. */
+export function withConstants<P extends string>(kernel: Kernel<P>, constants: Constants): Kernel<P> {
+  return { ...kernel, constants: { ...kernel.constants, ...constants } }
+}
+
+/** Workgroup counts per dimension. */
+export type Grid = [x: number, y: number, z: number]
+
+/**
+ * Prepended to every kernel. A launch of more workgroups than one dimension takes is folded over x and y; `group_index`
+ * unfolds it, and `invocation_index` is the flat index of an invocation over the whole launch (it may run past the
+ * end: kernels check their bounds).
+ */
+export const PRELUDE = `
+fn group_index(id: vec3u, count: vec3u) -> u32 { return id.y * count.x + id.x; }
+fn invocation_index(id: vec3u, count: vec3u, local: u32, size: u32) -> u32 { return group_index(id, count) * size + local; }
+`
+
+/** Folds `groups` workgroups into a grid whose dimensions do not pass `limit`. */
+export function foldGrid(groups: number, limit = 65535): Grid {
+  if (groups <= limit) return [Math.max(groups, 1), 1, 1]
+  const y = Math.ceil(groups / limit)
+  return [Math.ceil(groups / y), y, 1]
+}

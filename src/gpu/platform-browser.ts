@@ -1,0 +1,15 @@
+import type { Source } from './platform-node.ts'
+
+/** The browser has one source of WebGPU. */
+export const sources: Source[] = [
+  {
+    kind: 'native',
+    open: async () => navigator.gpu ?? 'this browser has no navigator.gpu; use one with WebGPU switched on',
+  },
+]
+
+/** Browsers have no environment variables. */
+export const adapterSetting = (): string | undefined => undefined
+
+/** A browser's await sleeps by itself. */
+export const wait = <T>(promise: Promise<T>): Promise<T> => promise

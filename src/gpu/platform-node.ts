@@ -1,0 +1,60 @@
+// What differs between Node and the browser: where WebGPU comes from, and how to wait without burning a core.
+import { openEmbedded, vulkanLoaderPresent } from './embedded.ts'
+
+/** One way to get a WebGPU implementation, tried in order. */
+export interface Source {
+  kind: 'native' | 'embedded'
+  /** Returns the implementation, or a sentence saying why it is not to be had. */
+  open(): Promise<GPU | string>
+}
+
+/** Held for the life of the process: the bindings crash once their GPU object has been garbage-collected. */
+const instances: GPU[] = []
+
+async function dawn(): Promise<GPU> {
+  const { create, globals } = await import('webgpu')
+  if (!instances.length) Object.assign(globalThis, globals)
+  const instance = create([])
+  instances.push(instance)
+  return instance
+}
+
+/** Where this platform finds WebGPU, best first: the machine's own driver, then the software adapter from npm. */
+export const sources: Source[] = [
+  {
+    kind: 'native',
+    async open() {
+      if (process.platform === 'linux' && !vulkanLoaderPresent()) return 'no Vulkan loader (libvulkan.so.1)'
+      return dawn()
+    },
+  },
+  {
+    kind: 'embedded',
+    async open() {
+      const problem = openEmbedded()
+      return problem ?? dawn()
+    },
+  },
+]
+
+/** The setting `KERNELGRAD_ADAPTER`. */
+export const adapterSetting = (): string | undefined => process.env.KERNELGRAD_ADAPTER
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4))
+
+/**
+ * Awaits a WebGPU promise. The bindings' own await spins the event loop and takes a core from a software adapter's
+ * threads, so this sleeps between turns of the loop.
+ */
+export async function wait<T>(promise: Promise<T>): Promise<T> {
+  let settled = false
+  const done = () => {
+    settled = true
+  }
+  promise.then(done, done)
+  while (!settled) {
+    Atomics.wait(sleeper, 0, 0, 0.2)
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  return promise
+}

@@ -1,0 +1,83 @@
+import { DeviceError } from '../errors.ts'
+
+/** Bytes a device holds, by what they are doing. */
+export interface MemoryUse {
+  /** Bytes of buffers handed out and not returned. */
+  inUse: number
+  /** Bytes of buffers that exist, handed out or waiting in the pool. */
+  allocated: number
+  /** Largest `allocated` so far. */
+  peak: number
+  /** Buffers handed out and not returned. */
+  buffers: number
+  /** Buffers ever made. */
+  created: number
+}
+
+const MIN_CLASS = 256
+
+/** Rounds up to the next of four steps per power of two, so at most a fifth of a buffer is slack. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= MIN_CLASS) return MIN_CLASS
+  const step = 2 ** Math.max(Math.ceil(Math.log2(bytes)) - 3, 8)
+  return Math.ceil(bytes / step) * step
+}
+
+/**
+ * Storage buffers by size class. A returned buffer is handed out again at once: one queue runs commands in order, so
+ * whatever still reads the old content was recorded before whatever writes the new.
+ */
+export class BufferPool {
+  readonly use: MemoryUse = { inUse: 0, allocated: 0, peak: 0, buffers: 0, created: 0 }
+  readonly #device: GPUDevice
+  readonly #free = new Map<number, GPUBuffer[]>()
+  readonly #limit: number
+
+  constructor(device: GPUDevice) {
+    this.#device = device
+    this.#limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize)
+  }
+
+  /** A storage buffer of at least `bytes` bytes; its content is whatever was there. */
+  acquire(bytes: number, label = ''): GPUBuffer {
+    if (bytes > this.#limit) {
+      throw new DeviceError(
+        `${label || 'a buffer'} needs ${bytes} bytes, more than the ${this.#limit} bytes this device binds at once; split it into shards`,
+      )
+    }
+    const size = Math.min(sizeClass(bytes), this.#limit)
+    const buffer = this.#free.get(size)?.pop() ?? this.#create(size, label)
+    this.use.inUse += size
+    this.use.buffers++
+    return buffer
+  }
+
+  /** Returns a buffer from `acquire`. */
+  release(buffer: GPUBuffer): void {
+    const list = this.#free.get(buffer.size)
+    if (list) list.push(buffer)
+    else this.#free.set(buffer.size, [buffer])
+    this.use.inUse -= buffer.size
+    this.use.buffers--
+  }
+
+  /** Destroys the buffers nobody holds. */
+  trim(): void {
+    for (const list of this.#free.values()) {
+      for (const buffer of list) {
+        this.use.allocated -= buffer.size
+        buffer.destroy()
+      }
+    }
+    this.#free.clear()
+  }
+
+  #create(size: number, label: string): GPUBuffer {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
+    const buffer = this.#device.createBuffer({ size, usage, label })
+    this.use.allocated += size
+    this.use.peak = Math.max(this.use.peak, this.use.allocated)
+    this.use.created++
+    return buffer
+  }
+}

@@ -1,0 +1,169 @@
+import { DeviceError, ShapeError } from '../errors.ts'
+import { foldGrid, type Grid, type Kernel, type View } from './kernel.ts'
+import type { Pipelines } from './pipelines.ts'
+
+const SLOT = 256 // bytes of a launch's parameters: the alignment of a dynamic uniform offset
+const SLOTS = 1024
+const STAGING = 1 << 20
+/** Launches after which commands are handed to the device, so that it works while more are recorded. */
+const SUBMIT_AFTER = 48
+
+/** What has been recorded so far, counted. */
+export interface RecorderCounts {
+  launches: number
+  submits: number
+  uploads: number
+}
+
+/**
+ * Records launches, copies and uploads in program order: one encoder, one open compute pass. `queue.writeBuffer` runs
+ * before commands that are recorded but not submitted, so parameters and uploads are gathered in memory, written to
+ * two staging buffers just before the submit, and copied from there by the recorded commands.
+ */
+export class Recorder {
+  readonly counts: RecorderCounts = { launches: 0, submits: 0, uploads: 0 }
+  readonly #device: GPUDevice
+  readonly #pipelines: Pipelines
+  readonly #params: GPUBuffer
+  readonly #paramWords = new DataView(new ArrayBuffer(SLOT * SLOTS))
+  readonly #staging: GPUBuffer
+  readonly #stagingBytes = new Uint8Array(STAGING)
+  readonly #bufferIds = new WeakMap<GPUBuffer, number>()
+  readonly #check: () => void
+  #nextId = 1
+  #encoder: GPUCommandEncoder | undefined
+  #pass: GPUComputePassEncoder | undefined
+  #slot = 0
+  #staged = 0
+
+  constructor(device: GPUDevice, pipelines: Pipelines, check: () => void) {
+    this.#device = device
+    this.#pipelines = pipelines
+    this.#check = check
+    const make = (size: number, usage: number, label: string) => device.createBuffer({ size, usage, label })
+    this.#params = make(SLOT * SLOTS, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, 'params')
+    this.#staging = make(STAGING, GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST, 'staging')
+  }
+
+  /** Launches a kernel over `grid` workgroups (a number is folded over dimensions). */
+  launch<P extends string>(
+    kernel: Kernel<P>,
+    params: Record<P, number>,
+    views: View[],
+    grid: Grid | number,
+  ): void {
+    if (views.length !== kernel.bindings.length) {
+      throw new ShapeError(
+        `kernel ${kernel.name} binds ${kernel.bindings.length} buffers, got ${views.length}`,
+      )
+    }
+    const compiled = this.#pipelines.get(kernel)
+    if (this.#slot === SLOTS) this.flush()
+    const offset = this.#slot++ * SLOT
+    let at = offset
+    for (const name in kernel.params) {
+      const value = params[name]
+      if (kernel.params[name] === 'f32') this.#paramWords.setFloat32(at, value, true)
+      else this.#paramWords.setUint32(at, value, true)
+      at += 4
+    }
+    let key = ''
+    for (const view of views) key += `${this.#id(view.buffer)}:${view.offset} `
+    let group = compiled.groups.get(key)
+    if (!group) {
+      group = this.#device.createBindGroup({
+        layout: compiled.layout,
+        entries: [
+          { binding: 0, resource: { buffer: this.#params, size: SLOT } },
+          ...views.map((view, i) => ({ binding: i + 1, resource: bound(view) })),
+        ],
+      })
+      compiled.groups.set(key, group)
+    }
+    this.#encoder ??= this.#device.createCommandEncoder()
+    this.#pass ??= this.#encoder.beginComputePass()
+    this.#pass.setPipeline(compiled.pipeline)
+    this.#pass.setBindGroup(0, group, [offset])
+    this.#pass.dispatchWorkgroups(...(typeof grid === 'number' ? foldGrid(grid) : grid))
+    this.counts.launches++
+    if (this.#slot >= SUBMIT_AFTER) this.flush()
+  }
+
+  /** A number that stands for the buffer in cache keys. */
+  #id(buffer: GPUBuffer): number {
+    let id = this.#bufferIds.get(buffer)
+    if (id === undefined) {
+      id = this.#nextId++
+      this.#bufferIds.set(buffer, id)
+    }
+    return id
+  }
+
+  /** Copies bytes between buffers; offsets and size are multiples of 4. */
+  copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, size: number): void {
+    if (size === 0) return
+    this.#encode().copyBufferToBuffer(source, sourceOffset, target, targetOffset, size)
+  }
+
+  /** Sets bytes to zero. */
+  clear({ buffer, offset, size }: View): void {
+    if (size > 0) this.#encode().clearBuffer(buffer, offset, size)
+  }
+
+  /** Writes host data, in order with the launches around it. Length and offset are multiples of 4 bytes. */
+  upload(buffer: GPUBuffer, offset: number, data: ArrayBufferView): void {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    this.counts.uploads++
+    if (bytes.length > STAGING / 4) {
+      this.flush()
+      this.#device.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
+      return
+    }
+    if (bytes.length === 0) return
+    if (this.#staged + bytes.length > STAGING) this.flush()
+    this.#stagingBytes.set(bytes, this.#staged)
+    this.#encode().copyBufferToBuffer(this.#staging, this.#staged, buffer, offset, bytes.length)
+    this.#staged += bytes.length
+  }
+
+  /** Submits what is recorded. */
+  flush(): void {
+    this.#check()
+    if (!this.#encoder) return
+    this.#pass?.end()
+    const { queue } = this.#device
+    if (this.#slot) queue.writeBuffer(this.#params, 0, this.#paramWords.buffer, 0, this.#slot * SLOT)
+    if (this.#staged) queue.writeBuffer(this.#staging, 0, this.#stagingBytes, 0, this.#staged)
+    queue.submit([this.#encoder.finish()])
+    this.counts.submits++
+    this.#encoder = undefined
+    this.#pass = undefined
+    this.#slot = 0
+    this.#staged = 0
+  }
+
+  /** An encoder outside the compute pass. */
+  #encode(): GPUCommandEncoder {
+    this.#pass?.end()
+    this.#pass = undefined
+    this.#encoder ??= this.#device.createCommandEncoder()
+    return this.#encoder
+  }
+
+  /** Frees the recorder's own buffers. */
+  destroy(): void {
+    this.#params.destroy()
+    this.#staging.destroy()
+  }
+}
+
+/**
+ * A view at offset 0 binds its whole buffer: batches differ in length from step to step while their pooled buffers are
+ * the same, and so are then their bind groups.
+ */
+const bound = ({ buffer, offset, size }: View): GPUBufferBinding =>
+  offset === 0 ? { buffer } : { buffer, offset, size }
+
+/** Thrown when a launch is recorded on a device that is gone. */
+export const lostError = (reason: string): DeviceError =>
+  new DeviceError(`the WebGPU device was lost: ${reason}`)

@@ -1,0 +1,124 @@
+// The only text work done on WGSL files: a prelude is prepended, constants are set, and one directive is unrolled.
+//
+//   const TILE: u32 = 8;          // a launcher may set TILE: the value on this line is replaced
+//   // @unroll r in 0..TILE       // repeats the lines up to its @end with $r = 0, 1, … TILE - 1
+//   acc$r = fma(a, b$(r + 1), acc$r);
+//   // @end
+//
+// Software adapters keep indexed local arrays in memory and WGSL demands constant lanes for broadcasts, so a register
+// tile has to be unrolled in the text. `$r` is a loop variable's value, `$(…)` integer arithmetic over loop variables
+// and constants.
+import { ConfigError } from '../errors.ts'
+
+export type Constants = Record<string, number>
+
+/** A WGSL module's final text. Integers become `u32` literals where the constant's declared type is `u32`. */
+export function wgslText(source: string, constants: Constants = {}, prelude = ''): string {
+  let text = source
+  for (const [name, value] of Object.entries(constants)) {
+    const line = new RegExp(`^(const ${name}\\b[^=]*= ?)[^;]+;`, 'm')
+    if (!line.test(text))
+      throw new ConfigError(`the WGSL text declares no constant ${name} to set to ${value}`)
+    text = text.replace(line, (_, head: string) => `${head}${literal(value, head)};`)
+  }
+  return prelude + unroll(text.split('\n'), readConstants(text)).join('\n')
+}
+
+function literal(value: number, head: string): string {
+  if (/: *f32/.test(head)) return Number.isInteger(value) ? `${value}.0` : `${value}`
+  return `${value}${/: *u32/.test(head) ? 'u' : ''}`
+}
+
+function readConstants(text: string): Constants {
+  const found: Constants = {}
+  for (const [, name, value] of text.matchAll(/^const (\w+)\b[^=]*= ?([^;]+);/gm)) {
+    if (/^[\w\s+\-*/%()]+$/.test(value!)) {
+      const number = tryEvaluate(value!.replace(/(\d)u\b/g, '$1'), found)
+      if (number !== undefined) found[name!] = number
+    }
+  }
+  return found
+}
+
+function tryEvaluate(expression: string, names: Constants): number | undefined {
+  return /[A-Za-z_]/.test(expression.replace(/\b[A-Za-z_]\w*\b/g, name => (name in names ? '' : name)))
+    ? undefined
+    : evaluate(expression, names)
+}
+
+function unroll(lines: string[], names: Constants): string[] {
+  const out: string[] = []
+  for (let i = 0; i < lines.length; i++) {
+    const open = /^\s*\/\/ @unroll (\w+) in (.+)\.\.(.+)$/.exec(lines[i]!)
+    if (!open) {
+      out.push(substitute(lines[i]!, names))
+      continue
+    }
+    let depth = 1
+    let end = i + 1
+    for (; end < lines.length; end++) {
+      if (/^\s*\/\/ @unroll /.test(lines[end]!)) depth++
+      else if (/^\s*\/\/ @end\s*$/.test(lines[end]!) && --depth === 0) break
+    }
+    if (depth) throw new ConfigError(`@unroll ${open[1]} in the WGSL text has no @end`)
+    const body = lines.slice(i + 1, end)
+    const [from, to] = [evaluate(open[2]!, names), evaluate(open[3]!, names)]
+    for (let value = from; value < to; value++) out.push(...unroll(body, { ...names, [open[1]!]: value }))
+    i = end
+  }
+  return out
+}
+
+function substitute(line: string, names: Constants): string {
+  if (!line.includes('$')) return line
+  return line.replace(
+    /\$\(([^()]*(?:\([^()]*\)[^()]*)*)\)|\$(\w+)/g,
+    (_, expression?: string, name?: string) => String(evaluate(expression ?? name!, names)),
+  )
+}
+
+/** Integer arithmetic: + - * / (truncating) % and parentheses over numbers and names. */
+export function evaluate(expression: string, names: Constants): number {
+  const tokens = expression.match(/\d+|\w+|[-+*/%()]/g) ?? []
+  let at = 0
+  const fail = (): never => {
+    throw new ConfigError(`cannot evaluate '${expression}' in the WGSL text at '${tokens[at] ?? 'its end'}'`)
+  }
+  const atom = (): number => {
+    const token = tokens[at++]
+    if (token === undefined) return fail()
+    if (token === '-') return -atom()
+    if (token === '(') {
+      const value = sum()
+      if (tokens[at++] !== ')') fail()
+      return value
+    }
+    if (/^\d/.test(token)) return Number(token)
+    const value = names[token]
+    if (value === undefined) {
+      at--
+      return fail()
+    }
+    return value
+  }
+  const product = (): number => {
+    let value = atom()
+    for (let op = tokens[at]; op === '*' || op === '/' || op === '%'; op = tokens[at]) {
+      at++
+      const right = atom()
+      value = op === '*' ? value * right : op === '/' ? Math.trunc(value / right) : value % right
+    }
+    return value
+  }
+  const sum = (): number => {
+    let value = product()
+    for (let op = tokens[at]; op === '+' || op === '-'; op = tokens[at]) {
+      at++
+      value = op === '+' ? value + product() : value - product()
+    }
+    return value
+  }
+  const value = sum()
+  if (at < tokens.length) fail()
+  return value
+}
