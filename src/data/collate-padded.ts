@@ -1,0 +1,100 @@
+/** Batches from padded id arrays and a mask, the form other libraries hand over. */
+import { DataError, ShapeError } from '../errors.ts'
+import { groupIds } from '../ids.ts'
+import type { Batch } from './batch.ts'
+import { checkIds, tokenPacker } from './collate.ts'
+
+/** Row-major [B, S] integers: nested rows of one length, or flat data with its shape. */
+export type PaddedIds = number[][] | { data: ArrayLike<number | bigint>; shape: readonly number[] }
+
+/** A padded batch. Categorical, numerical and label arrays have one value per row. */
+export interface PaddedBatch {
+  inputIds?: PaddedIds
+  /** [B, S], 1 keeps a token, 0 masks it; holes may stand anywhere. Default: every id but padTokenId is kept. */
+  attentionMask?: PaddedIds
+  categorical?: Record<string, ArrayLike<number | bigint>>
+  numerical?: Record<string, ArrayLike<number>>
+  labels?: ArrayLike<number | bigint>
+}
+
+/** Sizes to check ids against; what is left out is not checked. */
+export interface PaddedOptions {
+  padTokenId: number
+  /** Rows of the word table. */
+  vocabSize?: number
+  /** Rows of each categorical table. */
+  categories?: Record<string, number>
+  numLabels?: number
+  /** Keeps position 0 of every row, with keyMask 0 where it is masked. */
+  keepFirst?: boolean
+  /** S is at most this, default 512. */
+  maxPositions?: number
+}
+
+/**
+ * Packs a padded batch: masked positions are left out, the others keep their column as position id.
+ * @throws ShapeError where arrays disagree in their number of rows; DataError naming feature, row and value of a bad id.
+ */
+export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batch {
+  const { padTokenId, vocabSize = 2 ** 32, categories = {}, numLabels = 2 ** 32, maxPositions = 512 } = options
+  const { categorical = {}, numerical = {}, labels } = padded
+  const ids = padded.inputIds && flatten(padded.inputIds, 'inputIds')
+  const size = ids?.rows ?? (labels ?? Object.values({ ...categorical, ...numerical })[0])?.length ?? 0
+  const expectRows = (name: string, length: number) => {
+    if (length !== size) throw new ShapeError(`${name} has ${length} rows, the batch has ${size}`)
+  }
+  const batch: Batch = { size, categorical: {}, numerical: {}, rows: Array.from({ length: size }, (_, b) => b) }
+  for (const [name, values] of Object.entries(categorical)) {
+    expectRows(name, values.length)
+    const numbers = Array.from(values, Number)
+    checkIds(numbers, categories[name] ?? 2 ** 32, name, b => b)
+    batch.categorical[name] = groupIds(Uint32Array.from(numbers))
+  }
+  for (const [name, values] of Object.entries(numerical)) {
+    expectRows(name, values.length)
+    batch.numerical[name] = Float32Array.from(values)
+    const bad = batch.numerical[name].findIndex(value => !Number.isFinite(value))
+    if (bad >= 0) throw new DataError(`feature ${name}, row ${bad}: value ${values[bad]}, expected a finite number`)
+  }
+  if (labels) {
+    expectRows('labels', labels.length)
+    const numbers = Array.from(labels, Number)
+    checkIds(numbers, numLabels, 'labels', b => b)
+    batch.labels = Uint32Array.from(numbers)
+  }
+  if (!ids) return batch
+  const { width } = ids
+  if (width > maxPositions)
+    throw new DataError(`the batch has texts of ${width} tokens, expected at most ${maxPositions}`)
+  const mask = padded.attentionMask && flatten(padded.attentionMask, 'attentionMask')
+  if (mask && (mask.rows !== size || mask.width !== width))
+    throw new ShapeError(`attentionMask is [${mask.rows}, ${mask.width}], inputIds is [${size}, ${width}]`)
+  checkIds(ids.data, vocabSize, 'inputIds', i => Math.floor(i / width))
+  const packer = tokenPacker(size, padTokenId)
+  for (let b = 0; b < size; b++) {
+    for (let s = 0; s < width; s++) {
+      const id = ids.data[b * width + s]!
+      const kept = mask ? mask.data[b * width + s] !== 0 : id !== padTokenId
+      if (kept) packer.push(id, s, 1)
+      else if (options.keepFirst && s === 0) packer.push(id, s, 0)
+    }
+    if (options.keepFirst && width === 0) packer.push(padTokenId, 0, 0)
+    packer.endRow()
+  }
+  batch.text = packer.finish()
+  return batch
+}
+
+function flatten(ids: PaddedIds, name: string): { data: number[]; rows: number; width: number } {
+  if (Array.isArray(ids)) {
+    const width = ids[0]?.length ?? 0
+    const uneven = ids.findIndex(row => row.length !== width)
+    if (uneven >= 0)
+      throw new ShapeError(`${name} row ${uneven} has ${ids[uneven]!.length} ids, expected ${width} as in row 0`)
+    return { data: ids.flat(), rows: ids.length, width }
+  }
+  const [rows = 0, width = 0] = ids.shape
+  if (ids.shape.length !== 2 || ids.data.length !== rows * width)
+    throw new ShapeError(`${name} has ${ids.data.length} ids for shape [${ids.shape.join(', ')}], expected [B, S]`)
+  return { data: Array.from(ids.data, Number), rows, width }
+}
