@@ -1,0 +1,22 @@
+/**
+ * The oracle: every kernel of this library once more, in float64 and plain loops, forward and backward side by side.
+ * Arrays are flat and row-major; every result is a new array. Slow on purpose: read it, or test a kernel against it.
+ *
+ * @module
+ */
+export { type AdamWSettings, type AdamWState, adamwRows, adamwStep } from './adamw.ts'
+export { type AttentionOptions, attention, attentionBackward } from './attention.ts'
+export { concat, concatBackward } from './concat.ts'
+export { crossEntropy, crossEntropyBackward } from './cross_entropy.ts'
+export { dropout, dropoutBackward, dropoutThreshold } from './dropout.ts'
+export { add, fill, scale } from './elementwise.ts'
+export { embedding, embeddingBackward } from './embedding.ts'
+export { erf, erfc } from './erf.ts'
+export { gelu, geluBackward } from './gelu.ts'
+export { layerNorm, layerNormBackward } from './layernorm.ts'
+export { type MatmulLayout, matmul } from './matmul.ts'
+export { meanPool, meanPoolBackward } from './mean_pool.ts'
+export { philox4x32, type Rng, uniform } from './philox.ts'
+export { clipCoefficient, columnSum, sum, sumOfSquares } from './reduce.ts'
+export { relu, reluBackward } from './relu.ts'
+export { softmax, softmaxBackward } from './softmax.ts'

@@ -1,0 +1,71 @@
+/**
+ * y[b] = mean of x[t] over the tokens t of packed row b with keyMask[t] != 0; 0 when there is none, where PyTorch's
+ * mask-weighted mean would divide 0 by 0.
+ *
+ * @param options.x [T, H]
+ * @param options.keyMask [T], 0 = left out
+ * @param options.cuSeqlens [B+1], row b is tokens cuSeqlens[b] … cuSeqlens[b+1]-1
+ * @returns y [B, H]
+ */
+export function meanPool({
+  x,
+  keyMask,
+  cuSeqlens,
+  B,
+  H,
+}: {
+  x: ArrayLike<number>
+  keyMask: ArrayLike<number>
+  cuSeqlens: ArrayLike<number>
+  B: number
+  H: number
+}): Float64Array {
+  const y = new Float64Array(B * H)
+  for (let b = 0; b < B; b++) {
+    const kept = countKept(keyMask, cuSeqlens[b]!, cuSeqlens[b + 1]!)
+    for (let t = cuSeqlens[b]!; t < cuSeqlens[b + 1]!; t++) {
+      if (keyMask[t] === 0) continue
+      for (let h = 0; h < H; h++) y[b * H + h]! += x[t * H + h]! / kept
+    }
+  }
+  return y
+}
+
+/**
+ * dx[t] = dy[b] / (number of kept tokens in row b) for a kept token t of row b, else 0.
+ *
+ * @param options.dy [B, H]
+ * @param options.T number of packed tokens
+ * @returns dx [T, H]
+ */
+export function meanPoolBackward({
+  dy,
+  keyMask,
+  cuSeqlens,
+  B,
+  H,
+  T,
+}: {
+  dy: ArrayLike<number>
+  keyMask: ArrayLike<number>
+  cuSeqlens: ArrayLike<number>
+  B: number
+  H: number
+  T: number
+}): Float64Array {
+  const dx = new Float64Array(T * H)
+  for (let b = 0; b < B; b++) {
+    const kept = countKept(keyMask, cuSeqlens[b]!, cuSeqlens[b + 1]!)
+    for (let t = cuSeqlens[b]!; t < cuSeqlens[b + 1]!; t++) {
+      if (keyMask[t] === 0) continue
+      for (let h = 0; h < H; h++) dx[t * H + h] = dy[b * H + h]! / kept
+    }
+  }
+  return dx
+}
+
+function countKept(keyMask: ArrayLike<number>, start: number, end: number): number {
+  let kept = 0
+  for (let t = start; t < end; t++) if (keyMask[t] !== 0) kept++
+  return kept
+}

@@ -1,0 +1,49 @@
+/**
+ * y[r,c] = exp(x[r,c]) / Σ exp(x[r,·]), with the row's maximum taken off first so that nothing overflows.
+ *
+ * Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.softmax.html
+ *
+ * @param options.x [rows, C]
+ * @returns y [rows, C]
+ */
+export function softmax({ x, rows, C }: { x: ArrayLike<number>; rows: number; C: number }): Float64Array {
+  const y = new Float64Array(rows * C)
+  for (let r = 0; r < rows; r++) {
+    let max = -Infinity
+    for (let c = 0; c < C; c++) max = Math.max(max, x[r * C + c]!)
+    let total = 0
+    for (let c = 0; c < C; c++) {
+      y[r * C + c] = Math.exp(x[r * C + c]! - max)
+      total += y[r * C + c]!
+    }
+    for (let c = 0; c < C; c++) y[r * C + c]! /= total
+  }
+  return y
+}
+
+/**
+ * dx = y (dy - Σ dy y), the sum over the row.
+ *
+ * @param options.y the output of {@link softmax}, [rows, C]
+ * @param options.dy [rows, C]
+ * @returns dx [rows, C]
+ */
+export function softmaxBackward({
+  y,
+  dy,
+  rows,
+  C,
+}: {
+  y: ArrayLike<number>
+  dy: ArrayLike<number>
+  rows: number
+  C: number
+}): Float64Array {
+  const dx = new Float64Array(rows * C)
+  for (let r = 0; r < rows; r++) {
+    let dot = 0
+    for (let c = 0; c < C; c++) dot += dy[r * C + c]! * y[r * C + c]!
+    for (let c = 0; c < C; c++) dx[r * C + c] = y[r * C + c]! * (dy[r * C + c]! - dot)
+  }
+  return dx
+}
