@@ -36,14 +36,25 @@ export interface PaddedOptions {
  * @throws ShapeError where arrays disagree in their number of rows; DataError naming feature, row and value of a bad id.
  */
 export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batch {
-  const { padTokenId, vocabSize = 2 ** 32, categories = {}, numLabels = 2 ** 32, maxPositions = 512 } = options
+  const {
+    padTokenId,
+    vocabSize = 2 ** 32,
+    categories = {},
+    numLabels = 2 ** 32,
+    maxPositions = 512,
+  } = options
   const { categorical = {}, numerical = {}, labels } = padded
   const ids = padded.inputIds && flatten(padded.inputIds, 'inputIds')
   const size = ids?.rows ?? (labels ?? Object.values({ ...categorical, ...numerical })[0])?.length ?? 0
   const expectRows = (name: string, length: number) => {
     if (length !== size) throw new ShapeError(`${name} has ${length} rows, the batch has ${size}`)
   }
-  const batch: Batch = { size, categorical: {}, numerical: {}, rows: Array.from({ length: size }, (_, b) => b) }
+  const batch: Batch = {
+    size,
+    categorical: {},
+    numerical: {},
+    rows: Array.from({ length: size }, (_, b) => b),
+  }
   for (const [name, values] of Object.entries(categorical)) {
     expectRows(name, values.length)
     const numbers = Array.from(values, Number)
@@ -54,7 +65,8 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batc
     expectRows(name, values.length)
     batch.numerical[name] = Float32Array.from(values)
     const bad = batch.numerical[name].findIndex(value => !Number.isFinite(value))
-    if (bad >= 0) throw new DataError(`feature ${name}, row ${bad}: value ${values[bad]}, expected a finite number`)
+    if (bad >= 0)
+      throw new DataError(`feature ${name}, row ${bad}: value ${values[bad]}, expected a finite number`)
   }
   if (labels) {
     expectRows('labels', labels.length)
@@ -90,11 +102,15 @@ function flatten(ids: PaddedIds, name: string): { data: number[]; rows: number; 
     const width = ids[0]?.length ?? 0
     const uneven = ids.findIndex(row => row.length !== width)
     if (uneven >= 0)
-      throw new ShapeError(`${name} row ${uneven} has ${ids[uneven]!.length} ids, expected ${width} as in row 0`)
+      throw new ShapeError(
+        `${name} row ${uneven} has ${ids[uneven]!.length} ids, expected ${width} as in row 0`,
+      )
     return { data: ids.flat(), rows: ids.length, width }
   }
   const [rows = 0, width = 0] = ids.shape
   if (ids.shape.length !== 2 || ids.data.length !== rows * width)
-    throw new ShapeError(`${name} has ${ids.data.length} ids for shape [${ids.shape.join(', ')}], expected [B, S]`)
+    throw new ShapeError(
+      `${name} has ${ids.data.length} ids for shape [${ids.shape.join(', ')}], expected [B, S]`,
+    )
   return { data: Array.from(ids.data, Number), rows, width }
 }

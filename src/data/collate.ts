@@ -110,7 +110,12 @@ export function tokenPacker(size: number, padTokenId: number) {
 }
 
 /** @throws DataError naming feature, row and value of the first id that is not below `limit`. */
-export function checkIds(ids: ArrayLike<number>, limit: number, feature: string, rowOf: (i: number) => number): void {
+export function checkIds(
+  ids: ArrayLike<number>,
+  limit: number,
+  feature: string,
+  rowOf: (i: number) => number,
+): void {
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i]!
     if (!(id >= 0 && id < limit && Math.floor(id) === id)) badId(feature, rowOf(i), id, limit)

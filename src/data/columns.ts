@@ -4,8 +4,8 @@
  */
 import type { DecodedArray } from 'hyparquet'
 import { DataError } from '../errors.ts'
-import type { Page } from './pages.ts'
 import type { Leaf } from './leaf.ts'
+import type { Page } from './pages.ts'
 
 /** Lists of ids, one per row: row r owns values[offsets[r]] … values[offsets[r + 1] - 1]. */
 export interface TokenLists {
@@ -57,7 +57,8 @@ export function textColumn(pages: Page[], spec: ColumnSpec): string[] {
   if (leaf.list || leaf.kind !== 'text') throw wrongKind(spec, 'text is expected')
   const out: string[] = []
   for (const { count, values, indexes, definition } of pages) {
-    if (definition) fail(spec, out.length + definition.findIndex(d => d < leaf.maxDefinition), 'null, expected text')
+    if (definition)
+      fail(spec, out.length + definition.findIndex(d => d < leaf.maxDefinition), 'null, expected text')
     for (let i = 0; i < count; i++) {
       const value: unknown = values[indexes ? indexes[i]! : i]
       if (typeof value !== 'string') fail(spec, out.length, `value ${show(value)}, expected text`)
@@ -128,7 +129,12 @@ export function range(limit: number): string {
 }
 
 /** Calls `take` for every row; it returns false for a value it refuses. */
-function eachNumber(pages: Page[], spec: ColumnSpec, expected: string, take: (value: number, row: number) => boolean) {
+function eachNumber(
+  pages: Page[],
+  spec: ColumnSpec,
+  expected: string,
+  take: (value: number, row: number) => boolean,
+) {
   const numbers = numberCache()
   let row = 0
   for (const { count, values, indexes, definition } of pages) {
@@ -167,14 +173,18 @@ function toNumbers(values: DecodedArray): ArrayLike<number> {
   if (values instanceof BigInt64Array || values instanceof BigUint64Array) {
     const low = new Uint32Array(values.buffer, values.byteOffset, values.length * 2)
     const high =
-      values instanceof BigInt64Array ? new Int32Array(values.buffer, values.byteOffset, values.length * 2) : low
+      values instanceof BigInt64Array
+        ? new Int32Array(values.buffer, values.byteOffset, values.length * 2)
+        : low
     const out = new Float64Array(values.length)
     for (let i = 0; i < out.length; i++) out[i] = high[2 * i + 1]! * 2 ** 32 + low[2 * i]!
     return out
   }
   if (!Array.isArray(values)) return values
   return Float64Array.from(values, value =>
-    typeof value === 'bigint' || typeof value === 'boolean' || typeof value === 'number' ? Number(value) : Number.NaN,
+    typeof value === 'bigint' || typeof value === 'boolean' || typeof value === 'number'
+      ? Number(value)
+      : Number.NaN,
   )
 }
 

@@ -1,8 +1,15 @@
 /** Parquet files as columns of typed arrays: all in memory for training, or one row group at a time for predicting. */
 import { ConfigError, DataError } from '../errors.ts'
-import { type ColumnSpec, concatIds, floatColumn, idColumn, listColumn, type TokenLists, textColumn } from './columns.ts'
+import {
+  type ColumnSpec,
+  concatIds,
+  floatColumn,
+  idColumn,
+  listColumn,
+  type TokenLists,
+  textColumn,
+} from './columns.ts'
 import type { FeaturesConfig } from './features.ts'
-import type { ParquetSource } from './source.ts'
 import {
   columnOf,
   isParquetFile,
@@ -11,6 +18,7 @@ import {
   readColumns,
   readGroupPages,
 } from './parquet.ts'
+import type { ParquetSource } from './source.ts'
 
 /** Rows as typed arrays, one per feature. Every value is checked: ids are below their table's size. */
 export interface Columns {
@@ -102,7 +110,8 @@ export async function* streamChunks(
   const file = isParquetFile(source) ? source : await openParquet(source)
   const readLabels = label !== null && (requireLabels || file.columns.includes(label))
   // Every column is looked up first: a missing one is reported before a long read, also in a file without rows.
-  for (const name of [...Object.keys(features), ...(readLabels ? [label] : []), ...extra]) columnOf(file, name)
+  for (const name of [...Object.keys(features), ...(readLabels ? [label] : []), ...extra])
+    columnOf(file, name)
   for (const [group, { rowStart, rows }] of file.groups.entries()) {
     if (rows === 0) continue
     const read = async <T>(name: string, convert: (pages: PagesOf, spec: ColumnSpec) => T): Promise<T> => {
@@ -132,7 +141,8 @@ export async function* streamChunks(
       } else {
         texts.push(await read(name, textColumn))
         // Holds the place of the joined text among the lists until all of its parts are read.
-        if (name === firstText) chunk.lists[name] = { values: new Uint32Array(0), offsets: new Uint32Array(0) }
+        if (name === firstText)
+          chunk.lists[name] = { values: new Uint32Array(0), offsets: new Uint32Array(0) }
       }
     }
     if (firstText !== undefined) chunk.lists[firstText] = tokenizeAll(texts, firstText, options)
@@ -143,8 +153,13 @@ export async function* streamChunks(
 
 type PagesOf = Awaited<ReturnType<typeof readGroupPages>>
 
-function tokenizeAll(texts: string[][], name: string, { tokenize, vocabSize = 2 ** 32 }: ReadOptions): TokenLists {
-  if (!tokenize) throw new ConfigError(`feature ${name} is text and no tokenizer is given, expected a tokenize function`)
+function tokenizeAll(
+  texts: string[][],
+  name: string,
+  { tokenize, vocabSize = 2 ** 32 }: ReadOptions,
+): TokenLists {
+  if (!tokenize)
+    throw new ConfigError(`feature ${name} is text and no tokenizer is given, expected a tokenize function`)
   const rows = texts[0]!.length
   const offsets = new Uint32Array(rows + 1)
   const values: number[] = []

@@ -51,7 +51,10 @@ export function leafOf(root: SchemaTree, tree: SchemaTree): Leaf | undefined {
   }
 }
 
-function kindOf({ type, converted_type, logical_type }: SchemaElement): { kind: Leaf['kind']; words: string } {
+function kindOf({ type, converted_type, logical_type }: SchemaElement): {
+  kind: Leaf['kind']
+  words: string
+} {
   const logical = logical_type?.type
   if (converted_type === 'DECIMAL' || logical === 'FLOAT16') return { kind: 'number', words: 'a number' }
   if (converted_type === 'JSON' || converted_type === 'BSON') return { kind: 'other', words: converted_type }

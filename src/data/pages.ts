@@ -11,8 +11,8 @@ import { deltaBinaryUnpack, deltaByteArray, deltaLengthByteArray } from 'hyparqu
 import { byteStreamSplit } from 'hyparquet/src/encoding.js'
 import { readPlain } from 'hyparquet/src/plain.js'
 import type { ColumnDecoder, ColumnMetaData, PageHeader } from 'hyparquet/src/types.js'
-import { levelWidth, readHybrid } from './levels.ts'
 import type { Leaf } from './leaf.ts'
+import { levelWidth, readHybrid } from './levels.ts'
 
 /** A data page: `count` entries, of which those at the full definition level have a value. */
 export interface Page {

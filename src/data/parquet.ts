@@ -3,9 +3,9 @@ import type { AsyncBuffer, FileMetaData } from 'hyparquet'
 import { parquetMetadataAsync, parquetSchema } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
 import { DataError } from '../errors.ts'
-import { openSource, type ParquetSource } from './source.ts'
-import { type Page, readPages } from './pages.ts'
 import { type Leaf, leafOf } from './leaf.ts'
+import { type Page, readPages } from './pages.ts'
+import { openSource, type ParquetSource } from './source.ts'
 
 /** An open Parquet file: its footer is read, its data is not. */
 export interface ParquetFile {

@@ -13,6 +13,7 @@ export async function openSource(source: ParquetSource): Promise<AsyncBuffer> {
   if (typeof source !== 'string') return source
   // Imported on use: the browser build reads from buffers and has no node:fs.
   const { open, stat } = await import('node:fs/promises')
+  const { reason } = await import('./files.ts')
   const info = await stat(source).catch(error => {
     throw new DataError(`${source}: ${reason(error)}`, { cause: error })
   })
@@ -37,20 +38,4 @@ export async function openSource(source: ParquetSource): Promise<AsyncBuffer> {
       }
     },
   }
-}
-
-const REASONS: Record<string, string> = {
-  ENOENT: 'no such file or folder',
-  EACCES: 'permission denied',
-  EPERM: 'operation not permitted',
-  ENOTDIR: 'a part of the path is not a folder',
-  EISDIR: 'is a folder',
-  EROFS: 'the file system is read-only',
-  ENOSPC: 'no space left on the device',
-}
-
-/** The cause of a file-system error in plain words. */
-export function reason(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string }
-  return REASONS[code ?? ''] ?? message ?? String(error)
 }

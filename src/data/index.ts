@@ -1,0 +1,11 @@
+/** Data without a GPU: Parquet in and out, features, batches of typed arrays, and data with a known signal. */
+export * from './batch.ts'
+export { type CollateOptions, collate } from './collate.ts'
+export { collatePadded, type PaddedBatch, type PaddedIds, type PaddedOptions } from './collate-padded.ts'
+export type { TokenLists } from './columns.ts'
+export * from './dataset.ts'
+export { openParquet, type ParquetFile, readColumns } from './parquet.ts'
+export * from './shuffle.ts'
+export type { ParquetSource } from './source.ts'
+export * from './synthetic.ts'
+export * from './write.ts'

@@ -1,0 +1,134 @@
+/** Parquet writing: a file appears under its name only once it is whole. */
+import type { DecodedArray, SchemaElement } from 'hyparquet'
+import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
+import { DataError } from '../errors.ts'
+
+/** How a column is stored. Every kind may hold null. */
+export type ColumnKind = 'int64' | 'double' | 'float' | 'string' | 'list<int64>'
+
+/** A column's values, one per row; lists as arrays or typed arrays, int64 as numbers or bigints. */
+export type ColumnValues = ArrayLike<unknown>
+
+/** A column to write. */
+export interface WriteColumn {
+  name: string
+  kind: ColumnKind
+  data: ColumnValues
+}
+
+/**
+ * Writes a Parquet file (snappy) under a temporary name, syncs it to disk and renames it.
+ * @param options.rowGroupSize Rows per row group, default 100,000.
+ * @throws DataError naming the path and why it cannot be written, or column, row and value of a value that does not
+ * fit its kind; an older file under that name stays as it was.
+ */
+export async function writeParquet(
+  path: string,
+  columns: WriteColumn[],
+  { rowGroupSize = 100_000 }: { rowGroupSize?: number } = {},
+): Promise<void> {
+  const rows = columns[0]?.data.length ?? 0
+  const group = (start: number) =>
+    Object.fromEntries(
+      columns.map(({ name, data }) => [name, Array.prototype.slice.call(data, start, start + rowGroupSize)]),
+    )
+  async function* groups() {
+    for (const { name, data } of columns)
+      if (data.length !== rows)
+        throw new DataError(
+          `${path}: column ${name} has ${data.length} rows, column ${columns[0]!.name} has ${rows}`,
+        )
+    for (let start = 0; start < rows; start += rowGroupSize) yield group(start)
+  }
+  await writeParquetGroups(path, columns, groups())
+}
+
+/**
+ * Writes a Parquet file from row groups as they come, holding one at a time.
+ * @param columns Names and kinds.
+ * @param groups Each item is one row group: the values of every column, by name.
+ * @throws DataError as writeParquet; whatever `groups` throws passes through, and no file appears.
+ */
+export async function writeParquetGroups(
+  path: string,
+  columns: { name: string; kind: ColumnKind }[],
+  groups: AsyncIterable<Record<string, ColumnValues>>,
+): Promise<void> {
+  // Imported on use: it needs node:fs, which the browser build has not.
+  const { writeFileAtomic } = await import('./files.ts')
+  await writeFileAtomic(path, async file => {
+    const buffer = new ByteWriter()
+    // The writer calls flush after every row group and finish at the end; both move its bytes into the file.
+    const drain = async () => {
+      await file.writeFile(buffer.getBytes())
+      buffer.index = 0
+    }
+    const bytes = Object.assign(buffer, { flush: drain, finish: drain })
+    const schema = schemaOf(columns)
+    const writer = new ParquetWriter({ writer: bytes, schema, createdBy: 'kernelgrad' })
+    let rowStart = 0
+    for await (const group of groups) {
+      const rows = group[columns[0]?.name ?? '']?.length ?? 0
+      const columnData = columns.map(({ name, kind }) => {
+        const values = group[name]
+        if (values?.length !== rows)
+          throw new DataError(`${path}: column ${name} has ${values?.length ?? 'no'} rows, expected ${rows}`)
+        return { name, data: encode(values, kind, row => `${path}: column ${name}, row ${rowStart + row}`) }
+      })
+      if (rows > 0) await writer.write({ columnData, rowGroupSize: rows })
+      rowStart += rows
+    }
+    await writer.finish()
+  })
+}
+
+const PHYSICAL = {
+  int64: 'INT64',
+  double: 'DOUBLE',
+  float: 'FLOAT',
+  string: 'BYTE_ARRAY',
+  'list<int64>': 'INT64',
+} as const
+
+function schemaOf(columns: { name: string; kind: ColumnKind }[]): SchemaElement[] {
+  // Optional throughout, as pandas writes: columns that pass through may hold null.
+  const schema: SchemaElement[] = [{ name: 'schema', num_children: columns.length }]
+  for (const { name, kind } of columns) {
+    const leaf: SchemaElement = { name, type: PHYSICAL[kind], repetition_type: 'OPTIONAL' }
+    if (kind === 'string') schema.push({ ...leaf, converted_type: 'UTF8' })
+    else if (kind !== 'list<int64>') schema.push(leaf)
+    else
+      schema.push(
+        { name, repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST' },
+        { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+        { ...leaf, name: 'element' },
+      )
+  }
+  return schema
+}
+
+function encode(values: ColumnValues, kind: ColumnKind, where: (row: number) => string): DecodedArray {
+  const refuse = (row: number, value: unknown): never => {
+    throw new DataError(`${where(row)}: value ${String(value)}, expected ${kind}`)
+  }
+  const integer = (value: unknown, row: number): bigint => {
+    if (typeof value === 'bigint') return value
+    return Number.isSafeInteger(value) ? BigInt(value as number) : refuse(row, value)
+  }
+  return Array.from(values, (value, row) => {
+    if (value === null || value === undefined) return null
+    switch (kind) {
+      case 'int64':
+        return integer(value, row)
+      case 'list<int64>':
+        if (typeof value !== 'object' || !('length' in value)) return refuse(row, value)
+        return Array.from(value as ArrayLike<unknown>, element =>
+          element === null ? null : integer(element, row),
+        )
+      case 'string':
+        return typeof value === 'string' ? value : refuse(row, value)
+      default:
+        return typeof value === 'number' ? value : refuse(row, value)
+    }
+  })
+}
