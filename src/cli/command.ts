@@ -1,0 +1,38 @@
+import { UsageError } from '../errors.ts'
+
+/** One option of a subcommand. Its value arrives under the camelCase name that commander derives from the flags. */
+export interface OptionSpec {
+  /** As commander writes them: '--out <folder>', '-n, --rows <count>', '--json'. */
+  flags: string
+  description: string
+  required?: boolean
+  default?: unknown
+  choices?: readonly string[]
+  /** Turns the text given into the value; throw UsageError to refuse it. */
+  parse?: (text: string) => unknown
+}
+
+/** A subcommand: what it takes, and where its body is loaded from once it is asked for. */
+export interface CommandSpec {
+  name: string
+  description: string
+  /** Positional arguments, all required; each value joins the options under its name. */
+  arguments?: readonly { name: string; description: string }[]
+  options: readonly OptionSpec[]
+  load(): Promise<CommandModule>
+}
+
+/** A command's body: gets the options, returns the exit code (nothing means 0), and throws to fail. */
+export interface CommandModule {
+  // biome-ignore lint/suspicious/noConfusingVoidType: bodies that only return at their end are Promise<void>
+  run(options: object): Promise<number | void>
+}
+
+/** Option parser: a whole number of at least `min`. */
+export function wholeNumber(min: number): (text: string) => number {
+  return text => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    if (Number.isSafeInteger(value) && value >= min) return value
+    throw new UsageError(`expected a whole number of at least ${min}, got '${text}'`)
+  }
+}

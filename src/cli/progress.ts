@@ -1,0 +1,86 @@
+import { Presets, SingleBar } from 'cli-progress'
+
+export interface ProgressUpdate {
+  /** Rows or steps done so far, out of `total`. */
+  done: number
+  loss?: number
+  rowsPerSecond?: number
+}
+
+export interface Progress {
+  update(state: ProgressUpdate): void
+  stop(): void
+}
+
+export interface ProgressOptions {
+  total: number
+  label: string
+  /** Print nothing: stdout belongs to the JSON. */
+  json?: boolean
+  stream?: NodeJS.WritableStream & { isTTY?: boolean }
+  /** Milliseconds between lines where no bar can be drawn. */
+  interval?: number
+  /** Milliseconds on some clock. */
+  now?: () => number
+}
+
+/** A bar on a terminal, a line every 5 seconds elsewhere, nothing with `json`. */
+export function createProgress(options: ProgressOptions): Progress {
+  if (options.json) return { update() {}, stop() {} }
+  return (options.stream ?? process.stdout).isTTY ? bar(options) : lines(options)
+}
+
+/** What an update says besides how far it is: loss, speed and the time left at the mean pace so far. */
+function details({ done, loss, rowsPerSecond }: ProgressUpdate, total: number, elapsed: number): string {
+  const parts: string[] = []
+  if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`)
+  if (rowsPerSecond !== undefined) parts.push(`${formatRate(rowsPerSecond)} rows/s`)
+  if (done > 0 && done < total)
+    parts.push(`${formatSeconds(((elapsed / done) * (total - done)) / 1000)} left`)
+  return parts.join('  ')
+}
+
+const formatRate = (rate: number) => rate.toFixed(rate < 10 ? 1 : 0)
+
+/** Seconds as '8s', '3m05s' or '2h07m'. */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds))
+  const two = (n: number) => String(n).padStart(2, '0')
+  if (whole < 60) return `${whole}s`
+  if (whole < 3600) return `${Math.floor(whole / 60)}m${two(whole % 60)}s`
+  return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`
+}
+
+function bar({ total, label, stream = process.stdout, now = Date.now }: ProgressOptions): Progress {
+  const format = `${label} {bar} {value}/{total}  {details}`
+  const drawn = new SingleBar({ format, stream, hideCursor: true, fps: 5 }, Presets.shades_classic)
+  const started = now()
+  drawn.start(total, 0, { details: '' })
+  return {
+    update: state => drawn.update(state.done, { details: details(state, total, now() - started) }),
+    stop: () => drawn.stop(),
+  }
+}
+
+function lines(options: ProgressOptions): Progress {
+  const { total, label, stream = process.stdout, interval = 5000, now = Date.now } = options
+  const started = now()
+  let printed = started
+  let pending: ProgressUpdate | undefined
+  const print = (state: ProgressUpdate) => {
+    const more = details(state, total, now() - started)
+    stream.write(`${label} ${state.done}/${total}${more && `  ${more}`}\n`)
+    printed = now()
+    pending = undefined
+  }
+  return {
+    update(state) {
+      if (now() - printed >= interval) print(state)
+      else pending = state
+    },
+    // The last state is always told, so that a short run says something too.
+    stop() {
+      if (pending) print(pending)
+    },
+  }
+}

@@ -1,0 +1,93 @@
+// From argument list to exit code: 0 fine, 1 failed, 2 called wrongly. Errors are one line on stderr; the stack trace
+// comes only when asked for.
+import { Command, CommanderError, Option } from 'commander'
+import { KernelgradError, UsageError } from '../errors.ts'
+import type { CommandSpec } from './command.ts'
+
+/** Where a run of the command line reads its surroundings and writes its messages. */
+export interface CliContext {
+  commands: readonly CommandSpec[]
+  version: string
+  env?: Record<string, string | undefined>
+  out?: (text: string) => void
+  err?: (text: string) => void
+}
+
+/**
+ * Runs one command line.
+ * @param args arguments after the program's name.
+ * @returns the exit code. Never throws.
+ */
+export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
+  const { env = process.env, err = text => process.stderr.write(text) } = context
+  let code = 0
+  const program = programOf(context, exit => {
+    code = exit
+  })
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return code
+  } catch (error) {
+    // Commander has printed its own message (or the help, code 0) by now.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    const stack = program.opts().stack || Boolean(env.KERNELGRAD_DEBUG && env.KERNELGRAD_DEBUG !== '0')
+    err(describe(error, stack))
+    return error instanceof UsageError ? 2 : 1
+  }
+}
+
+/** The lines that stderr shows for a failure. */
+function describe(error: unknown, stack: boolean): string {
+  const message = error instanceof Error ? error.message || error.name : String(error)
+  if (stack && error instanceof Error) return `error: ${message}\n${traces(error)}\n`
+  // An error of our own says all there is to say; any other is a surprise whose origin may matter.
+  if (error instanceof KernelgradError) return `error: ${message}\n`
+  return `error: ${message}\nhint: set KERNELGRAD_DEBUG=1 or pass --stack for the stack trace\n`
+}
+
+function traces(error: Error): string {
+  const own = error.stack ?? String(error)
+  return error.cause instanceof Error ? `${own}\ncaused by: ${traces(error.cause)}` : own
+}
+
+function programOf(context: CliContext, setCode: (code: number) => void): Command {
+  const { out = text => process.stdout.write(text), err = text => process.stderr.write(text) } = context
+  const program = new Command('kernelgrad')
+    .description('Train and serve BERT-CTR on any WebGPU device')
+    .version(context.version)
+    .option('--stack', 'print the stack trace of an error')
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: out, writeErr: err })
+    .exitOverride()
+  for (const spec of context.commands) {
+    const command = program.command(spec.name).description(spec.description)
+    for (const { name, description } of spec.arguments ?? []) command.argument(`<${name}>`, description)
+    for (const option of spec.options) command.addOption(optionOf(option))
+    command.action(async () => {
+      const positional = (spec.arguments ?? []).map(({ name }, i) => [name, command.args[i]])
+      const { run } = await spec.load()
+      setCode((await run({ ...command.opts(), ...Object.fromEntries(positional) })) ?? 0)
+    })
+  }
+  return program
+}
+
+function optionOf({ flags, description, required, default: value, choices, parse }: OptionSpec): Option {
+  const option = new Option(flags, description)
+  if (required) option.makeOptionMandatory()
+  if (value !== undefined) option.default(value)
+  if (choices) option.choices(choices)
+  if (parse) {
+    option.argParser(text => {
+      try {
+        return parse(text)
+      } catch (error) {
+        if (error instanceof UsageError) throw new UsageError(`option '${flags}': ${error.message}`)
+        throw error
+      }
+    })
+  }
+  return option
+}
+type OptionSpec = CommandSpec['options'][number]
