@@ -1,4 +1,17 @@
-import type { CommandSpec } from './command.ts'
+import type { CommandSpec, OptionSpec } from './command.ts'
+
+const ADAPTER: OptionSpec = {
+  flags: '--adapter <kind>',
+  description: 'which adapter to use (default: KERNELGRAD_ADAPTER, or auto)',
+  choices: ['auto', 'hardware', 'system', 'embedded'],
+}
 
 /** The subcommands, in the order that --help lists them. */
-export const COMMANDS: readonly CommandSpec[] = []
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: 'info',
+    description: 'show the WebGPU adapter in use, its features and limits',
+    options: [ADAPTER, { flags: '--json', description: 'print JSON' }],
+    load: () => import('./commands/info.ts'),
+  },
+]

@@ -136,6 +136,20 @@ test('the installed command runs', () => {
   assert.is(run('fly').status, 2)
 })
 
+test('info names the adapter and its limits, and the process ends', () => {
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, ['bin/kernelgrad.js', 'info', '--adapter', 'embedded', ...args], {
+      encoding: 'utf8',
+      timeout: 60_000,
+    })
+  const { status, stdout, stderr } = run('--json')
+  assert.equal([status, stderr], [0, ''])
+  const told = JSON.parse(stdout)
+  assert.is(told.kind, 'embedded software')
+  assert.ok(told.limits.maxStorageBufferBindingSize >= 2 ** 27)
+  assert.match(run().stdout, /^adapter: .*\nfeatures in use: .*\n\nlimit +value\n/)
+})
+
 test('an unbuilt checkout says what to run', () => {
   const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-cli-'))
   mkdirSync(join(folder, 'bin'))
