@@ -72,7 +72,7 @@ export class Gpu {
   /** A view of a pooled buffer of `bytes` bytes (rounded up to 4) with undefined content. */
   acquire(bytes: number, label?: string): View {
     const size = Math.max(Math.ceil(bytes / 4) * 4, 4)
-    const view = { buffer: this.pool.acquire(size, label), offset: 0, size }
+    const view = { buffer: this.pool.acquire(size, label), offset: 0, size, whole: true }
     if (this.#poison) this.upload(view, new Uint32Array(view.buffer.size / 4).fill(0x7fc0dead))
     return view
   }

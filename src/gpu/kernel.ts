@@ -5,6 +5,8 @@ export interface View {
   buffer: GPUBuffer
   offset: number
   size: number
+  /** The view has the buffer to itself, and binds all of it: see the recorder. */
+  whole?: boolean
 }
 
 /** How a kernel uses a storage binding. The same buffer cannot be `read` and `write` in one launch. */

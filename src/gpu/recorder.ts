@@ -158,11 +158,11 @@ export class Recorder {
 }
 
 /**
- * A view at offset 0 binds its whole buffer: batches differ in length from step to step while their pooled buffers are
- * the same, and so are then their bind groups.
+ * A pooled view binds its whole buffer: batches differ in length from step to step while their pooled buffers are the
+ * same, and so are then their bind groups.
  */
-const bound = ({ buffer, offset, size }: View): GPUBufferBinding =>
-  offset === 0 ? { buffer } : { buffer, offset, size }
+const bound = ({ buffer, offset, size, whole }: View): GPUBufferBinding =>
+  whole ? { buffer } : { buffer, offset, size }
 
 /** Thrown when a launch is recorded on a device that is gone. */
 export const lostError = (reason: string): DeviceError =>

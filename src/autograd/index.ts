@@ -1,0 +1,17 @@
+export { type GradcheckOptions, gradcheck } from './gradcheck.ts'
+export * from './ops/index.ts'
+export {
+  type Arena,
+  allocateDense,
+  BLOCK_BYTES,
+  type Chunk,
+  DenseParameter,
+  type Init,
+  type Parameter,
+  packParameters,
+  type RowGrad,
+  TableParameter,
+} from './parameter.ts'
+export { scope } from './scope.ts'
+export { type Backward, backward, clearTape, gradTarget, noGrad, type OpContext, op } from './tape.ts'
+export { alias, type DType, empty, numel, type Shape, Tensor, tensor } from './tensor.ts'

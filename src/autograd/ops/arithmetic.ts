@@ -1,0 +1,60 @@
+import { add as addKernel, scaleBy, scale as scaleKernel } from '../../kernels/elementwise.ts'
+import { sum as sumKernel } from '../../kernels/reduce.ts'
+import { op } from '../tape.ts'
+import { alias, type Shape, type Tensor, tensor } from '../tensor.ts'
+import { expectSame } from './shapes.ts'
+
+/** a + b of one shape. */
+export function add(a: Tensor, b: Tensor): Tensor {
+  expectSame('add', a, b)
+  return op('add', a.gpu, [a, b], ({ gpu, empty }) => {
+    const out = empty(a.shape)
+    addKernel(gpu, { a: a.view, b: b.view, out: out.view, n: a.size })
+    return { output: out, backward: dy => [dy, dy] }
+  })
+}
+
+/** x times a number. */
+export function scale(x: Tensor, factor: number): Tensor {
+  return op('scale', x.gpu, [x], ({ gpu, empty }) => {
+    const y = empty(x.shape)
+    scaleKernel(gpu, { x: x.view, y: y.view, factor, n: x.size })
+    return {
+      output: y,
+      backward: dy => {
+        const dx = empty(x.shape)
+        scaleKernel(gpu, { x: dy.view, y: dx.view, factor, n: x.size })
+        return [dx]
+      },
+    }
+  })
+}
+
+/** Sum of all elements, [1], in a fixed order. */
+export function sum(x: Tensor): Tensor {
+  return op('sum', x.gpu, [x], ({ gpu, empty }) => {
+    const out = empty([1])
+    sumKernel(gpu, { x: x.view, out: out.view, n: x.size })
+    return {
+      output: out,
+      backward: dy => {
+        const ones = tensor(gpu, new Float32Array(x.size).fill(1), x.shape)
+        const dx = empty(x.shape)
+        scaleBy(gpu, { x: ones.view, y: dx.view, factor: dy.view, n: x.size })
+        ones.dispose()
+        return [dx]
+      },
+    }
+  })
+}
+
+/** Mean of all elements, [1]. */
+export const mean = (x: Tensor): Tensor => scale(sum(x), 1 / x.size)
+
+/** The same values under another shape; shares memory. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  return op('reshape', x.gpu, [x], () => ({
+    output: alias(x, shape),
+    backward: dy => [alias(dy, x.shape)],
+  }))
+}

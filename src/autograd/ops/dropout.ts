@@ -1,0 +1,29 @@
+import { dropoutBackward, dropout as dropoutKernel } from '../../kernels/dropout.ts'
+import { op } from '../tape.ts'
+import type { Tensor } from '../tensor.ts'
+
+/** What a dropout mask is computed from: Philox keyed by seed and layer, counted by step. All are uint32. */
+export interface Rng {
+  seed: number
+  layer: number
+  step: number
+}
+
+/**
+ * Zeroes elements with probability p and scales the rest by 1 / (1 - p): `torch.nn.functional.dropout`. The mask is
+ * recomputed in the backward pass, never stored.
+ */
+export function dropout(x: Tensor, p: number, rng: Rng): Tensor {
+  return op('dropout', x.gpu, [x], ({ gpu, empty }) => {
+    const y = empty(x.shape)
+    dropoutKernel(gpu, { x: x.view, y: y.view, p, rng, n: x.size })
+    return {
+      output: y,
+      backward: dy => {
+        const dx = empty(x.shape)
+        dropoutBackward(gpu, { dy: dy.view, dx: dx.view, p, rng, n: x.size })
+        return [dx]
+      },
+    }
+  })
+}

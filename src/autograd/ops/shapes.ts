@@ -1,0 +1,19 @@
+import { ShapeError } from '../../errors.ts'
+import type { Shape, Tensor } from '../tensor.ts'
+
+/** Rows and columns of a tensor whose last dimension is the columns. */
+export function rowsAndColumns(x: { shape: Shape; size: number }): [rows: number, columns: number] {
+  const columns = x.shape.at(-1) ?? 1
+  return [columns === 0 ? 0 : x.size / columns, columns]
+}
+
+/** Throws a ShapeError unless `x` has `shape`. */
+export function expectShape(name: string, x: { shape: Shape }, shape: Shape): void {
+  if (x.shape.length === shape.length && x.shape.every((size, i) => size === shape[i])) return
+  throw new ShapeError(`${name} has shape [${x.shape}], expected [${shape}]`)
+}
+
+/** Throws a ShapeError unless both tensors have one shape. */
+export function expectSame(op: string, a: Tensor, b: Tensor): void {
+  expectShape(`${op}: the second tensor`, b, a.shape)
+}

@@ -1,0 +1,41 @@
+import type { Tensor } from './tensor.ts'
+
+const scopes: Set<Tensor>[] = []
+
+/** Notes a tensor in the innermost scope. */
+export function track(tensor: Tensor): void {
+  scopes.at(-1)?.add(tensor)
+}
+
+/** Forgets a tensor that freed itself. */
+export function untrack(tensor: Tensor): void {
+  for (let i = scopes.length - 1; i >= 0; i--) if (scopes[i]!.delete(tensor)) return
+}
+
+/**
+ * Runs `body` and frees every tensor it made, except those it returns (a tensor, or an array or plain object of them),
+ * which pass to the scope around. Recording work on the device is synchronous, so `body` is too.
+ */
+export function scope<T>(body: () => T): T {
+  const made = new Set<Tensor>()
+  scopes.push(made)
+  let result: T
+  try {
+    result = body()
+    for (const tensor of returned(result)) {
+      if (made.delete(tensor)) scopes.at(-2)?.add(tensor)
+    }
+  } finally {
+    scopes.pop()
+    for (const tensor of [...made]) tensor.free()
+  }
+  return result
+}
+
+function* returned(value: unknown): Generator<Tensor> {
+  if (value === null || typeof value !== 'object') return
+  if ('view' in value && 'dispose' in value) yield value as Tensor
+  else if (Array.isArray(value)) for (const item of value) yield* returned(item)
+  else if (Object.getPrototypeOf(value) === Object.prototype)
+    for (const item of Object.values(value)) yield* returned(item)
+}

@@ -1,0 +1,239 @@
+// The tape: forward operations append an entry each, backward() walks them in reverse. An entry owns what it saved, and
+// lets go of it as soon as its own backward step is recorded; queue order makes the memory safe to reuse at once.
+import { KernelgradError, ShapeError } from '../errors.ts'
+import type { Gpu, View } from '../gpu/index.ts'
+import { add, addInto, fill } from '../kernels/elementwise.ts'
+import { empty, type Shape, type Tensor } from './tensor.ts'
+
+/** Where an operation's backward step writes the gradient of an input by itself. */
+export interface GradTarget {
+  view: View
+  /** Add to what is there (true), or overwrite every element (false). */
+  accumulate: boolean
+}
+
+/** A leaf that keeps its gradient in memory of its own: parameters. */
+export interface GradHolder {
+  gradTarget(): GradTarget
+}
+
+interface Entry {
+  name: string
+  inputs: Tensor[]
+  output: Tensor
+  backward: Backward
+  saved: Tensor[]
+}
+
+/** Gradients for each input in turn; nothing where the input needs none or the step wrote it through `gradTarget`. */
+export type Backward = (dy: Tensor) => (Tensor | undefined)[] | undefined
+
+/** What an operation works with. */
+export interface OpContext {
+  gpu: Gpu
+  /** Whether this call is recorded, so that a backward step may follow. */
+  recording: boolean
+  /** A tensor for the result or for memory only the forward step needs. */
+  empty(shape: Shape): Tensor
+  /** A tensor the backward step needs: freed after it, or at once when nothing is recorded. */
+  saved(shape: Shape): Tensor
+  /** Uploads ids or flags the backward step needs too. */
+  savedIds(data: Uint32Array): Tensor
+}
+
+const tapes = new WeakMap<Gpu, Tape>()
+let gradEnabled = true
+
+class Tape {
+  entries: Entry[] = []
+  grads = new Map<Tensor, Tensor>()
+}
+
+function tapeOf(gpu: Gpu): Tape {
+  let tape = tapes.get(gpu)
+  if (!tape) {
+    tape = new Tape()
+    tapes.set(gpu, tape)
+  }
+  return tape
+}
+
+/** Runs `body` without recording, as `torch.no_grad()`. */
+export function noGrad<T>(body: () => T): T {
+  const before = gradEnabled
+  gradEnabled = false
+  try {
+    return body()
+  } finally {
+    gradEnabled = before
+  }
+}
+
+/**
+ * Runs one differentiable operation: `run` launches the forward kernels and returns the result and the backward step.
+ * It is recorded when gradients are enabled and an input (or `always`) wants one.
+ */
+export function op(
+  name: string,
+  gpu: Gpu,
+  inputs: Tensor[],
+  run: (context: OpContext) => { output: Tensor; backward: Backward },
+  always = false,
+): Tensor {
+  const recording = gradEnabled && (always || inputs.some(input => input.requiresGrad))
+  const saved: Tensor[] = []
+  const note = (tensor: Tensor) => {
+    saved.push(tensor)
+    return tensor
+  }
+  const { output, backward } = run({
+    gpu,
+    recording,
+    empty: shape => empty(gpu, shape),
+    saved: shape => note(empty(gpu, shape)),
+    savedIds: data => {
+      const made = note(empty(gpu, [data.length], 'u32'))
+      gpu.upload(made.view, data)
+      return made
+    },
+  })
+  if (recording) {
+    output.requiresGrad = true
+    tapeOf(gpu).entries.push({ name, inputs, output, backward, saved })
+  } else {
+    for (const tensor of saved) tensor.dispose()
+  }
+  return output
+}
+
+const isHolder = (tensor: Tensor): tensor is Tensor & GradHolder => 'gradTarget' in tensor
+
+/** Where the backward step may write `input`'s gradient itself, instead of returning it. */
+export function gradTarget(input: Tensor): GradTarget {
+  if (isHolder(input)) return input.gradTarget()
+  const { grads } = tapeOf(input.gpu)
+  const known = grads.get(input)
+  if (known && !known.shared) return { view: known.view, accumulate: true }
+  const fresh = empty(input.gpu, input.shape)
+  if (known) {
+    input.gpu.copy(known.view, fresh.view, input.size * 4)
+    known.dispose()
+  }
+  grads.set(input, fresh)
+  return { view: fresh.view, accumulate: known !== undefined }
+}
+
+export interface BackwardOptions {
+  /** Multiplies the loss: 1 / n when n micro-batches make a step. */
+  scale?: number
+  /** The gradient to start from, of the result's shape; needed when the result is not one element. */
+  seed?: Tensor
+}
+
+/**
+ * Walks the tape back from `loss`, a tensor of one element unless a `seed` is given. Gradients add up in the parameters
+ * and in `grad` of other leaf tensors until they are zeroed.
+ */
+export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}): void {
+  if (loss.size !== (seed?.size ?? 1)) {
+    throw new ShapeError(
+      `backward() starts at one element, or at a seed of the result's shape [${loss.shape}]`,
+    )
+  }
+  const tape = tapeOf(loss.gpu)
+  const start = tape.entries.findLastIndex(entry => entry.output === loss)
+  if (start < 0) {
+    throw new KernelgradError(
+      'backward() needs a result recorded on the tape: none was, or it was consumed already',
+    )
+  }
+  loss.keep() // for loss.item()
+  tape.grads.set(loss, seed?.retain() ?? constant(loss, scale))
+  const produced = new Set(tape.entries.map(entry => entry.output))
+  const leaves = new Set<Tensor>()
+  for (let i = start; i >= 0; i--) {
+    const entry = tape.entries[i]!
+    const dy = tape.grads.get(entry.output)
+    if (dy) {
+      const seen = new Set([dy])
+      for (const [j, result] of (entry.backward(dy) ?? []).entries()) {
+        if (!result) continue
+        addGrad(tape, entry.inputs[j]!, seen.has(result) ? result.retain() : result)
+        seen.add(result)
+      }
+      tape.grads.delete(entry.output)
+      dy.dispose()
+      for (const input of entry.inputs) if (input.requiresGrad && !produced.has(input)) leaves.add(input)
+    }
+    release(entry)
+  }
+  for (const entry of tape.entries.splice(start + 1)) release(entry)
+  tape.entries = []
+  for (const leaf of leaves) settle(tape, leaf)
+  for (const grad of tape.grads.values()) grad.dispose()
+  tape.grads.clear()
+}
+
+function constant(like: Tensor, value: number): Tensor {
+  const made = empty(like.gpu, like.shape)
+  fill(like.gpu, { out: made.view, value, n: like.size })
+  return made
+}
+
+/** Drops what is recorded and not consumed; a step that never reaches `backward()` ends with it. */
+export function clearTape(gpu: Gpu): void {
+  const tape = tapeOf(gpu)
+  for (const entry of tape.entries) release(entry)
+  for (const grad of tape.grads.values()) grad.dispose()
+  tape.entries = []
+  tape.grads.clear()
+}
+
+function release({ output, saved }: Entry): void {
+  for (const tensor of saved) if (!tensor.kept) tensor.dispose()
+  if (!output.kept) output.dispose()
+}
+
+function addGrad(tape: Tape, input: Tensor, grad: Tensor): void {
+  if (!input.requiresGrad) {
+    grad.dispose()
+    return
+  }
+  if (isHolder(input)) {
+    const { view, accumulate } = input.gradTarget()
+    if (accumulate) addInto(input.gpu, { x: grad.view, into: view, n: input.size })
+    else input.gpu.copy(grad.view, view, input.size * 4)
+    grad.dispose()
+    return
+  }
+  const known = tape.grads.get(input)
+  if (!known) {
+    tape.grads.set(input, grad)
+  } else if (known.shared) {
+    const sum = empty(input.gpu, input.shape)
+    add(input.gpu, { a: known.view, b: grad.view, out: sum.view, n: input.size })
+    tape.grads.set(input, sum)
+    known.dispose()
+    grad.dispose()
+  } else {
+    addInto(input.gpu, { x: grad.view, into: known.view, n: input.size })
+    grad.dispose()
+  }
+}
+
+/** Moves a leaf tensor's gradient from the tape to its `grad`. */
+function settle(tape: Tape, leaf: Tensor): void {
+  const grad = tape.grads.get(leaf)
+  if (!grad) return
+  tape.grads.delete(leaf)
+  if (leaf.grad) {
+    addInto(leaf.gpu, { x: grad.view, into: leaf.grad.view, n: leaf.size })
+    grad.dispose()
+  } else if (grad.shared) {
+    leaf.grad = empty(leaf.gpu, leaf.shape)
+    leaf.gpu.copy(grad.view, leaf.grad.view, leaf.size * 4)
+    grad.dispose()
+  } else {
+    leaf.grad = grad
+  }
+}

@@ -1,0 +1,141 @@
+import { KernelgradError, ShapeError } from '../errors.ts'
+import type { Gpu, View } from '../gpu/index.ts'
+import { track, untrack } from './scope.ts'
+import { type BackwardOptions, backward } from './tape.ts'
+
+export type DType = 'f32' | 'u32'
+export type Shape = readonly number[]
+
+/** Number of elements of a shape. */
+export const numel = (shape: Shape): number => shape.reduce((product, size) => product * size, 1)
+
+/**
+ * An array on a device: row-major, contiguous, 4-byte elements. Tensors own their memory and give it back on
+ * `dispose()`, at the end of the scope they were made in, or, for results recorded on the tape, when the backward pass
+ * has consumed them.
+ */
+export class Tensor {
+  readonly shape: Shape
+  readonly dtype: DType
+  /** Whether a gradient is wanted for this tensor, or flows through it. */
+  requiresGrad = false
+  /** The gradient of a leaf tensor after `backward()`. */
+  grad: Tensor | undefined
+  /** Whether the tape leaves this tensor alive after the backward pass; see `keep()`. */
+  kept = false
+  #view: View | undefined
+  #refs = 1
+  readonly #gpu: Gpu | undefined
+  readonly #base: Tensor | undefined
+
+  /** For `empty`, `tensor` and `alias`. */
+  constructor(shape: Shape, dtype: DType, memory?: { gpu: Gpu; view: View; base?: Tensor }) {
+    this.shape = shape
+    this.dtype = dtype
+    this.#gpu = memory?.gpu
+    this.#view = memory?.view
+    this.#base = memory?.base
+    if (memory) track(this)
+  }
+
+  get gpu(): Gpu {
+    return this.#gpu!
+  }
+
+  /** The memory: bytes of a device buffer. Throws once the tensor is disposed. */
+  get view(): View {
+    if (!this.#view) {
+      throw new KernelgradError(
+        `a tensor of shape [${this.shape}] was used after its memory was freed; keep() it, or return it from its scope`,
+      )
+    }
+    return this.#view
+  }
+
+  get size(): number {
+    return numel(this.shape)
+  }
+
+  get disposed(): boolean {
+    return this.#view === undefined
+  }
+
+  /** Whether someone else holds this tensor's memory too. */
+  get shared(): boolean {
+    return this.#refs > 1
+  }
+
+  /** One more holder; `dispose()` frees the memory when the last one lets go. */
+  retain(): this {
+    this.#refs++
+    return this
+  }
+
+  /** Keeps a recorded result alive through the backward pass, until its scope ends. */
+  keep(): this {
+    this.kept = true
+    return this
+  }
+
+  dispose(): void {
+    if (--this.#refs > 0 || !this.#view) return
+    this.free()
+  }
+
+  /** Frees the memory whoever holds it; for scopes. */
+  free(): void {
+    if (!this.#view) return
+    untrack(this)
+    if (this.#base) this.#base.dispose()
+    else this.gpu.release(this.#view)
+    this.#view = undefined
+    this.grad?.dispose()
+    this.grad = undefined
+  }
+
+  /** The values, once the device has computed them. */
+  async read(): Promise<Float32Array<ArrayBuffer>> {
+    if (this.size === 0) return new Float32Array(0)
+    return this.gpu.readFloats({ ...this.view, size: this.size * 4 })
+  }
+
+  /** The value of a tensor of one element. */
+  async item(): Promise<number> {
+    if (this.size !== 1)
+      throw new ShapeError(`item() takes a tensor of one element, this one has shape [${this.shape}]`)
+    return (await this.read())[0]!
+  }
+
+  /** Computes the gradients of every tensor this result depends on. */
+  backward(options?: BackwardOptions): void {
+    backward(this, options)
+  }
+}
+
+/** A tensor with undefined content. */
+export function empty(gpu: Gpu, shape: Shape, dtype: DType = 'f32'): Tensor {
+  return new Tensor(shape, dtype, { gpu, view: gpu.acquire(numel(shape) * 4) })
+}
+
+/** The same memory under another shape; it lives until both tensors are disposed. */
+export function alias(base: Tensor, shape: Shape): Tensor {
+  if (numel(shape) !== base.size) throw new ShapeError(`cannot view shape [${base.shape}] as [${shape}]`)
+  return new Tensor(shape, base.dtype, { gpu: base.gpu, view: base.view, base: base.retain() })
+}
+
+/** A tensor holding `data`; float32, or uint32 for a Uint32Array. */
+export function tensor(
+  gpu: Gpu,
+  data: Float32Array | Uint32Array | readonly number[],
+  shape: Shape = [data.length],
+  { requiresGrad = false } = {},
+): Tensor {
+  if (numel(shape) !== data.length) {
+    throw new ShapeError(`tensor of shape [${shape}] needs ${numel(shape)} values, got ${data.length}`)
+  }
+  const typed = data instanceof Float32Array || data instanceof Uint32Array ? data : Float32Array.from(data)
+  const made = empty(gpu, shape, typed instanceof Uint32Array ? 'u32' : 'f32')
+  gpu.upload(made.view, typed)
+  made.requiresGrad = requiresGrad
+  return made
+}
