@@ -1,0 +1,153 @@
+// Sums in a fixed order: the same inputs give bitwise the same result.
+import { type Access, defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
+import wgsl from '../wgsl/reduce.ts'
+import { byWidth, widthOf } from './width.ts'
+
+const WG = 64
+const PARTIAL = 256 // values one invocation adds up
+const FINISH = 4096 // values the last stage's one invocation takes at most
+
+const flat = (entry: string, bindings: Access[]) =>
+  byWidth(
+    defineKernel({
+      name: 'reduce',
+      wgsl,
+      entry,
+      params: { n: 'u32', at: 'u32', factor: 'f32' },
+      bindings,
+    }),
+  )
+const partial = flat('partial', ['read', 'write'])
+const squares = {
+  1: withConstants(partial[1], { SQUARE: 1 }),
+  4: withConstants(partial[4], { SQUARE: 1 }),
+}
+const finishSum = flat('finish_sum', ['read', 'write'])[1]
+const finishNorm = flat('finish_norm', ['read', 'write', 'write'])[1]
+
+const columns = (entry: string) =>
+  byWidth(
+    defineKernel({
+      name: 'reduce',
+      wgsl,
+      entry,
+      params: { rows: 'u32', C: 'u32', per_block: 'u32', accumulate: 'u32' },
+      bindings: ['read', 'write'],
+      workgroup: 32,
+    }),
+  )
+const columnPartial = columns('column_partial')
+const columnFinish = columns('column_finish')
+
+/** partials[at…] = the sums of x's values, or of their squares, 256 at a time. Returns how many. */
+function reducePart(
+  gpu: Gpu,
+  kernels: typeof partial,
+  { x, n, partials, at }: { x: View; n: number; partials: View; at: number },
+): number {
+  const width = widthOf(n)
+  const count = Math.ceil(n / PARTIAL)
+  gpu.launch(kernels[width], { n: n / width, at, factor: 0 }, [x, partials], Math.ceil(count / WG))
+  return count
+}
+
+/** Adds x's values up until few enough are left for the last stage, which `finish` launches; `owned` x is released. */
+function reduceAll(
+  gpu: Gpu,
+  { x, n, owned }: { x: View; n: number; owned: boolean },
+  finish: (x: View, n: number) => void,
+): void {
+  let [from, count, release] = [x, n, owned]
+  while (count > FINISH) {
+    const partials = gpu.acquire(Math.ceil(count / PARTIAL) * 4, 'partial sums')
+    const left = reducePart(gpu, partial, { x: from, n: count, partials, at: 0 })
+    if (release) gpu.release(from)
+    ;[from, count, release] = [partials, left, true]
+  }
+  finish(from, count)
+  if (release) gpu.release(from)
+}
+
+/** out[0] = factor times the sum of x (0 when n is 0). x: [n], out: [1] float32; the factor is 1 unless given. */
+export function sum(
+  gpu: Gpu,
+  { x, out, n, factor = 1 }: { x: View; out: View; n: number; factor?: number },
+): void {
+  reduceAll(gpu, { x, n, owned: false }, (x, n) => {
+    gpu.launch(finishSum, { n, at: 0, factor }, [x, out], 1)
+  })
+}
+
+/**
+ * out[c] = (+=) the sum over rows of x[r, c]: the gradient of a bias. x: [rows, C], out: [C] float32. Without rows, out
+ * is set to zeros, or left when it accumulates.
+ */
+export function columnSum(
+  gpu: Gpu,
+  {
+    x,
+    out,
+    rows,
+    C,
+    accumulate = false,
+  }: { x: View; out: View; rows: number; C: number; accumulate?: boolean },
+): void {
+  const { perBlock, blocks } = rowBlocks(rows)
+  const width = widthOf(C)
+  const partials = gpu.acquire(blocks * C * 4, 'column sums')
+  if (blocks * C > 0) {
+    const params = { rows, C: C / width, per_block: perBlock, accumulate: 0 }
+    gpu.launch(columnPartial[width], params, [x, partials], Math.ceil((blocks * C) / width / 32))
+  }
+  finishColumns(gpu, { partials, out, blocks, C, accumulate })
+  gpu.release(partials)
+}
+
+/** How the rows of a column sum are cut into blocks: as many blocks as rows in a block, about. */
+export function rowBlocks(rows: number): { perBlock: number; blocks: number } {
+  const perBlock = Math.max(Math.ceil(Math.sqrt(rows)), 1)
+  return { perBlock, blocks: Math.ceil(rows / perBlock) }
+}
+
+/** The second stage of a column sum: out[c] = (+=) the sum over blocks of partials[b, c]. */
+export function finishColumns(
+  gpu: Gpu,
+  {
+    partials,
+    out,
+    blocks,
+    C,
+    accumulate,
+  }: { partials: View; out: View; blocks: number; C: number; accumulate: boolean },
+): void {
+  if (C === 0 || (blocks === 0 && accumulate)) return
+  const width = widthOf(C)
+  const params = { rows: blocks, C: C / width, per_block: 0, accumulate: accumulate ? 1 : 0 }
+  gpu.launch(columnFinish[width], params, [partials, out], Math.ceil(C / width / 32))
+}
+
+/**
+ * norm[0] = the root of the sum of squares over all parts; coefficient[0] = min(1, maxNorm / (norm + 1e-6)), or 1 when
+ * maxNorm is not above 0 or is Infinity. Parts: [n] float32 each; norm, coefficient: [1] float32 in two buffers.
+ * Source: `torch.nn.utils.clip_grad_norm_`.
+ */
+export function gradNorm(
+  gpu: Gpu,
+  {
+    parts,
+    maxNorm,
+    norm,
+    coefficient,
+  }: { parts: readonly { view: View; n: number }[]; maxNorm: number; norm: View; coefficient: View },
+): void {
+  const factor = maxNorm > 0 && maxNorm < Number.POSITIVE_INFINITY ? maxNorm : 0
+  const total = parts.reduce((count, { n }) => count + Math.ceil(n / PARTIAL), 0)
+  const partials = gpu.acquire(total * 4, 'partial sums of squares')
+  let at = 0
+  for (const { view, n } of parts) {
+    if (n > 0) at += reducePart(gpu, squares, { x: view, n, partials, at })
+  }
+  reduceAll(gpu, { x: partials, n: total, owned: true }, (x, n) => {
+    gpu.launch(finishNorm, { n, at: 0, factor }, [x, norm, coefficient], 1)
+  })
+}

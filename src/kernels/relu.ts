@@ -1,0 +1,31 @@
+import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import wgsl from '../wgsl/relu.ts'
+import { byWidth, widthOf } from './width.ts'
+
+const GROUP = 64 * 4 // E a workgroup covers
+const forward = byWidth(
+  defineKernel({ name: 'relu', wgsl, entry: 'forward', params: { n: 'u32' }, bindings: ['read', 'write'] }),
+)
+const backward = byWidth(
+  defineKernel({
+    name: 'relu',
+    wgsl,
+    entry: 'backward',
+    params: { n: 'u32' },
+    bindings: ['read', 'read', 'write'],
+  }),
+)
+
+/** y = max(x, 0). x, y: [n] float32. Source: `torch.nn.functional.relu`. */
+export function relu(gpu: Gpu, { x, y, n }: { x: View; y: View; n: number }): void {
+  if (n === 0) return
+  const width = widthOf(n)
+  gpu.launch(forward[width], { n: n / width }, [x, y], Math.ceil(n / width / GROUP))
+}
+
+/** dx = dy where y > 0, else 0; y is the forward's output. y, dy, dx: [n] float32; overwrites dx. */
+export function reluBackward(gpu: Gpu, { y, dy, dx, n }: { y: View; dy: View; dx: View; n: number }): void {
+  if (n === 0) return
+  const width = widthOf(n)
+  gpu.launch(backward[width], { n: n / width }, [y, dy, dx], Math.ceil(n / width / GROUP))
+}

@@ -1,0 +1,21 @@
+import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import wgsl from '../wgsl/softmax.ts'
+
+const WG = 64
+const kernel = (entry: string, bindings: Access[]) =>
+  defineKernel({ name: 'softmax', wgsl, entry, params: { rows: 'u32', C: 'u32' }, bindings })
+const forward = kernel('forward', ['read', 'write'])
+const backward = kernel('backward', ['read', 'read', 'write'])
+
+/** y = softmax of each row of x. x, y: [rows, C] float32. Source: `torch.nn.functional.softmax`. */
+export function softmax(gpu: Gpu, { x, y, rows, C }: { x: View; y: View; rows: number; C: number }): void {
+  if (rows * C > 0) gpu.launch(forward, { rows, C }, [x, y], Math.ceil(rows / WG))
+}
+
+/** dx = y (dy - Σ dy y), the sum over the row; y is the forward's output. All [rows, C] float32; overwrites dx. */
+export function softmaxBackward(
+  gpu: Gpu,
+  { y, dy, dx, rows, C }: { y: View; dy: View; dx: View; rows: number; C: number },
+): void {
+  if (rows * C > 0) gpu.launch(backward, { rows, C }, [y, dy, dx], Math.ceil(rows / WG))
+}

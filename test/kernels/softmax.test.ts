@@ -1,0 +1,44 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts'
+import * as reference from '../../src/reference/index.ts'
+import { block } from '../support/block.ts'
+import { assertClose } from '../support/close.ts'
+import { openTestGpu, seeded } from '../support/gpu.ts'
+
+const gpu = await openTestGpu()
+
+for (const [rows, C, scale] of [
+  [1, 1, 1],
+  [1, 2, 80],
+  [13, 2, 1],
+  [67, 5, 1e4],
+  [129, 31, 1e-8],
+  [3, 1000, 10],
+] as const) {
+  test(`softmax and its gradient agree with the oracle: ${rows} x ${C}, values to ${scale}`, async () => {
+    const n = rows * C
+    const [x, dy] = [seeded(n, n, scale), seeded(n, n + 1)]
+    const [y, dx] = [block(gpu, n), block(gpu, n)]
+    softmax(gpu, { x: gpu.from(x), y: y.view, rows, C })
+    const expected = reference.softmax({ x, rows, C })
+    const yView = gpu.from(Float32Array.from(expected))
+    softmaxBackward(gpu, { y: yView, dy: gpu.from(dy), dx: dx.view, rows, C })
+    assertClose(await gpu.readFloats(y.view), expected, 2e-6)
+    const gradient = reference.softmaxBackward({ y: expected, dy, rows, C })
+    assertClose(await gpu.readFloats(dx.view), gradient, 1e-6, { absolute: true })
+    await y.checkNeighbours()
+    await dx.checkNeighbours()
+  })
+}
+
+test('nothing is launched for no rows', () => {
+  const { launches } = gpu.counts
+  const view = gpu.acquire(4)
+  softmax(gpu, { x: view, y: gpu.acquire(4), rows: 0, C: 2 })
+  softmaxBackward(gpu, { y: view, dy: view, dx: gpu.acquire(4), rows: 0, C: 2 })
+  assert.is(gpu.counts.launches, launches)
+})
+
+test.after(() => gpu.close())
+test.run()

@@ -1,0 +1,76 @@
+// Element by element over n E; nothing past the last one is touched.
+//   add       a, b        -> out    out = a + b
+//   add_into  x           -> into   into += x
+//   scale     x           -> y      y = factor * x, the factor a parameter
+//   scale_by  x, factor   -> y      y = factor * x, the factor one f32 on the device
+//   fill                  -> out    out = value
+
+const WG: u32 = 64;
+const PER: u32 = 4; // E per invocation
+const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
+
+// @unroll one in 0..WIDTH/4
+alias E = vec4f;
+// @end
+// @unroll one in WIDTH/4..1
+alias E = f32;
+// @end
+
+struct Params { n: u32, factor: f32 } // fill's value is the factor
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<E>;
+@group(0) @binding(2) var<storage, read> b: array<E>;
+@group(0) @binding(3) var<storage, read_write> sum: array<E>;
+
+@group(0) @binding(2) var<storage, read_write> y: array<E>;
+
+@group(0) @binding(2) var<storage, read> factor: array<f32>;
+@group(0) @binding(3) var<storage, read_write> scaled: array<E>;
+
+@group(0) @binding(1) var<storage, read_write> filled: array<E>;
+
+@compute @workgroup_size(WG)
+fn add(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  for (var j = 0u; j < PER; j++) {
+    let i = first + j * WG;
+    if (i < params.n) { sum[i] = x[i] + b[i]; }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn add_into(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  for (var j = 0u; j < PER; j++) {
+    let i = first + j * WG;
+    if (i < params.n) { y[i] += x[i]; }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn scale(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  for (var j = 0u; j < PER; j++) {
+    let i = first + j * WG;
+    if (i < params.n) { y[i] = params.factor * x[i]; }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn scale_by(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  let by = factor[0];
+  for (var j = 0u; j < PER; j++) {
+    let i = first + j * WG;
+    if (i < params.n) { scaled[i] = by * x[i]; }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn fill(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  for (var j = 0u; j < PER; j++) {
+    let i = first + j * WG;
+    if (i < params.n) { filled[i] = E(params.factor); }
+  }
+}

@@ -1,0 +1,47 @@
+// y = max(x, 0).
+//   forward   x[n]         -> y[n]    overwrites
+//   backward  y[n], dy[n]  -> dx[n]   overwrites;  dx = dy where y > 0, else 0
+// n counts E; nothing past the last one is touched.
+
+const WG: u32 = 64;
+const PER: u32 = 4; // E per invocation
+const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
+
+// @unroll one in 0..WIDTH/4
+alias E = vec4f;
+// @end
+// @unroll one in WIDTH/4..1
+alias E = f32;
+// @end
+
+struct Params { n: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<E>;
+@group(0) @binding(2) var<storage, read_write> y: array<E>;
+
+@group(0) @binding(1) var<storage, read> y_in: array<E>;
+@group(0) @binding(2) var<storage, read> dy: array<E>;
+@group(0) @binding(3) var<storage, read_write> dx: array<E>;
+
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  for (var j = 0u; j < PER; j++) {
+    let i = first + j * WG;
+    if (i < params.n) {
+      let v = x[i];
+      y[i] = select(v, E(), v <= E()); // a NaN stays one
+    }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  for (var j = 0u; j < PER; j++) {
+    let i = first + j * WG;
+    if (i < params.n) {
+      dx[i] = select(E(), dy[i], y_in[i] > E());
+    }
+  }
+}
