@@ -53,10 +53,23 @@ function unpack(
     out.fill(0, first, first + n)
     return
   }
-  const size = 2 ** width
   let held = 0
   let bits = 0
-  // Plain arithmetic rather than shifts: width + 7 bits can pass 32.
+  if (width <= 24) {
+    const mask = (1 << width) - 1
+    for (let i = 0; i < n; i++) {
+      while (bits < width) {
+        held |= bytes[at++]! << bits
+        bits += 8
+      }
+      out[first + i] = held & mask
+      held >>>= width
+      bits -= width
+    }
+    return
+  }
+  // Up to 39 bits are held at once: plain arithmetic, since shifts end at 32.
+  const size = 2 ** width
   for (let i = 0; i < n; i++) {
     while (bits < width) {
       held += bytes[at++]! * 2 ** bits
