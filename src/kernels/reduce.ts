@@ -73,6 +73,10 @@ export function sum(
   gpu: Gpu,
   { x, out, n, factor = 1 }: { x: View; out: View; n: number; factor?: number },
 ): void {
+  if (n === 0) {
+    gpu.clear({ ...out, size: 4 })
+    return
+  }
   reduceAll(gpu, { x, n, owned: false }, (x, n) => {
     gpu.launch(finishSum, { n, at: 0, factor }, [x, out], 1)
   })
@@ -95,7 +99,7 @@ export function columnSum(
   const { perBlock, blocks } = rowBlocks(rows)
   const width = widthOf(C)
   const partials = gpu.acquire(blocks * C * 4, 'column sums')
-  if (blocks * C > 0) {
+  if (rows * C > 0) {
     const params = { rows, C: C / width, per_block: perBlock, accumulate: 0 }
     gpu.launch(columnPartial[width], params, [x, partials], Math.ceil((blocks * C) / width / 32))
   }
@@ -120,7 +124,11 @@ export function finishColumns(
     accumulate,
   }: { partials: View; out: View; blocks: number; C: number; accumulate: boolean },
 ): void {
-  if (C === 0 || (blocks === 0 && accumulate)) return
+  if (C === 0) return
+  if (blocks === 0) {
+    if (!accumulate) gpu.clear({ ...out, size: C * 4 })
+    return
+  }
   const width = widthOf(C)
   const params = { rows: blocks, C: C / width, per_block: 0, accumulate: accumulate ? 1 : 0 }
   gpu.launch(columnFinish[width], params, [partials, out], Math.ceil(C / width / 32))

@@ -69,3 +69,57 @@ function countKept(keyMask: ArrayLike<number>, start: number, end: number): numb
   for (let t = start; t < end; t++) if (keyMask[t] !== 0) kept++
   return kept
 }
+
+/**
+ * y[b] = x[cuSeqlens[b]], the first token of packed row b; 0 for a row without tokens.
+ *
+ * @param options.x [T, H]
+ * @param options.cuSeqlens [B+1], row b is tokens cuSeqlens[b] … cuSeqlens[b+1]-1
+ * @returns y [B, H]
+ */
+export function firstToken({
+  x,
+  cuSeqlens,
+  B,
+  H,
+}: {
+  x: ArrayLike<number>
+  cuSeqlens: ArrayLike<number>
+  B: number
+  H: number
+}): Float64Array {
+  const y = new Float64Array(B * H)
+  for (let b = 0; b < B; b++) {
+    if (cuSeqlens[b] === cuSeqlens[b + 1]) continue
+    for (let h = 0; h < H; h++) y[b * H + h] = x[cuSeqlens[b]! * H + h]!
+  }
+  return y
+}
+
+/**
+ * dx[t] = dy[b] for the first token t of row b, else 0.
+ *
+ * @param options.dy [B, H]
+ * @param options.T number of packed tokens
+ * @returns dx [T, H]
+ */
+export function firstTokenBackward({
+  dy,
+  cuSeqlens,
+  B,
+  H,
+  T,
+}: {
+  dy: ArrayLike<number>
+  cuSeqlens: ArrayLike<number>
+  B: number
+  H: number
+  T: number
+}): Float64Array {
+  const dx = new Float64Array(T * H)
+  for (let b = 0; b < B; b++) {
+    if (cuSeqlens[b] === cuSeqlens[b + 1]) continue
+    for (let h = 0; h < H; h++) dx[cuSeqlens[b]! * H + h] = dy[b * H + h]!
+  }
+  return dx
+}

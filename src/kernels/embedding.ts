@@ -1,0 +1,115 @@
+import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import wgsl from '../wgsl/embedding.ts'
+import { byWidth, rowLanes, widthOf } from './width.ts'
+
+/** Rows firstRow … firstRow + rows - 1 of a table [V, H] float32; a table too large for one binding has several. */
+export interface TableShard {
+  view: View
+  firstRow: number
+  rows: number
+}
+
+const WG = 64
+const kernel = (entry: string, bindings: Access[], constants = { POSITION: 0, ADD: 0 }) =>
+  byWidth(
+    defineKernel({
+      name: 'embedding',
+      wgsl,
+      entry,
+      params: { n: 'u32', H: 'u32', lanes: 'u32', first_row: 'u32', rows: 'u32', accumulate: 'u32' },
+      bindings,
+      constants,
+    }),
+  )
+const look = kernel('forward', ['read', 'read', 'write'])
+const lookAdding = kernel('forward', ['read', 'read', 'write'], { POSITION: 0, ADD: 1 })
+const lookWithPosition = kernel('forward', ['read', 'read', 'write', 'read', 'read'], { POSITION: 1, ADD: 0 })
+const backward = kernel('backward', ['read', 'read', 'read', 'write'])
+const scatter = kernel('scatter', ['read', 'read', 'write'])
+
+/**
+ * out[i] = table[ids[i]] (+ position.table[position.ids[i]]): one launch per shard of the table; a position table of one
+ * shard is added in the same launches. ids: [n] uint32, each in a shard (ids are checked on the host); out: [n, H] float32.
+ * Source: `torch.nn.functional.embedding`.
+ */
+export function embedding(
+  gpu: Gpu,
+  {
+    table,
+    ids,
+    out,
+    n,
+    H,
+    position,
+  }: {
+    table: readonly TableShard[]
+    ids: View
+    out: View
+    n: number
+    H: number
+    position?: { table: readonly TableShard[]; ids: View } | undefined
+  },
+): void {
+  if (n * H === 0) return
+  const width = widthOf(H)
+  const lanes = rowLanes(H / width)
+  const groups = Math.ceil((n * lanes) / WG)
+  const params = ({ firstRow, rows }: TableShard) => ({
+    n,
+    H: H / width,
+    lanes,
+    first_row: firstRow,
+    rows,
+    accumulate: 0,
+  })
+  const together = position?.table.length === 1
+  for (const shard of table) {
+    const views = [shard.view, ids, out]
+    if (position && together) {
+      views.push(position.table[0]!.view, position.ids)
+      gpu.launch(lookWithPosition[width], params(shard), views, groups)
+    } else gpu.launch(look[width], params(shard), views, groups)
+  }
+  if (!position || together) return
+  for (const shard of position.table) {
+    gpu.launch(lookAdding[width], params(shard), [shard.view, position.ids, out], groups)
+  }
+}
+
+/**
+ * grad[u] = (+=) the sum of dy[positions[k]] for k in offsets[u] … offsets[u+1]-1, in that order: the gradient of the
+ * unique rows of a batch. dy: [n, H]; offsets: [U+1], positions: uint32; grad: [U, H] float32.
+ */
+export function embeddingBackward(
+  gpu: Gpu,
+  {
+    dy,
+    offsets,
+    positions,
+    grad,
+    U,
+    H,
+    accumulate = false,
+  }: { dy: View; offsets: View; positions: View; grad: View; U: number; H: number; accumulate?: boolean },
+): void {
+  if (U * H === 0) return
+  const width = widthOf(H)
+  gpu.launch(
+    backward[width],
+    { n: U, H: H / width, lanes: 0, first_row: 0, rows: 0, accumulate: accumulate ? 1 : 0 },
+    [dy, offsets, positions, grad],
+    Math.ceil((U * H) / width / WG),
+  )
+}
+
+/** target[map[i]] += source[i]. source: [n, H] float32; map: [n] uint32, no entry twice; target: [any, H] float32. */
+export function scatterAddRows(
+  gpu: Gpu,
+  { source, map, target, n, H }: { source: View; map: View; target: View; n: number; H: number },
+): void {
+  if (n * H === 0) return
+  const width = widthOf(H)
+  const lanes = rowLanes(H / width)
+  const params = { n, H: H / width, lanes, first_row: 0, rows: 0, accumulate: 0 }
+  gpu.launch(scatter[width], params, [source, map, target], Math.ceil((n * lanes) / WG))
+}

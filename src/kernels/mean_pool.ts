@@ -1,0 +1,93 @@
+import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import wgsl from '../wgsl/mean_pool.ts'
+import { byWidth, rowLanes, widthOf } from './width.ts'
+
+const WG = 64
+const kernel = (entry: string, bindings: Access[]) =>
+  byWidth(
+    defineKernel({
+      name: 'mean_pool',
+      wgsl,
+      entry,
+      params: { n: 'u32', H: 'u32', lanes: 'u32' },
+      bindings,
+    }),
+  )
+const mean = kernel('mean', ['read', 'read', 'write', 'read', 'write'])
+const meanBackward = kernel('mean_backward', ['read', 'read', 'write', 'read', 'read'])
+const first = kernel('first', ['read', 'read', 'write'])
+const firstBackward = kernel('first_backward', ['read', 'read', 'write', 'read'])
+
+/** One invocation per element of [B, H]. */
+function pool(gpu: Gpu, kernels: typeof mean, views: View[], B: number, H: number): void {
+  if (B * H === 0) return
+  const width = widthOf(H)
+  const params = { n: B, H: H / width, lanes: 0 }
+  gpu.launch(kernels[width], params, views, Math.ceil((B * H) / width / WG))
+}
+
+/** A few invocations per row of [T, H]. */
+function spread(gpu: Gpu, kernels: typeof mean, views: View[], T: number, H: number): void {
+  if (T * H === 0) return
+  const width = widthOf(H)
+  const lanes = rowLanes(H / width)
+  gpu.launch(kernels[width], { n: T, H: H / width, lanes }, views, Math.ceil((T * lanes) / WG))
+}
+
+/**
+ * out[b] = the mean of x[t] over the tokens of packed row b with keyMask 1, and 0 when there are none; counts[b] is how
+ * many there are. x: [T, H], out: [B, H], counts: [B] float32; keyMask: [T], cuSeqlens: [B+1] uint32.
+ */
+export function meanPool(
+  gpu: Gpu,
+  {
+    x,
+    keyMask,
+    cuSeqlens,
+    out,
+    counts,
+    B,
+    H,
+  }: { x: View; keyMask: View; cuSeqlens: View; out: View; counts: View; B: number; H: number },
+): void {
+  pool(gpu, mean, [x, cuSeqlens, out, keyMask, counts], B, H)
+}
+
+/** dx[t] = dy[b] / counts[b] for a token t with keyMask 1 of row b = rowIds[t], else 0. rowIds: [T] uint32; overwrites dx. */
+export function meanPoolBackward(
+  gpu: Gpu,
+  {
+    dy,
+    keyMask,
+    rowIds,
+    counts,
+    dx,
+    T,
+    H,
+  }: { dy: View; keyMask: View; rowIds: View; counts: View; dx: View; T: number; H: number },
+): void {
+  spread(gpu, meanBackward, [dy, rowIds, dx, keyMask, counts], T, H)
+}
+
+/** out[b] = x[cuSeqlens[b]], the first token of packed row b, and 0 for a row without tokens. x: [T, H], out: [B, H]. */
+export function firstToken(
+  gpu: Gpu,
+  { x, cuSeqlens, out, B, H }: { x: View; cuSeqlens: View; out: View; B: number; H: number },
+): void {
+  pool(gpu, first, [x, cuSeqlens, out], B, H)
+}
+
+/** dx[t] = dy[b] for the first token t of row b = rowIds[t], else 0. dy: [B, H]; dx: [T, H], overwritten. */
+export function firstTokenBackward(
+  gpu: Gpu,
+  {
+    dy,
+    cuSeqlens,
+    rowIds,
+    dx,
+    T,
+    H,
+  }: { dy: View; cuSeqlens: View; rowIds: View; dx: View; T: number; H: number },
+): void {
+  spread(gpu, firstBackward, [dy, rowIds, dx, cuSeqlens], T, H)
+}

@@ -1,0 +1,63 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { copyColumns } from '../../src/kernels/concat.ts'
+import * as reference from '../../src/reference/index.ts'
+import { block } from '../support/block.ts'
+import { openTestGpu, seeded } from '../support/gpu.ts'
+
+const gpu = await openTestGpu()
+
+for (const [rows, widths] of [
+  [1, [1]],
+  [5, [3, 1, 7]],
+  [64, [768, 64, 12, 3]],
+  [33, [64, 16, 8]],
+  [700, [4, 1]],
+] as const) {
+  test(`concatenation and its gradient equal the oracle: ${rows} rows of ${widths.join(' + ')}`, async () => {
+    const total = widths.reduce((sum: number, width) => sum + width, 0)
+    const parts = widths.map((width, i) => ({ x: seeded(rows * width, i + 1), width }))
+    const joined = block(gpu, rows * total)
+    const matrix = { target: joined.view, targetWidth: total, rows }
+    let column = 0
+    for (const { x, width } of parts) {
+      const part = { source: gpu.from(x), sourceWidth: width, sourceColumn: 0, width }
+      copyColumns(gpu, { ...part, ...matrix, targetColumn: column })
+      column += width
+    }
+    const y = Float32Array.from(reference.concat({ parts, rows }))
+    assert.equal(await gpu.readFloats(joined.view), y)
+    await joined.checkNeighbours()
+    const expected = reference.concatBackward({ dy: y, widths, rows })
+    const source = gpu.from(y)
+    column = 0
+    for (const [i, width] of widths.entries()) {
+      const out = block(gpu, rows * width)
+      const from = { source, sourceWidth: total, sourceColumn: column, width, rows }
+      copyColumns(gpu, { ...from, target: out.view, targetWidth: width, targetColumn: 0 })
+      assert.equal(await gpu.readFloats(out.view), Float32Array.from(expected[i]!))
+      await out.checkNeighbours()
+      column += width
+    }
+  })
+}
+
+test('columns beside the copied ones stay as they are', async () => {
+  const target = gpu.from(new Float32Array(15).fill(-1))
+  const source = gpu.from(Float32Array.of(1, 2, 3, 4, 5, 6))
+  const from = { source, sourceWidth: 2, sourceColumn: 1, width: 1, rows: 3 }
+  copyColumns(gpu, { ...from, target, targetWidth: 5, targetColumn: 3 })
+  assert.equal([...(await gpu.readFloats(target))], [-1, -1, -1, 2, -1, -1, -1, -1, 4, -1, -1, -1, -1, 6, -1])
+})
+
+test('nothing is launched for no rows or no columns', () => {
+  const { launches } = gpu.counts
+  const [source, target] = [gpu.acquire(4), gpu.acquire(4)]
+  const from = { source, sourceWidth: 2, sourceColumn: 0, target, targetWidth: 2, targetColumn: 0 }
+  copyColumns(gpu, { ...from, width: 2, rows: 0 })
+  copyColumns(gpu, { ...from, width: 0, rows: 3 })
+  assert.is(gpu.counts.launches, launches)
+})
+
+test.after(() => gpu.close())
+test.run()

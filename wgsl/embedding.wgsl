@@ -1,0 +1,84 @@
+// Rows of tables, moved by id. H and lanes count E and invocations per row: an invocation takes every lanes-th E of its row.
+//   forward   table, ids[n] -> out[n, H]   row ids[i] of the table, for the ids that this shard of it holds;
+//             overwrites; with POSITION plus row position_ids[i] of a second table; with ADD adds to out instead
+//   backward  dy[n, H], offsets[U + 1], positions -> grad[U, H]   sum of dy over each segment of positions, in its order;
+//             overwrites, or adds with accumulate
+//   scatter   source[n, H], map[n] -> target   adds row i to row map[i]; no entry of map twice
+
+const WG: u32 = 64;
+const POSITION: u32 = 1;
+const ADD: u32 = 0;
+const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
+
+// @unroll one in 0..WIDTH/4
+alias E = vec4f;
+// @end
+// @unroll one in WIDTH/4..1
+alias E = f32;
+// @end
+
+struct Params { n: u32, H: u32, lanes: u32, first_row: u32, rows: u32, accumulate: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> table: array<E>;
+@group(0) @binding(2) var<storage, read> ids: array<u32>;
+@group(0) @binding(3) var<storage, read_write> out: array<E>;
+
+// @unroll one in 0..POSITION
+@group(0) @binding(4) var<storage, read> position_table: array<E>;
+@group(0) @binding(5) var<storage, read> position_ids: array<u32>;
+fn position_row(i: u32) -> u32 { return position_ids[i] * params.H; }
+fn finished(v: E, at: u32, place: u32) -> E { return v + position_table[place]; }
+// @end
+// @unroll one in POSITION..1
+fn position_row(i: u32) -> u32 { return 0u; }
+fn finished(v: E, at: u32, place: u32) -> E {
+  if (ADD == 1u) { return out[at] + v; }
+  return v;
+}
+// @end
+
+@compute @workgroup_size(WG)
+fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let unit = invocation_index(wid, count, local, WG);
+  let i = unit / params.lanes;
+  if (i >= params.n) { return; }
+  let row = ids[i] - params.first_row; // below the shard it wraps to a large number
+  if (row >= params.rows) { return; }
+  let place = position_row(i);
+  for (var c = unit - i * params.lanes; c < params.H; c += params.lanes) {
+    let at = i * params.H + c;
+    out[at] = finished(table[row * params.H + c], at, place + c);
+  }
+}
+
+@group(0) @binding(1) var<storage, read> dy: array<E>;
+@group(0) @binding(2) var<storage, read> offsets: array<u32>;
+@group(0) @binding(3) var<storage, read> positions: array<u32>;
+@group(0) @binding(4) var<storage, read_write> grad: array<E>;
+
+@compute @workgroup_size(WG)
+fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let unit = invocation_index(wid, count, local, WG);
+  let u = unit / params.H;
+  if (u >= params.n) { return; }
+  let c = unit - u * params.H;
+  let end = offsets[u + 1u];
+  var total = E();
+  for (var k = offsets[u]; k < end; k++) { total += dy[positions[k] * params.H + c]; }
+  if (params.accumulate == 1u) { total += grad[unit]; }
+  grad[unit] = total;
+}
+
+@group(0) @binding(2) var<storage, read> map: array<u32>;
+@group(0) @binding(3) var<storage, read_write> rows: array<E>;
+
+@compute @workgroup_size(WG)
+fn scatter(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let unit = invocation_index(wid, count, local, WG);
+  let i = unit / params.lanes;
+  if (i >= params.n) { return; }
+  let target_row = map[i] * params.H;
+  for (var c = unit - i * params.lanes; c < params.H; c += params.lanes) {
+    rows[target_row + c] += table[i * params.H + c];
+  }
+}
