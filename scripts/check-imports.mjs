@@ -5,17 +5,18 @@ import { dirname, join, relative } from 'node:path'
 const ROOMS = {
   errors: [],
   ids: [],
+  config: ['errors'],
   wgsl: [],
   gpu: ['errors'],
   kernels: ['errors', 'gpu', 'wgsl'],
   reference: [],
   autograd: ['errors', 'ids', 'gpu', 'kernels'],
-  nn: ['errors', 'ids', 'gpu', 'kernels', 'autograd'],
+  nn: ['errors', 'ids', 'config', 'gpu', 'autograd'],
   optim: ['errors', 'ids', 'gpu', 'kernels', 'autograd', 'nn'],
-  data: ['errors', 'ids'],
-  train: ['errors', 'ids', 'gpu', 'autograd', 'nn', 'optim', 'data'],
-  cli: ['errors', 'ids', 'gpu', 'kernels', 'reference', 'autograd', 'nn', 'optim', 'data', 'train'],
-  index: ['errors', 'gpu', 'autograd', 'nn', 'optim', 'data', 'train'],
+  data: ['errors', 'ids', 'config'],
+  train: ['errors', 'ids', 'config', 'gpu', 'autograd', 'nn', 'optim', 'data'],
+  cli: ['errors', 'ids', 'config', 'gpu', 'kernels', 'reference', 'autograd', 'nn', 'optim', 'data', 'train'],
+  index: ['errors', 'config', 'gpu', 'autograd', 'nn', 'optim', 'data', 'train'],
 }
 const roomOf = file => file.replace(/\\/g, '/').split('/')[1].replace(/\.ts$/, '')
 

@@ -12,6 +12,7 @@ export {
   type RowGrad,
   TableParameter,
 } from './parameter.ts'
+export { initialize, readParameter, writeParameter } from './parameter-values.ts'
 export { scope } from './scope.ts'
 export { type Backward, backward, clearTape, gradTarget, noGrad, type OpContext, op } from './tape.ts'
 export { alias, type DType, empty, numel, type Shape, Tensor, tensor } from './tensor.ts'

@@ -1,5 +1,6 @@
 export { type AdapterChoice, type AdapterFound, findAdapter } from './adapter.ts'
 export { Gpu, type GpuOptions, openGpu } from './gpu.ts'
+export { InFlight } from './in-flight.ts'
 export {
   type Access,
   defineKernel,

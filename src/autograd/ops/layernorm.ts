@@ -23,13 +23,14 @@ export function layerNorm(
     const sum = residual ? saved(x.shape) : undefined
     const mean = saved([rows])
     const rstd = saved([rows])
+    const fused =
+      residual && sum ? { residual: residual.view, sum: sum.view } : { residual: undefined, sum: undefined }
     layerNormKernel(gpu, {
       x: x.view,
-      residual: residual?.view,
       weight: weight.view,
       bias: bias.view,
       y: y.view,
-      sum: sum?.view,
+      ...fused,
       mean: mean.view,
       rstd: rstd.view,
       rows,
@@ -41,8 +42,9 @@ export function layerNorm(
       backward: dy => {
         const dx = empty(x.shape)
         const wanted = weight.requiresGrad && bias.requiresGrad
-        const dweight = wanted ? gradTarget(weight) : { view: empty([H]).view, accumulate: false }
-        const dbias = wanted ? gradTarget(bias) : { view: empty([H]).view, accumulate: false }
+        const unwanted = wanted ? [] : [empty([H]), empty([H])]
+        const dweight = wanted ? gradTarget(weight) : { view: unwanted[0]!.view, accumulate: false }
+        const dbias = wanted ? gradTarget(bias) : { view: unwanted[1]!.view, accumulate: false }
         layerNormBackward(gpu, {
           dy: dy.view,
           x: (sum ?? x).view,

@@ -1,0 +1,50 @@
+import { ShapeError } from '../errors.ts'
+import { fill } from '../kernels/elementwise.ts'
+import { normalFill, uniformFill } from '../kernels/random.ts'
+import { DenseParameter, type Parameter } from './parameter.ts'
+
+/**
+ * Draws a parameter's starting values on the device from its `init`: Philox keyed by seed and stream, so the values do
+ * not depend on how the parameter is split over shards. The padding row of a table is zero.
+ */
+export function initialize(parameter: Parameter, seed: number, stream: number): void {
+  const { gpu, init } = parameter
+  for (const { view, start, size } of parameter.chunks()) {
+    // A shard that starts off the generator's groups of four has no place in the stream: its values are still seeded.
+    const drawn = { out: view, n: size, seed, stream, offset: Math.ceil(start / 4) * 4 }
+    if (init.kind === 'normal') normalFill(gpu, { ...drawn, mean: init.mean ?? 0, std: init.std })
+    else if (init.kind === 'uniform') uniformFill(gpu, { ...drawn, low: -init.bound, high: init.bound })
+    else fill(gpu, { out: view, value: init.value, n: size })
+  }
+  if (parameter instanceof DenseParameter || parameter.paddingIdx === undefined) return
+  const { paddingIdx, width } = parameter
+  for (const { view, firstRow, rows } of parameter.shards) {
+    if (paddingIdx < firstRow || paddingIdx >= firstRow + rows) continue
+    gpu.clear({
+      buffer: view.buffer,
+      offset: view.offset + (paddingIdx - firstRow) * width * 4,
+      size: width * 4,
+    })
+  }
+}
+
+/** A parameter's values, in one array. */
+export async function readParameter(parameter: Parameter): Promise<Float32Array<ArrayBuffer>> {
+  const values = new Float32Array(parameter.size)
+  for (const { view, start, size } of parameter.chunks()) {
+    values.set(await parameter.gpu.readFloats({ ...view, size: size * 4 }), start)
+  }
+  return values
+}
+
+/** Sets a parameter's values, row-major. */
+export function writeParameter(parameter: Parameter, values: Float32Array): void {
+  if (values.length !== parameter.size) {
+    throw new ShapeError(
+      `a parameter of shape [${parameter.shape}] takes ${parameter.size} values, got ${values.length}`,
+    )
+  }
+  for (const { view, start, size } of parameter.chunks()) {
+    parameter.gpu.upload(view, values.subarray(start, start + size))
+  }
+}

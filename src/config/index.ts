@@ -1,0 +1,2 @@
+export * from '../data/config.ts'
+export * from '../data/features.ts'

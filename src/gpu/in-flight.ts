@@ -1,0 +1,27 @@
+import { wait } from '#platform'
+import type { Gpu } from './gpu.ts'
+
+/**
+ * Lets at most `limit` pieces of work be under way: recording is faster than the device, and an unbounded queue would
+ * hold every step's memory. Work is waited for oldest first.
+ */
+export class InFlight {
+  readonly #limit: number
+  readonly #pending: Promise<unknown>[] = []
+
+  constructor(limit = 2) {
+    this.#limit = limit
+  }
+
+  /** Adds work (by default all that `gpu` has been given) and waits until no more than the limit is under way. */
+  async push(gpu: Gpu, work?: Promise<unknown>): Promise<void> {
+    gpu.flush()
+    this.#pending.push(work ?? gpu.device.queue.onSubmittedWorkDone())
+    while (this.#pending.length > this.#limit) await wait(this.#pending.shift()!)
+  }
+
+  /** Waits for everything. */
+  async drain(): Promise<void> {
+    while (this.#pending.length) await wait(this.#pending.shift()!)
+  }
+}

@@ -1,0 +1,25 @@
+export {
+  DistilBertModel,
+  Embeddings,
+  FFN,
+  MultiHeadSelfAttention,
+  type TextInput,
+  Transformer,
+  TransformerBlock,
+} from './distilbert.ts'
+export {
+  Dropout,
+  Embedding,
+  GELU,
+  GELUActivation,
+  type Layer,
+  LayerNorm,
+  Linear,
+  ModuleDict,
+  ModuleList,
+  ReLU,
+  Sequential,
+} from './layers.ts'
+export { Module, type RngState } from './module.ts'
+export { DistilBertForSequenceClassification } from './sequence-classification.ts'
+export { type ModelInput, type ModelOutput, TextTabularModel } from './text-tabular.ts'

@@ -1,0 +1,189 @@
+import {
+  DenseParameter,
+  dropout,
+  embedding,
+  gelu,
+  type Init,
+  type Lookup,
+  layerNorm,
+  linear,
+  type Rng,
+  relu,
+  TableParameter,
+  type Tensor,
+} from '../autograd/index.ts'
+import { ConfigError } from '../errors.ts'
+import type { GroupedIds } from '../ids.ts'
+import { Module } from './module.ts'
+
+/** A module from one tensor to one tensor. */
+export interface Layer extends Module {
+  forward(x: Tensor): Tensor
+}
+
+/** y = x weightᵀ + bias: `torch.nn.Linear`. */
+export class Linear extends Module implements Layer {
+  readonly weight: DenseParameter
+  readonly bias: DenseParameter
+
+  /** Weights and biases start from U(-1/sqrt(in), 1/sqrt(in)), PyTorch's default, or as given. */
+  constructor(inFeatures: number, outFeatures: number, init?: { weight: Init; bias: Init }) {
+    super()
+    const bound = 1 / Math.sqrt(inFeatures)
+    this.weight = new DenseParameter([outFeatures, inFeatures], init?.weight ?? { kind: 'uniform', bound })
+    this.bias = new DenseParameter([outFeatures], init?.bias ?? { kind: 'uniform', bound })
+  }
+
+  /** [..., in] to [..., out]. */
+  forward(x: Tensor): Tensor {
+    return linear(x, this.weight, this.bias)
+  }
+
+  protected override extraRepr(): string {
+    const [out, inFeatures] = this.weight.shape
+    return `in_features=${inFeatures}, out_features=${out}, bias=True`
+  }
+}
+
+/** LayerNorm over the last dimension: `torch.nn.LayerNorm`. */
+export class LayerNorm extends Module implements Layer {
+  readonly weight: DenseParameter
+  readonly bias: DenseParameter
+  readonly eps: number
+
+  constructor(hidden: number, { eps = 1e-5 }: { eps?: number } = {}) {
+    super()
+    this.weight = new DenseParameter([hidden], { kind: 'constant', value: 1 })
+    this.bias = new DenseParameter([hidden], { kind: 'constant', value: 0 })
+    this.eps = eps
+  }
+
+  /** Normalizes x, or x + residual. */
+  forward(x: Tensor, residual?: Tensor): Tensor {
+    return layerNorm(x, this.weight, this.bias, { eps: this.eps, residual })
+  }
+
+  protected override extraRepr(): string {
+    return `(${this.weight.size},), eps=${pythonFloat(this.eps)}, elementwise_affine=True`
+  }
+}
+
+/** A lookup table with row-sparse gradients: `torch.nn.Embedding`. */
+export class Embedding extends Module {
+  readonly weight: TableParameter
+
+  constructor(rows: number, width: number, { paddingIdx, init }: { paddingIdx?: number; init?: Init } = {}) {
+    super()
+    this.weight = new TableParameter([rows, width], init ?? { kind: 'normal', std: 1 }, paddingIdx)
+  }
+
+  /** Rows by id, [n, width]; with `position`, plus the rows of a second table. */
+  forward(ids: Uint32Array | GroupedIds, position?: Lookup): Tensor {
+    return embedding(this.weight, ids, position)
+  }
+
+  protected override extraRepr(): string {
+    const { shape, paddingIdx } = this.weight
+    return `${shape[0]}, ${shape[1]}${paddingIdx === undefined ? '' : `, padding_idx=${paddingIdx}`}`
+  }
+}
+
+/** Zeroes activations at random while training: `torch.nn.Dropout`. */
+export class Dropout extends Module implements Layer {
+  readonly p: number
+
+  constructor(p = 0.5) {
+    super()
+    if (!(p >= 0 && p < 1))
+      throw new ConfigError(`dropout probability ${p} is out of range, expected 0 <= p < 1`)
+    this.p = p
+  }
+
+  /** Whether it does anything now. */
+  get active(): boolean {
+    return this.training && this.p > 0
+  }
+
+  /** The next mask's key: every call draws another one, the same in every run with one seed. */
+  next(): Rng {
+    return { seed: this.rng.seed, layer: 0, step: this.rng.step++ }
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.active ? dropout(x, this.p, this.next()) : x
+  }
+
+  protected override extraRepr(): string {
+    return `p=${this.p}, inplace=False`
+  }
+}
+
+/** `torch.nn.ReLU`. */
+export class ReLU extends Module implements Layer {
+  forward(x: Tensor): Tensor {
+    return relu(x)
+  }
+}
+
+/** `torch.nn.GELU`, exact. */
+export class GELU extends Module implements Layer {
+  forward(x: Tensor): Tensor {
+    return gelu(x)
+  }
+
+  protected override extraRepr(): string {
+    return `approximate='none'`
+  }
+}
+
+/** transformers' name for the same function. */
+export class GELUActivation extends GELU {
+  protected override extraRepr(): string {
+    return ''
+  }
+}
+
+/** Layers one after another: `torch.nn.Sequential`. */
+export class Sequential extends Module implements Layer {
+  constructor(layers: Layer[]) {
+    super()
+    Object.assign(this, layers)
+  }
+
+  forward(x: Tensor): Tensor {
+    let y = x
+    for (const [, layer] of this.namedChildren()) y = (layer as Layer).forward(y)
+    return y
+  }
+}
+
+/** Numbered submodules: `torch.nn.ModuleList`. */
+export class ModuleList<M extends Module> extends Module implements Iterable<M> {
+  constructor(modules: M[]) {
+    super()
+    Object.assign(this, modules)
+  }
+
+  *[Symbol.iterator](): Generator<M> {
+    for (const [, module] of this.namedChildren()) yield module as M
+  }
+}
+
+/** Submodules by name: `torch.nn.ModuleDict`. */
+export class ModuleDict<M extends Module> extends Module {
+  constructor(modules: Record<string, M>) {
+    super()
+    Object.assign(this, modules)
+  }
+
+  get(name: string): M {
+    return (this as unknown as Record<string, M>)[name]!
+  }
+}
+
+/** A float as Python prints it. */
+function pythonFloat(value: number): string {
+  return String(value)
+    .replace(/e-(\d)$/, 'e-0$1')
+    .replace(/^0\.0000(\d)$/, '$1e-05')
+}

@@ -1,0 +1,157 @@
+import {
+  type Arena,
+  allocateDense,
+  DenseParameter,
+  initialize,
+  numel,
+  type Parameter,
+  TableParameter,
+} from '../autograd/index.ts'
+import { KernelgradError } from '../errors.ts'
+import type { Gpu } from '../gpu/index.ts'
+
+/** What dropout masks are drawn from: one seed per model, and a count of the masks drawn so far. */
+export interface RngState {
+  seed: number
+  step: number
+}
+
+/**
+ * Base of every layer and model: `torch.nn.Module`. Parameters and submodules are the object's own properties, under
+ * PyTorch's names, in the order they were assigned.
+ */
+export abstract class Module {
+  training = true
+  #rng: RngState = { seed: 0, step: 0 }
+  #arenas: Arena[] = []
+  #gpu: Gpu | undefined;
+
+  /** Submodules by name. */
+  *namedChildren(): Generator<[string, Module]> {
+    for (const [name, value] of Object.entries(this)) if (value instanceof Module) yield [name, value]
+  }
+
+  /** This module and everything below it, each once. */
+  *namedModules(prefix = '', seen = new Set<Module>()): Generator<[string, Module]> {
+    if (seen.has(this)) return
+    seen.add(this)
+    yield [prefix, this]
+    for (const [name, child] of this.namedChildren()) yield* child.namedModules(join(prefix, name), seen)
+  }
+
+  /** Parameters by their PyTorch name; a shared one once, under its first name. */
+  *namedParameters(): Generator<[string, Parameter]> {
+    const seen = new Set<Parameter>()
+    for (const [prefix, module] of this.namedModules()) {
+      for (const [name, value] of Object.entries(module)) {
+        if (!(value instanceof DenseParameter || value instanceof TableParameter) || seen.has(value)) continue
+        seen.add(value)
+        yield [join(prefix, name), value]
+      }
+    }
+  }
+
+  /** Parameters in order. */
+  *parameters(): Generator<Parameter> {
+    for (const [, parameter] of this.namedParameters()) yield parameter
+  }
+
+  /** Number of trained values. */
+  numParameters(): number {
+    let count = 0
+    for (const parameter of this.parameters()) count += numel(parameter.shape)
+    return count
+  }
+
+  /** Training mode: dropout is on. */
+  train(mode = true): this {
+    for (const [, module] of this.namedModules()) module.training = mode
+    return this
+  }
+
+  /** Evaluation mode: dropout is off. */
+  eval(): this {
+    return this.train(false)
+  }
+
+  /** Where dropout masks come from; set `step` to continue a run. */
+  get rng(): RngState {
+    return this.#rng
+  }
+
+  get gpu(): Gpu {
+    if (!this.#gpu) throw new KernelgradError('the model is on no device yet; call model.to(gpu) first')
+    return this.#gpu
+  }
+
+  /** Gives the model memory on a device and draws its starting values from `seed`. */
+  to(gpu: Gpu, { seed = 0 }: { seed?: number } = {}): this {
+    if (this.#gpu) throw new KernelgradError('the model is on a device already; free() it first')
+    const parameters = [...this.parameters()]
+    this.#arenas = allocateDense(
+      gpu,
+      parameters.filter(parameter => parameter instanceof DenseParameter),
+    )
+    for (const parameter of parameters) if (parameter instanceof TableParameter) parameter.allocate(gpu)
+    for (const [stream, parameter] of parameters.entries()) initialize(parameter, seed, stream)
+    const rng = { seed, step: 0 }
+    for (const [, module] of this.namedModules()) {
+      module.#gpu = gpu
+      module.#rng = rng
+    }
+    return this
+  }
+
+  /** Forgets every gradient. */
+  zeroGrad(): void {
+    for (const parameter of this.parameters()) {
+      if (parameter instanceof DenseParameter) parameter.root.zeroGrad()
+      else parameter.zeroGrad()
+    }
+  }
+
+  /** Returns the model's memory. */
+  free(): void {
+    for (const { weights, grads } of this.#arenas) {
+      this.gpu.release(weights)
+      this.gpu.release(grads)
+    }
+    for (const parameter of this.parameters()) if (parameter instanceof TableParameter) parameter.free()
+    for (const [, module] of this.namedModules()) module.#gpu = undefined
+    this.#arenas = []
+  }
+
+  /** What stands between the parentheses of the printed module, before its submodules. */
+  protected extraRepr(): string {
+    return ''
+  }
+
+  /** The module tree as PyTorch prints it. */
+  toString(): string {
+    const children = groupRepeats([...this.namedChildren()].map(([name, child]) => [name, String(child)]))
+    const name = this.reprName()
+    if (!children.length) return `${name}(${this.extraRepr()})`
+    const lines = children.map(([key, text]) => `  (${key}): ${text.replaceAll('\n', '\n  ')}`)
+    return `${name}(\n${lines.join('\n')}\n)`
+  }
+
+  /** The class name in the printed tree. */
+  protected reprName(): string {
+    return this.constructor.name
+  }
+}
+
+const join = (prefix: string, name: string) => (prefix ? `${prefix}.${name}` : name)
+
+/** Numbered neighbours that print the same become one line: `(0-1): 2 x Block(…)`. */
+function groupRepeats(children: [string, string][]): [string, string][] {
+  const out: [string, string][] = []
+  for (let i = 0; i < children.length; ) {
+    const [name, text] = children[i]!
+    let end = i + 1
+    while (/^\d+$/.test(name) && end < children.length && children[end]![1] === text) end++
+    out.push(end - i > 1 ? [`${name}-${children[end - 1]![0]}`, `${end - i} x ${text}`] : [name, text])
+    i = end
+  }
+  return out
+}

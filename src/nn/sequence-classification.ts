@@ -1,0 +1,43 @@
+import { crossEntropy, firstToken, relu, type Tensor, tensor } from '../autograd/index.ts'
+import { type ModelConfig, parseModelConfig, type ResolvedModelConfig } from '../config/index.ts'
+import { ConfigError } from '../errors.ts'
+import { DistilBertModel, encoderInit } from './distilbert.ts'
+import { Dropout, Linear } from './layers.ts'
+import { Module } from './module.ts'
+import type { ModelInput, ModelOutput } from './text-tabular.ts'
+
+/**
+ * The text-only baseline: `transformers.DistilBertForSequenceClassification`. It reads the first token's hidden state, so its
+ * batches are collated with `keepFirst`.
+ */
+export class DistilBertForSequenceClassification extends Module {
+  readonly config: ResolvedModelConfig
+  readonly distilbert: DistilBertModel
+  readonly pre_classifier: Linear
+  readonly classifier: Linear
+  readonly dropout: Dropout
+
+  constructor(config: ModelConfig) {
+    super()
+    this.config = parseModelConfig(config, 'the model configuration')
+    const encoder = this.config.pretrained_model_config
+    const init = encoderInit(encoder.initializer_range)
+    this.distilbert = new DistilBertModel(encoder)
+    this.pre_classifier = new Linear(encoder.dim, encoder.dim, init)
+    this.classifier = new Linear(encoder.dim, this.config.num_labels, init)
+    this.dropout = new Dropout(encoder.seq_classif_dropout)
+  }
+
+  forward(batch: ModelInput): ModelOutput {
+    const logits = this.logits(batch)
+    return { logits, loss: batch.labels && crossEntropy(logits, tensor(this.gpu, batch.labels)) }
+  }
+
+  /** [B, C]. */
+  logits(batch: ModelInput): Tensor {
+    if (!batch.text) throw new ConfigError('DistilBertForSequenceClassification needs a batch with text')
+    const { hidden, rows } = this.distilbert.forward(batch.text)
+    const pooled = relu(this.pre_classifier.forward(firstToken(hidden, rows)))
+    return this.classifier.forward(this.dropout.forward(pooled))
+  }
+}

@@ -1,0 +1,128 @@
+import { concat, crossEntropy, meanPool, type Tensor, tensor } from '../autograd/index.ts'
+import {
+  embeddingTableOf,
+  type ModelConfig,
+  namesByDtype,
+  ownerOf,
+  parseModelConfig,
+  type ResolvedMlpLayerConfig,
+  type ResolvedModelConfig,
+} from '../config/index.ts'
+import { ConfigError } from '../errors.ts'
+import type { GroupedIds } from '../ids.ts'
+import { DistilBertModel, type TextInput } from './distilbert.ts'
+import {
+  Dropout,
+  Embedding,
+  GELU,
+  type Layer,
+  LayerNorm,
+  Linear,
+  ModuleDict,
+  ReLU,
+  Sequential,
+} from './layers.ts'
+import { Module } from './module.ts'
+
+/** What a click model reads of a batch; `collate` makes it. */
+export interface ModelInput {
+  /** B, the number of rows. */
+  size: number
+  text?: TextInput
+  categorical?: Record<string, Uint32Array | GroupedIds>
+  numerical?: Record<string, Float32Array>
+  /** [B] class of each row. */
+  labels?: Uint32Array
+}
+
+export interface ModelOutput {
+  /** [B, C]. */
+  logits: Tensor
+  /** [1], where the batch has labels: the mean cross-entropy. */
+  loss?: Tensor
+}
+
+const ACTIVATIONS: Record<string, () => Layer> = { ReLU: () => new ReLU(), GELU: () => new GELU() }
+
+/** Linear, normalization, activation, dropout per layer, each after the first optional. */
+function mlpLayers(
+  inFeatures: number,
+  config: ResolvedMlpLayerConfig[],
+): { layers: Layer[]; outFeatures: number } {
+  const layers: Layer[] = []
+  let width = inFeatures
+  for (const layer of config) {
+    layers.push(new Linear(width, layer.hidden_size))
+    if (layer.normalization_function) {
+      layers.push(new LayerNorm(layer.hidden_size, { eps: layer.normalization_function_kwargs?.eps }))
+    }
+    if (layer.activation_function) layers.push(ACTIVATIONS[layer.activation_function]!())
+    if (layer.dropout_p > 0) layers.push(new Dropout(layer.dropout_p))
+    width = layer.hidden_size
+  }
+  return { layers, outFeatures: width }
+}
+
+/**
+ * The click model: a DistilBERT-style encoder over the text, mean-pooled, beside categorical embeddings and numerical
+ * values, through an MLP to class logits.
+ */
+export class TextTabularModel extends Module {
+  readonly config: ResolvedModelConfig
+  readonly bert: DistilBertModel
+  readonly categorical_embeddings: ModuleDict<Embedding>
+  readonly mlp: Sequential | undefined
+  readonly head: Linear
+
+  constructor(config: ModelConfig) {
+    super()
+    const resolved = parseModelConfig(config, 'the model configuration')
+    this.config = resolved
+    const features = resolved.features_config
+    this.bert = new DistilBertModel(resolved.pretrained_model_config)
+    const tables: Record<string, Embedding> = {}
+    let width = resolved.pretrained_model_config.dim + namesByDtype(features, 'numerical').length
+    for (const name of namesByDtype(features, 'categorical')) {
+      const { owner, vocabSize, embeddingSize } = embeddingTableOf(features, name)
+      tables[`${owner}_embedding`] ??= new Embedding(vocabSize, embeddingSize)
+      width += embeddingSize
+    }
+    this.categorical_embeddings = new ModuleDict(tables)
+    const { layers, outFeatures } = mlpLayers(width, resolved.mlp_config ?? [])
+    this.mlp = resolved.mlp_config ? new Sequential(layers) : undefined
+    this.head = new Linear(outFeatures, resolved.num_labels)
+  }
+
+  forward(batch: ModelInput): ModelOutput {
+    const { logits } = this.parts(batch)
+    return { logits, loss: batch.labels && crossEntropy(logits, tensor(this.gpu, batch.labels)) }
+  }
+
+  /** Every stage: hidden states [T, H], text embedding [B, H], MLP input and logits. */
+  parts(batch: ModelInput): { hidden: Tensor; textEmbedding: Tensor; mlpInput: Tensor; logits: Tensor } {
+    const features = this.config.features_config
+    if (!batch.text)
+      throw new ConfigError('TextTabularModel needs a batch with text; the features have no token_id')
+    const { hidden, rows } = this.bert.forward(batch.text)
+    const textEmbedding = meanPool(hidden, rows)
+    const categorical = namesByDtype(features, 'categorical').map(name =>
+      this.categorical_embeddings
+        .get(`${ownerOf(features, name)}_embedding`)
+        .forward(column(batch.categorical, name)),
+    )
+    const numerical = namesByDtype(features, 'numerical').map(name =>
+      tensor(this.gpu, column(batch.numerical, name), [batch.size, 1]),
+    )
+    const tabular = [...categorical, ...numerical]
+    const mlpInput = tabular.length ? concat([textEmbedding, ...tabular]) : textEmbedding
+    const logits = this.head.forward(this.mlp ? this.mlp.forward(mlpInput) : mlpInput)
+    return { hidden, textEmbedding, mlpInput, logits }
+  }
+}
+
+function column<T>(columns: Record<string, T> | undefined, name: string): T {
+  const values = columns?.[name]
+  if (values === undefined)
+    throw new ConfigError(`the batch has no column '${name}', which the model's features name`)
+  return values
+}

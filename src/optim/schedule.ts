@@ -1,0 +1,27 @@
+import { ConfigError } from '../errors.ts'
+
+/** Factor of the learning rate at a step, counted from 0. */
+export type Schedule = (step: number) => number
+
+/** The transformers Trainer's schedules by name. Source: transformers `get_scheduler`. */
+export function schedule(
+  name: string,
+  { warmupSteps = 0, totalSteps }: { warmupSteps?: number; totalSteps: number },
+): Schedule {
+  const warm = (step: number) => (step < warmupSteps ? step / Math.max(1, warmupSteps) : undefined)
+  const progress = (step: number) => (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps)
+  switch (name) {
+    case 'constant':
+      return () => 1
+    case 'constant_with_warmup':
+      return step => warm(step) ?? 1
+    case 'linear':
+      return step => warm(step) ?? Math.max(0, 1 - progress(step))
+    case 'cosine':
+      return step => warm(step) ?? Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress(step))))
+    default:
+      throw new ConfigError(
+        `lr_scheduler_type '${name}' is unknown; expected constant, constant_with_warmup, linear or cosine`,
+      )
+  }
+}

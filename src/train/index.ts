@@ -1,0 +1,13 @@
+export { CONFIG_FILE, loadModel, loadWeights, saveModel, saveWeights, WEIGHTS_FILE } from './checkpoint.ts'
+export * from './metrics.ts'
+export { type ClickModel, collateOptions, createModel, readOptions } from './model.ts'
+export { clickProbability, type PredictOptions, predict } from './predict.ts'
+export {
+  evaluate,
+  type LogEntry,
+  parameterGroups,
+  Trainer,
+  type TrainerOptions,
+  type TrainerProgress,
+  type TrainerState,
+} from './trainer.ts'
