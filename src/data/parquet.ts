@@ -41,7 +41,10 @@ export async function openParquet(
   if (tail.getUint32(4, true) !== MAGIC || tail.getUint32(0, true) > size - 12)
     throw new DataError(`${name} is not a whole Parquet file: its end is missing (${size} bytes are there)`)
   try {
-    const metadata = await parquetMetadataAsync(buffer)
+    // The search for map columns, which nothing here reads, loops forever over a negative number of children.
+    const metadata = await parquetMetadataAsync(buffer, { geoparquet: false })
+    for (const { name: column, num_children = 0 } of metadata.schema)
+      if (num_children < 0) throw new Error(`column ${column} has ${num_children} children`)
     let rows = 0
     const groups = metadata.row_groups.map(group => {
       const count = Number(group.num_rows)

@@ -153,6 +153,13 @@ test('damaged bytes anywhere end in a DataError or other values', async () => {
   }
 })
 
+test('a negative number of children in the schema is refused, not looped over', async () => {
+  const bytes = new Uint8Array(readFileSync(path('codec_brotli')))
+  bytes[9072]! ^= 1
+  const { message } = await errorOf(() => openParquet(bytes.buffer, { name: 'x.parquet' }))
+  assert.is(message, 'x.parquet: the footer cannot be decoded: column tokenized_title has -2 children')
+})
+
 test('missing columns, files and labels', async () => {
   const missing = await errorOf(() =>
     loadDataset(path('pandas'), { features: { age: { dtype: 'numerical' } } }),
