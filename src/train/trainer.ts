@@ -131,7 +131,7 @@ export class Trainer {
           if (due(step, config.logging_steps)) {
             const { mean, broken } = await losses.mean(logged, step)
             this.#stopAtNaN(broken)
-            const norm = config.max_grad_norm ? { grad_norm: await this.optimizer.gradNorm() } : {}
+            const norm: Record<string, number> = config.max_grad_norm ? { grad_norm: await this.optimizer.gradNorm() } : {}
             this.#log({ loss: mean, ...norm, learning_rate: this.#rate() })
             logged = step
           }
