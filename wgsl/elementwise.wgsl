@@ -4,8 +4,9 @@
 //   scale     x           -> y      y = factor * x, the factor a parameter
 //   scale_by  x, factor   -> y      y = factor * x, the factor one f32 on the device
 //   fill                  -> out    out = value
+// A workgroup that lies within n runs without bounds checks and loops, which halves the time on software adapters.
 
-const WG: u32 = 64;
+const WG: u32 = 256;
 const PER: u32 = 4; // E per invocation
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 
@@ -29,48 +30,72 @@ struct Params { n: u32, factor: f32 } // fill's value is the factor
 
 @group(0) @binding(1) var<storage, read_write> filled: array<E>;
 
+fn add_at(i: u32) { sum[i] = x[i] + b[i]; }
+
 @compute @workgroup_size(WG)
 fn add(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let first = group_index(wid, count) * WG * PER + local;
-  for (var j = 0u; j < PER; j++) {
-    let i = first + j * WG;
-    if (i < params.n) { sum[i] = x[i] + b[i]; }
+  if (first - local + WG * PER <= params.n) {
+    // @unroll j in 0..PER
+    add_at(first + $(j)u * WG);
+    // @end
+  } else {
+    for (var i = first; i < params.n; i += WG) { add_at(i); }
   }
 }
+
+fn add_into_at(i: u32) { y[i] += x[i]; }
 
 @compute @workgroup_size(WG)
 fn add_into(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let first = group_index(wid, count) * WG * PER + local;
-  for (var j = 0u; j < PER; j++) {
-    let i = first + j * WG;
-    if (i < params.n) { y[i] += x[i]; }
+  if (first - local + WG * PER <= params.n) {
+    // @unroll j in 0..PER
+    add_into_at(first + $(j)u * WG);
+    // @end
+  } else {
+    for (var i = first; i < params.n; i += WG) { add_into_at(i); }
   }
 }
+
+fn scale_at(i: u32) { y[i] = params.factor * x[i]; }
 
 @compute @workgroup_size(WG)
 fn scale(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let first = group_index(wid, count) * WG * PER + local;
-  for (var j = 0u; j < PER; j++) {
-    let i = first + j * WG;
-    if (i < params.n) { y[i] = params.factor * x[i]; }
+  if (first - local + WG * PER <= params.n) {
+    // @unroll j in 0..PER
+    scale_at(first + $(j)u * WG);
+    // @end
+  } else {
+    for (var i = first; i < params.n; i += WG) { scale_at(i); }
   }
 }
+
+fn scale_by_at(i: u32) { scaled[i] = factor[0] * x[i]; }
 
 @compute @workgroup_size(WG)
 fn scale_by(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let first = group_index(wid, count) * WG * PER + local;
-  let by = factor[0];
-  for (var j = 0u; j < PER; j++) {
-    let i = first + j * WG;
-    if (i < params.n) { scaled[i] = by * x[i]; }
+  if (first - local + WG * PER <= params.n) {
+    // @unroll j in 0..PER
+    scale_by_at(first + $(j)u * WG);
+    // @end
+  } else {
+    for (var i = first; i < params.n; i += WG) { scale_by_at(i); }
   }
 }
+
+fn fill_at(i: u32) { filled[i] = E(params.factor); }
 
 @compute @workgroup_size(WG)
 fn fill(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let first = group_index(wid, count) * WG * PER + local;
-  for (var j = 0u; j < PER; j++) {
-    let i = first + j * WG;
-    if (i < params.n) { filled[i] = E(params.factor); }
+  if (first - local + WG * PER <= params.n) {
+    // @unroll j in 0..PER
+    fill_at(first + $(j)u * WG);
+    // @end
+  } else {
+    for (var i = first; i < params.n; i += WG) { fill_at(i); }
   }
 }

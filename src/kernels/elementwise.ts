@@ -2,9 +2,19 @@ import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/elementwise.ts'
 import { byWidth, widthOf } from './width.ts'
 
-const GROUP = 64 * 4 // E a workgroup covers
+const WG = 256
+const GROUP = WG * 4 // E a workgroup covers
 const kernel = (entry: string, bindings: Access[]) =>
-  byWidth(defineKernel({ name: 'elementwise', wgsl, entry, params: { n: 'u32', factor: 'f32' }, bindings }))
+  byWidth(
+    defineKernel({
+      name: 'elementwise',
+      wgsl,
+      entry,
+      params: { n: 'u32', factor: 'f32' },
+      bindings,
+      workgroup: WG,
+    }),
+  )
 const kernels = {
   add: kernel('add', ['read', 'read', 'write']),
   addInto: kernel('add_into', ['read', 'write']),

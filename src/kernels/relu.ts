@@ -2,9 +2,17 @@ import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/relu.ts'
 import { byWidth, widthOf } from './width.ts'
 
-const GROUP = 64 * 4 // E a workgroup covers
+const WG = 256
+const GROUP = WG * 4 // E a workgroup covers
 const forward = byWidth(
-  defineKernel({ name: 'relu', wgsl, entry: 'forward', params: { n: 'u32' }, bindings: ['read', 'write'] }),
+  defineKernel({
+    name: 'relu',
+    wgsl,
+    entry: 'forward',
+    params: { n: 'u32' },
+    bindings: ['read', 'write'],
+    workgroup: WG,
+  }),
 )
 const backward = byWidth(
   defineKernel({
@@ -13,6 +21,7 @@ const backward = byWidth(
     entry: 'backward',
     params: { n: 'u32' },
     bindings: ['read', 'read', 'write'],
+    workgroup: WG,
   }),
 )
 

@@ -50,6 +50,18 @@ test('columns beside the copied ones stay as they are', async () => {
   assert.equal([...(await gpu.readFloats(target))], [-1, -1, -1, 2, -1, -1, -1, -1, 4, -1, -1, -1, -1, 6, -1])
 })
 
+test('more workgroups than one dimension of a grid takes', async () => {
+  const rows = 65_535 * 64 + 77
+  const [x, target] = [seeded(rows, 1), gpu.acquire(rows * 4)]
+  const from = { source: gpu.from(x), sourceWidth: 1, sourceColumn: 0, width: 1, rows }
+  copyColumns(gpu, { ...from, target, targetWidth: 1, targetColumn: 0 })
+  const got = await gpu.readFloats(target)
+  assert.is(
+    got.findIndex((v, i) => v !== x[i]),
+    -1,
+  )
+})
+
 test('nothing is launched for no rows or no columns', () => {
   const { launches } = gpu.counts
   const [source, target] = [gpu.acquire(4), gpu.acquire(4)]

@@ -13,6 +13,7 @@ for (const [n, size] of [
   [7, 1e-8],
   [1024, 1],
   [4099, 1e4],
+  [8200, 1],
 ] as const) {
   test(`elementwise kernels agree with the oracle, neighbours stay untouched: n ${n}, values to ${size}`, async () => {
     const [a, b] = [seeded(n, n, size), seeded(n, n + 1, size)]

@@ -1,0 +1,16 @@
+/**
+ * Launchers of the WGSL kernels: views of buffers in, views of buffers out, no autograd.
+ *
+ * @module
+ */
+export * from './adamw.ts'
+export * from './concat.ts'
+export * from './cross_entropy.ts'
+export * from './elementwise.ts'
+export * from './embedding.ts'
+export * from './gelu.ts'
+export * from './layernorm.ts'
+export * from './mean_pool.ts'
+export { columnSum, gradNorm, sum } from './reduce.ts'
+export * from './relu.ts'
+export * from './softmax.ts'
