@@ -1,2 +1,20 @@
-export * from '../data/config.ts'
-export * from '../data/features.ts'
+export * from './features.ts'
+export {
+  type EncoderConfig,
+  type MlpLayerConfig,
+  type ModelConfig,
+  parseEncoderConfig,
+  parseFeaturesConfig,
+  parseModelConfig,
+  type ResolvedEncoderConfig,
+  type ResolvedMlpLayerConfig,
+  type ResolvedModelConfig,
+} from './model.ts'
+export {
+  parseTrainerConfig,
+  parseTrainingConfig,
+  type ResolvedTrainerConfig,
+  type ResolvedTrainingConfig,
+  type TrainerConfig,
+  type TrainingConfig,
+} from './training.ts'

@@ -1,4 +1,6 @@
 /** Parquet files as columns of typed arrays: all in memory for training, or one row group at a time for predicting. */
+
+import type { FeaturesConfig } from '../config/index.ts'
 import { ConfigError, DataError } from '../errors.ts'
 import {
   type ColumnSpec,
@@ -9,7 +11,6 @@ import {
   type TokenLists,
   textColumn,
 } from './columns.ts'
-import type { FeaturesConfig } from './features.ts'
 import {
   columnOf,
   isParquetFile,

@@ -3,7 +3,7 @@
  * because it was planted: in the words, in whether the title answers the query, and in user, age, gender, advertiser.
  * What a model can reach at best follows from the true probabilities, which come back with the paths.
  */
-import type { FeaturesConfig } from './features.ts'
+import type { FeaturesConfig } from '../config/index.ts'
 import { type RandomStream, randomStream } from './shuffle.ts'
 import { type WriteColumn, writeParquet } from './write.ts'
 

@@ -2,9 +2,9 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Parameter, scope } from '../autograd/index.ts'
+import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { reason } from '../data/files.ts'
 import { collate, type Dataset, shuffledOrder } from '../data/index.ts'
-import type { ResolvedTrainerConfig } from '../data/training-config.ts'
 import { CheckpointError, KernelgradError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
 import { AdamW, type Schedule, schedule } from '../optim/index.ts'
@@ -131,7 +131,9 @@ export class Trainer {
           if (due(step, config.logging_steps)) {
             const { mean, broken } = await losses.mean(logged, step)
             this.#stopAtNaN(broken)
-            const norm: Record<string, number> = config.max_grad_norm ? { grad_norm: await this.optimizer.gradNorm() } : {}
+            const norm: Record<string, number> = config.max_grad_norm
+              ? { grad_norm: await this.optimizer.gradNorm() }
+              : {}
             this.#log({ loss: mean, ...norm, learning_rate: this.#rate() })
             logged = step
           }

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
+import { checkFeatures, FEATURE_DTYPES, type FeatureConfig, type FeaturesConfig } from './features.ts'
 import {
   flag,
   integer,
@@ -10,8 +11,7 @@ import {
   probability,
   strict,
   text,
-} from './config-schema.ts'
-import { checkFeatures, FEATURE_DTYPES, type FeatureConfig, type FeaturesConfig } from './features.ts'
+} from './schema.ts'
 
 export const ACTIVATION_FUNCTIONS = ['ReLU', 'GELU'] as const
 export const NORMALIZATION_FUNCTIONS = ['LayerNorm'] as const

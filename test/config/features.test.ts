@@ -7,7 +7,7 @@ import {
   groupFeatures,
   namesByDtype,
   ownerOf,
-} from '../../src/data/features.ts'
+} from '../../src/config/index.ts'
 import { ConfigError } from '../../src/errors.ts'
 
 const FEATURES: FeaturesConfig = {

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
-import { finishModel, type ModelConfig, modelEntries, type ResolvedModelConfig } from './config.ts'
-import { flag, integer, nonNegative, oneOf, parseStrict, positive, real, strict } from './config-schema.ts'
+import { finishModel, type ModelConfig, modelEntries, type ResolvedModelConfig } from './model.ts'
+import { flag, integer, nonNegative, oneOf, parseStrict, positive, real, strict } from './schema.ts'
 
 /** Schedules by transformers' names. */
 export const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const

@@ -3,9 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type ModelConfig, parseEncoderConfig, parseModelConfig } from '../../src/data/config.ts'
+import {
+  type ModelConfig,
+  parseEncoderConfig,
+  parseModelConfig,
+  parseTrainerConfig,
+  parseTrainingConfig,
+} from '../../src/config/index.ts'
 import { readJson, writeFileAtomic, writeJson } from '../../src/data/files.ts'
-import { parseTrainerConfig, parseTrainingConfig } from '../../src/data/training-config.ts'
 import { ConfigError, DataError } from '../../src/errors.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-config-'))
