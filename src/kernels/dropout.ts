@@ -1,0 +1,55 @@
+import { ConfigError } from '../errors.ts'
+import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import dropoutWgsl from '../wgsl/dropout.ts'
+import philox from '../wgsl/philox.ts'
+
+/** What, next to an element's position, picks its random number. All three are uint32. */
+export interface Rng {
+  seed: number
+  /** Which dropout in the model: no two share a number. */
+  layer: number
+  step: number
+}
+
+/** Elements a workgroup covers. */
+const GROUP = 64 * 4 * 2
+const kernel = defineKernel({
+  name: 'dropout',
+  wgsl: philox + dropoutWgsl,
+  entry: 'dropout',
+  params: { n: 'u32', threshold: 'u32', scale: 'f32', seed: 'u32', layer: 'u32', step: 'u32' },
+  bindings: ['read', 'write'],
+})
+
+/**
+ * What a kernel needs to know of p: words below the threshold are dropped, what is kept is scaled.
+ *
+ * @throws ConfigError unless 0 <= p < 1
+ */
+export function dropoutParams(p: number): { threshold: number; scale: number } {
+  if (!(p >= 0 && p < 1)) throw new ConfigError(`dropout probability is ${p}; expected 0 <= p < 1`)
+  return { threshold: Math.min(Math.round(p * 2 ** 32), 2 ** 32 - 1), scale: 1 / (1 - p) }
+}
+
+/**
+ * y = x / (1-p) where kept, else 0; overwrites y. x, y: [n] float32. The mask depends on position and `rng` only.
+ * Source: `torch.nn.functional.dropout`; random numbers: Philox 4x32-10.
+ *
+ * @throws ConfigError unless 0 <= p < 1
+ */
+export function dropout(
+  gpu: Gpu,
+  { x, y, p, rng, n }: { x: View; y: View; p: number; rng: Rng; n: number },
+): void {
+  if (n === 0) return
+  const { seed, layer, step } = rng
+  gpu.launch(kernel, { n, ...dropoutParams(p), seed, layer, step }, [x, y], Math.ceil(n / GROUP))
+}
+
+/** dx = dy / (1-p) where `dropout` with the same p and rng kept the element, else 0; overwrites dx. */
+export function dropoutBackward(
+  gpu: Gpu,
+  { dy, dx, p, rng, n }: { dy: View; dx: View; p: number; rng: Rng; n: number },
+): void {
+  dropout(gpu, { x: dy, y: dx, p, rng, n })
+}

@@ -1,0 +1,51 @@
+import { ShapeError } from '../errors.ts'
+import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import philox from '../wgsl/philox.ts'
+import random from '../wgsl/random.ts'
+
+const GROUP = 64 * 4 // elements a workgroup covers
+const params = { n: 'u32', first: 'u32', a: 'f32', b: 'f32', seed: 'u32', stream: 'u32' } as const
+const uniform = defineKernel({
+  name: 'random',
+  wgsl: philox + random,
+  entry: 'uniform_fill',
+  params,
+  bindings: ['write'],
+})
+const normal = { ...uniform, entry: 'normal_fill' }
+
+interface FillOptions {
+  /** [n] float32; nothing is written past n. */
+  out: View
+  n: number
+  seed: number
+  /** Which tensor: no two share a number. */
+  stream: number
+  /** Where in the stream out begins, in elements, a multiple of 4: a shard continues the one before. */
+  offset?: number | undefined
+}
+
+function fill(gpu: Gpu, kernel: typeof uniform, options: FillOptions, a: number, b: number): void {
+  const { out, n, seed, stream, offset = 0 } = options
+  if (offset % 4) throw new ShapeError(`offset in a random stream is ${offset}; expected a multiple of 4`)
+  if (n === 0) return
+  gpu.launch(kernel, { n, first: offset / 4, a, b, seed, stream }, [out], Math.ceil(n / GROUP))
+}
+
+/**
+ * Fills out with numbers from U[low, high). Source: `torch.nn.init.uniform_`; random numbers: Philox 4x32-10.
+ *
+ * @throws ShapeError unless `offset` is a multiple of 4
+ */
+export function uniformFill(gpu: Gpu, options: FillOptions & { low: number; high: number }): void {
+  fill(gpu, uniform, options, options.low, options.high)
+}
+
+/**
+ * Fills out with numbers from N(mean, std^2), by Box and Muller. Source: `torch.nn.init.normal_`.
+ *
+ * @throws ShapeError unless `offset` is a multiple of 4
+ */
+export function normalFill(gpu: Gpu, options: FillOptions & { mean: number; std: number }): void {
+  fill(gpu, normal, options, options.mean, options.std)
+}

@@ -1,0 +1,122 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { View } from '../../src/gpu/index.ts'
+import { type MatmulLayout, matmul, matmulForms } from '../../src/kernels/matmul.ts'
+import * as reference from '../../src/reference/index.ts'
+import { assertClose } from '../support/close.ts'
+import { openTestGpu, seeded } from '../support/gpu.ts'
+
+const gpu = await openTestGpu()
+const LAYOUTS: MatmulLayout[] = ['NN', 'NT', 'TN']
+const PAD = 70 // elements after c that must stay as they are
+
+interface Case {
+  M: number
+  N: number
+  K: number
+  layout: MatmulLayout
+  scale?: number
+  form?: string
+  splits?: number
+}
+
+/** Runs a case plain, then with bias and accumulate on top of its own result. */
+async function check({ M, N, K, layout, scale = 1, form, splits }: Case): Promise<void> {
+  const label = `${layout} ${M}x${N}x${K} ${form ?? ''} splits ${splits ?? ''}`
+  const [aData, bData, biasData] = [seeded(M * K, 1, scale), seeded(K * N, 2), seeded(N, 3, scale)]
+  const padding = seeded(PAD, 4)
+  const [a, b, bias] = [gpu.from(aData), gpu.from(bData), gpu.from(biasData)]
+  const whole = gpu.acquire((M * N + PAD) * 4)
+  gpu.upload(whole, padding, M * N * 4)
+  const c: View = { ...whole, size: M * N * 4 }
+  const product = reference.matmul({ a: aData, b: bData, M, N, K, layout })
+  // Float32 sums in some order: each of K terms may add half an ulp of the running sum.
+  const bound = 3e-7 * Math.sqrt(K) + 1e-6
+
+  matmul(gpu, { a, b, c, M, N, K, layout, form, splits })
+  assertClose(await gpu.readFloats(c), product, bound, { label })
+  matmul(gpu, { a, b, c, bias, M, N, K, layout, form, splits, accumulate: true })
+  assertClose(
+    await gpu.readFloats(c),
+    product.map((value, i) => 2 * value + biasData[i % N]!),
+    bound,
+    { label: `${label} accumulate` },
+  )
+  assert.equal(
+    await gpu.readFloats({ ...whole, size: (M * N + PAD) * 4 }).then(all => all.subarray(M * N)),
+    padding,
+    `${label} wrote past its end`,
+  )
+  for (const view of [a, b, bias, whole]) gpu.release(view)
+}
+
+const EDGES = [
+  [1, 1, 1],
+  [1, 12, 8],
+  [2, 3, 5],
+  [17, 20, 12],
+  [20, 18, 10],
+  [33, 36, 7],
+  [64, 64, 64],
+] as const
+
+for (const form of Object.keys(matmulForms)) {
+  for (const layout of LAYOUTS) {
+    test(`form ${form} ${layout} agrees with the oracle over odd sizes`, async () => {
+      for (const [M, N, K] of EDGES) await check({ M, N, K, layout, form })
+    })
+  }
+}
+
+for (const layout of LAYOUTS) {
+  test(`${layout} in parts of K, some of them empty, agrees with the oracle`, async () => {
+    for (const [M, N, K, splits] of [
+      [5, 7, 1030, 4],
+      [8, 8, 520, 2],
+      [3, 4, 10, 7],
+      [2, 2, 4101, undefined],
+    ] as const)
+      await check({ M, N, K, layout, splits })
+  })
+
+  test(`${layout} with values of 1e4 and 1e-8`, async () => {
+    for (const scale of [1e4, 1e-8]) await check({ M: 65, N: 33, K: 70, layout, scale })
+  })
+
+  test(`${layout} at a size that takes the largest tile`, async () => {
+    await check({ M: 1025, N: 260, K: 388, layout })
+  })
+}
+
+test('no rows: nothing is launched', () => {
+  const view = gpu.acquire(4)
+  const { launches } = gpu.counts
+  matmul(gpu, { a: view, b: view, c: view, M: 0, N: 4, K: 4, layout: 'NN' })
+  assert.is(gpu.counts.launches, launches)
+})
+
+test('K = 0 gives the bias', async () => {
+  const bias = gpu.from(Float32Array.of(1, 2, 3))
+  const [empty, c] = [gpu.from(new Float32Array(4)), gpu.acquire(24)]
+  matmul(gpu, { a: empty, b: empty, c, bias, M: 2, N: 3, K: 0, layout: 'NN' })
+  assert.equal([...(await gpu.readFloats(c))], [1, 2, 3, 1, 2, 3])
+})
+
+test('an unknown form is an error', () => {
+  const view = gpu.acquire(4)
+  assert.throws(
+    () => matmul(gpu, { a: view, b: view, c: view, M: 1, N: 1, K: 1, layout: 'NN', form: '3x3' }),
+    /form '3x3'/,
+  )
+})
+
+test('the same product twice is bitwise the same', async () => {
+  const [M, N, K] = [37, 50, 2000]
+  const [a, b] = [gpu.from(seeded(M * K, 5)), gpu.from(seeded(K * N, 6))]
+  const [c, d] = [gpu.acquire(M * N * 4), gpu.acquire(M * N * 4)]
+  for (const out of [c, d]) matmul(gpu, { a, b, c: out, M, N, K, layout: 'TN' })
+  assert.equal(await gpu.readUints(c), await gpu.readUints(d))
+})
+
+test.after(() => gpu.close())
+test.run()

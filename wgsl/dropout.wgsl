@@ -1,0 +1,24 @@
+// Inverted dropout: y[i] = x[i] scale where word i mod 4 of philox(counter [i / 4, 0, step, 0], key [seed, layer]) is at
+// least `threshold`, else 0. scale = 1/(1-p), threshold = round(p 2^32).
+//   x[n] -> y[n]  overwrites;  the backward pass is the same on dy
+// philox.wgsl stands before this text. Elements are taken four at a time; the last group may run into the padding.
+
+const WG: u32 = 64;
+const PER: u32 = 2; // groups of four per invocation
+
+struct Params { n: u32, threshold: u32, scale: f32, seed: u32, layer: u32, step: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+
+@compute @workgroup_size(WG)
+fn dropout(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  for (var j = 0u; j < PER; j++) {
+    let i = first + j * WG;
+    if (i * 4u < params.n) {
+      let words = philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer));
+      y[i] = select(vec4f(), x[i] * params.scale, words >= vec4u(params.threshold));
+    }
+  }
+}
