@@ -14,4 +14,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [ADAPTER, { flags: '--json', description: 'print JSON' }],
     load: () => import('./commands/info.ts'),
   },
+  {
+    name: 'parity',
+    description: 'check every case folder of frozen PyTorch values against the adapter in use',
+    arguments: [{ name: 'folder', description: 'a folder of case folders, or one of them' }],
+    options: [ADAPTER, { flags: '--json', description: 'print JSON' }],
+    load: () => import('./commands/parity.ts'),
+  },
 ]

@@ -122,16 +122,36 @@ export function logLoss(labels: Numbers, p: Numbers): number {
 }
 
 /**
- * Mean squared difference between probability and label, summed in float64 (scikit-learn sums float32 scores in
- * float32 and differs by about 1e-8 there).
+ * Mean squared difference between probability and label. Float32 probabilities are squared and summed in float32, as
+ * scikit-learn (numpy) does with them; anything else in float64.
  * @throws DataError as {@link logLoss}.
  */
 export function brier(labels: Numbers, p: Numbers): number {
   checkPairs(labels, p, 1, 'brier')
   checkProbabilities(p, 1, 'brier')
+  if (p instanceof Float32Array) {
+    const squares = p.map((value, i) => Math.fround(labels[i]! - value) ** 2)
+    return Math.fround(pairwiseSum(squares) / labels.length)
+  }
   let sum = 0
   for (let i = 0; i < labels.length; i++) sum += (p[i]! - labels[i]!) ** 2
   return sum / labels.length
+}
+
+/** numpy's float32 sum: eight running sums per block of at most 128, blocks added as a balanced tree. */
+function pairwiseSum(x: Float32Array): number {
+  const add = (a: number, b: number) => Math.fround(a + b)
+  if (x.length < 8) return x.reduce(add, 0)
+  if (x.length > 128) {
+    const half = Math.floor(x.length / 2)
+    const cut = half - (half % 8)
+    return add(pairwiseSum(x.subarray(0, cut)), pairwiseSum(x.subarray(cut)))
+  }
+  const r = x.slice(0, 8)
+  const whole = x.length - (x.length % 8)
+  for (let i = 8; i < whole; i++) r[i % 8]! += x[i]!
+  const sum = add(add(add(r[0]!, r[1]!), add(r[2]!, r[3]!)), add(add(r[4]!, r[5]!), add(r[6]!, r[7]!)))
+  return x.subarray(whole).reduce(add, sum)
 }
 
 function checkClasses(classes: number, what: string): void {

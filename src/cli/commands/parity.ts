@@ -1,0 +1,80 @@
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { readJson, reason } from '../../data/files.ts'
+import { DataError } from '../../errors.ts'
+import { type Gpu, openGpu } from '../../gpu/index.ts'
+import { hasFile } from '../parity/frozen.ts'
+import { checkFullCase, type FullCase } from '../parity/full-case.ts'
+import { checkModelCase, type ModelCase } from '../parity/model-case.ts'
+import { checkOpsCase } from '../parity/ops-case.ts'
+import { type Finding, findingsTable, passes } from '../parity/report.ts'
+import { type AdamWCase, checkAdamWCase, checkMetricsCase, type MetricsCase } from '../parity/small-cases.ts'
+
+export interface ParityOptions {
+  folder: string
+  adapter?: string
+  json?: boolean
+}
+
+/** What a case folder holds decides who checks it; the folder's name does not matter. */
+function checkerOf(
+  folder: string,
+  frozen: Record<string, unknown>,
+): ((gpu: Gpu) => Promise<Finding[]>) | undefined {
+  if (hasFile(folder, 'ops.safetensors'))
+    return gpu => checkOpsCase(gpu, folder, frozen as Record<string, string>)
+  if (hasFile(folder, 'adamw.safetensors'))
+    return gpu => checkAdamWCase(gpu, folder, frozen as unknown as AdamWCase)
+  if (Array.isArray(frozen.cases))
+    return async () => checkMetricsCase(folder, frozen as unknown as MetricsCase)
+  if (!hasFile(folder, 'batches.safetensors')) return undefined
+  if (hasFile(folder, 'weights.safetensors'))
+    return gpu => checkModelCase(gpu, folder, frozen as unknown as ModelCase)
+  if (Array.isArray(frozen.steps)) return gpu => checkFullCase(gpu, folder, frozen as unknown as FullCase)
+  return undefined
+}
+
+/** Checks every case folder of frozen values against the adapter in use; 1 when a bound is passed. */
+export async function run({ folder, adapter, json }: ParityOptions): Promise<number> {
+  const folders = caseFolders(folder)
+  const gpu = await openGpu({ adapter })
+  const findings: Finding[] = []
+  const skipped: string[] = []
+  try {
+    if (!json) process.stdout.write(`${gpu.adapter.line}\n\n`)
+    for (const path of folders) {
+      const check = checkerOf(path, (await readJson(join(path, 'case.json'))) as Record<string, unknown>)
+      if (check) findings.push(...(await check(gpu)))
+      else skipped.push(path)
+    }
+  } finally {
+    gpu.close()
+  }
+  if (!findings.length) throw new DataError(`${folder} holds no case of frozen values that can be checked`)
+  const failed = findings.filter(finding => !passes(finding))
+  if (json) process.stdout.write(`${JSON.stringify({ adapter: gpu.adapter.line, findings, skipped })}\n`)
+  else {
+    process.stdout.write(`${findingsTable(findings)}\n`)
+    for (const path of skipped) process.stdout.write(`not a parity case, left out: ${path}\n`)
+    process.stdout.write(
+      `\nparity: ${findings.length - failed.length} of ${findings.length} within their bounds\n`,
+    )
+  }
+  return failed.length ? 1 : 0
+}
+
+/** The folder itself, or the folders in it, that hold a case.json. */
+function caseFolders(folder: string): string[] {
+  if (hasFile(folder, 'case.json')) return [folder]
+  let names: string[]
+  try {
+    names = readdirSync(folder).sort()
+  } catch (error) {
+    throw new DataError(`cannot read ${folder}: ${reason(error)}`, { cause: error })
+  }
+  const found = names
+    .map(name => join(folder, name))
+    .filter(path => statSync(path).isDirectory() && hasFile(path, 'case.json'))
+  if (!found.length) throw new DataError(`${folder} holds no case folder (a folder with a case.json)`)
+  return found
+}

@@ -1,0 +1,197 @@
+// A whole model against frozen values: forward values and gradients of the first batch, then optimizer steps.
+import { basename, join } from 'node:path'
+import { noGrad, type Parameter, readParameter, scope, softmax } from '../../autograd/index.ts'
+import type { Batch } from '../../data/index.ts'
+import type { Gpu } from '../../gpu/index.ts'
+import { TextTabularModel } from '../../nn/index.ts'
+import { AdamW } from '../../optim/index.ts'
+import { type ClickModel, createModel, loadWeights, parameterGroups } from '../../train/index.ts'
+import { type CaseConfig, frozenBatch, modelConfig, need, readTensors, type Tensors } from './frozen.ts'
+import { Check, type Finding } from './report.ts'
+
+export interface ModelCase {
+  config: CaseConfig
+  model: 'TextTabular' | 'TextOnly'
+  accumulate: number
+  lr_encoder: number
+  lr_other: number
+  betas: [number, number]
+  eps: number
+  weight_decay: number
+  max_grad_norm: number
+  losses: number[]
+  grad_norms: number[]
+}
+
+export async function checkModelCase(gpu: Gpu, folder: string, frozen: ModelCase): Promise<Finding[]> {
+  const name = basename(folder)
+  const textOnly = frozen.model === 'TextOnly'
+  const config = modelConfig(
+    frozen.config,
+    textOnly ? 'DistilBertForSequenceClassification' : 'TextTabularModel',
+  )
+  const batches = await readTensors(join(folder, 'batches.safetensors'))
+  const batch = (index: number) => frozenBatch(batches, index, frozen.config, textOnly)
+  const model = createModel(config).to(gpu)
+  try {
+    await loadWeights(model, join(folder, 'weights.safetensors'))
+    model.train()
+    const forward = await checkForward(
+      model,
+      batch(0),
+      await readTensors(join(folder, 'forward.safetensors')),
+      name,
+    )
+    const grads = await checkGrads(
+      model,
+      batch(0),
+      await readTensors(join(folder, 'grads.safetensors')),
+      name,
+    )
+    const steps = await checkSteps(model, batch, frozen, folder, name)
+    return [...forward, ...grads, ...steps]
+  } finally {
+    model.free()
+  }
+}
+
+async function checkForward(
+  model: ClickModel,
+  batch: Batch,
+  frozen: Tensors,
+  name: string,
+): Promise<Finding[]> {
+  const check = new Check(`${name}/forward`, 1e-5)
+  const got = scope(() =>
+    noGrad(() => {
+      const loss = model.forward(batch).loss!
+      if (!(model instanceof TextTabularModel)) {
+        const logits = model.logits(batch)
+        return { logits: logits.read(), probs: softmax(logits).read(), loss: loss.read() }
+      }
+      const { hidden, textEmbedding, mlpInput, logits } = model.parts(batch)
+      return {
+        last_hidden_state: hidden.read(),
+        text_embedding: textEmbedding.read(),
+        mlp_input: mlpInput.read(),
+        logits: logits.read(),
+        probs: softmax(logits).read(),
+        loss: loss.read(),
+      }
+    }),
+  )
+  for (const [key, values] of Object.entries(got)) {
+    const expected = need(frozen, key)
+    const wanted = key === 'last_hidden_state' ? keptRows(expected, batch) : expected.data
+    check.tensor(key, await values, wanted)
+  }
+  return check.done()
+}
+
+/** The frozen hidden states [B, S, H] at unmasked positions: those at masked ones mean nothing. */
+function keptRows(
+  { shape, data }: { shape: number[]; data: ArrayLike<number> },
+  { text }: Batch,
+): Float32Array {
+  const [, S, H] = shape as [number, number, number]
+  const out = new Float32Array(text!.tokens * H)
+  for (let t = 0; t < text!.tokens; t++) {
+    const from = (text!.rowIds[t]! * S + text!.positionIds.ids[t]!) * H
+    for (let h = 0; h < H; h++) out[t * H + h] = data[from + h]!
+  }
+  return out
+}
+
+async function checkGrads(
+  model: ClickModel,
+  batch: Batch,
+  frozen: Tensors,
+  name: string,
+): Promise<Finding[]> {
+  const check = new Check(`${name}/grads`, 2e-5)
+  scope(() => model.forward(batch).loss!.backward())
+  let largest = 0
+  for (const { data } of frozen.values())
+    for (let i = 0; i < data.length; i++) largest = Math.max(largest, Math.abs(data[i]!))
+  for (const [key, parameter] of model.namedParameters()) {
+    const { data } = need(frozen, key)
+    // Some true gradients are zero (k_lin.bias): their rounding noise is held against the model's largest gradient.
+    const tiny = Math.max(...sample(data)) < 1e-9
+    check.tensor(key, await parameter.readGrad(), data, tiny ? largest : undefined)
+  }
+  model.zeroGrad()
+  return check.done()
+}
+
+function* sample(data: ArrayLike<number>): Generator<number> {
+  let largest = 0
+  for (let i = 0; i < data.length; i++) largest = Math.max(largest, Math.abs(data[i]!))
+  yield largest
+}
+
+async function checkSteps(
+  model: ClickModel,
+  batch: (index: number) => Batch,
+  frozen: ModelCase,
+  folder: string,
+  name: string,
+): Promise<Finding[]> {
+  const lossCheck = new Check(`${name}/losses`, 1e-4)
+  const normCheck = new Check(`${name}/grad_norms`, 1e-4)
+  const finalCheck = new Check(`${name}/final`, 5e-3)
+  const groups = parameterGroups(model, {
+    encoder_learning_rate: frozen.lr_encoder,
+    learning_rate: frozen.lr_other,
+  })
+  const optimizer = new AdamW(model.gpu, groups, {
+    betas: frozen.betas,
+    eps: frozen.eps,
+    weightDecay: frozen.weight_decay,
+  })
+  try {
+    for (const [step, expected] of frozen.losses.entries()) {
+      let loss = 0
+      for (let micro = 0; micro < frozen.accumulate; micro++) {
+        const value = scope(() => {
+          const output = model.forward(batch(step * frozen.accumulate + micro)).loss!
+          output.backward({ scale: 1 / frozen.accumulate })
+          return output.item()
+        })
+        loss += (await value) / frozen.accumulate
+      }
+      optimizer.step({ maxGradNorm: frozen.max_grad_norm })
+      lossCheck.figure(`step ${step + 1}`, loss, expected)
+      normCheck.figure(`step ${step + 1}`, await optimizer.gradNorm(), frozen.grad_norms[step]!)
+      optimizer.zeroGrad()
+    }
+    optimizer.synchronize()
+    const [start, final] = [
+      await readTensors(join(folder, 'weights.safetensors')),
+      await readTensors(join(folder, 'final.safetensors')),
+    ]
+    for (const [key, parameter] of model.namedParameters()) {
+      // Its true gradient is zero, so Adam amplifies noise.
+      if (key.endsWith('k_lin.bias')) continue
+      finalCheck.add(key, await drift(parameter, need(start, key).data, need(final, key).data))
+    }
+  } finally {
+    optimizer.dispose()
+  }
+  return [...lossCheck.done(), ...normCheck.done(), ...finalCheck.done()]
+}
+
+/** Root mean square error over the root mean square movement. */
+async function drift(
+  parameter: Parameter,
+  start: ArrayLike<number>,
+  final: ArrayLike<number>,
+): Promise<number> {
+  const values = await readParameter(parameter)
+  let error = 0
+  let movement = 0
+  for (let i = 0; i < values.length; i++) {
+    error += (values[i]! - final[i]!) ** 2
+    movement += (final[i]! - start[i]!) ** 2
+  }
+  return Math.sqrt(error / (movement || 1))
+}
