@@ -1,7 +1,7 @@
 import { ShapeError } from '../errors.ts'
 import { fill } from '../kernels/elementwise.ts'
 import { normalFill, uniformFill } from '../kernels/random.ts'
-import { DenseParameter, type Parameter } from './parameter.ts'
+import { BLOCK_BYTES, DenseParameter, type Parameter } from './parameter.ts'
 
 /**
  * Draws a parameter's starting values on the device from its `init`: Philox keyed by seed and stream, so the values do
@@ -10,11 +10,17 @@ import { DenseParameter, type Parameter } from './parameter.ts'
 export function initialize(parameter: Parameter, seed: number, stream: number): void {
   const { gpu, init } = parameter
   for (const { view, start, size } of parameter.chunks()) {
+    // A packed parameter may start where no binding can: its values are drawn elsewhere and copied.
+    const bindable = view.offset % BLOCK_BYTES === 0
+    const out = bindable ? view : gpu.acquire(size * 4)
     // A shard that starts off the generator's groups of four has no place in the stream: its values are still seeded.
-    const drawn = { out: view, n: size, seed, stream, offset: Math.ceil(start / 4) * 4 }
+    const drawn = { out, n: size, seed, stream, offset: Math.ceil(start / 4) * 4 }
     if (init.kind === 'normal') normalFill(gpu, { ...drawn, mean: init.mean ?? 0, std: init.std })
     else if (init.kind === 'uniform') uniformFill(gpu, { ...drawn, low: -init.bound, high: init.bound })
-    else fill(gpu, { out: view, value: init.value, n: size })
+    else fill(gpu, { out, value: init.value, n: size })
+    if (bindable) continue
+    gpu.copy(out, view, size * 4)
+    gpu.release(out)
   }
   if (parameter instanceof DenseParameter || parameter.paddingIdx === undefined) return
   const { paddingIdx, width } = parameter
