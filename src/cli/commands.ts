@@ -1,9 +1,14 @@
-import type { CommandSpec, OptionSpec } from './command.ts'
+import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
 
 const ADAPTER: OptionSpec = {
   flags: '--adapter <kind>',
   description: 'which adapter to use (default: KERNELGRAD_ADAPTER, or auto)',
   choices: ['auto', 'hardware', 'system', 'embedded'],
+}
+
+const JSON_LINE: OptionSpec = {
+  flags: '--json',
+  description: 'print the result as one line of JSON, everything else to stderr',
 }
 
 /** The subcommands, in the order that --help lists them. */
@@ -13,6 +18,45 @@ export const COMMANDS: readonly CommandSpec[] = [
     description: 'show the WebGPU adapter in use, its features and limits',
     options: [ADAPTER, { flags: '--json', description: 'print JSON' }],
     load: () => import('./commands/info.ts'),
+  },
+  {
+    name: 'train',
+    description: 'train a model on Parquet files',
+    options: [
+      { flags: '--config <file>', description: 'model and trainer configuration, JSON', required: true },
+      { flags: '--train <files...>', description: 'Parquet files to train on', required: true },
+      { flags: '--eval <files...>', description: 'Parquet files to evaluate on' },
+      { flags: '--out <folder>', description: 'new folder for checkpoints and the model', required: true },
+      ADAPTER,
+      JSON_LINE,
+    ],
+    load: () => import('./commands/train.ts'),
+  },
+  {
+    name: 'predict',
+    description: 'write the click probability of every row of a Parquet file',
+    options: [
+      { flags: '--model <folder>', description: 'folder with config.json and weights', required: true },
+      { flags: '--data <file>', description: 'Parquet file to read; labels are optional', required: true },
+      { flags: '--out <file>', description: 'Parquet file to write', required: true },
+      { flags: '--batch-size <rows>', description: 'rows a batch', default: 256, parse: wholeNumber(1) },
+      { flags: '--truncate', description: 'cut texts longer than the encoder reads' },
+      ADAPTER,
+      JSON_LINE,
+    ],
+    load: () => import('./commands/predict.ts'),
+  },
+  {
+    name: 'demo',
+    description: 'make click data, train with and without the tabular features, and compare',
+    options: [
+      { flags: '--out <folder>', description: 'folder for data and models', default: 'runs/demo' },
+      { flags: '--rows <count>', description: 'training rows', default: 24_000, parse: wholeNumber(64) },
+      { flags: '--seed <number>', description: 'seed of data and models', default: 0, parse: wholeNumber(0) },
+      ADAPTER,
+      JSON_LINE,
+    ],
+    load: () => import('./commands/demo.ts'),
   },
   {
     name: 'parity',

@@ -9,6 +9,8 @@ export interface ProgressUpdate {
 
 export interface Progress {
   update(state: ProgressUpdate): void
+  /** A line of its own, above the bar where there is one. */
+  note(line: string): void
   stop(): void
 }
 
@@ -26,7 +28,7 @@ export interface ProgressOptions {
 
 /** A bar on a terminal, a line every 5 seconds elsewhere, nothing with `json`. */
 export function createProgress(options: ProgressOptions): Progress {
-  if (options.json) return { update() {}, stop() {} }
+  if (options.json) return { update() {}, note() {}, stop() {} }
   return (options.stream ?? process.stdout).isTTY ? bar(options) : lines(options)
 }
 
@@ -58,6 +60,10 @@ function bar({ total, label, stream = process.stdout, now = Date.now }: Progress
   drawn.start(total, 0, { details: '' })
   return {
     update: state => drawn.update(state.done, { details: details(state, total, now() - started) }),
+    note(line) {
+      stream.write(`\r\x1b[K${line}\n`)
+      drawn.render()
+    },
     stop: () => drawn.stop(),
   }
 }
@@ -78,6 +84,7 @@ function lines(options: ProgressOptions): Progress {
       if (now() - printed >= interval) print(state)
       else pending = state
     },
+    note: line => void stream.write(`${line}\n`),
     // The last state is always told, so that a short run says something too.
     stop() {
       if (pending) print(pending)

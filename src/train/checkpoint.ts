@@ -1,5 +1,5 @@
 // Models on disk, as transformers lays them out: config.json and model.safetensors under PyTorch's parameter names.
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DenseParameter, type Parameter, writeParameter } from '../autograd/index.ts'
 import { parseModelConfig } from '../config/index.ts'
@@ -46,6 +46,19 @@ export async function loadWeights(model: Module, path: string): Promise<void> {
   }
 }
 
+/**
+ * Checks the header of a safetensors file against a module, which needs no device for it.
+ * @throws CheckpointError as {@link loadWeights}.
+ */
+export async function checkWeights(model: Module, path: string): Promise<void> {
+  const file = await openSafetensors(path)
+  try {
+    checkNames(new Map(model.namedParameters()), file)
+  } finally {
+    await file.close()
+  }
+}
+
 function checkNames(parameters: Map<string, Parameter>, { path, tensors }: SafetensorsFile): void {
   for (const [name, { shape }] of parameters) {
     const info = tensors.get(name)
@@ -79,6 +92,27 @@ async function loadParameter(parameter: Parameter, name: string, file: Safetenso
       gpu.upload(view, Float32Array.from(values as ArrayLike<number>), row * width * 4)
     }
   }
+}
+
+/**
+ * Makes a training run's folder.
+ * @throws CheckpointError where nothing can be written into it, or it holds a model of an earlier run.
+ */
+export async function prepareOutputFolder(folder: string): Promise<void> {
+  const probe = join(folder, `.${process.pid}.tmp`)
+  let names: string[]
+  try {
+    await mkdir(folder, { recursive: true })
+    names = await readdir(folder)
+    await writeFile(probe, '')
+    await rm(probe)
+  } catch (error) {
+    const isFile = (error as NodeJS.ErrnoException).code === 'EEXIST'
+    const why = isFile ? 'it is a file, not a folder' : reason(error)
+    throw new CheckpointError(`cannot write into ${folder}: ${why}`, { cause: error })
+  }
+  const old = names.find(name => name === WEIGHTS_FILE || /^checkpoint-\d+$/.test(name))
+  if (old) throw new CheckpointError(`${folder} already holds ${old} of an earlier run; name a new folder`)
 }
 
 /**

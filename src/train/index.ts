@@ -1,10 +1,20 @@
-export { CONFIG_FILE, loadModel, loadWeights, saveModel, saveWeights, WEIGHTS_FILE } from './checkpoint.ts'
+export {
+  CONFIG_FILE,
+  checkWeights,
+  loadModel,
+  loadWeights,
+  prepareOutputFolder,
+  saveModel,
+  saveWeights,
+  WEIGHTS_FILE,
+} from './checkpoint.ts'
 export * from './metrics.ts'
 export { type ClickModel, collateOptions, createModel, readOptions } from './model.ts'
 export { clickProbability, type PredictOptions, predict } from './predict.ts'
 export {
   evaluate,
   type LogEntry,
+  metricsOf,
   parameterGroups,
   Trainer,
   type TrainerOptions,

@@ -1,14 +1,13 @@
 // The training loop, in the terms of the transformers Trainer.
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Parameter, scope } from '../autograd/index.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
-import { reason } from '../data/files.ts'
 import { collate, type Dataset, shuffledOrder } from '../data/index.ts'
-import { CheckpointError, KernelgradError } from '../errors.ts'
+import { KernelgradError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
 import { AdamW, type Schedule, schedule } from '../optim/index.ts'
-import { loadWeights, saveModel, WEIGHTS_FILE } from './checkpoint.ts'
+import { loadWeights, prepareOutputFolder, saveModel, WEIGHTS_FILE } from './checkpoint.ts'
 import { LossLog } from './loss-log.ts'
 import { accuracy, binaryMetrics, logLossMulti } from './metrics.ts'
 import { type ClickModel, collateOptions } from './model.ts'
@@ -111,7 +110,7 @@ export class Trainer {
   /** Runs to the end. With `load_best_model_at_end`, the model then holds the weights of the lowest evaluation loss. */
   async train(): Promise<TrainerState> {
     const { model, config, output } = this.#options
-    if (output) await this.#prepareFolder(output)
+    if (output) await prepareOutputFolder(output)
     const losses = new LossLog(this.#gpu)
     const inFlight = new InFlight()
     let lastRead = Date.now()
@@ -213,19 +212,6 @@ export class Trainer {
     }
   }
 
-  /** Refuses an output folder that cannot be written, or that holds another run's checkpoints, before training starts. */
-  async #prepareFolder(output: string): Promise<void> {
-    let names: string[]
-    try {
-      await mkdir(output, { recursive: true })
-      names = await readdir(output)
-    } catch (error) {
-      throw new CheckpointError(`cannot write into ${output}: ${reason(error)}`, { cause: error })
-    }
-    const old = names.find(name => /^checkpoint-\d+$/.test(name))
-    if (old) throw new CheckpointError(`${output} already holds ${old} of an earlier run; name a new folder`)
-  }
-
   #order(epoch: number): Uint32Array {
     const { train, config } = this.#options
     return config.shuffle
@@ -275,9 +261,17 @@ export async function evaluate(
   options: { batchSize?: number; truncate?: boolean; onBatch?: (rows: number) => void } = {},
 ): Promise<{ loss: number } & Record<string, number>> {
   if (!data.labels) throw new KernelgradError('evaluation needs labels, and the data has none')
-  const C = model.config.num_labels
   const probabilities = await predict(model, data, options)
-  const loss = logLossMulti(data.labels, probabilities, C)
-  if (C > 2) return { loss, accuracy: accuracy(data.labels, probabilities, C) }
-  return { loss, ...binaryMetrics(data.labels, clickProbability(probabilities)) }
+  return metricsOf(data.labels, probabilities, model.config.num_labels)
+}
+
+/** What `evaluate` returns, of probabilities [rows, C] already there. */
+export function metricsOf(
+  labels: Uint32Array,
+  probabilities: Float32Array,
+  C: number,
+): { loss: number } & Record<string, number> {
+  const loss = logLossMulti(labels, probabilities, C)
+  if (C > 2) return { loss, accuracy: accuracy(labels, probabilities, C) }
+  return { loss, ...binaryMetrics(labels, clickProbability(probabilities)) }
 }

@@ -1,0 +1,17 @@
+import { formatMetrics } from '../train/index.ts'
+
+/** Where a command tells how it goes: stdout belongs to the JSON where that is asked for. */
+export const talkStream = (json?: boolean): NodeJS.WriteStream => (json ? process.stderr : process.stdout)
+
+/** The figures of an evaluation that are shown, in order. */
+export function shown(metrics: Record<string, number>): Record<string, number> {
+  const names = 'log_loss' in metrics ? ['log_loss', 'roc_auc', 'pr_auc'] : ['loss', 'accuracy']
+  return Object.fromEntries(names.map(name => [name, metrics[name]!]))
+}
+
+/** Figures as 'log_loss 0.431  roc_auc 0.702'. */
+export function metricsLine(metrics: Record<string, number>): string {
+  return Object.entries(formatMetrics(shown(metrics)))
+    .map(pair => pair.join(' '))
+    .join('  ')
+}
