@@ -1,0 +1,109 @@
+// From arguments to an exit code: 0 fine, 1 failed, 2 called wrongly.
+import { Command, CommanderError, Option } from 'commander'
+import { wholeNumber } from '../src/cli/command.ts'
+import { UsageError } from '../src/errors.ts'
+import { type Gpu, openGpu } from '../src/gpu/index.ts'
+import { benchGpuJs, gpuJsTable } from './gpujs.ts'
+import { benchKernels } from './kernels.ts'
+import type { StepSize } from './models.ts'
+import { measurePeaks } from './peaks.ts'
+import { peakLines } from './report.ts'
+import { benchStep, stepTable } from './step.ts'
+
+interface Options {
+  json?: boolean
+  quick?: boolean
+  filter?: string
+  tiny?: boolean
+  small?: boolean
+  full?: boolean
+  dropout?: boolean
+  defaultLimits?: boolean
+  steps?: number
+}
+
+const print = (line: string) => void process.stdout.write(`${line}\n`)
+
+/** Runs `body` on a device; the adapter's line goes where it does not disturb JSON. */
+async function withGpu({ json, defaultLimits }: Options, body: (gpu: Gpu) => Promise<void>): Promise<void> {
+  const gpu = await openGpu({ defaultLimits: defaultLimits ?? false })
+  if (json) process.stderr.write(`${gpu.adapter.line}\n`)
+  else print(gpu.adapter.line)
+  try {
+    await body(gpu)
+  } finally {
+    gpu.close()
+  }
+}
+
+async function peaks(gpu: Gpu, { json, quick }: Options) {
+  const measured = await measurePeaks(gpu, { quick })
+  if (!json) print(`\n${peakLines(measured)}`)
+  return measured
+}
+
+async function kernels(gpu: Gpu, options: Options): Promise<void> {
+  await benchKernels(gpu, await peaks(gpu, options), { ...options, print })
+}
+
+async function gpuJs(gpu: Gpu, options: Options, measured?: Awaited<ReturnType<typeof peaks>>) {
+  const results = await benchGpuJs(gpu, measured ?? (await peaks(gpu, options)), options)
+  if (options.json) for (const result of results) print(JSON.stringify(result))
+  else if (results.length) print(`\n${gpuJsTable(results)}`)
+}
+
+async function step(gpu: Gpu, options: Options): Promise<void> {
+  const size: StepSize = options.full ? 'full' : options.small ? 'small' : 'tiny'
+  const result = await benchStep(gpu, { ...options, size })
+  print(`${options.json ? '' : '\n'}${stepTable(result)}`)
+  if (options.json) print(JSON.stringify(result))
+}
+
+async function everything(gpu: Gpu, options: Options): Promise<void> {
+  const measured = await peaks(gpu, options)
+  await benchKernels(gpu, measured, { ...options, print })
+  await gpuJs(gpu, options, measured)
+}
+
+/** @returns the exit code. Never throws. */
+export async function runBench(args: readonly string[]): Promise<number> {
+  const program = new Command('npm run bench --')
+    .description('time the kernels and a training step on the adapter in use')
+    .helpCommand(false)
+    .exitOverride()
+  const command = (name: string, description: string, body: typeof kernels, isDefault = false) =>
+    program
+      .command(name, { isDefault })
+      .description(description)
+      .option('--json', 'print JSON instead of tables')
+      .action((options: Options) => withGpu(options, gpu => body(gpu, options)))
+  const rows = (made: Command) =>
+    made
+      .option('--filter <word>', 'only rows whose name contains it')
+      .option('--quick', 'smallest sizes, one short sample: shows that everything runs')
+  rows(command('all', 'peaks, kernels and gpu.js (the default)', everything, true))
+  rows(command('kernels', 'every kernel family at the model sizes', kernels))
+  rows(command('gpujs', 'gpu.js beside this library', gpuJs))
+  command('peaks', 'what the adapter can do at most', async (gpu, options) => {
+    const measured = await peaks(gpu, options)
+    if (options.json) print(JSON.stringify(measured))
+  }).option('--quick', 'small sizes, one short sample')
+  command('step', 'a training step of the model', step)
+    .addOption(new Option('--tiny', 'hidden size 64 (the default)').conflicts(['small', 'full']))
+    .addOption(new Option('--small', 'hidden size 256').conflicts('full'))
+    .option('--full', 'the notebook’s model: 143,602,190 parameters')
+    .option('--dropout', 'with dropout 0.1')
+    .option('--default-limits', 'with the limits that every WebGPU device has, and no more')
+    .option('--steps <count>', 'steps after three of warm-up', wholeNumber(1))
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    const called = error instanceof UsageError
+    process.stderr.write(
+      `error: ${error instanceof Error ? (called ? error.message : error.stack) : error}\n`,
+    )
+    return called ? 2 : 1
+  }
+}

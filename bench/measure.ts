@@ -1,0 +1,58 @@
+// Samples by tinybench. A sample is N launches recorded in a row and one wait that sleeps, so that neither the wait nor
+// the clock's grain counts; N is chosen so that a sample takes long enough.
+import { Bench } from 'tinybench'
+import type { Gpu } from '../src/gpu/index.ts'
+import type { Row } from './row.ts'
+
+export interface TimingOptions {
+  /** Milliseconds of samples to aim at; at least three are taken. */
+  budget?: number
+  /** Least milliseconds of a sample. */
+  sample?: number
+}
+
+const MAX_LAUNCHES = 2048
+const MAX_SAMPLES = 25
+
+/** Median milliseconds of one `run`, which records launches. The first, which compiles, is not counted. */
+export async function millisecondsOf(
+  gpu: Gpu,
+  run: () => void,
+  { budget = 300, sample = 20 }: TimingOptions = {},
+): Promise<number> {
+  const once = async (n: number) => {
+    const started = performance.now()
+    for (let i = 0; i < n; i++) run()
+    await gpu.done()
+    return performance.now() - started
+  }
+  await once(1)
+  let launches = 1
+  let took = await once(1)
+  while (took < sample && launches < MAX_LAUNCHES) {
+    launches = Math.min(Math.max(Math.ceil((launches * sample * 1.2) / took), 2 * launches), MAX_LAUNCHES)
+    took = await once(launches)
+  }
+  const samples = Math.min(Math.max(Math.ceil(budget / took), 3), MAX_SAMPLES)
+  return medianOf(async () => (await once(launches)) / launches, samples)
+}
+
+/** Median over `samples` calls of what `measure` returns. */
+export async function medianOf(measure: () => Promise<number>, samples: number): Promise<number> {
+  const bench = new Bench({ iterations: samples, time: 0, warmup: false, throws: true })
+  bench.add('samples', async () => ({ overriddenDuration: await measure() }), { async: true })
+  const [task] = await bench.run()
+  const result = task!.result
+  if (!('latency' in result)) throw new Error(`a benchmark ended as '${result.state}'`)
+  return result.latency.p50
+}
+
+/** Sets a row up, times it and frees it. */
+export async function timeRow(gpu: Gpu, row: Row, options?: TimingOptions): Promise<number> {
+  const job = row.setup(gpu)
+  try {
+    return await millisecondsOf(gpu, job.run, options)
+  } finally {
+    job.dispose()
+  }
+}

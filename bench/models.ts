@@ -1,0 +1,93 @@
+// The models whose training step is timed, and random batches for them.
+import type { FeaturesConfig, ModelConfig } from '../src/config/index.ts'
+import { collatePadded } from '../src/data/index.ts'
+import type { ModelInput } from '../src/nn/index.ts'
+import { generator, permutation, rowLengths } from './random.ts'
+
+export type StepSize = 'tiny' | 'small' | 'full'
+
+/** Rows of a batch, the length they are padded to, steps timed unless told otherwise, and the model. */
+export interface StepModel {
+  B: number
+  S: number
+  steps: number
+  /** The word id that means no token. */
+  pad: number
+  config: ModelConfig
+}
+
+function model(
+  encoder: { vocab: number; dim: number; heads: number },
+  [advertisers, users]: [number, number],
+  dropout: boolean,
+): ModelConfig {
+  const p = dropout ? 0.1 : 0
+  const features: FeaturesConfig = {
+    tokens: { dtype: 'token_id' },
+    depth: { dtype: 'numerical' },
+    gender: { dtype: 'categorical', vocab_size: 4, embedding_size: 4 },
+    age: { dtype: 'categorical', vocab_size: 7, embedding_size: 4 },
+    advertiser_id: { dtype: 'categorical', vocab_size: advertisers, embedding_size: 32 },
+    user_id: { dtype: 'categorical', vocab_size: users, embedding_size: 64 },
+  }
+  return {
+    features_config: features,
+    num_labels: 2,
+    mlp_config: [1024, 512, 256].map(hidden_size => ({
+      hidden_size,
+      dropout_p: p,
+      activation_function: 'ReLU',
+      normalization_function: 'LayerNorm',
+    })),
+    pretrained_model_config: {
+      vocab_size: encoder.vocab,
+      pad_token_id: encoder.vocab - 1,
+      dim: encoder.dim,
+      hidden_dim: 4 * encoder.dim,
+      n_heads: encoder.heads,
+      n_layers: 2,
+      dropout: p,
+      attention_dropout: p,
+    },
+  }
+}
+
+const MODELS: Record<
+  StepSize,
+  Omit<StepModel, 'config' | 'pad'> & {
+    vocab: number
+    dim: number
+    heads: number
+    categories: [number, number]
+  }
+> = {
+  tiny: { B: 16, S: 16, steps: 20, vocab: 2000, dim: 64, heads: 4, categories: [1000, 5000] },
+  small: { B: 32, S: 24, steps: 10, vocab: 20000, dim: 256, heads: 4, categories: [1000, 5000] },
+  full: { B: 64, S: 24, steps: 8, vocab: 148598, dim: 768, heads: 12, categories: [12193, 202547] },
+}
+
+/** `full` is the notebook's model: 143,602,190 parameters. */
+export function stepModel(size: StepSize, { dropout = false } = {}): StepModel {
+  const { vocab, dim, heads, categories, ...batch } = MODELS[size]
+  return { ...batch, pad: vocab - 1, config: model({ vocab, dim, heads }, categories, dropout) }
+}
+
+/**
+ * A random batch. Row lengths are uniform, so that half of the positions are masked, and the same in every batch but for
+ * their order. The label says whether the gender is 1, so that a loss can fall.
+ */
+export function randomBatch({ B, S, pad, config }: StepModel, seed: number): ModelInput {
+  const next = generator(seed)
+  const draw = (below: number) => Math.floor(next() * below)
+  const lengths = rowLengths(B, S, next)
+  const inputIds = lengths.map(length => Array.from({ length: S }, (_, s) => (s < length ? draw(pad) : pad)))
+  const column = (below: number) => Array.from({ length: B }, () => draw(below))
+  const categorical: Record<string, number[]> = {}
+  for (const [name, feature] of Object.entries(config.features_config)) {
+    if (feature.dtype === 'categorical') categorical[name] = column(feature.vocab_size)
+  }
+  categorical.gender = permutation(B, next).map(i => i % 4)
+  const labels = categorical.gender.map(gender => Number(gender === 1))
+  const numerical = { depth: Array.from({ length: B }, () => 1 + draw(3)) }
+  return collatePadded({ inputIds, categorical, numerical, labels }, { padTokenId: pad })
+}

@@ -1,0 +1,36 @@
+import type { Row } from '../row.ts'
+import type { Size } from '../size.ts'
+import { adamwRowsOf } from './adamw.ts'
+import { attentionRows } from './attention.ts'
+import { concatRows } from './concat.ts'
+import { crossEntropyRows } from './cross_entropy.ts'
+import { dropoutRows } from './dropout.ts'
+import { elementwiseRows } from './elementwise.ts'
+import { embeddingRows } from './embedding.ts'
+import { geluRows } from './gelu.ts'
+import { layernormRows } from './layernorm.ts'
+import { matmulRows } from './matmul.ts'
+import { meanPoolRows } from './mean_pool.ts'
+import { randomRows } from './random.ts'
+import { reduceRows } from './reduce.ts'
+import { reluRows } from './relu.ts'
+import { softmaxRows } from './softmax.ts'
+
+/** The rows of every kernel family, named as its file in src/kernels. */
+export const FAMILIES: Record<string, (size: Size) => Row[]> = {
+  matmul: matmulRows,
+  attention: attentionRows,
+  layernorm: layernormRows,
+  gelu: geluRows,
+  relu: reluRows,
+  embedding: embeddingRows,
+  mean_pool: meanPoolRows,
+  concat: concatRows,
+  dropout: dropoutRows,
+  cross_entropy: crossEntropyRows,
+  softmax: softmaxRows,
+  adamw: adamwRowsOf,
+  reduce: reduceRows,
+  elementwise: elementwiseRows,
+  random: randomRows,
+}

@@ -1,0 +1,151 @@
+// Times a training step: forward, backward, clipping and AdamW of one batch.
+import { scope } from '../src/autograd/index.ts'
+import { formatTable } from '../src/cli/table.ts'
+import { type Gpu, InFlight } from '../src/gpu/index.ts'
+import { AdamW } from '../src/optim/index.ts'
+import { createModel, parameterGroups } from '../src/train/index.ts'
+import { randomBatch, type StepSize, stepModel } from './models.ts'
+import { digits } from './report.ts'
+
+export interface StepOptions {
+  size: StepSize
+  /** Steps after warm-up. */
+  steps?: number
+  dropout?: boolean
+}
+
+export interface StepResult {
+  size: StepSize
+  adapter: string
+  parameters: number
+  /** T, packed tokens of a batch. */
+  tokens: number
+  steps: number
+  /** Median milliseconds of a step. */
+  ms: number
+  /** Median milliseconds of a step in which the calling thread records commands. */
+  recordMs: number
+  /** CPU milliseconds of a step over all threads; a software adapter computes in them. */
+  cpuMs: number
+  launches: number
+  submits: number
+  uploads: number
+  /** Of every step, warm-up included. */
+  loss: number[]
+  /** Most bytes of device buffers held at once. */
+  peakBytes: number
+  /** Weights and two moments, and a quarter more. */
+  boundBytes: number
+  withinBound: boolean
+  /** Milliseconds until the model's memory is filled, the kernels compiled and the first step done. */
+  firstMs: number
+  /** Buffers made after warm-up: the pool should have them all by then. */
+  created: number
+  /** Buffers held after the last step and not after warm-up, a step. */
+  leaked: number
+}
+
+const WARM_UP = 3
+
+/** Runs `steps` steps after three of warm-up, each on a batch of its own; nothing is read back in between. */
+export async function benchStep(
+  gpu: Gpu,
+  { size, steps: wanted, dropout = false }: StepOptions,
+): Promise<StepResult> {
+  const built = stepModel(size, { dropout })
+  const steps = wanted ?? built.steps
+  const batches = Array.from({ length: WARM_UP + steps }, (_, i) => randomBatch(built, 1 + i))
+  const begin = performance.now()
+  const model = createModel(built.config).to(gpu, { seed: 1 })
+  const groups = parameterGroups(model, { encoder_learning_rate: 1e-4, learning_rate: 1e-3 })
+  const optimizer = new AdamW(gpu, groups)
+  const losses = gpu.acquire(4 * batches.length, 'losses')
+  const record = (i: number) => {
+    scope(() => {
+      const { loss } = model.forward(batches[i]!)
+      loss!.backward()
+      gpu.copy(loss!.view, { ...losses, offset: 4 * i }, 4)
+    })
+    optimizer.step({ maxGradNorm: 1 })
+    optimizer.zeroGrad()
+  }
+  const inFlight = new InFlight()
+  const [times, recordTimes]: [number[], number[]] = [[], []]
+  let firstMs = 0
+  for (let i = 0; i < WARM_UP; i++) {
+    record(i)
+    await gpu.done()
+    if (i === 0) firstMs = performance.now() - begin
+  }
+  const [counts, memory, cpu] = [{ ...gpu.counts }, { ...gpu.memory }, process.cpuUsage()]
+  for (let i = WARM_UP; i < batches.length; i++) {
+    const started = performance.now()
+    record(i)
+    recordTimes.push(performance.now() - started)
+    await inFlight.push(gpu)
+    times.push(performance.now() - started)
+  }
+  const draining = performance.now()
+  await inFlight.drain()
+  // The first steps fill the queue and return early; what they left to do is done while draining.
+  const elapsed = times.reduce((sum, ms) => sum + ms, 0) + performance.now() - draining
+  const { user, system } = process.cpuUsage(cpu)
+  const perStep = (count: number) => count / steps
+  const parameters = model.numParameters()
+  const boundBytes = parameters * 3 * 4 * 1.25
+  const result: StepResult = {
+    size,
+    adapter: gpu.adapter.line,
+    parameters,
+    tokens: batches[0]!.text!.keyMask.length,
+    steps,
+    ms: steps > 4 ? median(times.slice(2)) : elapsed / steps,
+    recordMs: median(recordTimes),
+    cpuMs: perStep((user + system) / 1000),
+    launches: perStep(gpu.counts.launches - counts.launches),
+    submits: perStep(gpu.counts.submits - counts.submits),
+    uploads: perStep(gpu.counts.uploads - counts.uploads),
+    loss: [...(await gpu.readFloats({ ...losses, size: 4 * batches.length }))],
+    peakBytes: gpu.memory.peak,
+    boundBytes,
+    withinBound: gpu.memory.peak <= boundBytes,
+    firstMs,
+    created: gpu.memory.created - memory.created,
+    leaked: perStep(gpu.memory.buffers - memory.buffers),
+  }
+  gpu.release(losses)
+  optimizer.dispose()
+  model.free()
+  return result
+}
+
+export function stepTable(result: StepResult): string {
+  const { parameters, tokens, peakBytes, boundBytes, withinBound, loss } = result
+  const mega = (bytes: number) => `${digits(bytes / 2 ** 20)} MiB`
+  const rows: [string, string][] = [
+    ['parameters', parameters.toLocaleString('en')],
+    ['tokens a batch', `${tokens}`],
+    ['a step', `${digits(result.ms)} ms`],
+    ['recording it', `${digits(result.recordMs)} ms`],
+    ['CPU time, all threads', `${digits(result.cpuMs)} ms`],
+    ['start and first step', `${digits(result.firstMs)} ms`],
+    ['launches a step', digits(result.launches)],
+    ['submits a step', digits(result.submits)],
+    ['uploads a step', digits(result.uploads)],
+    ['loss, first and last step', `${loss[0]!.toFixed(4)}  ${loss.at(-1)!.toFixed(4)}`],
+    ['peak of device memory', mega(peakBytes)],
+    [
+      'bound: parameters x 12 B x 1.25',
+      `${mega(boundBytes)}, ${withinBound ? 'holds' : 'PASSED'} (${(peakBytes / (parameters * 12)).toFixed(2)} x)`,
+    ],
+    ['buffers made after step 3', `${result.created}`],
+    ['buffers leaked a step', `${result.leaked}`],
+  ]
+  return formatTable([`step ${result.size}`, ''], rows)
+}
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
