@@ -23,7 +23,7 @@ export function demoModels(data: SyntheticData, seed: number): Record<string, Re
     },
   }
   const trainer = {
-    num_train_epochs: 2,
+    num_train_epochs: 1,
     encoder_learning_rate: 5e-4,
     seed,
     // One evaluation, at the end: the best of several would be chosen on the rows it is judged by.
