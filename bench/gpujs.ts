@@ -6,7 +6,7 @@ import { gelu } from '../src/kernels/gelu.ts'
 import { layerNorm } from '../src/kernels/layernorm.ts'
 import { matmul } from '../src/kernels/matmul.ts'
 import * as reference from '../src/reference/index.ts'
-import { medianOf } from './measure.ts'
+import { timeSamples } from './measure.ts'
 import type { Peaks } from './peaks.ts'
 import { generator } from './random.ts'
 import { type Result, resultOf, resultTable } from './report.ts'
@@ -212,12 +212,12 @@ export async function benchGpuJs(
   const results: Result[] = []
   const time = async (duel: Duel, variant: string, compute: Compute) => {
     check(duel, await compute(), variant)
-    const ms = await medianOf(async () => {
+    const timing = await timeSamples(async () => {
       const started = performance.now()
       await compute()
       return performance.now() - started
     }, samples)
-    results.push(resultOf(duel, ms, peaks, variant))
+    results.push(resultOf(duel, timing, peaks, variant))
   }
   for (const make of duels) {
     const duel = make()

@@ -14,12 +14,19 @@ export interface TimingOptions {
 const MAX_LAUNCHES = 2048
 const MAX_SAMPLES = 25
 
-/** Median milliseconds of one `run`, which records launches. The first, which compiles, is not counted. */
-export async function millisecondsOf(
+/** Milliseconds of one piece of work. */
+export interface Timing {
+  ms: number
+  /** The fastest sample: what the machine does when nothing else runs on it. */
+  best: number
+}
+
+/** Times one `run`, which records launches. The first, which compiles, is not counted. */
+export async function timeLaunches(
   gpu: Gpu,
   run: () => void,
   { budget = 300, sample = 20 }: TimingOptions = {},
-): Promise<number> {
+): Promise<Timing> {
   const once = async (n: number) => {
     const started = performance.now()
     for (let i = 0; i < n; i++) run()
@@ -34,24 +41,24 @@ export async function millisecondsOf(
     took = await once(launches)
   }
   const samples = Math.min(Math.max(Math.ceil(budget / took), 3), MAX_SAMPLES)
-  return medianOf(async () => (await once(launches)) / launches, samples)
+  return timeSamples(async () => (await once(launches)) / launches, samples)
 }
 
-/** Median over `samples` calls of what `measure` returns. */
-export async function medianOf(measure: () => Promise<number>, samples: number): Promise<number> {
+/** Median and least over `samples` calls of the milliseconds that `measure` returns. */
+export async function timeSamples(measure: () => Promise<number>, samples: number): Promise<Timing> {
   const bench = new Bench({ iterations: samples, time: 0, warmup: false, throws: true })
   bench.add('samples', async () => ({ overriddenDuration: await measure() }), { async: true })
   const [task] = await bench.run()
   const result = task!.result
   if (!('latency' in result)) throw new Error(`a benchmark ended as '${result.state}'`)
-  return result.latency.p50
+  return { ms: result.latency.p50, best: result.latency.min }
 }
 
 /** Sets a row up, times it and frees it. */
-export async function timeRow(gpu: Gpu, row: Row, options?: TimingOptions): Promise<number> {
+export async function timeRow(gpu: Gpu, row: Row, options?: TimingOptions): Promise<Timing> {
   const job = row.setup(gpu)
   try {
-    return await millisecondsOf(gpu, job.run, options)
+    return await timeLaunches(gpu, job.run, options)
   } finally {
     job.dispose()
   }

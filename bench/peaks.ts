@@ -1,7 +1,7 @@
-// What the adapter in use can do at most, measured: the shares in the tables are of these.
+// What the adapter in use can do at most: the fastest sample of each. The shares in the tables are of these.
 import { readFileSync } from 'node:fs'
 import { defineKernel, type Gpu, withConstants } from '../src/gpu/index.ts'
-import { millisecondsOf, type TimingOptions } from './measure.ts'
+import { type TimingOptions, timeLaunches } from './measure.ts'
 import { Workspace } from './row.ts'
 
 export interface Peaks {
@@ -24,7 +24,11 @@ const chain = defineKernel({ name: 'peaks', wgsl, entry: 'chain', params, bindin
 const copy = defineKernel({ name: 'peaks', wgsl, entry: 'copy', params, bindings: ['read', 'write'] })
 const empty = defineKernel({ name: 'peaks', wgsl, entry: 'empty', params, bindings: [] })
 
-const CHAIN_OPS = 2 * 8 * 32 // of one repeat, as in peaks.wgsl
+const CHAINS = [
+  { CHAINS: 4, LENGTH: 64 },
+  { CHAINS: 4, LENGTH: 256 },
+  { CHAINS: 8, LENGTH: 128 },
+]
 const COPIES = [
   { UNROLL: 16, workgroup: 8 },
   { UNROLL: 8, workgroup: 256 },
@@ -35,7 +39,7 @@ const COPIES = [
 /** Measures every peak; `quick` takes small sizes, for tests. */
 export async function measurePeaks(gpu: Gpu, { quick = false } = {}): Promise<Peaks> {
   const timing: TimingOptions = quick ? { budget: 1, sample: 1 } : {}
-  const launchMs = (run: () => void) => millisecondsOf(gpu, run, timing)
+  const launchMs = async (run: () => void) => (await timeLaunches(gpu, run, timing)).best
   const emptyLaunch = () => gpu.launch(empty, { n: 0, repeats: 0 }, [], 1)
   const submitLaunch = () => {
     emptyLaunch()
@@ -46,7 +50,7 @@ export async function measurePeaks(gpu: Gpu, { quick = false } = {}): Promise<Pe
     gbps: await copyPeak(gpu, timing, quick),
     emptyMs: await launchMs(emptyLaunch),
     submitMs: await launchMs(submitLaunch),
-    roundTripMs: await millisecondsOf(gpu, emptyLaunch, { budget: 10, sample: 0 }),
+    roundTripMs: (await timeLaunches(gpu, emptyLaunch, { budget: 10, sample: 0 })).best,
   }
 }
 
@@ -55,13 +59,14 @@ async function chainPeak(gpu: Gpu, timing: TimingOptions, quick: boolean): Promi
   const work = new Workspace(gpu)
   const out = work.empty(n)
   let best = 0
-  for (const workgroup of [8, 64]) {
-    const kernel = { ...chain, workgroup }
-    const run = (repeats: number) => gpu.launch(kernel, { n, repeats }, [out], n / workgroup)
-    const short = await millisecondsOf(gpu, () => run(1), { budget: 1, sample: 1 })
-    const repeats = quick ? 1 : Math.min(Math.max(Math.ceil(20 / short), 1), 4096)
-    const ms = await millisecondsOf(gpu, () => run(repeats), timing)
-    best = Math.max(best, (n * repeats * CHAIN_OPS) / ms / 1e6)
+  for (const constants of CHAINS) {
+    const kernel = withConstants(chain, constants)
+    const ops = 2 * constants.CHAINS * constants.LENGTH
+    const run = (repeats: number) => gpu.launch(kernel, { n, repeats }, [out], n / kernel.workgroup)
+    const short = await timeLaunches(gpu, () => run(1), { budget: 1, sample: 1 })
+    const repeats = quick ? 1 : Math.min(Math.max(Math.ceil(20 / short.best), 1), 4096)
+    const { best: ms } = await timeLaunches(gpu, () => run(repeats), timing)
+    best = Math.max(best, (n * repeats * ops) / ms / 1e6)
   }
   work.job(() => {}).dispose()
   return best
@@ -76,7 +81,8 @@ async function copyPeak(gpu: Gpu, timing: TimingOptions, quick: boolean): Promis
     const kernel = { ...withConstants(copy, { UNROLL }), workgroup }
     const groups = n / 4 / UNROLL / workgroup
     const run = () => gpu.launch(kernel, { n: n / 4, repeats: 0 }, [source, target], groups)
-    best = Math.max(best, (8 * n) / (await millisecondsOf(gpu, run, timing)) / 1e6)
+    const { best: ms } = await timeLaunches(gpu, run, timing)
+    best = Math.max(best, (8 * n) / ms / 1e6)
   }
   work.job(() => {}).dispose()
   return best

@@ -7,7 +7,7 @@
 
 const WG: u32 = 64;
 const CHAINS: u32 = 8;
-const LENGTH: u32 = 32;
+const LENGTH: u32 = 128;
 const UNROLL: u32 = 8;
 
 struct Params { n: u32, repeats: u32 }

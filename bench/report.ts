@@ -1,5 +1,6 @@
 // Timed rows to lines: a table for people, a JSON object a row for programs.
 import { formatTable } from '../src/cli/table.ts'
+import type { Timing } from './measure.ts'
 import type { Peaks } from './peaks.ts'
 import type { Row } from './row.ts'
 
@@ -10,7 +11,10 @@ export interface Result {
   dtype: 'f32'
   /** Whose implementation, on what. */
   variant: string
+  /** Median of the samples. */
   ms: number
+  /** Least of the samples. */
+  best: number
   gflops: number
   /** Bytes that have to be moved, over the time. */
   gbps: number
@@ -20,13 +24,13 @@ export interface Result {
 
 export function resultOf(
   { name, shape, flops, bytes }: Pick<Row, 'name' | 'shape' | 'flops' | 'bytes'>,
-  ms: number,
+  { ms, best }: Timing,
   peaks: Peaks,
   variant = 'kernelgrad',
 ): Result {
   const [gflops, gbps] = [flops / ms / 1e6, bytes / ms / 1e6]
   const share = Math.max(gflops / peaks.gflops, gbps / peaks.gbps)
-  return { name, shape, dtype: 'f32', variant, ms, gflops, gbps, share }
+  return { name, shape, dtype: 'f32', variant, ms, best, gflops, gbps, share }
 }
 
 /** Three significant digits, without an exponent. */
@@ -36,12 +40,13 @@ export function digits(value: number): string {
 }
 
 export function resultTable(results: Result[]): string {
-  const headers = ['name', 'shape', 'variant', 'ms', 'GFLOP/s', 'GB/s', 'of peak']
-  const cells = results.map(({ name, shape, variant, ms, gflops, gbps, share }) => [
+  const headers = ['name', 'shape', 'variant', 'ms', 'best', 'GFLOP/s', 'GB/s', 'of peak']
+  const cells = results.map(({ name, shape, variant, ms, best, gflops, gbps, share }) => [
     name,
     shape,
     variant,
     digits(ms),
+    digits(best),
     digits(gflops),
     digits(gbps),
     `${(100 * share).toFixed(1)}%`,

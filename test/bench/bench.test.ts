@@ -1,0 +1,114 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { benchGpuJs } from '../../bench/gpujs.ts'
+import { benchKernels } from '../../bench/kernels.ts'
+import { stepModel } from '../../bench/models.ts'
+import { measurePeaks, type Peaks } from '../../bench/peaks.ts'
+import type { Result } from '../../bench/report.ts'
+import { FAMILIES } from '../../bench/rows/index.ts'
+import { SIZES } from '../../bench/size.ts'
+import { openGpu } from '../../src/gpu/index.ts'
+import { createModel } from '../../src/train/index.ts'
+
+// Seen from dist/test/bench.
+const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url))
+const kernels = new URL('../../../src/kernels/', import.meta.url)
+const NO_FAMILY = ['index', 'width']
+const PEAKS: Peaks = { gflops: 100, gbps: 10, emptyMs: 0.01, submitMs: 0.02, roundTripMs: 0.2 }
+
+const gpu = await openGpu({ poison: true })
+
+test('every kernel family has rows', () => {
+  const files = readdirSync(kernels).map(file => file.replace(/\.ts$/, ''))
+  const families = files.filter(file => !NO_FAMILY.includes(file))
+  assert.equal(Object.keys(FAMILIES).sort(), families.sort())
+  for (const rowsOf of Object.values(FAMILIES)) assert.ok(rowsOf(SIZES.full).length > 0)
+})
+
+for (const [family, rowsOf] of Object.entries(FAMILIES)) {
+  test(`the rows of ${family} compute finite numbers and give their memory back`, async () => {
+    for (const row of rowsOf(SIZES.quick)) {
+      assert.ok(row.name.startsWith(family), `${row.name} belongs to ${family}`)
+      assert.ok(row.bytes > 0 && row.flops >= 0, `${row.name} states its work`)
+      const before = gpu.memory.buffers
+      const job = row.setup(gpu)
+      job.run()
+      for (const { view, n } of job.outputs) {
+        const values = await gpu.readFloats({ ...view, size: n * 4 })
+        const broken = values.findIndex(value => !Number.isFinite(value))
+        assert.is(broken, -1, `${row.name}: element ${broken} is ${values[broken]}`)
+      }
+      job.dispose()
+      assert.is(gpu.memory.buffers, before, `${row.name} keeps buffers`)
+    }
+  })
+}
+
+test('peaks are positive', async () => {
+  for (const [name, value] of Object.entries(await measurePeaks(gpu, { quick: true })))
+    assert.ok(value > 0 && Number.isFinite(value), `${name} is ${value}`)
+})
+
+test('a filter picks rows, and shares follow from work, time and peaks', async () => {
+  const lines: string[] = []
+  const options = { filter: 'gelu.b', quick: true, json: true, print: (line: string) => lines.push(line) }
+  const results = await benchKernels(gpu, PEAKS, options)
+  assert.equal(
+    results.map(({ name }) => name),
+    ['gelu.backward'],
+  )
+  assert.equal(
+    lines.map(line => JSON.parse(line) as Result),
+    results,
+  )
+  const { ms, best, gflops, gbps, share } = results[0]!
+  const n = SIZES.quick.T * SIZES.quick.F
+  assert.ok(best > 0 && best <= ms)
+  assert.ok(Math.abs(gflops - (11 * n) / ms / 1e6) < 1e-9)
+  assert.ok(Math.abs(gbps - (12 * n) / ms / 1e6) < 1e-9)
+  assert.is(share, Math.max(gflops / 100, gbps / 10))
+})
+
+test('gpu.js computes the same matmul, GELU and LayerNorm', async () => {
+  const results = await benchGpuJs(gpu, PEAKS, { quick: true, samples: 1 })
+  const by = (variant: string) => results.filter(result => result.variant === variant).map(({ name }) => name)
+  assert.equal(by('gpu.js cpu'), ['matmul.NT', 'gelu.forward', 'layernorm.forward'])
+  assert.equal(by('kernelgrad + transfers'), by('gpu.js cpu'))
+})
+
+test('step --full is the notebook’s model', () => {
+  assert.is(createModel(stepModel('full').config).numParameters(), 143602190)
+})
+
+test('step --tiny ends with one JSON object: finite losses, nothing leaked', () => {
+  const out = execFileSync(process.execPath, [main, 'step', '--tiny', '--steps', '4', '--json'], {
+    encoding: 'utf8',
+  })
+  const result = JSON.parse(out.trimEnd().split('\n').at(-1)!)
+  assert.is(result.parameters, 1447214)
+  assert.is(result.loss.length, 7)
+  assert.ok(result.loss.every((loss: number) => Number.isFinite(loss) && loss > 0))
+  assert.is(result.leaked, 0)
+  assert.is(result.created, 0)
+  for (const key of ['ms', 'recordMs', 'launches', 'submits', 'peakBytes'])
+    assert.ok(result[key] > 0, `${key} is ${result[key]}`)
+})
+
+test('a wrong call is one line and exit code 2', () => {
+  for (const args of [
+    ['kernel'],
+    ['kernels', '--fast'],
+    ['step', '--steps', '0'],
+    ['step', '--tiny', '--full'],
+  ]) {
+    const { status, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' })
+    assert.is(status, 2, args.join(' '))
+    assert.match(stderr, /^error: [^\n]+\n$/)
+  }
+})
+
+test.after(() => gpu.close())
+test.run()
