@@ -55,7 +55,9 @@ export function formatSeconds(seconds: number): string {
 
 function bar({ total, label, stream = process.stdout, now = Date.now }: ProgressOptions): Progress {
   const format = `${label} {bar} {value}/{total}  {details}`
-  const drawn = new SingleBar({ format, stream, hideCursor: true, fps: 5 }, Presets.shades_classic)
+  // Redrawn always: after a note, the bar's unchanged text stands a line too high.
+  const look = { format, stream, hideCursor: true, fps: 5, forceRedraw: true }
+  const drawn = new SingleBar(look, Presets.shades_classic)
   const started = now()
   drawn.start(total, 0, { details: '' })
   return {

@@ -209,10 +209,12 @@ test('progress is a line every five seconds where there is no terminal', () => {
   for (const done of [1, 20, 30, 40, 99]) {
     time += 2000
     progress.update({ done, loss: 0.5, rowsPerSecond: 1234.5 })
+    if (done === 30) progress.note('evaluated')
   }
   progress.stop()
   assert.equal(written, [
     'train 30/100  loss 0.5000  1235 rows/s  14s left\n',
+    'evaluated\n',
     'train 99/100  loss 0.5000  1235 rows/s  0s left\n',
   ])
 })
@@ -221,8 +223,11 @@ test('progress on a terminal is a bar, and with --json nothing', () => {
   const tty = sink(true)
   const progress = createProgress({ total: 4, label: 'train', stream: tty.stream })
   progress.update({ done: 2, loss: 0.25 })
+  progress.note('evaluated')
   progress.stop()
   assert.match(tty.written.join(''), /train .*2\/4 {2}loss 0\.2500/)
+  const [, after] = tty.written.join('').split('\r\x1b[Kevaluated\n')
+  assert.match(after!, /train .*2\/4 {2}loss 0\.2500/, 'the bar is drawn again below the note')
   const silent = sink(true)
   const none = createProgress({ total: 4, label: 'train', json: true, stream: silent.stream })
   none.update({ done: 4 })
