@@ -39,7 +39,7 @@ export async function gradcheck(
     )
     const y = fn(...leaves)
     backward(y, { seed: tensor(gpu, weights, y.shape) })
-    return leaves.map(leaf => leaf.grad)
+    return leaves.map(leaf => leaf.grad?.retain())
   })
   let worst = 0
   for (const [i, grad] of grads.entries()) {

@@ -3,6 +3,7 @@
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { add, addInto, fill } from '../kernels/elementwise.ts'
+import { untrack } from './scope.ts'
 import { empty, type Shape, type Tensor } from './tensor.ts'
 
 /** Where an operation's backward step writes the gradient of an input by itself. */
@@ -221,7 +222,7 @@ function addGrad(tape: Tape, input: Tensor, grad: Tensor): void {
   }
 }
 
-/** Moves a leaf tensor's gradient from the tape to its `grad`. */
+/** Moves a leaf tensor's gradient from the tape to its `grad`, which lives as long as the leaf, whatever scope this is. */
 function settle(tape: Tape, leaf: Tensor): void {
   const grad = tape.grads.get(leaf)
   if (!grad) return
@@ -236,4 +237,5 @@ function settle(tape: Tape, leaf: Tensor): void {
   } else {
     leaf.grad = grad
   }
+  untrack(leaf.grad)
 }

@@ -68,7 +68,8 @@ export class Recorder {
       at += 4
     }
     let key = ''
-    for (const view of views) key += `${this.#id(view.buffer)}:${view.offset} `
+    for (const { buffer, offset, size, whole } of views)
+      key += whole ? `${this.#id(buffer)} ` : `${this.#id(buffer)}:${offset}:${size} `
     let group = compiled.groups.get(key)
     if (!group) {
       group = this.#device.createBindGroup({

@@ -1,0 +1,153 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  add,
+  allocateDense,
+  clearTape,
+  DenseParameter,
+  gelu,
+  linear,
+  noGrad,
+  packParameters,
+  relu,
+  scale,
+  scope,
+  sum,
+  type Tensor,
+  tensor,
+  writeParameter,
+} from '../../src/autograd/index.ts'
+import { assertClose } from '../support/close.ts'
+import { openTestGpu, seeded } from '../support/gpu.ts'
+
+const gpu = await openTestGpu()
+const zero = { kind: 'constant', value: 0 } as const
+
+test('gradients add up over backward passes until they are zeroed', async () => {
+  const weight = new DenseParameter([2, 3], zero)
+  allocateDense(gpu, [weight])
+  writeParameter(weight, Float32Array.from([1, 2, 3, 4, 5, 6]))
+  const step = (x: number[]) => scope(() => sum(linear(tensor(gpu, x, [1, 3]), weight)).backward())
+  step([1, 10, 100])
+  assert.equal(await weight.readGrad(), Float32Array.from([1, 10, 100, 1, 10, 100]))
+  step([1, 1, 1])
+  assert.equal(await weight.readGrad(), Float32Array.from([2, 11, 101, 2, 11, 101]))
+  weight.zeroGrad()
+  assert.equal(await weight.readGrad(), new Float32Array(6))
+  step([0, 0, 5])
+  assert.equal(await weight.readGrad(), Float32Array.from([0, 0, 5, 0, 0, 5]))
+})
+
+test('a scale multiplies the loss, for micro-batches', async () => {
+  const x = tensor(gpu, [1, 2, 3], [3], { requiresGrad: true })
+  sum(x).backward({ scale: 0.25 })
+  sum(x).backward({ scale: 0.5 })
+  assert.equal(await x.grad!.read(), Float32Array.from([0.75, 0.75, 0.75]))
+  x.dispose()
+})
+
+test('noGrad records nothing', () => {
+  const x = tensor(gpu, [1, 2], [2], { requiresGrad: true })
+  const y = noGrad(() => sum(relu(x)))
+  assert.not(y.requiresGrad)
+  assert.throws(() => y.backward(), /recorded on the tape/)
+  x.dispose()
+  y.dispose()
+})
+
+test('no gradient flows to inputs that want none', async () => {
+  const [x, w] = [
+    tensor(gpu, seeded(6, 1), [2, 3]),
+    tensor(gpu, seeded(12, 2), [4, 3], { requiresGrad: true }),
+  ]
+  scope(() => sum(linear(x, w)).backward())
+  assert.is(x.grad, undefined)
+  assert.ok(w.grad)
+  x.dispose()
+  w.dispose()
+})
+
+test('backward frees what the tape saved, keeps the loss and what was kept', async () => {
+  const before = gpu.memory.buffers
+  const x = tensor(gpu, seeded(8, 3), [8], { requiresGrad: true })
+  const hidden = gelu(x)
+  const kept = relu(hidden).keep()
+  const loss = sum(scale(kept, 2))
+  loss.backward()
+  assert.ok(hidden.disposed)
+  assert.throws(() => hidden.view, /used after its memory was freed/)
+  assert.not(kept.disposed)
+  assert.is(typeof (await loss.item()), 'number')
+  for (const tensor of [x, kept, loss]) tensor.dispose()
+  assert.is(gpu.memory.buffers, before)
+})
+
+test('a scope frees what it made except what it returns, also when it throws', () => {
+  const before = gpu.memory.buffers
+  const kept = scope(() => {
+    tensor(gpu, [1, 2, 3])
+    return { inner: [scope(() => [tensor(gpu, [1]), tensor(gpu, [2])])[0]!] }
+  })
+  assert.is(gpu.memory.buffers, before + 1)
+  assert.throws(() =>
+    scope(() => {
+      tensor(gpu, [1])
+      throw new Error('stop')
+    }),
+  )
+  scope(() => kept)
+  assert.is(gpu.memory.buffers, before + 1, 'an older tensor that passes through is not the scope’s')
+  kept.inner[0]!.dispose()
+  clearTape(gpu)
+})
+
+test('an input used by several operations gets the sum of their gradients', async () => {
+  const x = tensor(gpu, [1, -2, 3], [3], { requiresGrad: true })
+  scope(() => {
+    const y = scale(x, 2)
+    sum(add(add(y, relu(y)), add(y, y))).backward()
+  })
+  assert.equal(await x.grad!.read(), Float32Array.from([8, 6, 8]))
+  x.dispose()
+})
+
+test('packed parameters share memory and gradients with their parts', async () => {
+  const parts = [1, 2, 3].map(() => new DenseParameter([5, 3], zero))
+  const pack = packParameters(parts)
+  allocateDense(gpu, parts)
+  for (const [i, part] of parts.entries()) writeParameter(part, seeded(15, i))
+  const x = seeded(6, 9)
+  const y = scope(() => linear(tensor(gpu, x, [2, 3]), pack).keep())
+  const separate = scope(() =>
+    parts.map((_, i) => linear(tensor(gpu, x, [2, 3]), tensor(gpu, seeded(15, i), [5, 3]))),
+  )
+  const [whole, ...each] = await Promise.all([y, ...separate].map(t => t.read()))
+  for (let row = 0; row < 2; row++) {
+    for (const [i, part] of each.entries()) {
+      assertClose(
+        whole!.subarray(row * 15 + i * 5, row * 15 + i * 5 + 5),
+        part!.subarray(row * 5, row * 5 + 5),
+        1e-6,
+      )
+    }
+  }
+  const seed = seeded(30, 4)
+  scope(() => linear(tensor(gpu, x, [2, 3]), pack).backward({ seed: tensor(gpu, seed, [2, 15]) }))
+  const gradient = await parts[1]!.readGrad()
+  const expected = Float32Array.from({ length: 15 }, (_, i) => {
+    const [n, k] = [5 + Math.floor(i / 3), i % 3]
+    return seed[n]! * x[k]! + seed[15 + n]! * x[3 + k]!
+  })
+  assertClose(gradient, expected, 1e-6)
+})
+
+test('wrong shapes are refused by name', () => {
+  const [x, w] = [tensor(gpu, seeded(6, 1), [2, 3]), tensor(gpu, seeded(8, 1), [2, 4])]
+  assert.throws(() => linear(x, w), /linear: weight has shape \[2,4\], expected \[2,3\]/)
+  assert.throws(() => add(x, w), /add: the second tensor has shape \[2,4\], expected \[2,3\]/)
+  assert.throws(() => tensor(gpu, [1, 2], [3]), /needs 3 values, got 2/)
+  for (const made of [x, w] as Tensor[]) made.dispose()
+})
+
+test.after(() => gpu.close())
+test.run()
