@@ -89,8 +89,9 @@ export async function fit({
 
 /** The logged evaluation of the weights that are left at the end, if there was one. */
 function finalMetrics(state: TrainerState, { load_best_model_at_end }: ResolvedTrainerConfig) {
-  const best = load_best_model_at_end && state.best_model_checkpoint !== null
-  const step = best ? state.best_global_step : state.global_step
+  // The best evaluation may fall between two saves; what is loaded is the best that was saved.
+  const loaded = load_best_model_at_end && /checkpoint-(\d+)$/.exec(state.best_model_checkpoint ?? '')
+  const step = loaded ? Number(loaded[1]) : state.global_step
   const entry = state.log_history.findLast(entry => entry.step === step && 'eval_loss' in entry)
   return entry && metricsOfEntry(entry)
 }

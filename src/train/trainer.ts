@@ -203,9 +203,9 @@ export class Trainer {
     this.#saved.push(step)
     const limit = config.save_total_limit
     while (limit !== null && this.#saved.length > limit) {
-      const keep = config.load_best_model_at_end ? this.state.best_global_step : null
+      const best = config.load_best_model_at_end ? this.state.best_model_checkpoint : null
       // The best checkpoint stays, and so does the newest: with a limit of one, both may be needed.
-      const oldest = this.#saved.find(saved => saved !== keep && saved !== step)
+      const oldest = this.#saved.find(saved => saved !== step && join(output, `checkpoint-${saved}`) !== best)
       if (oldest === undefined) break
       await rm(join(output, `checkpoint-${oldest}`), { recursive: true, force: true })
       this.#saved = this.#saved.filter(saved => saved !== oldest)
