@@ -39,6 +39,7 @@ export class Gpu {
     this.#recorder = new Recorder(device, new Pipelines(device), () => this.#check())
     this.#poison = poison
     device.addEventListener('uncapturederror', event => {
+      event.preventDefault() // it is thrown by the next flush, not printed
       this.#failure ??= new DeviceError(
         `WebGPU reported: ${(event as GPUUncapturedErrorEvent).error.message}`,
       )
