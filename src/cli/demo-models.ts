@@ -23,7 +23,10 @@ export function demoModels(data: SyntheticData, seed: number): Record<string, Re
     },
   }
   const trainer = {
+    // One pass over 24,000 rows is 188 steps of 128 rows: about a minute a model on the software adapter with two cores,
+    // and enough for the text alone to reach an AUC of 0.6. More rows teach more than a second pass over the same ones.
     num_train_epochs: 1,
+    // The notebook's 1e-4 is for thousands of steps. Twice this rate learns less: text only fell to 0.57.
     encoder_learning_rate: 5e-4,
     seed,
     // One evaluation, at the end: the best of several would be chosen on the rows it is judged by.

@@ -4,6 +4,7 @@
  * @module
  */
 export * from './adamw.ts'
+export * from './attention.ts'
 export * from './concat.ts'
 export * from './cross_entropy.ts'
 export * from './dropout.ts'

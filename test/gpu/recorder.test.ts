@@ -143,7 +143,13 @@ test('a buffer larger than one binding is refused with its sizes', () => {
 
 test('what WebGPU refuses becomes an error of the next wait', async () => {
   const broken = await openGpu()
-  const bad = defineKernel({ name: 'bad', wgsl: 'const WG: u32 = 64;\nfn nonsense( {', entry: 'main', params: {}, bindings: [] })
+  const bad = defineKernel({
+    name: 'bad',
+    wgsl: 'const WG: u32 = 64;\nfn nonsense( {',
+    entry: 'main',
+    params: {},
+    bindings: [],
+  })
   try {
     broken.launch(bad, {}, [], 1)
     await broken.done()

@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { allocateDense, DenseParameter, readParameter, TableParameter, tensor, writeParameter } from '../../src/autograd/index.ts'
+import {
+  allocateDense,
+  DenseParameter,
+  readParameter,
+  TableParameter,
+  tensor,
+  writeParameter,
+} from '../../src/autograd/index.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { assertClose } from '../support/close.ts'
@@ -29,7 +36,12 @@ function setGrad(parameter: DenseParameter, values: Float32Array): void {
   gpu.upload(parameter.gradTarget().view, values)
 }
 
-const { betas, eps, weight_decay: weightDecay, steps } = JSON.parse(readFileSync('test/golden/adamw/case.json', 'utf8'))
+const {
+  betas,
+  eps,
+  weight_decay: weightDecay,
+  steps,
+} = JSON.parse(readFileSync('test/golden/adamw/case.json', 'utf8'))
 const golden = readSafetensors('test/golden/adamw/adamw.safetensors')
 const floats = (name: string) => Float32Array.from(golden.get(name)!.data as ArrayLike<number>)
 const [, touched] = golden.get('ids')!.shape as [number, number]
@@ -39,7 +51,9 @@ const rates = Array.from(golden.get('lr')!.data as ArrayLike<number>)
 
 /** Row ids and gradients of one step, sorted by id. */
 function goldenStep(step: number): { rows: Uint32Array; values: Float32Array } {
-  const order = Array.from({ length: touched }, (_, i) => i).sort((a, b) => ids[step * touched + a]! - ids[step * touched + b]!)
+  const order = Array.from({ length: touched }, (_, i) => i).sort(
+    (a, b) => ids[step * touched + a]! - ids[step * touched + b]!,
+  )
   const grads = floats('grads')
   const values = new Float32Array(touched * width)
   for (const [to, from] of order.entries()) {
@@ -53,14 +67,18 @@ test('300 steps agree with torch.optim.AdamW in float64, sparse and dense alike,
   const table = tableParameter(floats('w0'), [rows, width])
   const dense = denseParameter(floats('w0'), [rows, width])
   const options = { betas, eps, weightDecay, lr: 1 }
-  const [sparseOptimizer, denseOptimizer] = [new AdamW(gpu, [{ params: [table] }], options), new AdamW(gpu, [{ params: [dense] }], options)]
+  const [sparseOptimizer, denseOptimizer] = [
+    new AdamW(gpu, [{ params: [table] }], options),
+    new AdamW(gpu, [{ params: [dense] }], options),
+  ]
   for (let step = 0; step < steps; step++) {
     const grad = goldenStep(step)
     for (const optimizer of [sparseOptimizer, denseOptimizer]) optimizer.groups[0]!.lr = rates[step]!
     table.beforeRead!(grad.rows)
     table.grads.push({ rows: grad.rows, values: tensor(gpu, grad.values, [touched, width]) })
     const scattered = new Float32Array(rows * width)
-    for (const [i, row] of grad.rows.entries()) scattered.set(grad.values.subarray(i * width, (i + 1) * width), row * width)
+    for (const [i, row] of grad.rows.entries())
+      scattered.set(grad.values.subarray(i * width, (i + 1) * width), row * width)
     setGrad(dense, scattered)
     for (const optimizer of [sparseOptimizer, denseOptimizer]) {
       optimizer.step()
@@ -68,13 +86,21 @@ test('300 steps agree with torch.optim.AdamW in float64, sparse and dense alike,
     }
     if ([1, 10, 100, steps].includes(step + 1)) {
       const [a, b] = [await readParameter(table), await readParameter(dense)]
-      assert.equal(new Uint32Array(a.buffer), new Uint32Array(b.buffer), `weights after step ${step + 1}, bit for bit`)
+      assert.equal(
+        new Uint32Array(a.buffer),
+        new Uint32Array(b.buffer),
+        `weights after step ${step + 1}, bit for bit`,
+      )
       assertClose(a, floats(`w${step + 1}_float64`), 1e-5, { label: `weights after step ${step + 1}` })
     }
   }
   const [a, b] = [await sparseOptimizer.readState(table), await denseOptimizer.readState(dense)]
   assert.equal(new Uint32Array(a.expAvg.buffer), new Uint32Array(b.expAvg.buffer), 'exp_avg, bit for bit')
-  assert.equal(new Uint32Array(a.expAvgSq.buffer), new Uint32Array(b.expAvgSq.buffer), 'exp_avg_sq, bit for bit')
+  assert.equal(
+    new Uint32Array(a.expAvgSq.buffer),
+    new Uint32Array(b.expAvgSq.buffer),
+    'exp_avg_sq, bit for bit',
+  )
   assertClose(a.expAvg, floats('m_float64'), 1e-5)
   assertClose(a.expAvgSq, floats('v_float64'), 1e-5)
 })
@@ -88,14 +114,17 @@ test('rows that sit out 1 to 250 steps catch up to the bit, over shards, odd wid
   const [a, b] = [new AdamW(gpu, [{ params: [table] }]), new AdamW(gpu, [{ params: [dense] }])]
   const next = generator(5)
   // Row r is touched every so many steps; a few never.
-  const period = Array.from({ length: V }, (_, r) => (r % 9 === 8 ? Number.POSITIVE_INFINITY : 1 + Math.floor(next() ** 3 * 250)))
+  const period = Array.from({ length: V }, (_, r) =>
+    r % 9 === 8 ? Number.POSITIVE_INFINITY : 1 + Math.floor(next() ** 3 * 250),
+  )
   for (let step = 0; step < 300; step++) {
     const scattered = new Float32Array(V * H)
     const touchedRows = period.flatMap((p, r) => ((step + r) % p === 0 ? [r] : []))
     const uses = [touchedRows, touchedRows.filter(r => r % 2)].map((list, use) => {
       const values = seeded(list.length * H, 1000 + step * 2 + use, 3)
       for (const [i, row] of list.entries()) {
-        for (let c = 0; c < H; c++) scattered[row * H + c] = Math.fround(scattered[row * H + c]! + values[i * H + c]!)
+        for (let c = 0; c < H; c++)
+          scattered[row * H + c] = Math.fround(scattered[row * H + c]! + values[i * H + c]!)
       }
       return { rows: Uint32Array.from(list), values }
     })
@@ -130,13 +159,29 @@ test('groups have their own rates, frozen and unused parameters stay as they are
   const parameters = Array.from({ length: 4 }, () => new DenseParameter([7, 10], zero))
   allocateDense(gpu, parameters)
   for (const parameter of parameters) writeParameter(parameter, values)
-  const [fast, slow, frozen, unused] = parameters as [DenseParameter, DenseParameter, DenseParameter, DenseParameter]
+  const [fast, slow, frozen, unused] = parameters as [
+    DenseParameter,
+    DenseParameter,
+    DenseParameter,
+    DenseParameter,
+  ]
   frozen.requiresGrad = false
-  const optimizer = new AdamW(gpu, [{ params: [fast, frozen, unused], lr: 0.1 }, { params: [slow], lr: 0.001, weightDecay: 0 }])
+  const optimizer = new AdamW(gpu, [
+    { params: [fast, frozen, unused], lr: 0.1 },
+    { params: [slow], lr: 0.001, weightDecay: 0 },
+  ])
   for (const parameter of [fast, slow, frozen]) setGrad(parameter, new Float32Array(70).fill(1))
   optimizer.step()
-  assertClose(await readParameter(fast), values.map(w => w * (1 - 0.1 * 0.01) - 0.1), 1e-6)
-  assertClose(await readParameter(slow), values.map(w => w - 0.001), 1e-6)
+  assertClose(
+    await readParameter(fast),
+    values.map(w => w * (1 - 0.1 * 0.01) - 0.1),
+    1e-6,
+  )
+  assertClose(
+    await readParameter(slow),
+    values.map(w => w - 0.001),
+    1e-6,
+  )
   assert.equal(await readParameter(frozen), values)
   assert.equal(await readParameter(unused), values)
 })
@@ -146,9 +191,15 @@ test('clipping scales gradients as torch.nn.utils.clip_grad_norm_', async () => 
   const grad = seeded(33, 5, 10)
   const norm = Math.hypot(...grad)
   const [clipped, scaled] = [denseParameter(values, [33]), denseParameter(values, [33])]
-  const [a, b] = [new AdamW(gpu, [{ params: [clipped] }], { eps: 1 }), new AdamW(gpu, [{ params: [scaled] }], { eps: 1 })]
+  const [a, b] = [
+    new AdamW(gpu, [{ params: [clipped] }], { eps: 1 }),
+    new AdamW(gpu, [{ params: [scaled] }], { eps: 1 }),
+  ]
   setGrad(clipped, grad)
-  setGrad(scaled, grad.map(g => g / (norm + 1e-6)))
+  setGrad(
+    scaled,
+    grad.map(g => g / (norm + 1e-6)),
+  )
   a.step({ maxGradNorm: 1 })
   b.step()
   assert.ok(Math.abs((await a.gradNorm()) - norm) < norm * 1e-6)
@@ -158,7 +209,10 @@ test('clipping scales gradients as torch.nn.utils.clip_grad_norm_', async () => 
 
 test('a parameter in two groups is refused', () => {
   const parameter = denseParameter(seeded(3, 1), [3])
-  assert.throws(() => new AdamW(gpu, [{ params: [parameter] }, { params: [parameter] }]), /two parameter groups/)
+  assert.throws(
+    () => new AdamW(gpu, [{ params: [parameter] }, { params: [parameter] }]),
+    /two parameter groups/,
+  )
 })
 
 test.after(() => gpu.close())

@@ -1,0 +1,14 @@
+/**
+ * kernelgrad: handwritten WGSL kernels, a small tape autograd and nn modules, for training on any WebGPU device. The
+ * subpaths `kernelgrad/gpu`, `/kernels`, `/reference`, `/autograd`, `/nn`, `/optim`, `/data` and `/train` hold the rooms one by
+ * one; this entry is what most programs need.
+ */
+export * from './autograd/index.ts'
+export * from './config/index.ts'
+export { type Batch, collate, collatePadded, type Dataset, loadDataset, openParquet } from './data/index.ts'
+export * from './errors.ts'
+export { Gpu, type GpuOptions, openGpu } from './gpu/index.ts'
+export * as nn from './nn/index.ts'
+export { DistilBertForSequenceClassification, Module, TextTabularModel } from './nn/index.ts'
+export { AdamW, type AdamWOptions, type ParameterGroup, schedule } from './optim/index.ts'
+export { createModel, evaluate, loadModel, predict, saveModel, Trainer } from './train/index.ts'

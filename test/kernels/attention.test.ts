@@ -1,0 +1,168 @@
+import { existsSync } from 'node:fs'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { attention, attentionBackward } from '../../src/kernels/attention.ts'
+import * as reference from '../../src/reference/index.ts'
+import { assertClose } from '../support/close.ts'
+import { generator, openTestGpu, seeded } from '../support/gpu.ts'
+import { readSafetensors } from '../support/read-safetensors.ts'
+
+const gpu = await openTestGpu()
+
+interface Case {
+  /** Tokens of each row. */
+  rows: number[]
+  A: number
+  D: number
+  scale?: number
+  p?: number
+  /** Keys kept, by packed index; all unless given. */
+  key?: (t: number, row: number) => boolean
+  /** Size of q and k, and of v and dout. */
+  scores?: number
+  values?: number
+}
+
+/** Cumulative lengths and row of each token. */
+function pack(rows: number[]) {
+  const cuSeqlens = new Uint32Array(rows.length + 1)
+  rows.forEach((length, b) => {
+    cuSeqlens[b + 1] = cuSeqlens[b]! + length
+  })
+  return { cuSeqlens, rowIds: Uint32Array.from(rows.flatMap((length, b) => Array(length).fill(b))) }
+}
+
+interface Inputs {
+  qkv: Float32Array<ArrayBuffer>
+  keyMask: Uint32Array<ArrayBuffer>
+  cuSeqlens: Uint32Array<ArrayBuffer>
+  rowIds: Uint32Array<ArrayBuffer>
+  dout: Float32Array<ArrayBuffer>
+  T: number
+  A: number
+  D: number
+  scale?: number | undefined
+  p?: number | undefined
+  rng?: { seed: number; layer: number; step: number }
+}
+
+async function run({ qkv, keyMask, cuSeqlens, rowIds, dout, ...sizes }: Inputs) {
+  const { T, A, D } = sizes
+  const inputs = {
+    qkv: gpu.from(qkv),
+    keyMask: gpu.from(keyMask),
+    cuSeqlens: gpu.from(cuSeqlens),
+    rowIds: gpu.from(rowIds),
+    dout: gpu.from(dout),
+  }
+  const outputs = {
+    out: gpu.acquire(T * A * D * 4),
+    lse: gpu.acquire(T * A * 4),
+    dqkv: gpu.acquire(T * 3 * A * D * 4),
+  }
+  attention(gpu, { ...inputs, ...outputs, ...sizes })
+  attentionBackward(gpu, { ...inputs, ...outputs, ...sizes })
+  const [out, lse, dqkv] = await Promise.all(Object.values(outputs).map(view => gpu.readFloats(view)))
+  for (const view of [...Object.values(inputs), ...Object.values(outputs)]) gpu.release(view)
+  return { out: out!, lse: lse!, dqkv: dqkv! }
+}
+
+const RNG = { seed: 0xabcdef01, layer: 3, step: 0x80000005 }
+
+async function check(label: string, spec: Case): Promise<void> {
+  const { rows, A, D, scale, p, key = () => true, scores = 1, values = 1 } = spec
+  const { cuSeqlens, rowIds } = pack(rows)
+  const T = rowIds.length
+  const qkv = seeded(T * 3 * A * D, T + D).map(
+    (value, i) => value * (Math.floor(i / (A * D)) % 3 === 2 ? values : scores),
+  )
+  const dout = seeded(T * A * D, T + D + 1, values)
+  const keyMask = Uint32Array.from({ length: T }, (_, t) => Number(key(t, rowIds[t]!)))
+  const inputs = { qkv, keyMask, cuSeqlens, rowIds, dout, T, A, D, scale, p, rng: RNG }
+  const got = await run(inputs)
+  const { out, lse } = reference.attention(inputs)
+  assertClose(got.out, out, 1e-5, { label: `${label} out` })
+  assertClose(got.lse, lse, 1e-5, { label: `${label} lse` })
+  // The backward pass takes exp(score - lse) of float32 numbers: its error is their spacing, whatever the kernel.
+  const spacing = 2 ** -23 * lse.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0)
+  assertClose(got.dqkv, reference.attentionBackward({ ...inputs, out, lse }), Math.max(1e-5, spacing), {
+    label: `${label} dqkv`,
+  })
+}
+
+const holes = generator(11)
+const CASES: Record<string, Case> = {
+  'one token': { rows: [1], A: 1, D: 1 },
+  'rows of 1 to 9 tokens': { rows: [5, 1, 9, 4], A: 3, D: 8 },
+  'D 7, read as scalars': { rows: [6, 13], A: 2, D: 7 },
+  'D 33': { rows: [17], A: 1, D: 33 },
+  'D 64, 12 heads': { rows: [11, 22], A: 12, D: 64 },
+  'D 128': { rows: [9, 10], A: 2, D: 128 },
+  'rows with no token': { rows: [0, 3, 0, 0, 5, 0], A: 2, D: 4 },
+  'a row of 512 tokens': { rows: [512], A: 1, D: 16 },
+  'holes in the mask': { rows: [31, 14], A: 2, D: 16, key: () => holes() < 0.6 },
+  'a row without any key': { rows: [4, 6, 3], A: 2, D: 8, key: (_, row) => row !== 1 },
+  'no key at all': { rows: [4, 2], A: 2, D: 8, key: () => false },
+  'a scale of its own': { rows: [8, 3], A: 2, D: 8, scale: 0.7 },
+  'values of 1e4': { rows: [8, 3], A: 2, D: 8, values: 1e4 },
+  'scores of 1e4': { rows: [8, 3], A: 2, D: 8, scores: 100 },
+  'values of 1e-8': { rows: [8, 3], A: 2, D: 8, scores: 1e-8, values: 1e-8 },
+  dropout: { rows: [23, 1, 9, 6], A: 3, D: 16, p: 0.1, key: t => t % 5 !== 2 },
+  'dropout, D 6': { rows: [7, 10], A: 2, D: 6, p: 0.6 },
+}
+for (const [name, spec] of Object.entries(CASES)) {
+  test(`attention and its gradient agree with the oracle: ${name}`, () => check(name, spec))
+}
+
+test('the dropout mask is the oracle’s, weight by weight', async () => {
+  // With v the unit vectors, out is the row of dropped and scaled weights itself.
+  const [length, D] = [27, 27]
+  const { cuSeqlens, rowIds } = pack([length])
+  const qkv = new Float32Array(length * 3 * D)
+  for (let t = 0; t < length; t++) qkv[(t * 3 + 2) * D + t] = 1
+  const keyMask = new Uint32Array(length).fill(1)
+  const dout = seeded(length * D, 1)
+  const inputs = { qkv, keyMask, cuSeqlens, rowIds, dout, T: length, A: 1, D, p: 0.5, rng: RNG }
+  const { out } = await run(inputs)
+  const kept = (values: ArrayLike<number>) => Array.from(values, value => value !== 0)
+  assert.equal(kept(out), kept(reference.attention(inputs).out))
+})
+
+test('no tokens: nothing is launched', () => {
+  const view = gpu.acquire(4)
+  const { launches } = gpu.counts
+  const views = { qkv: view, keyMask: view, cuSeqlens: view, rowIds: view, out: view, lse: view }
+  attention(gpu, { ...views, T: 0, A: 2, D: 4 })
+  attentionBackward(gpu, { ...views, dout: view, dqkv: view, T: 0, A: 2, D: 4 })
+  assert.is(gpu.counts.launches, launches)
+  assert.throws(() => attention(gpu, { ...views, T: 1, A: 1, D: 129 }), /D is 129/)
+})
+
+const FROZEN = '../shared/golden/ops/ops.safetensors'
+if (existsSync(FROZEN)) {
+  const tensors = readSafetensors(FROZEN)
+  const names = [...tensors.keys()].flatMap(name => /^(attention_.*)\.q$/.exec(name)?.[1] ?? [])
+  for (const name of names) {
+    test(`frozen values: ${name}`, async () => {
+      const get = (part: string) => tensors.get(`${name}.${part}`)!.data as Float32Array<ArrayBuffer>
+      const [T, A, D] = tensors.get(`${name}.q`)!.shape as [number, number, number]
+      const cuSeqlens = Uint32Array.from(get('cu_seqlens'))
+      const { rowIds } = pack(Array.from(cuSeqlens.subarray(1), (to, b) => to - cuSeqlens[b]!))
+      const size = A * D
+      const qkv = new Float32Array(T * 3 * size)
+      ;['q', 'k', 'v'].forEach((part, at) => {
+        for (let t = 0; t < T; t++) qkv.set(get(part).subarray(t * size, (t + 1) * size), (t * 3 + at) * size)
+      })
+      const keyMask = Uint32Array.from(get('key_mask'))
+      const got = await run({ qkv, keyMask, cuSeqlens, rowIds, dout: get('dy'), T, A, D })
+      assertClose(got.out, get('y'), 1e-5, { label: 'out' })
+      ;['dq', 'dk', 'dv'].forEach((part, at) => {
+        const own = got.dqkv.filter((_, i) => Math.floor(i / size) % 3 === at)
+        assertClose(own, get(part), 1e-5, { label: part })
+      })
+    })
+  }
+} else console.log(`skip: ${FROZEN} is absent`)
+
+test.after(() => gpu.close())
+test.run()
