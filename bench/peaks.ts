@@ -25,9 +25,11 @@ const copy = defineKernel({ name: 'peaks', wgsl, entry: 'copy', params, bindings
 const empty = defineKernel({ name: 'peaks', wgsl, entry: 'empty', params, bindings: [] })
 
 const CHAINS = [
-  { CHAINS: 4, LENGTH: 64 },
-  { CHAINS: 4, LENGTH: 256 },
-  { CHAINS: 8, LENGTH: 128 },
+  { entry: 'line', CHAINS: 8, LENGTH: 128 },
+  { entry: 'chain', CHAINS: 4, LENGTH: 64 },
+  { entry: 'chain', CHAINS: 8, LENGTH: 128 },
+  { entry: 'chain', CHAINS: 10, LENGTH: 100 },
+  { entry: 'chain', CHAINS: 16, LENGTH: 64 },
 ]
 const COPIES = [
   { UNROLL: 16, workgroup: 8 },
@@ -59,12 +61,12 @@ async function chainPeak(gpu: Gpu, timing: TimingOptions, quick: boolean): Promi
   const work = new Workspace(gpu)
   const out = work.empty(n)
   let best = 0
-  for (const constants of CHAINS) {
-    const kernel = withConstants(chain, constants)
+  for (const { entry, ...constants } of CHAINS) {
+    const kernel = { ...withConstants(chain, constants), entry }
     const ops = 2 * constants.CHAINS * constants.LENGTH
     const run = (repeats: number) => gpu.launch(kernel, { n, repeats }, [out], n / kernel.workgroup)
     const short = await timeLaunches(gpu, () => run(1), { budget: 1, sample: 1 })
-    const repeats = quick ? 1 : Math.min(Math.max(Math.ceil(20 / short.best), 1), 4096)
+    const repeats = quick || entry === 'line' ? 1 : Math.min(Math.max(Math.ceil(20 / short.best), 1), 4096)
     const { best: ms } = await timeLaunches(gpu, () => run(repeats), timing)
     best = Math.max(best, (n * repeats * ops) / ms / 1e6)
   }

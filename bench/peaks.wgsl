@@ -1,9 +1,10 @@
 // What a device can do at most, for the benchmark.
 //   chain  out[i] = the end of CHAINS chains of LENGTH multiply-adds, `repeats` times over
+//   line   the same once, without a loop
 //   copy   target[i] = source[i], UNROLL vec4 an invocation
 //   empty  nothing
 // Software adapters blend what a loop assigns with a mask once an iteration, so the chains run in locals and are
-// assigned once.
+// assigned once. How many chains a device likes, and whether it keeps them in registers across a loop, differs.
 
 const WG: u32 = 64;
 const CHAINS: u32 = 8;
@@ -41,6 +42,26 @@ fn chain(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3
   var total = 0.0;
   // @unroll j in 0..CHAINS
   total += sum$j;
+  // @end
+  if (i < params.n) { out[i] = total; }
+}
+
+@compute @workgroup_size(WG)
+fn line(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let i = invocation_index(wid, count, local, WG);
+  let x = f32(i & 1023u) * 0.001;
+  let factor = 0.999 + x * 1e-6;
+  // @unroll j in 0..CHAINS
+  let t$(j)_0 = x + $j.0;
+  // @end
+  // @unroll k in 0..LENGTH
+  // @unroll j in 0..CHAINS
+  let t$(j)_$(k + 1) = fma(t$(j)_$k, factor, x);
+  // @end
+  // @end
+  var total = 0.0;
+  // @unroll j in 0..CHAINS
+  total += t$(j)_$(LENGTH);
   // @end
   if (i < params.n) { out[i] = total; }
 }
