@@ -3,29 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { run } from '../../src/cli/commands/parity.ts'
+import { kernelgrad } from './capture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-parity-'))
 const CASES = ['adamw', 'metrics', 'nomlp', 'textonly', 'tiny', 'tiny_empty_row']
 
-/** What a parity run prints, and its exit code. */
-async function parity(path: string): Promise<{ code: number; out: string }> {
-  const write = process.stdout.write
-  let out = ''
-  process.stdout.write = ((text: string) => {
-    out += text
-    return true
-  }) as typeof write
-  try {
-    return { code: await run({ folder: path }), out }
-  } finally {
-    process.stdout.write = write
-  }
-}
-
 test('every small case agrees with PyTorch within its bound', async () => {
   for (const name of CASES) cpSync(`test/golden/${name}`, join(folder, 'all', name), { recursive: true })
-  const { code, out } = await parity(join(folder, 'all'))
+  const { code, out } = await kernelgrad('parity', join(folder, 'all'))
   assert.is(code, 0, out)
   for (const name of CASES) assert.match(out, new RegExp(`^${name}/`, 'm'))
   assert.match(out.trimEnd().split('\n').at(-1)!, /^parity: 22 of 22 within their bounds$/)
@@ -37,7 +22,7 @@ test('a wrong value is found, named and fails', async () => {
   const record = JSON.parse(readFileSync(join(path, 'case.json'), 'utf8'))
   record.losses[3] *= 1.001
   writeFileSync(join(path, 'case.json'), JSON.stringify(record))
-  const { code, out } = await parity(path)
+  const { code, out } = await kernelgrad('parity', path)
   assert.is(code, 1)
   assert.match(out, /losses +1\.0e-3 +1e-4 +FAIL +step 4/)
 })
@@ -47,12 +32,9 @@ test('a folder without cases is refused', async () => {
     [join(folder, 'nothing'), /cannot read .*nothing/],
     ['src', /src holds no case folder/],
   ] as const) {
-    try {
-      await run({ folder: path })
-      assert.unreachable()
-    } catch (error) {
-      assert.match((error as Error).message, message)
-    }
+    const { code, err } = await kernelgrad('parity', path)
+    assert.is(code, 1)
+    assert.match(err, message)
   }
 })
 

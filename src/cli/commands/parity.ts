@@ -7,6 +7,7 @@ import { hasFile } from '../parity/frozen.ts'
 import { checkFullCase, type FullCase } from '../parity/full-case.ts'
 import { checkModelCase, type ModelCase } from '../parity/model-case.ts'
 import { checkOpsCase } from '../parity/ops-case.ts'
+import { checkPlantedCase, type PlantedCase } from '../parity/planted-case.ts'
 import { type Finding, findingsTable, passes } from '../parity/report.ts'
 import { type AdamWCase, checkAdamWCase, checkMetricsCase, type MetricsCase } from '../parity/small-cases.ts'
 
@@ -27,6 +28,8 @@ function checkerOf(
     return gpu => checkAdamWCase(gpu, folder, frozen as unknown as AdamWCase)
   if (Array.isArray(frozen.cases))
     return async () => checkMetricsCase(folder, frozen as unknown as MetricsCase)
+  if (hasFile(folder, 'train.parquet') && Array.isArray(frozen.runs))
+    return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase)
   if (!hasFile(folder, 'batches.safetensors')) return undefined
   if (hasFile(folder, 'weights.safetensors'))
     return gpu => checkModelCase(gpu, folder, frozen as unknown as ModelCase)

@@ -44,13 +44,22 @@ export interface CaseConfig {
   features: FeaturesConfig
 }
 
-/** The same configuration under this library's keys, without dropout. */
-export function modelConfig(config: CaseConfig, architecture: ModelConfig['architecture']): ModelConfig {
-  const encoder = { ...config.bert, dropout: 0, attention_dropout: 0, seq_classif_dropout: 0 }
+/** The same configuration under this library's keys. `dropout` is the encoder's and the MLP's; the baseline's head has twice that. */
+export function modelConfig(
+  config: CaseConfig,
+  architecture: ModelConfig['architecture'],
+  dropout = 0,
+): ModelConfig {
+  const encoder = {
+    ...config.bert,
+    dropout,
+    attention_dropout: dropout,
+    seq_classif_dropout: 2 * dropout,
+  }
   return {
     architecture,
     features_config: config.features,
-    mlp_config: config.mlp,
+    mlp_config: config.mlp?.map(layer => ({ ...layer, dropout_p: dropout })) ?? null,
     num_labels: config.num_labels,
     pretrained_model_config: encoder as unknown as ModelConfig['pretrained_model_config'],
   }

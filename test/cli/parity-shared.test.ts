@@ -1,0 +1,32 @@
+// Every case of frozen values that is too large, or takes too long, to stand in test/golden.
+import { existsSync } from 'node:fs'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { spreadShare } from '../../src/cli/parity/planted-case.ts'
+import { kernelgrad } from './capture.ts'
+
+const SHARED = '../shared/golden'
+
+for (const name of ['full', 'odd', 'ops', 'planted']) {
+  const folder = `${SHARED}/${name}`
+  if (!existsSync(`${folder}/case.json`)) {
+    console.log(`skip: parity of ${name}: ${folder} is not there`)
+    test.skip(`parity of ${name}`, () => {})
+    continue
+  }
+  test(`parity of ${name}`, async () => {
+    const { code, out } = await kernelgrad('parity', folder)
+    assert.is(code, 0, out)
+    assert.match(out, new RegExp(`^${name}/`, 'm'))
+  })
+}
+
+test('a share of the spread is 1 where the farthest run, twice as far from the mean, would stand', () => {
+  const runs = [1, 2, 6] // mean 3
+  assert.is(spreadShare(3, runs), 0)
+  assert.is(spreadShare(9, runs), 1)
+  assert.is(spreadShare(-1, runs), 1)
+  assert.is(spreadShare(10.5, runs), 1.25)
+})
+
+test.run()
