@@ -154,7 +154,7 @@ export function allocateDense(gpu: Gpu, parameters: DenseParameter[]): Arena[] {
     plan.bytes += bytes
   }
   return plans.map(({ bytes, blocks }) => {
-    const block = (label: string): View => ({ ...gpu.acquire(bytes, label), whole: false })
+    const block = (label: string): View => ({ ...gpu.allocate(bytes, label), whole: false })
     const arena = { weights: block('parameters'), grads: block('gradients'), blocks }
     gpu.clear(arena.weights)
     gpu.clear(arena.grads)
@@ -256,7 +256,7 @@ export class TableParameter {
     this.#gpu = gpu
     for (let firstRow = 0; firstRow < rows; firstRow += perShard) {
       const count = Math.min(perShard, rows - firstRow)
-      const view = gpu.acquire(count * width * 4, 'embedding table')
+      const view = gpu.allocate(count * width * 4, 'embedding table')
       this.#shards.push({ view, firstRow, rows: count })
     }
   }

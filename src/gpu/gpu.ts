@@ -29,14 +29,19 @@ export class Gpu {
   readonly pool: BufferPool
   readonly #recorder: Recorder
   readonly #poison: boolean
-  #failure: DeviceError | undefined
+  #failure: Error | undefined
   #closed = false
 
   constructor(device: GPUDevice, adapter: AdapterFound, poison: boolean) {
     this.device = device
     this.adapter = adapter
     this.pool = new BufferPool(device)
-    this.#recorder = new Recorder(device, new Pipelines(device), () => this.#check())
+    this.#recorder = new Recorder(device, new Pipelines(device), {
+      check: () => this.#check(),
+      fail: error => {
+        this.#failure ??= error as Error
+      },
+    })
     this.#poison = poison
     device.addEventListener('uncapturederror', event => {
       event.preventDefault() // it is thrown by the next flush, not printed
@@ -72,15 +77,26 @@ export class Gpu {
 
   /** A view of a pooled buffer of `bytes` bytes (rounded up to 4) with undefined content. */
   acquire(bytes: number, label?: string): View {
+    return this.#view(bytes, size => this.pool.acquire(size, label))
+  }
+
+  /** As `acquire`, of a buffer of just that size which is not shared: for what lives as long as a model. */
+  allocate(bytes: number, label?: string): View {
+    return this.#view(bytes, size => this.pool.allocate(size, label))
+  }
+
+  #view(bytes: number, take: (size: number) => GPUBuffer): View {
     const size = Math.max(Math.ceil(bytes / 4) * 4, 4)
-    const view = { buffer: this.pool.acquire(size, label), offset: 0, size, whole: true }
+    const view = { buffer: take(size), offset: 0, size, whole: true }
     if (this.#poison) this.upload(view, new Uint32Array(view.buffer.size / 4).fill(0x7fc0dead))
     return view
   }
 
-  /** Returns the buffer of a view from `acquire`. */
+  /** Returns the buffer of a view from `acquire` or `allocate`. */
   release(view: View): void {
-    this.pool.release(view.buffer)
+    const destroyed = this.pool.release(view.buffer)
+    // Commands may still name it; it is destroyed when they have been handed over.
+    if (destroyed) this.#recorder.afterFlush(() => destroyed.destroy())
   }
 
   /** A buffer holding `data`. */
@@ -123,7 +139,19 @@ export class Gpu {
   /** Waits until the device has done everything recorded so far, without burning a core. */
   async done(): Promise<void> {
     this.flush()
-    await wait(this.device.queue.onSubmittedWorkDone())
+    await wait(this.finished())
+    this.#check()
+  }
+
+  /** Resolves when the device has done everything flushed so far. Await it through `done` or `InFlight`: they sleep. */
+  async finished(): Promise<void> {
+    while (this.#recorder.caughtUp) await this.#recorder.caughtUp
+    await this.device.queue.onSubmittedWorkDone()
+  }
+
+  /** Waits until every kernel launched so far is compiled: before much is uploaded, which would be held until then. */
+  async compiled(): Promise<void> {
+    while (this.#recorder.caughtUp) await wait(this.#recorder.caughtUp)
     this.#check()
   }
 
@@ -136,6 +164,7 @@ export class Gpu {
     try {
       this.#recorder.copy(buffer, offset, target, 0, size)
       this.flush()
+      await this.compiled()
       await wait(target.mapAsync(GPUMapMode.READ))
       this.#check()
       return target.getMappedRange().slice(0)

@@ -16,7 +16,7 @@ export class InFlight {
   /** Adds work (by default all that `gpu` has been given) and waits until no more than the limit is under way. */
   async push(gpu: Gpu, work?: Promise<unknown>): Promise<void> {
     gpu.flush()
-    this.#pending.push(work ?? gpu.device.queue.onSubmittedWorkDone())
+    this.#pending.push(work ?? gpu.finished())
     while (this.#pending.length > this.#limit) await wait(this.#pending.shift()!)
   }
 

@@ -2,24 +2,35 @@ import { DeviceError } from '../errors.ts'
 import { type Kernel, PRELUDE } from './kernel.ts'
 import { wgslText } from './wgsl-text.ts'
 
-/** A compiled kernel and the layout its bind groups have. */
+/** A kernel's pipeline and the layout its bind groups have. */
 export interface Compiled {
-  pipeline: GPUComputePipeline
+  /** Absent until it is compiled. */
+  pipeline: GPUComputePipeline | undefined
   layout: GPUBindGroupLayout
   groups: Map<string, GPUBindGroup>
 }
 
-/** Compiles kernels once per device; the key is the kernel object, or its content for equal kernels. */
+/**
+ * Compiles kernels once per device, side by side and without blocking; the key is the kernel object, or its content for
+ * equal kernels.
+ */
 export class Pipelines {
   readonly #device: GPUDevice
   readonly #byKernel = new WeakMap<Kernel, Compiled>()
   readonly #byContent = new Map<string, Compiled>()
   readonly #layouts = new Map<string, GPUBindGroupLayout>()
+  readonly #compiling = new Set<Promise<void>>()
 
   constructor(device: GPUDevice) {
     this.#device = device
   }
 
+  /** Resolves when every kernel asked for so far is compiled; rejects with what a compiler says against one. */
+  async ready(): Promise<void> {
+    while (this.#compiling.size) await Promise.all(this.#compiling)
+  }
+
+  /** The kernel's entry; compiling starts with the first call. */
   get(kernel: Kernel): Compiled {
     const known = this.#byKernel.get(kernel)
     if (known) return known
@@ -42,7 +53,8 @@ export class Pipelines {
     }
     const code = wgslText(kernel.wgsl, { WG: kernel.workgroup, ...kernel.constants }, PRELUDE)
     const layout = this.#layout(kernel)
-    const pipeline = this.#device.createComputePipeline({
+    const compiled: Compiled = { pipeline: undefined, layout, groups: new Map() }
+    const pipeline = this.#device.createComputePipelineAsync({
       label: `${kernel.name}.${kernel.entry}`,
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: {
@@ -50,7 +62,17 @@ export class Pipelines {
         entryPoint: kernel.entry,
       },
     })
-    return { pipeline, layout, groups: new Map() }
+    const done = pipeline.then(
+      made => {
+        compiled.pipeline = made
+        this.#compiling.delete(done)
+      },
+      error => {
+        throw new DeviceError(`kernel ${kernel.name}, entry ${kernel.entry}: ${(error as Error).message}`)
+      },
+    )
+    this.#compiling.add(done)
+    return compiled
   }
 
   #layout({ bindings }: Kernel): GPUBindGroupLayout {

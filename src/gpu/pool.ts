@@ -26,11 +26,15 @@ export function sizeClass(bytes: number): number {
 /**
  * Storage buffers by size class. A returned buffer is handed out again at once: one queue runs commands in order, so
  * whatever still reads the old content was recorded before whatever writes the new.
+ *
+ * Batches differ in length from step to step. So that a longer one needs no new buffers, each is made one class larger than
+ * asked for, and one that is up to two classes too large will do.
  */
 export class BufferPool {
   readonly use: MemoryUse = { inUse: 0, allocated: 0, peak: 0, buffers: 0, created: 0 }
   readonly #device: GPUDevice
   readonly #free = new Map<number, GPUBuffer[]>()
+  readonly #own = new WeakSet<GPUBuffer>()
   readonly #limit: number
 
   constructor(device: GPUDevice) {
@@ -40,25 +44,34 @@ export class BufferPool {
 
   /** A storage buffer of at least `bytes` bytes; its content is whatever was there. */
   acquire(bytes: number, label = ''): GPUBuffer {
-    if (bytes > this.#limit) {
-      throw new DeviceError(
-        `${label || 'a buffer'} needs ${bytes} bytes, more than the ${this.#limit} bytes this device binds at once; split it into shards`,
-      )
-    }
-    const size = Math.min(sizeClass(bytes), this.#limit)
-    const buffer = this.#free.get(size)?.pop() ?? this.#create(size, label)
-    this.use.inUse += size
-    this.use.buffers++
-    return buffer
+    this.#checkSize(bytes, label)
+    const size = this.#class(bytes)
+    const larger = this.#class(size + 1)
+    const take = (size: number) => this.#free.get(size)?.pop()
+    const buffer = take(size) ?? take(larger) ?? take(this.#class(larger + 1)) ?? this.#create(larger, label)
+    return this.#handOut(buffer)
   }
 
-  /** Returns a buffer from `acquire`. */
-  release(buffer: GPUBuffer): void {
+  /** A buffer of just `bytes` bytes that nobody else has had; `release` gives it back to the caller to destroy. */
+  allocate(bytes: number, label = ''): GPUBuffer {
+    this.#checkSize(bytes, label)
+    const buffer = this.#create(bytes, label)
+    this.#own.add(buffer)
+    return this.#handOut(buffer)
+  }
+
+  /** Returns a buffer from `acquire`, or one from `allocate`, which is then the result: it is no longer of use. */
+  release(buffer: GPUBuffer): GPUBuffer | undefined {
+    this.use.inUse -= buffer.size
+    this.use.buffers--
+    if (this.#own.delete(buffer)) {
+      this.use.allocated -= buffer.size
+      return buffer
+    }
     const list = this.#free.get(buffer.size)
     if (list) list.push(buffer)
     else this.#free.set(buffer.size, [buffer])
-    this.use.inUse -= buffer.size
-    this.use.buffers--
+    return undefined
   }
 
   /** Destroys the buffers nobody holds. */
@@ -70,6 +83,23 @@ export class BufferPool {
       }
     }
     this.#free.clear()
+  }
+
+  #class(bytes: number): number {
+    return Math.min(sizeClass(bytes), this.#limit)
+  }
+
+  #checkSize(bytes: number, label: string): void {
+    if (bytes <= this.#limit) return
+    throw new DeviceError(
+      `${label || 'a buffer'} needs ${bytes} bytes, more than the ${this.#limit} bytes this device binds at once; split it into shards`,
+    )
+  }
+
+  #handOut(buffer: GPUBuffer): GPUBuffer {
+    this.use.inUse += buffer.size
+    this.use.buffers++
+    return buffer
   }
 
   #create(size: number, label: string): GPUBuffer {

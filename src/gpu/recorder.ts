@@ -1,12 +1,19 @@
 import { DeviceError, ShapeError } from '../errors.ts'
 import { foldGrid, type Grid, type Kernel, type View } from './kernel.ts'
-import type { Pipelines } from './pipelines.ts'
+import type { Compiled, Pipelines } from './pipelines.ts'
 
 const SLOT = 256 // bytes of a launch's parameters: the alignment of a dynamic uniform offset
+/** Launches after which commands are handed to the device at the latest; a training step stays below. */
 const SLOTS = 1024
 const STAGING = 1 << 20
-/** Launches after which commands are handed to the device, so that it works while more are recorded. */
-const SUBMIT_AFTER = 48
+
+/** Where failures come from and go to. */
+export interface RecorderEvents {
+  /** Throws what has gone wrong on the device, if anything has. */
+  check(): void
+  /** Takes what went wrong while nobody was calling; the next `check` throws it. */
+  fail(error: unknown): void
+}
 
 /** What has been recorded so far, counted. */
 export interface RecorderCounts {
@@ -19,6 +26,9 @@ export interface RecorderCounts {
  * Records launches, copies and uploads in program order: one encoder, one open compute pass. `queue.writeBuffer` runs
  * before commands that are recorded but not submitted, so parameters and uploads are gathered in memory, written to
  * two staging buffers just before the submit, and copied from there by the recorded commands.
+ *
+ * Kernels compile side by side while recording goes on: from the first launch whose kernel is not ready, commands wait in
+ * `#waiting` and are recorded, in order, when all are.
  */
 export class Recorder {
   readonly counts: RecorderCounts = { launches: 0, submits: 0, uploads: 0 }
@@ -29,17 +39,20 @@ export class Recorder {
   readonly #staging: GPUBuffer
   readonly #stagingBytes = new Uint8Array(STAGING)
   readonly #bufferIds = new WeakMap<GPUBuffer, number>()
-  readonly #check: () => void
+  readonly #events: RecorderEvents
   #nextId = 1
   #encoder: GPUCommandEncoder | undefined
   #pass: GPUComputePassEncoder | undefined
   #slot = 0
   #staged = 0
+  #waiting: (() => void)[] | undefined
+  readonly #afterFlush: (() => void)[] = []
+  #caughtUp: Promise<void> | undefined
 
-  constructor(device: GPUDevice, pipelines: Pipelines, check: () => void) {
+  constructor(device: GPUDevice, pipelines: Pipelines, events: RecorderEvents) {
     this.#device = device
     this.#pipelines = pipelines
-    this.#check = check
+    this.#events = events
     const make = (size: number, usage: number, label: string) => device.createBuffer({ size, usage, label })
     this.#params = make(SLOT * SLOTS, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, 'params')
     this.#staging = make(STAGING, GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST, 'staging')
@@ -58,11 +71,54 @@ export class Recorder {
       )
     }
     const compiled = this.#pipelines.get(kernel)
+    if (!compiled.pipeline && !this.#waiting) this.#startWaiting()
+    if (this.#defer(() => this.#launch(kernel, compiled, params, views, grid))) return
+    this.#launch(kernel, compiled, params, views, grid)
+  }
+
+  /** Resolves when no command waits for a kernel to compile; absent when none does. */
+  get caughtUp(): Promise<void> | undefined {
+    return this.#caughtUp
+  }
+
+  #startWaiting(): void {
+    this.flush()
+    this.#waiting = []
+    this.#caughtUp = this.#catchUp()
+  }
+
+  async #catchUp(): Promise<void> {
+    try {
+      await this.#pipelines.ready()
+      const commands = this.#waiting!
+      this.#waiting = undefined
+      this.#caughtUp = undefined
+      for (const command of commands) command()
+    } catch (error) {
+      this.#waiting = undefined
+      this.#caughtUp = undefined
+      this.#events.fail(error)
+    }
+  }
+
+  /** Puts a command off while others wait; false when it is to be recorded now. */
+  #defer(command: () => void): boolean {
+    this.#waiting?.push(command)
+    return this.#waiting !== undefined
+  }
+
+  #launch(
+    kernel: Kernel,
+    compiled: Compiled,
+    params: Record<string, number>,
+    views: View[],
+    grid: Grid | number,
+  ): void {
     if (this.#slot === SLOTS) this.flush()
     const offset = this.#slot++ * SLOT
     let at = offset
     for (const name in kernel.params) {
-      const value = params[name]
+      const value = params[name]!
       if (kernel.params[name] === 'f32') this.#paramWords.setFloat32(at, value, true)
       else this.#paramWords.setUint32(at, value, true)
       at += 4
@@ -83,11 +139,10 @@ export class Recorder {
     }
     this.#encoder ??= this.#device.createCommandEncoder()
     this.#pass ??= this.#encoder.beginComputePass()
-    this.#pass.setPipeline(compiled.pipeline)
+    this.#pass.setPipeline(compiled.pipeline!)
     this.#pass.setBindGroup(0, group, [offset])
     this.#pass.dispatchWorkgroups(...(typeof grid === 'number' ? foldGrid(grid) : grid))
     this.counts.launches++
-    if (this.#slot >= SUBMIT_AFTER) this.flush()
   }
 
   /** A number that stands for the buffer in cache keys. */
@@ -103,17 +158,25 @@ export class Recorder {
   /** Copies bytes between buffers; offsets and size are multiples of 4. */
   copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, size: number): void {
     if (size === 0) return
+    if (this.#defer(() => this.copy(source, sourceOffset, target, targetOffset, size))) return
     this.#encode().copyBufferToBuffer(source, sourceOffset, target, targetOffset, size)
   }
 
   /** Sets bytes to zero. */
-  clear({ buffer, offset, size }: View): void {
+  clear(view: View): void {
+    if (this.#defer(() => this.clear(view))) return
+    const { buffer, offset, size } = view
     if (size > 0) this.#encode().clearBuffer(buffer, offset, size)
   }
 
   /** Writes host data, in order with the launches around it. Length and offset are multiples of 4 bytes. */
   upload(buffer: GPUBuffer, offset: number, data: ArrayBufferView): void {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    if (this.#waiting) {
+      const copy = bytes.slice() // the caller may write over its own
+      this.#waiting.push(() => this.upload(buffer, offset, copy))
+      return
+    }
     this.counts.uploads++
     if (bytes.length > STAGING / 4) {
       this.flush()
@@ -127,10 +190,17 @@ export class Recorder {
     this.#staged += bytes.length
   }
 
+  /** Runs `action` once everything recorded so far has been submitted. */
+  afterFlush(action: () => void): void {
+    if (this.#defer(() => this.afterFlush(action))) return
+    if (this.#encoder) this.#afterFlush.push(action)
+    else action()
+  }
+
   /** Submits what is recorded. */
   flush(): void {
-    this.#check()
-    if (!this.#encoder) return
+    this.#events.check()
+    if (this.#defer(() => this.flush()) || !this.#encoder) return
     this.#pass?.end()
     const { queue } = this.#device
     if (this.#slot) queue.writeBuffer(this.#params, 0, this.#paramWords.buffer, 0, this.#slot * SLOT)
@@ -141,6 +211,7 @@ export class Recorder {
     this.#pass = undefined
     this.#slot = 0
     this.#staged = 0
+    for (const action of this.#afterFlush.splice(0)) action()
   }
 
   /** An encoder outside the compute pass. */

@@ -87,10 +87,10 @@ export class AdamW {
         else tables.add(parameter)
       }
     }
-    this.#history = gpu.acquire(HISTORY_STEPS * this.groups.length * FLOATS * 4, 'optimizer history')
-    this.#one = gpu.acquire(4)
-    this.#clip = gpu.acquire(4)
-    this.#norm = gpu.acquire(4)
+    this.#history = gpu.allocate(HISTORY_STEPS * this.groups.length * FLOATS * 4, 'optimizer history')
+    this.#one = gpu.allocate(4)
+    this.#clip = gpu.allocate(4)
+    this.#norm = gpu.allocate(4)
     fill(gpu, { out: this.#one, value: 1, n: 1 })
     this.#arenas = [...arenas].map(arena => this.#arenaState(arena))
     this.#tables = [...tables].map(table => new TableState(gpu, table, this.#groupOf.get(table)!))
@@ -180,7 +180,7 @@ export class AdamW {
     const gpu = this.#gpu
     const bytes = arena.weights.size
     const zeros = () => {
-      const view = gpu.acquire(bytes, 'optimizer moments')
+      const view = gpu.allocate(bytes, 'optimizer moments')
       gpu.clear(view)
       return view
     }
@@ -189,7 +189,7 @@ export class AdamW {
       arena,
       m: zeros(),
       v: zeros(),
-      slots: gpu.acquire(blocks * 4, 'optimizer slots'),
+      slots: gpu.allocate(blocks * 4, 'optimizer slots'),
       shown: '',
       blocks,
     }

@@ -23,7 +23,7 @@ export class TableState {
     this.#stamps = new Uint32Array(table.shape[0]!)
     this.#moments = table.shards.map(({ rows }) => {
       const zeros = () => {
-        const view = gpu.acquire(rows * table.width * 4, 'optimizer moments')
+        const view = gpu.allocate(rows * table.width * 4, 'optimizer moments')
         gpu.clear(view)
         return view
       }

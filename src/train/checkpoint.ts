@@ -40,6 +40,7 @@ export async function loadWeights(model: Module, path: string): Promise<void> {
   try {
     const parameters = new Map(model.namedParameters())
     checkNames(parameters, file)
+    await model.gpu.compiled()
     for (const [name, parameter] of parameters) await loadParameter(parameter, name, file)
   } finally {
     await file.close()

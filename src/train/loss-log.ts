@@ -15,7 +15,7 @@ export class LossLog {
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu
-    this.#ring = gpu.acquire(SLOTS * 4, 'losses')
+    this.#ring = gpu.allocate(SLOTS * 4, 'losses')
   }
 
   /** Notes one micro-batch's loss, [1], of step `step`; steps are counted from 0 and logged in order. */
