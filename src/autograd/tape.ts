@@ -4,7 +4,7 @@ import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { add, addInto, fill } from '../kernels/elementwise.ts'
 import { untrack } from './scope.ts'
-import { empty, type Shape, type Tensor } from './tensor.ts'
+import { empty, type Shape, type Tensor, tensor } from './tensor.ts'
 
 /** Where an operation's backward step writes the gradient of an input by itself. */
 export interface GradTarget {
@@ -92,11 +92,7 @@ export function op(
     recording,
     empty: shape => empty(gpu, shape),
     saved: shape => note(empty(gpu, shape)),
-    savedIds: data => {
-      const made = note(empty(gpu, [data.length], 'u32'))
-      gpu.upload(made.view, data)
-      return made
-    },
+    savedIds: data => note(tensor(gpu, data)),
   })
   if (recording) {
     output.requiresGrad = true

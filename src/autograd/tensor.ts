@@ -134,8 +134,8 @@ export function tensor(
     throw new ShapeError(`tensor of shape [${shape}] needs ${numel(shape)} values, got ${data.length}`)
   }
   const typed = data instanceof Float32Array || data instanceof Uint32Array ? data : Float32Array.from(data)
-  const made = empty(gpu, shape, typed instanceof Uint32Array ? 'u32' : 'f32')
-  gpu.upload(made.view, typed)
+  const dtype = typed instanceof Uint32Array ? 'u32' : 'f32'
+  const made = new Tensor(shape, dtype, { gpu, view: gpu.from(typed) })
   made.requiresGrad = requiresGrad
   return made
 }

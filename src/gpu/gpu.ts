@@ -94,14 +94,13 @@ export class Gpu {
 
   /** Returns the buffer of a view from `acquire` or `allocate`. */
   release(view: View): void {
-    const destroyed = this.pool.release(view.buffer)
-    // Commands may still name it; it is destroyed when they have been handed over.
-    if (destroyed) this.#recorder.afterFlush(() => destroyed.destroy())
+    const later = this.pool.release(view.buffer)
+    if (later) this.#recorder.afterFlush(later)
   }
 
-  /** A buffer holding `data`. */
-  from(data: Float32Array | Uint32Array | Int32Array, label?: string): View {
-    const view = this.acquire(data.byteLength, label)
+  /** A buffer holding `data`; `release` it. */
+  from(data: Float32Array | Uint32Array | Int32Array): View {
+    const view = this.#view(data.byteLength, size => this.pool.acquireForUpload(size))
     this.upload(view, data)
     return view
   }

@@ -15,6 +15,17 @@ export interface MemoryUse {
 }
 
 const MIN_CLASS = 256
+const SMALL = 1 << 14
+const SPARES = 3
+
+/** Buffers by size. */
+type FreeLists = Map<number, GPUBuffer[]>
+
+function put(lists: FreeLists, buffer: GPUBuffer): void {
+  const list = lists.get(buffer.size)
+  if (list) list.push(buffer)
+  else lists.set(buffer.size, [buffer])
+}
 
 /** Rounds up to the next of four steps per power of two, so at most a fifth of a buffer is slack. */
 export function sizeClass(bytes: number): number {
@@ -33,7 +44,9 @@ export function sizeClass(bytes: number): number {
 export class BufferPool {
   readonly use: MemoryUse = { inUse: 0, allocated: 0, peak: 0, buffers: 0, created: 0 }
   readonly #device: GPUDevice
-  readonly #free = new Map<number, GPUBuffer[]>()
+  readonly #free: FreeLists = new Map()
+  readonly #freeForUpload: FreeLists = new Map()
+  readonly #forUpload = new WeakSet<GPUBuffer>()
   readonly #own = new WeakSet<GPUBuffer>()
   readonly #limit: number
 
@@ -44,12 +57,7 @@ export class BufferPool {
 
   /** A storage buffer of at least `bytes` bytes; its content is whatever was there. */
   acquire(bytes: number, label = ''): GPUBuffer {
-    this.#checkSize(bytes, label)
-    const size = this.#class(bytes)
-    const larger = this.#class(size + 1)
-    const take = (size: number) => this.#free.get(size)?.pop()
-    const buffer = take(size) ?? take(larger) ?? take(this.#class(larger + 1)) ?? this.#create(larger, label)
-    return this.#handOut(buffer)
+    return this.#take(bytes, label, this.#free)
   }
 
   /** A buffer of just `bytes` bytes that nobody else has had; `release` gives it back to the caller to destroy. */
@@ -60,29 +68,51 @@ export class BufferPool {
     return this.#handOut(buffer)
   }
 
-  /** Returns a buffer from `acquire`, or one from `allocate`, which is then the result: it is no longer of use. */
-  release(buffer: GPUBuffer): GPUBuffer | undefined {
+  /** A buffer as from `acquire`, which is not handed out twice between two submits: for uploads. */
+  acquireForUpload(bytes: number): GPUBuffer {
+    const buffer = this.#take(bytes, '', this.#freeForUpload)
+    if (this.#forUpload.has(buffer)) return buffer
+    this.#forUpload.add(buffer)
+    // Some steps upload more than others, so small ones come with spares.
+    for (let i = 0; i < SPARES && buffer.size <= SMALL; i++) {
+      const spare = this.#create(buffer.size, '')
+      this.#forUpload.add(spare)
+      put(this.#freeForUpload, spare)
+    }
+    return buffer
+  }
+
+  /** Returns a buffer. The result, if any, is to be called when the commands that name the buffer have been submitted. */
+  release(buffer: GPUBuffer): (() => void) | undefined {
     this.use.inUse -= buffer.size
     this.use.buffers--
     if (this.#own.delete(buffer)) {
       this.use.allocated -= buffer.size
-      return buffer
+      return () => buffer.destroy()
     }
-    const list = this.#free.get(buffer.size)
-    if (list) list.push(buffer)
-    else this.#free.set(buffer.size, [buffer])
+    if (this.#forUpload.has(buffer)) return () => put(this.#freeForUpload, buffer)
+    put(this.#free, buffer)
     return undefined
   }
 
   /** Destroys the buffers nobody holds. */
   trim(): void {
-    for (const list of this.#free.values()) {
-      for (const buffer of list) {
+    for (const lists of [this.#free, this.#freeForUpload]) {
+      for (const buffer of [...lists.values()].flat()) {
         this.use.allocated -= buffer.size
         buffer.destroy()
       }
+      lists.clear()
     }
-    this.#free.clear()
+  }
+
+  #take(bytes: number, label: string, free: FreeLists): GPUBuffer {
+    this.#checkSize(bytes, label)
+    const size = this.#class(bytes)
+    const larger = this.#class(size + 1)
+    const take = (size: number) => free.get(size)?.pop()
+    const buffer = take(size) ?? take(larger) ?? take(this.#class(larger + 1)) ?? this.#create(larger, label)
+    return this.#handOut(buffer)
   }
 
   #class(bytes: number): number {

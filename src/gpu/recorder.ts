@@ -6,6 +6,8 @@ const SLOT = 256 // bytes of a launch's parameters: the alignment of a dynamic u
 /** Launches after which commands are handed to the device at the latest; a training step stays below. */
 const SLOTS = 1024
 const STAGING = 1 << 20
+/** Bind groups kept per kernel: one for each place it is launched from, with room for batches of other lengths. */
+const GROUPS = 512
 
 /** Where failures come from and go to. */
 export interface RecorderEvents {
@@ -38,9 +40,13 @@ export class Recorder {
   readonly #paramWords = new DataView(new ArrayBuffer(SLOT * SLOTS))
   readonly #staging: GPUBuffer
   readonly #stagingBytes = new Uint8Array(STAGING)
-  readonly #bufferIds = new WeakMap<GPUBuffer, number>()
+  readonly #buffers = new WeakMap<GPUBuffer, { id: number; recording: number }>()
   readonly #events: RecorderEvents
   #nextId = 1
+  /** Counts submits, to tell whether a buffer is named by what is recorded now. */
+  #recording = 0
+  /** Copies that go ahead of everything recorded. */
+  #prologue: GPUCommandEncoder | undefined
   #encoder: GPUCommandEncoder | undefined
   #pass: GPUComputePassEncoder | undefined
   #slot = 0
@@ -72,8 +78,8 @@ export class Recorder {
     }
     const compiled = this.#pipelines.get(kernel)
     if (!compiled.pipeline && !this.#waiting) this.#startWaiting()
-    if (this.#defer(() => this.#launch(kernel, compiled, params, views, grid))) return
-    this.#launch(kernel, compiled, params, views, grid)
+    if (this.#waiting) this.#waiting.push(() => this.#launch(kernel, compiled, params, views, grid))
+    else this.#launch(kernel, compiled, params, views, grid)
   }
 
   /** Resolves when no command waits for a kernel to compile; absent when none does. */
@@ -125,7 +131,7 @@ export class Recorder {
     }
     let key = ''
     for (const { buffer, offset, size, whole } of views)
-      key += whole ? `${this.#id(buffer)} ` : `${this.#id(buffer)}:${offset}:${size} `
+      key += whole ? `${this.#touch(buffer)} ` : `${this.#touch(buffer)}:${offset}:${size} `
     let group = compiled.groups.get(key)
     if (!group) {
       group = this.#device.createBindGroup({
@@ -135,6 +141,7 @@ export class Recorder {
           ...views.map((view, i) => ({ binding: i + 1, resource: bound(view) })),
         ],
       })
+      if (compiled.groups.size === GROUPS) compiled.groups.clear()
       compiled.groups.set(key, group)
     }
     this.#encoder ??= this.#device.createCommandEncoder()
@@ -145,20 +152,23 @@ export class Recorder {
     this.counts.launches++
   }
 
-  /** A number that stands for the buffer in cache keys. */
-  #id(buffer: GPUBuffer): number {
-    let id = this.#bufferIds.get(buffer)
-    if (id === undefined) {
-      id = this.#nextId++
-      this.#bufferIds.set(buffer, id)
+  /** Notes that what is recorded names the buffer; returns a number that stands for it in cache keys. */
+  #touch(buffer: GPUBuffer): number {
+    let known = this.#buffers.get(buffer)
+    if (!known) {
+      known = { id: this.#nextId++, recording: -1 }
+      this.#buffers.set(buffer, known)
     }
-    return id
+    known.recording = this.#recording
+    return known.id
   }
 
   /** Copies bytes between buffers; offsets and size are multiples of 4. */
   copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, size: number): void {
     if (size === 0) return
     if (this.#defer(() => this.copy(source, sourceOffset, target, targetOffset, size))) return
+    this.#touch(source)
+    this.#touch(target)
     this.#encode().copyBufferToBuffer(source, sourceOffset, target, targetOffset, size)
   }
 
@@ -166,10 +176,14 @@ export class Recorder {
   clear(view: View): void {
     if (this.#defer(() => this.clear(view))) return
     const { buffer, offset, size } = view
+    this.#touch(buffer)
     if (size > 0) this.#encode().clearBuffer(buffer, offset, size)
   }
 
-  /** Writes host data, in order with the launches around it. Length and offset are multiples of 4 bytes. */
+  /**
+   * Writes host data, in order with the launches around it. Length and offset are multiples of 4 bytes. Data for a buffer
+   * that nothing recorded so far names goes ahead, so that it does not end the compute pass.
+   */
   upload(buffer: GPUBuffer, offset: number, data: ArrayBufferView): void {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     if (this.#waiting) {
@@ -186,27 +200,32 @@ export class Recorder {
     if (bytes.length === 0) return
     if (this.#staged + bytes.length > STAGING) this.flush()
     this.#stagingBytes.set(bytes, this.#staged)
-    this.#encode().copyBufferToBuffer(this.#staging, this.#staged, buffer, offset, bytes.length)
+    const named = this.#buffers.get(buffer)?.recording === this.#recording
+    this.#prologue ??= named ? undefined : this.#device.createCommandEncoder()
+    const encoder = named ? this.#encode() : this.#prologue!
+    encoder.copyBufferToBuffer(this.#staging, this.#staged, buffer, offset, bytes.length)
     this.#staged += bytes.length
   }
 
   /** Runs `action` once everything recorded so far has been submitted. */
   afterFlush(action: () => void): void {
     if (this.#defer(() => this.afterFlush(action))) return
-    if (this.#encoder) this.#afterFlush.push(action)
+    if (this.#encoder || this.#prologue) this.#afterFlush.push(action)
     else action()
   }
 
   /** Submits what is recorded. */
   flush(): void {
     this.#events.check()
-    if (this.#defer(() => this.flush()) || !this.#encoder) return
+    if (this.#defer(() => this.flush()) || !(this.#encoder || this.#prologue)) return
     this.#pass?.end()
     const { queue } = this.#device
     if (this.#slot) queue.writeBuffer(this.#params, 0, this.#paramWords.buffer, 0, this.#slot * SLOT)
     if (this.#staged) queue.writeBuffer(this.#staging, 0, this.#stagingBytes, 0, this.#staged)
-    queue.submit([this.#encoder.finish()])
+    queue.submit([this.#prologue, this.#encoder].flatMap(encoder => encoder?.finish() ?? []))
     this.counts.submits++
+    this.#recording++
+    this.#prologue = undefined
     this.#encoder = undefined
     this.#pass = undefined
     this.#slot = 0

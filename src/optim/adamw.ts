@@ -99,7 +99,8 @@ export class AdamW {
 
   /**
    * Takes one step with the gradients there are. With `maxGradNorm`, gradients are scaled as
-   * `torch.nn.utils.clip_grad_norm_` does. The gradient norm before clipping stays on the device: see `gradNorm`.
+   * `torch.nn.utils.clip_grad_norm_` does. The gradient norm before clipping stays on the device: see `gradNorm`. What the
+   * step recorded is then submitted, all at once.
    */
   step({ maxGradNorm = 0 }: { maxGradNorm?: number } = {}): void {
     const gpu = this.#gpu
@@ -118,6 +119,7 @@ export class AdamW {
       adamw(gpu, { ...shared, w: arena.weights, m, v, g: arena.grads, slots, blocks, step: index })
     }
     for (const table of this.#tables) table.step(shared, this.#base, this.stepCount)
+    gpu.flush()
   }
 
   /** The last step's gradient norm before clipping, when it was clipped. */

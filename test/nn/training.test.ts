@@ -281,6 +281,7 @@ test('a training step leaks no buffer and, once warm, makes none', async () => {
     optimizer.zeroGrad()
   }
   step()
+  await gpu.done() // every kernel is compiled
   const { buffers } = gpu.memory
   step()
   const { created } = gpu.memory

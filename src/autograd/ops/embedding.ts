@@ -37,12 +37,7 @@ export function embedding(table: TableParameter, ids: Uint32Array | GroupedIds, 
     context => {
       const { gpu } = context
       const out = context.empty([n, H])
-      const upload = (data: Uint32Array) => {
-        const view = gpu.acquire(data.byteLength)
-        gpu.upload(view, data)
-        return view
-      }
-      const idViews = lookups.map(({ grouped }) => upload(grouped.ids))
+      const idViews = lookups.map(({ grouped }) => gpu.from(grouped.ids))
       embeddingKernel(gpu, {
         table: table.shards,
         ids: idViews[0]!,

@@ -25,10 +25,11 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
           const { view, accumulate } = gradTarget(bias)
           columnSum(gpu, { x: dy.view, out: view, rows: M, C: N, accumulate })
         }
-        if (!x.requiresGrad) return []
-        const dx = empty(x.shape)
-        matmulKernel(gpu, { a: dy.view, b: weight.view, c: dx.view, M, N: K, K: N, layout: 'NN' })
-        return [dx]
+        if (x.requiresGrad) {
+          const { view, accumulate } = gradTarget(x)
+          matmulKernel(gpu, { a: dy.view, b: weight.view, c: view, M, N: K, K: N, layout: 'NN', accumulate })
+        }
+        return []
       },
     }
   })
