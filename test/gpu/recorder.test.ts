@@ -85,6 +85,57 @@ test('a buffer handed out again serves old and new readers in order', async () =
   gpu.release(source)
 })
 
+test('commands recorded while kernels compile keep their order', async () => {
+  const fresh = await openGpu()
+  const n = 33
+  const [x, y, z] = [fresh.from(new Float32Array(n).fill(2)), fresh.acquire(n * 4), fresh.acquire(n * 4)]
+  run(fresh, x, y, n, 3) // 6; nothing is compiled yet
+  const data = new Float32Array(n).fill(5)
+  fresh.upload(x, data)
+  data.fill(-1) // the caller's array is its own again
+  run(fresh, x, z, n, 10) // 50
+  fresh.copy(z, x, n * 4)
+  run(fresh, x, z, n, 2) // 100
+  fresh.clear({ ...y, size: 4 })
+  fresh.flush()
+  assert.is(fresh.counts.launches, 0)
+  assert.equal([...(await fresh.readFloats({ ...y, size: 8 }))], [0, 6])
+  assert.ok((await fresh.readFloats({ ...z, size: n * 4 })).every(v => v === 100))
+  assert.is(fresh.counts.launches, 3)
+  fresh.close()
+})
+
+test('an upload goes ahead of what is recorded only where nothing recorded names the buffer', async () => {
+  await gpu.done()
+  const n = 64
+  const [x, y, z] = [gpu.from(new Float32Array(n).fill(1)), gpu.acquire(n * 4), gpu.acquire(n * 4)]
+  run(gpu, x, y, n, 4) // reads x before the next upload
+  gpu.upload(x, new Float32Array(n).fill(7))
+  run(gpu, x, z, n, 4)
+  const late = gpu.from(new Float32Array(n).fill(9))
+  gpu.copy(late, x)
+  assert.ok((await gpu.readFloats({ ...y, size: n * 4 })).every(v => v === 4))
+  assert.ok((await gpu.readFloats({ ...z, size: n * 4 })).every(v => v === 28))
+  assert.ok((await gpu.readFloats({ ...x, size: n * 4 })).every(v => v === 9))
+  for (const view of [x, y, z, late]) gpu.release(view)
+})
+
+test('a buffer that was uploaded into is not handed out again before the next submit', async () => {
+  await gpu.done()
+  const [n, sums] = [64, [] as View[]]
+  for (let i = 0; i < 10; i++) {
+    const x = gpu.from(new Float32Array(n).fill(i))
+    const y = gpu.acquire(n * 4)
+    run(gpu, x, y, n, 2)
+    gpu.release(x)
+    sums.push(y)
+  }
+  for (const [i, y] of sums.entries()) {
+    assert.ok((await gpu.readFloats({ ...y, size: n * 4 })).every(v => v === 2 * i))
+    gpu.release(y)
+  }
+})
+
 test('views of one buffer that differ only in size are bound as such', async () => {
   const { buffer } = gpu.acquire(4096)
   for (const size of [256, 1024, 512, 2048]) {
@@ -126,6 +177,36 @@ test('buffers come back by size class, and are counted', () => {
     const size = sizeClass(bytes)
     assert.ok(size >= bytes && size % 256 === 0 && size <= Math.max(256, bytes * 1.25 + 256))
   }
+})
+
+test('a buffer has room for a longer batch, and one that is a little too large will do', () => {
+  const a = gpu.acquire(100_000)
+  assert.ok(a.buffer.size >= 110_000 && a.buffer.size <= 160_000)
+  gpu.release(a)
+  const { created } = gpu.memory
+  for (const bytes of [90_000, 100_000, 110_000]) {
+    const b = gpu.acquire(bytes)
+    assert.is(b.size, bytes)
+    gpu.release(b)
+  }
+  assert.is(gpu.memory.created, created)
+})
+
+test('allocated memory is exact, of its own, and gone when it is released', async () => {
+  const { allocated } = gpu.memory
+  const a = gpu.allocate(100_004)
+  assert.is(a.buffer.size, 100_004)
+  assert.is(gpu.memory.allocated, allocated + 100_004)
+  gpu.release(gpu.allocate(512))
+  assert.is(gpu.memory.allocated, allocated + 100_004)
+  const values = seeded(25_001, 3)
+  gpu.upload(a, values)
+  const b = gpu.acquire(100_004)
+  gpu.copy(a, b)
+  gpu.release(a) // the copy is recorded, and not submitted
+  assert.equal(await gpu.readFloats({ ...b, size: 100_004 }), values)
+  gpu.release(b)
+  assert.is.not(gpu.acquire(100_004).buffer, a.buffer)
 })
 
 test('new buffers are full of NaN on a poisoned device', async () => {
