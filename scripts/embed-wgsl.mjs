@@ -1,5 +1,5 @@
 // Turns each wgsl/<family>.wgsl into src/wgsl/<family>.ts, a module that exports the file's text, so that the
-// same build runs in Node and in browsers and a bundler drops the kernels nobody imports.
+// same build runs in Node and in browsers and a bundler drops the kernels nobody imports; and the package's version.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 
 mkdirSync('src/wgsl', { recursive: true })
@@ -11,6 +11,11 @@ for (const file of readdirSync('wgsl').filter(f => f.endsWith('.wgsl'))) {
     `// Made from wgsl/${file} by scripts/embed-wgsl.mjs.\nexport default \`${text}\`\n`,
   )
 }
+const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+wanted.set(
+  'version.ts',
+  `// Made from package.json by scripts/embed-wgsl.mjs.\nexport const VERSION = '${version}'\n`,
+)
 for (const file of readdirSync('src/wgsl')) if (!wanted.has(file)) rmSync(`src/wgsl/${file}`)
 for (const [file, text] of wanted) {
   let old

@@ -3,9 +3,10 @@
 // has no loader, the package's own is made resident so that Dawn finds it by its soname.
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { constants, homedir, tmpdir } from 'node:os'
+import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
+import { cacheFolder } from './cache-folder.ts'
 
 const PACKAGE = '@sparticuz/chromium'
 const LOADER = 'libvulkan.so.1'
@@ -38,11 +39,6 @@ function findPackage(): string {
     folder = dirname(folder)
   }
   return join(folder, 'package.json')
-}
-
-function cacheFolder(version: string): string {
-  const base = process.env.XDG_CACHE_HOME ?? (homedir() === '/' ? tmpdir() : join(homedir(), '.cache'))
-  return join(base, 'kernelgrad', `swiftshader-${version}`)
 }
 
 /** Unpacks the regular files of a ustar archive: five flat files of a known package. */
@@ -84,7 +80,7 @@ export function openEmbedded(): string | undefined {
     return `${PACKAGE} is not installed; run: npm install ${PACKAGE}`
   }
   const { version } = JSON.parse(readFileSync(manifest, 'utf8'))
-  const folder = cacheFolder(version)
+  const folder = join(cacheFolder(), `swiftshader-${version}`)
   if (!existsSync(join(folder, 'vk_swiftshader_icd.json'))) {
     unpack(join(dirname(manifest), 'bin', 'swiftshader.tar.br'), folder)
   }

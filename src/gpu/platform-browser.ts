@@ -11,5 +11,11 @@ export const sources: Source[] = [
 /** Browsers have no environment variables. */
 export const adapterSetting = (): string | undefined => undefined
 
+export const tuningSetting = (): string | undefined => undefined
+
+/** A browser keeps no measurements: the built-in tables serve. */
+export const readCache = (_name: string): string | undefined => undefined
+export const writeCache = (_name: string, _text: string): string | undefined => undefined
+
 /** A browser's await sleeps by itself. */
 export const wait = <T>(promise: Promise<T>): Promise<T> => promise

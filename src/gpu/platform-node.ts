@@ -1,4 +1,18 @@
-// What differs between Node and the browser: where WebGPU comes from, and how to wait without burning a core.
+// What differs between Node and the browser: where WebGPU comes from, how to wait without burning a core, and where
+// measurements are kept.
+import { randomBytes } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { cacheFolder } from './cache-folder.ts'
 import { openEmbedded, vulkanLoaderPresent } from './embedded.ts'
 
 /** One way to get a WebGPU implementation, tried in order. */
@@ -39,6 +53,28 @@ export const sources: Source[] = [
 
 /** The setting `KERNELGRAD_ADAPTER`. */
 export const adapterSetting = (): string | undefined => process.env.KERNELGRAD_ADAPTER
+
+/** The setting `KERNELGRAD_TUNING`. */
+export const tuningSetting = (): string | undefined => process.env.KERNELGRAD_TUNING
+
+/** A file of the cache folder, or undefined where there is none. */
+export function readCache(name: string): string | undefined {
+  const path = join(cacheFolder(), name)
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined
+}
+
+/** Writes a file of the cache folder, in one piece or not at all; returns its path. */
+export function writeCache(name: string, text: string): string | undefined {
+  const path = join(cacheFolder(), name)
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
+  mkdirSync(cacheFolder(), { recursive: true })
+  const file = openSync(temporary, 'wx')
+  writeFileSync(file, text)
+  fsyncSync(file)
+  closeSync(file)
+  renameSync(temporary, path)
+  return path
+}
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4))
 

@@ -1,0 +1,87 @@
+// Which form of a kernel family a device takes for a class of shapes. Every family has a built-in table; where forms were
+// timed on this very adapter (`tune`), their choice is kept on disk under adapter, driver and library version, and is
+// taken instead. A device's choices are read once, when its first kernel asks, and change only through `tune` and
+// `setChoices`: one choice, one order of summation, the same bits.
+import { readCache, tuningSetting, writeCache } from '#platform'
+import { ConfigError } from '../errors.ts'
+import type { Gpu } from '../gpu/index.ts'
+import { VERSION } from '../wgsl/version.ts'
+
+/** Form by class of shapes, such as 'matmul NT 1024x1024x1024 444' to 'subgroup64'. */
+export type Choices = Record<string, string>
+
+interface Stored {
+  adapter: string
+  version: string
+  choices: Choices
+}
+
+const choicesByGpu = new WeakMap<Gpu, Map<string, string>>()
+
+/** Vendor, architecture, device and driver as WebGPU tells them. */
+export function adapterKey({ adapter }: Gpu): string {
+  const { vendor, architecture, device, description } = adapter.adapter.info
+  return [vendor, architecture, device, description].join(' ')
+}
+
+function fileName(key: string): string {
+  let hash = 0x811c9dc5
+  for (const byte of new TextEncoder().encode(key)) hash = Math.imul(hash ^ byte, 0x01000193)
+  return `tuning-${(hash >>> 0).toString(16).padStart(8, '0')}.json`
+}
+
+/** What is in use on a device: for checkpoints, which record it. */
+export function choicesOf(gpu: Gpu): Choices {
+  return Object.fromEntries(mapOf(gpu))
+}
+
+/** Replaces what is in use on a device, as when a run goes on from a checkpoint. Nothing is written to disk. */
+export function setChoices(gpu: Gpu, choices: Choices): void {
+  choicesByGpu.set(gpu, new Map(Object.entries(choices)))
+}
+
+/** The measured choice for a class, if there is one. */
+export function choiceFor(gpu: Gpu, shapeClass: string): string | undefined {
+  return mapOf(gpu).get(shapeClass)
+}
+
+/** Adds measured choices to a device's and writes all of them to disk; returns the file, where there is a disk. */
+export function storeChoices(gpu: Gpu, measured: Choices): string | undefined {
+  const choices = { ...choicesOf(gpu), ...measured }
+  setChoices(gpu, choices)
+  if (!storedAreUsed()) return undefined
+  const adapter = adapterKey(gpu)
+  const stored: Stored = { adapter, version: VERSION, choices }
+  return writeCache(fileName(`${adapter} ${VERSION}`), `${JSON.stringify(stored, null, 2)}\n`)
+}
+
+function mapOf(gpu: Gpu): Map<string, string> {
+  let map = choicesByGpu.get(gpu)
+  if (!map) {
+    map = new Map(Object.entries(storedAreUsed() ? readStored(adapterKey(gpu)) : {}))
+    choicesByGpu.set(gpu, map)
+  }
+  return map
+}
+
+/** KERNELGRAD_TUNING=off leaves the built-in tables alone with the work. */
+function storedAreUsed(): boolean {
+  const setting = tuningSetting() ?? 'on'
+  if (setting !== 'on' && setting !== 'off')
+    throw new ConfigError(`KERNELGRAD_TUNING is '${setting}', expected 'on' or 'off'`)
+  return setting === 'on'
+}
+
+function readStored(adapter: string): Choices {
+  const name = fileName(`${adapter} ${VERSION}`)
+  const text = readCache(name)
+  if (text === undefined) return {}
+  let stored: Stored
+  try {
+    stored = JSON.parse(text)
+  } catch (error) {
+    const message = `${name} in kernelgrad's cache folder is not valid JSON; delete it, or set KERNELGRAD_TUNING=off`
+    throw new ConfigError(message, { cause: error })
+  }
+  return stored.adapter === adapter && stored.version === VERSION ? stored.choices : {}
+}
