@@ -2,6 +2,7 @@ import type { Row } from '../row.ts'
 import type { Size } from '../size.ts'
 import { adamwRowsOf } from './adamw.ts'
 import { attentionRows } from './attention.ts'
+import { castRows } from './cast.ts'
 import { concatRows } from './concat.ts'
 import { crossEntropyRows } from './cross_entropy.ts'
 import { dropoutRows } from './dropout.ts'
@@ -32,5 +33,6 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   adamw: adamwRowsOf,
   reduce: reduceRows,
   elementwise: elementwiseRows,
+  cast: castRows,
   random: randomRows,
 }

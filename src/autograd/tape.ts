@@ -4,7 +4,7 @@ import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { add, addInto, fill } from '../kernels/elementwise.ts'
 import { untrack } from './scope.ts'
-import { empty, type Shape, type Tensor, tensor } from './tensor.ts'
+import { type DType, empty, type Shape, type Tensor, tensor } from './tensor.ts'
 
 /** Where an operation's backward step writes the gradient of an input by itself. */
 export interface GradTarget {
@@ -35,9 +35,9 @@ export interface OpContext {
   /** Whether this call is recorded, so that a backward step may follow. */
   recording: boolean
   /** A tensor for the result or for memory only the forward step needs. */
-  empty(shape: Shape): Tensor
+  empty(shape: Shape, dtype?: DType): Tensor
   /** A tensor the backward step needs: freed after it, or at once when nothing is recorded. */
-  saved(shape: Shape): Tensor
+  saved(shape: Shape, dtype?: DType): Tensor
   /** Uploads ids or flags the backward step needs too. */
   savedIds(data: Uint32Array): Tensor
 }
@@ -90,8 +90,8 @@ export function op(
   const { output, backward } = run({
     gpu,
     recording,
-    empty: shape => empty(gpu, shape),
-    saved: shape => note(empty(gpu, shape)),
+    empty: (shape, dtype) => empty(gpu, shape, dtype),
+    saved: (shape, dtype) => note(empty(gpu, shape, dtype)),
     savedIds: data => note(tensor(gpu, data)),
   })
   if (recording) {

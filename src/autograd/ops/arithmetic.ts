@@ -1,4 +1,5 @@
-import { add as addKernel, scaleBy, scale as scaleKernel } from '../../kernels/elementwise.ts'
+import type { View } from '../../gpu/index.ts'
+import { add as addKernel, scaleBy as scaleByKernel, scale as scaleKernel } from '../../kernels/elementwise.ts'
 import { sum as sumKernel } from '../../kernels/reduce.ts'
 import { op } from '../tape.ts'
 import { alias, type Shape, type Tensor, tensor } from '../tensor.ts'
@@ -30,6 +31,22 @@ export function scale(x: Tensor, factor: number): Tensor {
   })
 }
 
+/** x times a number on the device, the float32 at the start of `factor`; it gets no gradient. */
+export function scaleBy(x: Tensor, factor: View): Tensor {
+  return op('scaleBy', x.gpu, [x], ({ gpu, empty }) => {
+    const y = empty(x.shape)
+    scaleByKernel(gpu, { x: x.view, y: y.view, factor, n: x.size })
+    return {
+      output: y,
+      backward: dy => {
+        const dx = empty(x.shape)
+        scaleByKernel(gpu, { x: dy.view, y: dx.view, factor, n: x.size })
+        return [dx]
+      },
+    }
+  })
+}
+
 /** Sum of all elements, [1], in a fixed order. */
 export function sum(x: Tensor): Tensor {
   return op('sum', x.gpu, [x], ({ gpu, empty }) => {
@@ -40,7 +57,7 @@ export function sum(x: Tensor): Tensor {
       backward: dy => {
         const ones = tensor(gpu, new Float32Array(x.size).fill(1), x.shape)
         const dx = empty(x.shape)
-        scaleBy(gpu, { x: ones.view, y: dx.view, factor: dy.view, n: x.size })
+        scaleByKernel(gpu, { x: ones.view, y: dx.view, factor: dy.view, n: x.size })
         ones.dispose()
         return [dx]
       },
