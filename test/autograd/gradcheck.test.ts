@@ -16,6 +16,7 @@ import {
   matmul,
   mean,
   meanPool,
+  meanPoolConcat,
   op,
   relu,
   reshape,
@@ -151,6 +152,23 @@ const cases: Case[] = [
     fn: x => meanPool(x, rows()),
     oracle: x => reference.meanPool({ x: x!, keyMask, cuSeqlens, B: 4, H: 5 }),
     inputs: [input(19, T, 5)],
+  },
+  {
+    name: 'meanPoolConcat with nine parts',
+    fn: (x, ...parts) => meanPoolConcat(x, rows(), parts),
+    oracle: (x, ...parts) =>
+      reference.concat({
+        parts: [reference.meanPool({ x: x!, keyMask, cuSeqlens, B: 4, H: 5 }), ...parts].map(part => ({
+          x: part,
+          width: part.length / 4,
+        })),
+        rows: 4,
+      }),
+    inputs: [
+      input(42, T, 5),
+      ...[3, 1, 4, 2, 7, 1, 2, 8].map((width, i) => input(43 + i, 4, width)),
+      input(51, 4),
+    ],
   },
   {
     name: 'firstToken',
