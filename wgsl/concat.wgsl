@@ -3,8 +3,8 @@
 //          source_column … + width - 1; nothing else is touched
 //   join   parts[rows, end - start] -> joined[rows, whole_width]   overwrites columns start … end - 1 of each part
 //   split  whole[rows, whole_width] -> parts                       the other way round; overwrites the parts
-// Widths and columns count E. copy: lanes invocations share a row, each takes every lanes-th E. join and split: one
-// workgroup takes WG columns of a row, which it knows without a division; columns between the parts stay as they are.
+// Widths and columns count E. copy: lanes invocations share a row, each takes every lanes-th E. join and split: an
+// invocation takes one column of several rows, so that it looks for its part once; columns between the parts stay.
 
 const WG: u32 = 64;
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
@@ -55,22 +55,24 @@ struct Joint {
 fn join(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let c = joint.first + wid.x * WG + local;
   if (c >= joint.last) { return; }
-  for (var row = wid.y; row < joint.rows; row += count.y) {
-    let to = row * joint.whole_width + c;
-    // @unroll k in 0..PARTS
-    if (c >= joint.start$k && c < joint.end$k) { joined[to] = part$k[row * (joint.end$k - joint.start$k) + c - joint.start$k]; }
-    // @end
+  // @unroll k in 0..PARTS
+  if (c >= joint.start$k && c < joint.end$k) {
+    for (var row = wid.y; row < joint.rows; row += count.y) {
+      joined[row * joint.whole_width + c] = part$k[row * (joint.end$k - joint.start$k) + c - joint.start$k];
+    }
   }
+  // @end
 }
 
 @compute @workgroup_size(WG)
 fn split(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let c = joint.first + wid.x * WG + local;
   if (c >= joint.last) { return; }
-  for (var row = wid.y; row < joint.rows; row += count.y) {
-    let v = whole[row * joint.whole_width + c];
-    // @unroll k in 0..PARTS
-    if (c >= joint.start$k && c < joint.end$k) { dpart$k[row * (joint.end$k - joint.start$k) + c - joint.start$k] = v; }
-    // @end
+  // @unroll k in 0..PARTS
+  if (c >= joint.start$k && c < joint.end$k) {
+    for (var row = wid.y; row < joint.rows; row += count.y) {
+      dpart$k[row * (joint.end$k - joint.start$k) + c - joint.start$k] = whole[row * joint.whole_width + c];
+    }
   }
+  // @end
 }

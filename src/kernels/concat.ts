@@ -114,7 +114,11 @@ function moveParts(
       params[`end${k}`] = (column + width) / by
     }
     const views = [whole, ...some.map(({ view }) => view)]
-    const grid = [Math.ceil((last - first) / WG), Math.min(rows, 65535), 1] as [number, number, number]
+    const grid = [Math.ceil((last - first) / WG), Math.min(Math.ceil(rows / 8), 65535), 1] as [
+      number,
+      number,
+      number,
+    ]
     gpu.launch(jointKernel(entry, some.length)[by], params, views, grid)
   }
 }
