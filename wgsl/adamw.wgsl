@@ -50,44 +50,58 @@ fn dense(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3
   }
 }
 
-// One invocation takes four columns of one entry. `entries` holds pairs: row within the shard, first step to replay.
-// Steps run from there up to, and without, `until`; then `with_grad` takes step `until` with the gradient of that entry.
-struct RowParams { n: u32, width: u32, groups: u32, group: u32, until: u32, with_grad: u32, first_entry: u32 }
+// `entries` holds pairs: row within the shard, first step to replay. Steps run from there up to, and without, `until`; then
+// `with_grad` takes step `until` with the gradient of that entry. `width` counts R; `lanes` invocations share a row, each
+// takes PER neighbouring R, which share the loads of a step; those past the row's end are its last one, taken again.
+const WIDTH: u32 = 4; // 4: R is vec4f; 1: f32
+const PER: u32 = 4;
+
+// @unroll one in 0..WIDTH/4
+alias R = vec4f;
+fn narrow(v: vec4f) -> R { return v; }
+// @end
+// @unroll one in WIDTH/4..1
+alias R = f32;
+fn narrow(v: vec4f) -> R { return v.x; }
+// @end
+
+struct RowParams { n: u32, width: u32, lanes: u32, groups: u32, group: u32, until: u32, with_grad: u32, first_entry: u32 }
 @group(0) @binding(0) var<uniform> row_params: RowParams;
-@group(0) @binding(1) var<storage, read> row_g: array<f32>;
+@group(0) @binding(1) var<storage, read> row_g: array<R>;
 @group(0) @binding(2) var<storage, read> entries: array<vec2u>;
-@group(0) @binding(5) var<storage, read_write> row_w: array<f32>;
-@group(0) @binding(6) var<storage, read_write> row_m: array<f32>;
-@group(0) @binding(7) var<storage, read_write> row_v: array<f32>;
+@group(0) @binding(5) var<storage, read_write> row_w: array<R>;
+@group(0) @binding(6) var<storage, read_write> row_m: array<R>;
+@group(0) @binding(7) var<storage, read_write> row_v: array<R>;
 
 @compute @workgroup_size(WG)
 fn rows(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let quads = (row_params.width + 3u) / 4u;
-  let index = invocation_index(wid, count, local, WG);
-  let n = index / quads;
+  let unit = invocation_index(wid, count, local, WG);
+  let n = unit / row_params.lanes;
   if (n >= row_params.n) { return; }
-  let column = (index - n * quads) * 4u;
-  let last = row_params.width - 1u - column; // columns past the row's end repeat its last one
-  let lane = min(vec4u(0u, 1u, 2u, 3u), vec4u(last));
   let entry = entries[row_params.first_entry + n];
-  let at = entry.x * row_params.width + column + lane;
-  var state = State(
-    vec4f(row_w[at.x], row_w[at.y], row_w[at.z], row_w[at.w]),
-    vec4f(row_m[at.x], row_m[at.y], row_m[at.z], row_m[at.w]),
-    vec4f(row_v[at.x], row_v[at.y], row_v[at.z], row_v[at.w]));
+  let column = (unit - n * row_params.lanes) * PER;
+  let from_row = (row_params.first_entry + n) * row_params.width;
+  // @unroll j in 0..PER
+  let c$j = min(column + $(j)u, row_params.width - 1u);
+  let at$j = entry.x * row_params.width + c$j;
+  var state$j = State(vec4f(row_w[at$j]), vec4f(row_m[at$j]), vec4f(row_v[at$j]));
+  // @end
   for (var t = entry.y; t < row_params.until; t++) {
-    state = update(state, vec4f(), history[t * row_params.groups + row_params.group]);
+    let s = history[t * row_params.groups + row_params.group];
+    // @unroll j in 0..PER
+    state$j = update(state$j, vec4f(), s);
+    // @end
   }
   if (row_params.with_grad == 1u) {
-    let from_row = (row_params.first_entry + n) * row_params.width + column + lane;
-    let grad = vec4f(row_g[from_row.x], row_g[from_row.y], row_g[from_row.z], row_g[from_row.w]);
-    state = update(state, grad * clip[0], history[row_params.until * row_params.groups + row_params.group]);
+    let s = history[row_params.until * row_params.groups + row_params.group];
+    let coefficient = clip[0];
+    // @unroll j in 0..PER
+    state$j = update(state$j, vec4f(row_g[from_row + c$j]) * coefficient, s);
+    // @end
   }
-  for (var j = 0u; j < 4u; j++) {
-    if (j <= last) {
-      row_w[at[j]] = state.w[j];
-      row_m[at[j]] = state.m[j];
-      row_v[at[j]] = state.v[j];
-    }
-  }
+  // @unroll j in 0..PER
+  row_w[at$j] = narrow(state$j.w);
+  row_m[at$j] = narrow(state$j.m);
+  row_v[at$j] = narrow(state$j.v);
+  // @end
 }

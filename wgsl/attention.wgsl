@@ -1,86 +1,54 @@
-// Scaled dot-product attention over packed rows: token t of row b = row_ids[t] attends to the tokens j of
-// cu_seqlens[b] … cu_seqlens[b+1]-1 that are keys (key_mask 1).
-//   qkv[T,3,A,D]  key_mask[T]  cu_seqlens[B+1]  row_ids[T]  out, dout[T,A,D]  lse, delta[T,A]  dqkv[T,3,A,D]
+// Scaled dot-product attention over packed rows: token t of row b, cu_seqlens[b] <= t < cu_seqlens[b+1], attends to the
+// tokens j of that row that are keys (key_mask 1).
+//   qkv[T,3,A,D]  key_mask[T]  cu_seqlens[B+1]  out, dout[T,A,D]  lse, delta[T,A]  dqkv[T,3,A,D]; D counts E
 //   forward     s_j = scale q·k_j, lse = log sum exp s_j, out = sum f_j exp(s_j - lse) v_j
-//   delta       delta = dout·out
-//   backward_q  dq = scale sum ds_j k_j,  ds_j = w_j (f_j dout·v_j - delta),  w_j = exp(s_j - lse)
+//   backward_q  dq = scale sum ds_j k_j,  ds_j = w_j (f_j dout·v_j - delta),  w_j = exp(s_j - lse),  delta = dout·out
 //   backward_kv dk = scale sum ds q,  dv = sum f w dout,  sums over the row's queries
 // Everything is overwritten. f is the dropout factor, 0 or `keep`, drawn again in the backward pass: word j mod 4 of
 // philox(counter [t A + a, j / 4, step, 1], key [seed, layer]), j counted within the row. Rows without a key: out 0, lse 0.
-// Online softmax (Milakov and Gimelshein 2018) and saved lse as in FlashAttention-2 (Dao 2023): no S x S tensor. One
-// invocation per token and head; each sum is done by one invocation in order, so there are no atomics.
+// Online softmax (Milakov and Gimelshein 2018) and saved lse as in FlashAttention-2 (Dao 2023): no S x S tensor.
+// One invocation takes one head of N neighbouring tokens of a row, and goes through the row by tiles of M tokens: first
+// the N x M scores, then what they add to its N results, which lie in memory from tile to tile. So each load serves N or
+// M products, and only the scores are in registers, whatever D. Where a row has fewer tokens left, its last one is taken
+// again: as one of the N it stores the same numbers twice, as one of the M it weighs 0. Sums are in a fixed order.
 // philox.wgsl stands before this text.
 
-const WG: u32 = 32;
-const D: u32 = 64;
-const G: u32 = 16; // groups of four in D, the last one filled up with zeros
-const BY4: u32 = 1; // 1: D is a multiple of 4 and rows are read as vec4f
-const BY1: u32 = 0; // 1: it is not, and they are read as f32
+const WG: u32 = 8;
+const N: u32 = 4; // divides 4, the words of a draw
+const M: u32 = 8; // a multiple of 4
 const DROP: u32 = 0; // 1: attention dropout
+const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 
-struct Params { T: u32, A: u32, scale: f32, threshold: u32, keep: f32, seed: u32, layer: u32, step: u32, groups: u32 }
+// @unroll one in 0..WIDTH/4
+alias E = vec4f;
+fn inner(a: E, b: E) -> f32 { return dot(a, b); }
+// @end
+// @unroll one in WIDTH/4..1
+alias E = f32;
+fn inner(a: E, b: E) -> f32 { return a * b; }
+// @end
+
+struct Params {
+  B: u32, A: u32, D: u32, slots: u32, scale: f32,
+  threshold: u32, keep: f32, seed: u32, layer: u32, step: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<LANES>;
+@group(0) @binding(1) var<storage, read> qkv: array<E>;
 @group(0) @binding(2) var<storage, read> key_mask: array<u32>;
 @group(0) @binding(3) var<storage, read> cu_seqlens: array<u32>;
-@group(0) @binding(4) var<storage, read> row_ids: array<u32>;
-@group(0) @binding(5) var<storage, read_write> out: array<LANES>;
-@group(0) @binding(6) var<storage, read_write> lse_out: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<E>;
+@group(0) @binding(5) var<storage, read_write> lse_out: array<f32>;
 
-@group(0) @binding(1) var<storage, read> out_in: array<LANES>;
-@group(0) @binding(2) var<storage, read> dout_in: array<LANES>;
-@group(0) @binding(3) var<storage, read_write> delta_out: array<f32>;
+@group(0) @binding(4) var<storage, read> lse: array<f32>;
+@group(0) @binding(5) var<storage, read> dout: array<E>;
+@group(0) @binding(6) var<storage, read_write> dqkv: array<E>;
+@group(0) @binding(7) var<storage, read> out_in: array<E>;
+@group(0) @binding(8) var<storage, read_write> delta_out: array<f32>;
 
-@group(0) @binding(5) var<storage, read> lse: array<f32>;
-@group(0) @binding(6) var<storage, read> delta: array<f32>;
-@group(0) @binding(7) var<storage, read> dout: array<LANES>;
-@group(0) @binding(8) var<storage, read_write> dqkv: array<LANES>;
-
-// @unroll on in 0..BY4
-alias LANES = vec4f;
-fn load_qkv(i: u32, g: u32) -> vec4f { return qkv[i / 4u + g]; }
-fn load_dout(i: u32, g: u32) -> vec4f { return dout[i / 4u + g]; }
-fn delta_pair(i: u32, g: u32) -> f32 { return dot(out_in[i / 4u + g], dout_in[i / 4u + g]); }
-fn store_out(i: u32, g: u32, v: vec4f) { out[i / 4u + g] = v; }
-fn store_dqkv(i: u32, g: u32, v: vec4f) { dqkv[i / 4u + g] = v; }
-// @end
-// @unroll on in 0..BY1
-alias LANES = f32;
-fn load_qkv(i: u32, g: u32) -> vec4f {
-  var v = vec4f();
-  // @unroll c in 0..4
-  if (g * 4u + $(c)u < D) { v[$c] = qkv[i + g * 4u + $(c)u]; }
-  // @end
-  return v;
-}
-fn load_dout(i: u32, g: u32) -> vec4f {
-  var v = vec4f();
-  // @unroll c in 0..4
-  if (g * 4u + $(c)u < D) { v[$c] = dout[i + g * 4u + $(c)u]; }
-  // @end
-  return v;
-}
-fn delta_pair(i: u32, g: u32) -> f32 {
-  var sum = 0.0;
-  // @unroll c in 0..4
-  if (g * 4u + $(c)u < D) { sum += out_in[i + g * 4u + $(c)u] * dout_in[i + g * 4u + $(c)u]; }
-  // @end
-  return sum;
-}
-fn store_out(i: u32, g: u32, v: vec4f) {
-  // @unroll c in 0..4
-  if (g * 4u + $(c)u < D) { out[i + g * 4u + $(c)u] = v[$c]; }
-  // @end
-}
-fn store_dqkv(i: u32, g: u32, v: vec4f) {
-  // @unroll c in 0..4
-  if (g * 4u + $(c)u < D) { dqkv[i + g * 4u + $(c)u] = v[$c]; }
-  // @end
-}
-// @end
+@group(0) @binding(7) var<storage, read> delta: array<f32>;
 
 // Where in qkv token t, part (0 query, 1 key, 2 value), head a begins.
-fn at(t: u32, part: u32, a: u32) -> u32 { return ((t * 3u + part) * params.A + a) * D; }
+fn at(t: u32, part: u32, a: u32) -> u32 { return ((t * 3u + part) * params.A + a) * params.D; }
 
 // The dropout words of query row t A + a for the row's keys 4 block … 4 block + 3.
 fn draw(query: u32, block: u32) -> vec4u {
@@ -88,204 +56,291 @@ fn draw(query: u32, block: u32) -> vec4u {
 }
 fn factor(word: u32) -> f32 { return select(0.0, params.keep, word >= params.threshold); }
 
-@compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = invocation_index(wid, count, local, WG);
-  if (i >= params.T * params.A) { return; }
-  let t = i / params.A;
-  let a = i % params.A;
-  let start = cu_seqlens[row_ids[t]];
-  let end = cu_seqlens[row_ids[t] + 1u];
-  // @unroll g in 0..G
-  var q$g = vec4f();
-  var o$g = vec4f();
-  // @end
-  for (var g = 0u; g < params.groups; g++) {
-    let q = load_qkv(at(t, 0u, a), g) * params.scale;
-    // @unroll h in 0..G
-    q$h = select(q$h, q, g == $(h)u);
-    // @end
+// What an invocation works on: head a of tokens first … first + N - 1 of the row start … end - 1.
+struct Block { start: u32, end: u32, first: u32, a: u32 }
+
+// Row b has the slots from cu_seqlens[b] / N + b on: as many as it needs or one more, whose first is not below end.
+fn block_of(unit: u32) -> Block {
+  let slot = unit / params.A;
+  var low = 0u;
+  var high = params.B;
+  while (high - low > 1u) {
+    let middle = (low + high) / 2u;
+    let before = cu_seqlens[middle] / N + middle <= slot;
+    low = select(low, middle, before);
+    high = select(middle, high, before);
   }
-  var top = -3.0e38; // largest score so far
-  var total = 0.0; // sum of exp(score - top)
-  for (var j4 = start; j4 < end; j4 += 4u) {
-    // @unroll on in 0..DROP
-    var words = draw(i, (j4 - start) / 4u);
-    // @end
-    for (var j = j4; j < min(j4 + 4u, end); j++) {
-      let k = at(j, 1u, a);
-      let v = at(j, 2u, a);
-      let score = 0.0
-      // @unroll g in 0..G
-        + dot(q$g, load_qkv(k, $(g)u))
-      // @end
-      ;
-      let key = key_mask[j] != 0u;
-      let e = exp(-abs(score - top));
-      let higher = key && score > top;
-      let decay = select(1.0, e, higher);
-      let w = select(0.0, select(e, 1.0, higher), key);
-      top = select(top, score, higher);
-      total = total * decay + w;
-      // @unroll on in 0..1-DROP
-      let fw = w;
-      // @end
-      // @unroll on in 0..DROP
-      let fw = w * factor(words.x);
-      words = words.yzwx;
-      // @end
-      // @unroll g in 0..G
-      o$g = o$g * decay + fw * load_qkv(v, $(g)u);
-      // @end
-    }
-  }
-  let any = total > 0.0;
-  let inverse = select(0.0, 1.0 / total, any);
-  lse_out[i] = select(0.0, top + log(total), any);
-  for (var g = 0u; g < params.groups; g++) {
-    var o = o0;
-    // @unroll h in 1..G
-    o = select(o, o$h, g == $(h)u);
-    // @end
-    store_out(i * D, g, o * inverse);
-  }
+  let start = cu_seqlens[low];
+  return Block(start, cu_seqlens[low + 1u], start + (slot - start / N - low) * N, unit - slot * params.A);
 }
 
 @compute @workgroup_size(WG)
-fn sum_delta(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = invocation_index(wid, count, local, WG);
-  if (i >= params.T * params.A) { return; }
-  var sum = 0.0;
-  for (var g = 0u; g < params.groups; g++) { sum += delta_pair(i * D, g); }
-  delta_out[i] = sum;
+fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let unit = invocation_index(wid, count, local, WG);
+  if (unit >= params.slots * params.A) { return; }
+  let block = block_of(unit);
+  if (block.first >= block.end) { return; }
+  // @unroll n in 0..N
+  let i$n = min(block.first + $(n)u, block.end - 1u) * params.A + block.a;
+  let q_at$n = at(min(block.first + $(n)u, block.end - 1u), 0u, block.a);
+  var top$n = -3.0e38; // largest score so far
+  var total$n = 0.0; // sum of exp(score - top)
+  // @end
+  for (var j0 = block.start; j0 < block.end; j0 += M) {
+    // @unroll m in 0..M
+    let j$m = min(j0 + $(m)u, block.end - 1u);
+    let key$m = (j0 + $(m)u < block.end) & (key_mask[j$m] != 0u);
+    let k_at$m = at(j$m, 1u, block.a);
+    let v_at$m = at(j$m, 2u, block.a);
+    // @unroll n in 0..N
+    var dot$(n)_$m = 0.0;
+    // @end
+    // @end
+    for (var g = 0u; g < params.D; g++) {
+      // @unroll n in 0..N
+      let q$n = qkv[q_at$n + g];
+      // @end
+      // @unroll m in 0..M
+      let k$m = qkv[k_at$m + g];
+      // @unroll n in 0..N
+      dot$(n)_$m += inner(q$n, k$m);
+      // @end
+      // @end
+    }
+    // @unroll n in 0..N
+    var highest$n = top$n;
+    // @unroll m in 0..M
+    let score$(n)_$m = select(-3.0e38, params.scale * dot$(n)_$m, key$m);
+    highest$n = max(highest$n, score$(n)_$m);
+    // @end
+    let decay$n = exp(top$n - highest$n);
+    top$n = highest$n;
+    total$n *= decay$n;
+    // @unroll m in 0..M
+    var w$(n)_$m = select(0.0, exp(score$(n)_$m - highest$n), key$m);
+    total$n += w$(n)_$m;
+    // @end
+    // @unroll four in 0..M*DROP/4
+    let words$(n)_$four = draw(i$n, (j0 - block.start) / 4u + $(four)u);
+    // @unroll c in 0..4
+    w$(n)_$(four * 4 + c) *= factor(words$(n)_$four[$c]);
+    // @end
+    // @end
+    let last$n = select(1.0, select(0.0, 1.0 / total$n, total$n > 0.0), j0 + M >= block.end);
+    // @end
+    for (var g = 0u; g < params.D; g++) {
+      // @unroll n in 0..N
+      var o$n = E();
+      // @end
+      if (j0 > block.start) {
+        // @unroll n in 0..N
+        o$n = decay$n * out[i$n * params.D + g];
+        // @end
+      }
+      // @unroll m in 0..M
+      let v$m = qkv[v_at$m + g];
+      // @unroll n in 0..N
+      o$n += w$(n)_$m * v$m;
+      // @end
+      // @end
+      // @unroll n in 0..N
+      out[i$n * params.D + g] = last$n * o$n;
+      // @end
+    }
+  }
+  // @unroll n in 0..N
+  lse_out[i$n] = select(0.0, top$n + log(total$n), total$n > 0.0);
+  // @end
 }
 
 @compute @workgroup_size(WG)
 fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = invocation_index(wid, count, local, WG);
-  if (i >= params.T * params.A) { return; }
-  let t = i / params.A;
-  let a = i % params.A;
-  let start = cu_seqlens[row_ids[t]];
-  let end = cu_seqlens[row_ids[t] + 1u];
-  let log_sum = lse[i];
-  let my_delta = delta[i];
-  // @unroll g in 0..G
-  var q$g = vec4f();
-  var dy$g = vec4f();
-  var dq$g = vec4f();
+  let unit = invocation_index(wid, count, local, WG);
+  if (unit >= params.slots * params.A) { return; }
+  let block = block_of(unit);
+  if (block.first >= block.end) { return; }
+  // @unroll n in 0..N
+  let i$n = min(block.first + $(n)u, block.end - 1u) * params.A + block.a;
+  let q_at$n = at(min(block.first + $(n)u, block.end - 1u), 0u, block.a);
+  let lse$n = lse[i$n];
+  var delta$n = 0.0;
   // @end
-  for (var g = 0u; g < params.groups; g++) {
-    let q = load_qkv(at(t, 0u, a), g) * params.scale;
-    let dy = load_dout(i * D, g);
-    // @unroll h in 0..G
-    q$h = select(q$h, q, g == $(h)u);
-    dy$h = select(dy$h, dy, g == $(h)u);
+  for (var g = 0u; g < params.D; g++) {
+    // @unroll n in 0..N
+    delta$n += inner(dout[i$n * params.D + g], out_in[i$n * params.D + g]);
     // @end
   }
-  for (var j4 = start; j4 < end; j4 += 4u) {
-    // @unroll on in 0..DROP
-    var words = draw(i, (j4 - start) / 4u);
+  // @unroll n in 0..N
+  delta_out[i$n] = delta$n;
+  // @end
+  for (var j0 = block.start; j0 < block.end; j0 += M) {
+    // @unroll m in 0..M
+    let j$m = min(j0 + $(m)u, block.end - 1u);
+    let key$m = (j0 + $(m)u < block.end) & (key_mask[j$m] != 0u);
+    let k_at$m = at(j$m, 1u, block.a);
+    let v_at$m = at(j$m, 2u, block.a);
+    // @unroll n in 0..N
+    var score$(n)_$m = 0.0;
+    var dweight$(n)_$m = 0.0;
     // @end
-    for (var j = j4; j < min(j4 + 4u, end); j++) {
-      let k = at(j, 1u, a);
-      let v = at(j, 2u, a);
-      // @unroll g in 0..G
-      let k$g = load_qkv(k, $(g)u);
+    // @end
+    for (var g = 0u; g < params.D; g++) {
+      // @unroll n in 0..N
+      let q$n = qkv[q_at$n + g];
       // @end
-      let score = 0.0
-      // @unroll g in 0..G
-        + dot(q$g, k$g)
+      // @unroll m in 0..M
+      let k$m = qkv[k_at$m + g];
+      // @unroll n in 0..N
+      score$(n)_$m += inner(q$n, k$m);
       // @end
-      ;
-      let dweight = 0.0
-      // @unroll g in 0..G
-        + dot(dy$g, load_qkv(v, $(g)u))
       // @end
-      ;
-      let w = select(0.0, exp(score - log_sum), key_mask[j] != 0u);
-      // @unroll on in 0..1-DROP
-      let ds = w * (dweight - my_delta);
+    }
+    for (var g = 0u; g < params.D; g++) {
+      // @unroll n in 0..N
+      let dy$n = dout[i$n * params.D + g];
       // @end
-      // @unroll on in 0..DROP
-      let ds = w * (factor(words.x) * dweight - my_delta);
-      words = words.yzwx;
+      // @unroll m in 0..M
+      let v$m = qkv[v_at$m + g];
+      // @unroll n in 0..N
+      dweight$(n)_$m += inner(dy$n, v$m);
       // @end
-      // @unroll g in 0..G
-      dq$g = dq$g + ds * k$g;
+      // @end
+    }
+    // @unroll n in 0..N
+    // @unroll four in 0..M*DROP/4
+    let words$(n)_$four = draw(i$n, (j0 - block.start) / 4u + $(four)u);
+    // @unroll c in 0..4
+    dweight$(n)_$(four * 4 + c) *= factor(words$(n)_$four[$c]);
+    // @end
+    // @end
+    // @unroll m in 0..M
+    let w$(n)_$m = exp(params.scale * score$(n)_$m - lse$n);
+    let ds$(n)_$m = select(0.0, params.scale * w$(n)_$m * (dweight$(n)_$m - delta$n), key$m);
+    // @end
+    // @end
+    for (var g = 0u; g < params.D; g++) {
+      // @unroll n in 0..N
+      var dq$n = E();
+      // @end
+      if (j0 > block.start) {
+        // @unroll n in 0..N
+        dq$n = dqkv[q_at$n + g];
+        // @end
+      }
+      // @unroll m in 0..M
+      let k$m = qkv[k_at$m + g];
+      // @unroll n in 0..N
+      dq$n += ds$(n)_$m * k$m;
+      // @end
+      // @end
+      // @unroll n in 0..N
+      dqkv[q_at$n + g] = dq$n;
       // @end
     }
   }
-  for (var g = 0u; g < params.groups; g++) {
-    var dq = dq0;
-    // @unroll h in 1..G
-    dq = select(dq, dq$h, g == $(h)u);
-    // @end
-    store_dqkv(at(t, 0u, a), g, dq * params.scale);
-  }
 }
 
+// The N tokens are keys here, the M queries.
 @compute @workgroup_size(WG)
 fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = invocation_index(wid, count, local, WG);
-  if (i >= params.T * params.A) { return; }
-  let j = i / params.A;
-  let a = i % params.A;
-  let start = cu_seqlens[row_ids[j]];
-  let end = select(start, cu_seqlens[row_ids[j] + 1u], key_mask[j] != 0u);
-  // @unroll g in 0..G
-  var k$g = vec4f();
-  var v$g = vec4f();
-  var dk$g = vec4f();
-  var dv$g = vec4f();
+  let unit = invocation_index(wid, count, local, WG);
+  if (unit >= params.slots * params.A) { return; }
+  let block = block_of(unit);
+  if (block.first >= block.end) { return; }
+  // @unroll n in 0..N
+  let j$n = min(block.first + $(n)u, block.end - 1u);
+  let key$n = key_mask[j$n] != 0u;
+  let k_at$n = at(j$n, 1u, block.a);
+  let v_at$n = at(j$n, 2u, block.a);
   // @end
-  for (var g = 0u; g < params.groups; g++) {
-    let k = load_qkv(at(j, 1u, a), g) * params.scale;
-    let v = load_qkv(at(j, 2u, a), g);
-    // @unroll h in 0..G
-    k$h = select(k$h, k, g == $(h)u);
-    v$h = select(v$h, v, g == $(h)u);
+  for (var t0 = block.start; t0 < block.end; t0 += M) {
+    // @unroll m in 0..M
+    let t$m = min(t0 + $(m)u, block.end - 1u);
+    let i$m = t$m * params.A + block.a;
+    let q_at$m = at(t$m, 0u, block.a);
+    // @unroll n in 0..N
+    var score$(n)_$m = 0.0;
+    var dweight$(n)_$m = 0.0;
     // @end
-  }
-  for (var t = start; t < end; t++) {
-    let row = t * params.A + a;
-    let q = at(t, 0u, a);
-    // @unroll g in 0..G
-    let q$g = load_qkv(q, $(g)u);
-    let dy$g = load_dout(row * D, $(g)u);
     // @end
-    let score = 0.0
-    // @unroll g in 0..G
-      + dot(q$g, k$g)
-    // @end
-    ;
-    let dweight = 0.0
-    // @unroll g in 0..G
-      + dot(dy$g, v$g)
-    // @end
-    ;
-    let w = exp(score - lse[row]);
-    // @unroll on in 0..1-DROP
-    let f = 1.0;
-    // @end
+    for (var g = 0u; g < params.D; g++) {
+      // @unroll n in 0..N
+      let k$n = qkv[k_at$n + g];
+      // @end
+      // @unroll m in 0..M
+      let q$m = qkv[q_at$m + g];
+      // @unroll n in 0..N
+      score$(n)_$m += inner(q$m, k$n);
+      // @end
+      // @end
+    }
+    for (var g = 0u; g < params.D; g++) {
+      // @unroll n in 0..N
+      let v$n = qkv[v_at$n + g];
+      // @end
+      // @unroll m in 0..M
+      let dy$m = dout[i$m * params.D + g];
+      // @unroll n in 0..N
+      dweight$(n)_$m += inner(dy$m, v$n);
+      // @end
+      // @end
+    }
+    // @unroll m in 0..M
+    let lse$m = lse[i$m];
+    let delta$m = delta[i$m];
     // @unroll on in 0..DROP
-    let f = factor(draw(row, (j - start) / 4u)[(j - start) % 4u]);
+    let words$m = draw(i$m, (block.first - block.start) / 4u);
     // @end
-    let ds = w * (f * dweight - delta[row]);
-    let fw = f * w;
-    // @unroll g in 0..G
-    dk$g = dk$g + ds * q$g;
-    dv$g = dv$g + fw * dy$g;
+    // @unroll n in 0..N
+    let counts$(n)_$m = key$n & (t0 + $(m)u < block.end);
+    // @unroll on in 0..DROP
+    let f$(n)_$m = factor(words$m[(j$n - block.start) % 4u]);
     // @end
-  }
-  for (var g = 0u; g < params.groups; g++) {
-    var dk = dk0;
-    var dv = dv0;
-    // @unroll h in 1..G
-    dk = select(dk, dk$h, g == $(h)u);
-    dv = select(dv, dv$h, g == $(h)u);
+    // @unroll on in DROP..1
+    let f$(n)_$m = 1.0;
     // @end
-    store_dqkv(at(j, 1u, a), g, dk * params.scale);
-    store_dqkv(at(j, 2u, a), g, dv);
+    let w$(n)_$m = exp(params.scale * score$(n)_$m - lse$m);
+    let ds$(n)_$m = select(0.0, params.scale * w$(n)_$m * (f$(n)_$m * dweight$(n)_$m - delta$m), counts$(n)_$m);
+    let fw$(n)_$m = select(0.0, f$(n)_$m * w$(n)_$m, counts$(n)_$m);
+    // @end
+    // @end
+    for (var g = 0u; g < params.D; g++) {
+      // @unroll n in 0..N
+      var dk$n = E();
+      // @end
+      if (t0 > block.start) {
+        // @unroll n in 0..N
+        dk$n = dqkv[k_at$n + g];
+        // @end
+      }
+      // @unroll m in 0..M
+      let q$m = qkv[q_at$m + g];
+      // @unroll n in 0..N
+      dk$n += ds$(n)_$m * q$m;
+      // @end
+      // @end
+      // @unroll n in 0..N
+      dqkv[k_at$n + g] = dk$n;
+      // @end
+    }
+    for (var g = 0u; g < params.D; g++) {
+      // @unroll n in 0..N
+      var dv$n = E();
+      // @end
+      if (t0 > block.start) {
+        // @unroll n in 0..N
+        dv$n = dqkv[v_at$n + g];
+        // @end
+      }
+      // @unroll m in 0..M
+      let dy$m = dout[i$m * params.D + g];
+      // @unroll n in 0..N
+      dv$n += fw$(n)_$m * dy$m;
+      // @end
+      // @end
+      // @unroll n in 0..N
+      dqkv[v_at$n + g] = dv$n;
+      // @end
+    }
   }
 }

@@ -3,7 +3,7 @@
 //   x[n] -> y[n]  overwrites;  the backward pass is the same on dy
 // philox.wgsl stands before this text. Elements are taken four at a time; the last group may run into the padding.
 
-const WG: u32 = 64;
+const WG: u32 = 256;
 const PER: u32 = 2; // groups of four per invocation
 
 struct Params { n: u32, threshold: u32, scale: f32, seed: u32, layer: u32, step: u32 }
@@ -11,14 +11,19 @@ struct Params { n: u32, threshold: u32, scale: f32, seed: u32, layer: u32, step:
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 
+fn dropout_at(i: u32) {
+  let words = philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer));
+  y[i] = select(vec4f(), x[i] * params.scale, words >= vec4u(params.threshold));
+}
+
 @compute @workgroup_size(WG)
 fn dropout(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let first = group_index(wid, count) * WG * PER + local;
-  for (var j = 0u; j < PER; j++) {
-    let i = first + j * WG;
-    if (i * 4u < params.n) {
-      let words = philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer));
-      y[i] = select(vec4f(), x[i] * params.scale, words >= vec4u(params.threshold));
-    }
+  if ((first - local + WG * PER) * 4u <= params.n) {
+    // @unroll j in 0..PER
+    dropout_at(first + $(j)u * WG);
+    // @end
+  } else {
+    for (var i = first; i * 4u < params.n; i += WG) { dropout_at(i); }
   }
 }

@@ -59,14 +59,18 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
 @compute @workgroup_size(WG)
 fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let unit = invocation_index(wid, count, local, WG);
-  let u = unit / params.H;
+  let u = unit / params.lanes;
   if (u >= params.n) { return; }
-  let c = unit - u * params.H;
+  let start = offsets[u];
   let end = offsets[u + 1u];
-  var total = E();
-  for (var k = offsets[u]; k < end; k++) { total += dy[positions[k] * params.H + c]; }
-  if (params.accumulate == 1u) { total += grad[unit]; }
-  grad[unit] = total;
+  let any = end > start;
+  let first = positions[start] * params.H; // most rows of a batch occur once
+  for (var c = unit - u * params.lanes; c < params.H; c += params.lanes) {
+    var total = select(E(), dy[first + c], any);
+    for (var k = start + 1u; k < end; k++) { total += dy[positions[k] * params.H + c]; }
+    if (params.accumulate == 1u) { total += grad[u * params.H + c]; }
+    grad[u * params.H + c] = total;
+  }
 }
 
 @group(0) @binding(2) var<storage, read> map: array<u32>;

@@ -3,9 +3,10 @@
 // precision.
 //   forward   x[n]         -> y[n]          overwrites
 //   backward  x[n], dy[n]  -> dx[n]         overwrites;  dx = dy * (Phi(x) + x * phi(x))
-// Elements are taken four at a time; the last group may run into the buffer's padding.
+// Elements are taken four at a time; the last group may run into the buffer's padding. A workgroup that lies within n runs
+// without bounds checks and loops.
 
-const WG: u32 = 64;
+const WG: u32 = 256;
 const PER: u32 = 4; // groups of four per invocation
 
 struct Params { n: u32 }
@@ -26,27 +27,37 @@ fn normal_cdf(v: vec4f, g: vec4f) -> vec4f {
   return select(1.0 - tail, tail, v < vec4f());
 }
 
+fn forward_at(i: u32) {
+  let v = x[i];
+  y[i] = v * normal_cdf(v, gauss(v));
+}
+
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let first = group_index(wid, count) * WG * PER + local;
-  for (var j = 0u; j < PER; j++) {
-    let i = first + j * WG;
-    if (i * 4u < params.n) {
-      let v = x[i];
-      y[i] = v * normal_cdf(v, gauss(v));
-    }
+  if ((first - local + WG * PER) * 4u <= params.n) {
+    // @unroll j in 0..PER
+    forward_at(first + $(j)u * WG);
+    // @end
+  } else {
+    for (var i = first; i * 4u < params.n; i += WG) { forward_at(i); }
   }
+}
+
+fn backward_at(i: u32) {
+  let v = x[i];
+  let g = gauss(v);
+  dx[i] = dy[i] * (normal_cdf(v, g) + v * g * 0.39894228);
 }
 
 @compute @workgroup_size(WG)
 fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let first = group_index(wid, count) * WG * PER + local;
-  for (var j = 0u; j < PER; j++) {
-    let i = first + j * WG;
-    if (i * 4u < params.n) {
-      let v = x[i];
-      let g = gauss(v);
-      dx[i] = dy[i] * (normal_cdf(v, g) + v * g * 0.39894228);
-    }
+  if ((first - local + WG * PER) * 4u <= params.n) {
+    // @unroll j in 0..PER
+    backward_at(first + $(j)u * WG);
+    // @end
+  } else {
+    for (var i = first; i * 4u < params.n; i += WG) { backward_at(i); }
   }
 }

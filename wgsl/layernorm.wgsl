@@ -1,29 +1,30 @@
-// Layer normalisation of each row (Ba, Kiros and Hinton 2016), with the residual sum before it. H counts E.
+// Layer normalisation of each row (Ba, Kiros and Hinton 2016), with what stands before and after it. H counts E.
 //   forward   x[rows, H] (+ residual), weight[H], bias[H] -> y, mean[rows], rstd[rows] (, sum = x + residual)   overwrites
 //             y = n * weight + bias, n = (sum - mean) * rstd, rstd = 1 / sqrt(variance + eps)
-//   backward  dy, sum, weight, mean, rstd -> dx   overwrites
-//             dx = rstd * (g - mean(g) - n * mean(g * n)), g = dy * weight
-//   columns   dy, sum, mean, rstd -> dweights, dbiases [blocks, H]   overwrites
-//             sums of dy * n and of dy over each block of rows; reduce.wgsl adds the blocks up
-// Mean and variance are two passes, of the distances to the row's first element: a row of equal values, and so a row of
-// one, has variance 0 exactly, whatever its size beside eps. The second pass also gives what the first sum lost to rounding.
+//             DROP_IN: dropout of x before the residual sum; RELU, then DROP_OUT: of y. Masks are dropout.wgsl's.
+//   backward  dy, sum, weight, mean, rstd (, y) -> dx (, dropped)   overwrites
+//             dx = rstd * (g - mean(g) - n * mean(g * n)), g = dy * weight; dropped = dx under DROP_IN's mask
+//   columns   dy, sum, mean, rstd (, y) -> dweights, dbiases [blocks, H]   overwrites
+//             sums of dy * n and of dy over each block of rows
+//   finish    dweights, dbiases -> dweight, dbias [H]   their sums over the blocks; overwrites, or adds with accumulate
+// With RELU the backward pass takes dy * gate where y > 0, else 0: y is above 0 where ReLU passed and dropout kept.
+// Mean and variance come from one pass (Welford 1962), over values less the row's first: a row of equal values, and so a
+// row of one, has variance 0 exactly. The four columns of a vec4f are joined at the end (Chan, Golub and LeVeque 1979).
+// An invocation takes ROWS rows, which share the loads of weight and bias; the last row may be taken twice.
+// philox.wgsl stands before this text.
 
-const WG: u32 = 64;
+const WG: u32 = 16;
 const RESIDUAL: u32 = 1;
+const DROP_IN: u32 = 0;
+const DROP_OUT: u32 = 0;
+const RELU: u32 = 0;
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
+const ROWS: u32 = 2;
 
-// @unroll one in 0..WIDTH/4
-alias E = vec4f;
-fn across(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }
-fn front(v: E) -> f32 { return v.x; }
-// @end
-// @unroll one in WIDTH/4..1
-alias E = f32;
-fn across(v: E) -> f32 { return v; }
-fn front(v: E) -> f32 { return v; }
-// @end
-
-struct Params { rows: u32, H: u32, eps: f32, per_block: u32 }
+struct Params {
+  rows: u32, H: u32, eps: f32, per_block: u32, accumulate: u32, gate: f32,
+  threshold: u32, scale: f32, seed: u32, layer: u32, step: u32,
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<E>;
 @group(0) @binding(2) var<storage, read> weight: array<E>;
@@ -32,12 +33,29 @@ struct Params { rows: u32, H: u32, eps: f32, per_block: u32 }
 @group(0) @binding(5) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(6) var<storage, read_write> rstd: array<f32>;
 
-// With RESIDUAL the first pass adds, and stores what the later ones read.
+// @unroll one in 0..WIDTH/4
+alias E = vec4f;
+fn across(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }
+fn front(v: E) -> f32 { return v.x; }
+fn draw(i: u32) -> vec4u { return philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer)); }
+fn dropped_out(v: E, i: u32) -> E { return select(E(), v * params.scale, draw(i) >= vec4u(params.threshold)); }
+// @end
+// @unroll one in WIDTH/4..1
+alias E = f32;
+fn across(v: E) -> f32 { return v; }
+fn front(v: E) -> f32 { return v; }
+fn draw(i: u32) -> u32 { return philox4x32(vec4u(i / 4u, 0u, params.step, 0u), vec2u(params.seed, params.layer))[i % 4u]; }
+fn dropped_out(v: E, i: u32) -> E { return select(E(), v * params.scale, draw(i) >= params.threshold); }
+// @end
+
+// The first pass adds and stores what the second reads.
 // @unroll one in 0..RESIDUAL
 @group(0) @binding(7) var<storage, read> residual: array<E>;
 @group(0) @binding(8) var<storage, read_write> sum: array<E>;
 fn take(i: u32) -> E {
-  let v = x[i] + residual[i];
+  var v = x[i];
+  if (DROP_IN == 1u) { v = dropped_out(v, i); }
+  v += residual[i];
   sum[i] = v;
   return v;
 }
@@ -48,32 +66,53 @@ fn take(i: u32) -> E { return x[i]; }
 fn taken(i: u32) -> E { return x[i]; }
 // @end
 
+fn finished(v: E, i: u32) -> E {
+  var out = v;
+  if (RELU == 1u) { out = select(out, E(), out <= E()); } // a NaN stays one
+  if (DROP_OUT == 1u) { out = dropped_out(out, i); }
+  return out;
+}
+
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let row = invocation_index(wid, count, local, WG);
-  if (row >= params.rows) { return; }
-  let first = row * params.H;
-  let end = first + params.H;
-  let size = f32(params.H * WIDTH);
-  let shift = front(take(first));
-  var total = E();
-  for (var i = first; i < end; i++) { total += take(i) - shift; }
-  let rough = across(total) / size;
-  var squares = E();
-  var lost = E();
-  for (var i = first; i < end; i++) {
-    let v = (taken(i) - shift) - rough;
-    squares += v * v;
-    lost += v;
+  let unit = invocation_index(wid, count, local, WG);
+  if (unit * ROWS >= params.rows) { return; }
+  // @unroll r in 0..ROWS
+  let row$r = min(unit * ROWS + $(r)u, params.rows - 1u);
+  let at$r = row$r * params.H;
+  let shift$r = front(take(at$r));
+  var mean$r = E();
+  var lost$r = E(); // what rounding took from the mean: the second pass finds it
+  var squares$r = E();
+  // @end
+  for (var c = 0u; c < params.H; c++) {
+    let part = 1.0 / (f32(c) + 1.0);
+    // @unroll r in 0..ROWS
+    let gap$r = take(at$r + c) - shift$r - mean$r;
+    squares$r += gap$r * gap$r * (f32(c) * part);
+    mean$r += gap$r * part;
+    // @end
   }
-  let center = rough + across(lost) / size;
-  let inverse = 1.0 / sqrt(across(squares) / size + params.eps);
-  for (var i = first; i < end; i++) {
-    let v = (taken(i) - shift) - center;
-    y[i] = v * inverse * weight[i - first] + bias[i - first];
+  let size = f32(params.H);
+  // @unroll r in 0..ROWS
+  let center$r = across(mean$r) / f32(WIDTH);
+  let apart$r = mean$r - center$r;
+  let variance$r = across(squares$r + size * apart$r * apart$r) / (size * f32(WIDTH));
+  let inverse$r = 1.0 / sqrt(variance$r + params.eps);
+  rstd[row$r] = inverse$r;
+  // @end
+  for (var c = 0u; c < params.H; c++) {
+    let scale = weight[c];
+    let offset = bias[c];
+    // @unroll r in 0..ROWS
+    let v$r = (taken(at$r + c) - shift$r) - center$r;
+    lost$r += v$r;
+    y[at$r + c] = finished(v$r * inverse$r * scale + offset, at$r + c);
+    // @end
   }
-  mean[row] = shift + center;
-  rstd[row] = inverse;
+  // @unroll r in 0..ROWS
+  mean[row$r] = shift$r + (center$r + across(lost$r) / (size * f32(WIDTH)));
+  // @end
 }
 
 @group(0) @binding(1) var<storage, read> dy: array<E>;
@@ -83,27 +122,56 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
 @group(0) @binding(5) var<storage, read> weight_in: array<E>;
 @group(0) @binding(6) var<storage, read_write> dx: array<E>;
 
+// @unroll one in 0..RELU
+@group(0) @binding(7) var<storage, read> y_in: array<E>;
+fn gradient(i: u32) -> E { return select(E(), dy[i] * params.gate, y_in[i] > E()); }
+// @end
+// @unroll one in RELU..1
+fn gradient(i: u32) -> E { return dy[i]; }
+// @end
+
+// @unroll one in 0..DROP_IN
+@group(0) @binding($(7 + RELU)) var<storage, read_write> dropped: array<E>;
+fn store(i: u32, v: E) {
+  dx[i] = v;
+  dropped[i] = dropped_out(v, i);
+}
+// @end
+// @unroll one in DROP_IN..1
+fn store(i: u32, v: E) { dx[i] = v; }
+// @end
+
 @compute @workgroup_size(WG)
 fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let row = invocation_index(wid, count, local, WG);
-  if (row >= params.rows) { return; }
-  let first = row * params.H;
-  let end = first + params.H;
-  let size = f32(params.H * WIDTH);
-  let center = mean_in[row];
-  let inverse = rstd_in[row];
-  var total = E();
-  var along = E();
-  for (var i = first; i < end; i++) {
-    let g = dy[i] * weight_in[i - first];
-    total += g;
-    along += g * ((sum_in[i] - center) * inverse);
+  let unit = invocation_index(wid, count, local, WG);
+  if (unit * ROWS >= params.rows) { return; }
+  // @unroll r in 0..ROWS
+  let row$r = min(unit * ROWS + $(r)u, params.rows - 1u);
+  let at$r = row$r * params.H;
+  let center$r = mean_in[row$r];
+  let inverse$r = rstd_in[row$r];
+  var total$r = E();
+  var along$r = E();
+  // @end
+  for (var c = 0u; c < params.H; c++) {
+    let scale = weight_in[c];
+    // @unroll r in 0..ROWS
+    let g$r = gradient(at$r + c) * scale;
+    total$r += g$r;
+    along$r += g$r * ((sum_in[at$r + c] - center$r) * inverse$r);
+    // @end
   }
-  let g_mean = across(total) / size;
-  let gn_mean = across(along) / size;
-  for (var i = first; i < end; i++) {
-    let g = dy[i] * weight_in[i - first];
-    dx[i] = inverse * (g - g_mean - (sum_in[i] - center) * inverse * gn_mean);
+  let size = f32(params.H * WIDTH);
+  // @unroll r in 0..ROWS
+  let g_mean$r = across(total$r) / size;
+  let gn_mean$r = across(along$r) / size;
+  // @end
+  for (var c = 0u; c < params.H; c++) {
+    let scale = weight_in[c];
+    // @unroll r in 0..ROWS
+    let n$r = (sum_in[at$r + c] - center$r) * inverse$r;
+    store(at$r + c, inverse$r * (gradient(at$r + c) * scale - g_mean$r - n$r * gn_mean$r));
+    // @end
   }
 }
 
@@ -120,10 +188,33 @@ fn columns(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
   var dweight = E();
   var dbias = E();
   for (var row = block * params.per_block; row < end; row++) {
-    let d = dy[row * params.H + c];
+    let d = gradient(row * params.H + c);
     dweight += d * ((sum_in[row * params.H + c] - mean_in[row]) * rstd_in[row]);
     dbias += d;
   }
   dweights[unit] = dweight;
   dbiases[unit] = dbias;
+}
+
+@group(0) @binding(1) var<storage, read> dweights_in: array<E>;
+@group(0) @binding(2) var<storage, read> dbiases_in: array<E>;
+@group(0) @binding(3) var<storage, read_write> dweight_out: array<E>;
+@group(0) @binding(4) var<storage, read_write> dbias_out: array<E>;
+
+@compute @workgroup_size(WG)
+fn finish(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let c = invocation_index(wid, count, local, WG);
+  if (c >= params.H) { return; }
+  var dweight = E();
+  var dbias = E();
+  for (var block = 0u; block < params.rows; block++) {
+    dweight += dweights_in[block * params.H + c];
+    dbias += dbiases_in[block * params.H + c];
+  }
+  if (params.accumulate == 1u) {
+    dweight += dweight_out[c];
+    dbias += dbias_out[c];
+  }
+  dweight_out[c] = dweight;
+  dbias_out[c] = dbias;
 }

@@ -4,6 +4,7 @@
 //   mean_backward   dy[B, H], key_mask, row_ids[T], counts       -> dx[T, H]               overwrites
 //   first           x, cu_seqlens                                -> out[B, H]              overwrites
 //   first_backward  dy, cu_seqlens, row_ids                      -> dx[T, H]               overwrites
+// The B rows may be columns column … column + H - 1 of a matrix [B, stride], such as the input of an MLP.
 // Backward: lanes invocations share a token, each takes every lanes-th E.
 
 const WG: u32 = 64;
@@ -16,7 +17,7 @@ alias E = vec4f;
 alias E = f32;
 // @end
 
-struct Params { n: u32, H: u32, lanes: u32 } // n: B forward, T backward
+struct Params { n: u32, H: u32, lanes: u32, stride: u32, column: u32 } // n: B forward, T backward
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<E>;
 @group(0) @binding(2) var<storage, read> cu_seqlens: array<u32>;
@@ -39,7 +40,7 @@ fn mean(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
       kept += 1.0;
     }
   }
-  out[unit] = total / max(kept, 1.0);
+  out[b * params.stride + params.column + c] = total / max(kept, 1.0);
   if (c == 0u) { counts[b] = kept; }
 }
 
@@ -68,8 +69,9 @@ fn mean_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) cou
   let b = row_ids[t];
   let kept = key_mask[t] != 0u;
   let size = max(counts_in[b], 1.0);
+  let from_row = b * params.stride + params.column;
   for (var c = unit - t * params.lanes; c < params.H; c += params.lanes) {
-    dx[t * params.H + c] = select(E(), dy[b * params.H + c] / size, kept);
+    dx[t * params.H + c] = select(E(), dy[from_row + c] / size, kept);
   }
 }
 

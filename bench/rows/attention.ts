@@ -12,7 +12,7 @@ export function attentionRows(size: Size): Row[] {
   const { T, H, A, B, S, lengths } = size
   const D = H / A
   const squares = lengths.reduce((sum, n) => sum + n * n, 0)
-  const { cuSeqlens, rowIds } = packed(size)
+  const { cuSeqlens } = packed(size)
   const row = (direction: 'forward' | 'backward', p: number): Row => ({
     name: `attention.${direction}${p ? '+dropout' : ''}`,
     shape: `T ${T} H ${H} A ${A}, ${B} rows to ${S}`,
@@ -23,7 +23,7 @@ export function attentionRows(size: Size): Row[] {
       const [qkv, dout] = [work.floats(3 * T * H), work.floats(T * H)]
       const [out, lse, dqkv] = [work.empty(T * H), work.empty(T * A), work.empty(3 * T * H)]
       const keyMask = work.put(new Uint32Array(T).fill(1))
-      const rows = { keyMask, cuSeqlens: work.put(cuSeqlens), rowIds: work.put(rowIds) }
+      const rows = { keyMask, cuSeqlens: work.put(cuSeqlens) }
       const shared = { qkv, ...rows, out, lse, T, A, D, p, rng: p ? RNG : undefined }
       const forward = () => attention(gpu, shared)
       if (direction === 'forward') return work.job(forward, { view: out, n: T * H }, { view: lse, n: T * A })

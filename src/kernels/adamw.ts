@@ -1,5 +1,6 @@
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/adamw.ts'
+import { byWidth, widthOf } from './width.ts'
 
 /** Elements per block of the dense kernel; flat parameter memory is cut into blocks of this many. */
 export const ADAMW_BLOCK = 64
@@ -38,21 +39,26 @@ const dense = defineKernel({
   workgroup: 8,
 })
 
-const rowSparse = defineKernel({
-  name: 'adamw',
-  wgsl,
-  entry: 'rows',
-  params: {
-    n: 'u32',
-    width: 'u32',
-    groups: 'u32',
-    group: 'u32',
-    until: 'u32',
-    with_grad: 'u32',
-    first_entry: 'u32',
-  },
-  bindings: ['read', 'read', 'read', 'read', 'write', 'write', 'write'],
-})
+const PER = 4 // R, four columns or one, an invocation of the row kernel takes
+const rowSparse = byWidth(
+  defineKernel({
+    name: 'adamw',
+    wgsl,
+    entry: 'rows',
+    params: {
+      n: 'u32',
+      width: 'u32',
+      lanes: 'u32',
+      groups: 'u32',
+      group: 'u32',
+      until: 'u32',
+      with_grad: 'u32',
+      first_entry: 'u32',
+    },
+    bindings: ['read', 'read', 'read', 'read', 'write', 'write', 'write'],
+    workgroup: 8,
+  }),
+)
 
 export interface AdamWMemory {
   w: View
@@ -112,8 +118,10 @@ export function adamwRows(
 ): void {
   const { w, m, v, history, clip, groups, entries, firstEntry, n, width, group, until, g } = options
   if (n === 0) return
-  const params = { n, width, groups, group, until, with_grad: g ? 1 : 0, first_entry: firstEntry }
-  const invocations = n * Math.ceil(width / 4)
+  const by = widthOf(width)
+  const lanes = Math.ceil(width / by / PER)
+  const flags = { with_grad: g ? 1 : 0, first_entry: firstEntry }
+  const params = { n, width: width / by, lanes, groups, group, until, ...flags }
   const views = [g ?? clip, entries, history, clip, w, m, v]
-  gpu.launch(rowSparse, params, views, Math.ceil(invocations / rowSparse.workgroup))
+  gpu.launch(rowSparse[by], params, views, Math.ceil((n * lanes) / rowSparse[by].workgroup))
 }

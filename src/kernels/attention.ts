@@ -1,11 +1,13 @@
 import { ShapeError } from '../errors.ts'
-import { defineKernel, type Gpu, type Kernel, type View, withConstants } from '../gpu/index.ts'
+import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import attentionWgsl from '../wgsl/attention.ts'
 import philox from '../wgsl/philox.ts'
 import { dropoutParams, type Rng } from './dropout.ts'
+import { byWidth, widthOf } from './width.ts'
 
-const MAX_D = 128
-const WORKGROUP = 32
+const WORKGROUP = 8
+/** Neighbouring tokens one invocation takes, and tokens of the row it meets at a time. */
+const TILE = { N: 4, M: 8 }
 
 /** Packed rows: row b is tokens cuSeqlens[b] … cuSeqlens[b+1]-1, and attends to its own tokens only. */
 export interface AttentionOptions {
@@ -13,10 +15,8 @@ export interface AttentionOptions {
   qkv: View
   /** [T] uint32: 0 = not a key. Such a token still gets an output. */
   keyMask: View
-  /** [B+1] uint32 */
+  /** [B+1] uint32; the view's size gives B. */
   cuSeqlens: View
-  /** [T] uint32: the row each token belongs to. */
-  rowIds: View
   /** [T, A, D]; written by the forward pass, read by the backward pass. */
   out: View
   /** [T, A], logarithm of the sum of exp(scores); written by the forward pass, read by the backward pass. */
@@ -32,78 +32,54 @@ export interface AttentionOptions {
   rng?: Rng | undefined
 }
 
-const params = {
-  T: 'u32',
-  A: 'u32',
-  scale: 'f32',
-  threshold: 'u32',
-  keep: 'f32',
-  seed: 'u32',
-  layer: 'u32',
-  step: 'u32',
-  groups: 'u32',
-} as const
-const define = (entry: string, bindings: Kernel['bindings']) =>
-  defineKernel({
-    name: 'attention',
-    wgsl: philox + attentionWgsl,
-    entry,
-    params,
-    bindings,
-    workgroup: WORKGROUP,
-  })
-const ROWS: Kernel['bindings'] = ['read', 'read', 'read', 'read'] // qkv, keyMask, cuSeqlens, rowIds
-const entries = {
-  forward: define('forward', [...ROWS, 'write', 'write']),
-  delta: define('sum_delta', ['read', 'read', 'write']),
-  backwardQ: define('backward_q', [...ROWS, 'read', 'read', 'read', 'write']),
-  backwardKv: define('backward_kv', [...ROWS, 'read', 'read', 'read', 'write']),
-}
-
-const kernels = new Map<string, typeof entries>()
-
-/** The entry points for a head size, with or without dropout; made once. */
-function kernelsFor(D: number, drop: boolean): typeof entries {
-  const key = `${D} ${drop}`
-  let found = kernels.get(key)
-  if (!found) {
-    if (!(Number.isInteger(D) && D >= 1 && D <= MAX_D)) {
-      throw new ShapeError(`attention head size D is ${D}; expected 1 to ${MAX_D}`)
-    }
-    const by4 = D % 4 === 0
-    const constants = {
-      D,
-      G: Math.ceil(D / 4),
-      BY4: Number(by4),
-      BY1: Number(!by4),
-      DROP: Number(drop),
-    }
-    const make = (kernel: typeof entries.forward) => withConstants(kernel, constants)
-    found = {
-      forward: make(entries.forward),
-      delta: make(entries.delta),
-      backwardQ: make(entries.backwardQ),
-      backwardKv: make(entries.backwardKv),
-    }
-    kernels.set(key, found)
-  }
-  return found
-}
+const define = (entry: string, bindings: Access[], DROP: 0 | 1) =>
+  byWidth(
+    defineKernel({
+      name: 'attention',
+      wgsl: philox + attentionWgsl,
+      entry,
+      params: {
+        B: 'u32',
+        A: 'u32',
+        D: 'u32',
+        slots: 'u32',
+        scale: 'f32',
+        threshold: 'u32',
+        keep: 'f32',
+        seed: 'u32',
+        layer: 'u32',
+        step: 'u32',
+      },
+      bindings,
+      workgroup: WORKGROUP,
+      constants: { ...TILE, DROP },
+    }),
+  )
+const ROWS: Access[] = ['read', 'read', 'read'] // qkv, keyMask, cuSeqlens
+const entries = (DROP: 0 | 1) => ({
+  forward: define('forward', [...ROWS, 'write', 'write'], DROP),
+  backwardQ: define('backward_q', [...ROWS, 'read', 'read', 'write', 'read', 'write'], DROP),
+  backwardKv: define('backward_kv', [...ROWS, 'read', 'read', 'write', 'read'], DROP),
+})
+const plain = entries(0)
+const dropping = entries(1)
 
 const NO_RNG: Rng = { seed: 0, layer: 0, step: 0 }
 
-function paramsOf({ T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = NO_RNG }: AttentionOptions) {
+/** Kernels, parameters and the number of workgroups. */
+function launchOf({ cuSeqlens, T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = NO_RNG }: AttentionOptions) {
+  if (!(Number.isInteger(D) && D >= 1))
+    throw new ShapeError(`attention head size D is ${D}; expected 1 or more`)
   const { threshold, scale: keep } = dropoutParams(p)
+  const { seed, layer, step } = rng
+  const width = widthOf(D)
+  const B = cuSeqlens.size / 4 - 1
+  const slots = Math.floor(T / TILE.N) + B
   return {
-    T,
-    A,
-    scale,
-    threshold,
-    keep,
-    seed: rng.seed,
-    layer: rng.layer,
-    step: rng.step,
-    groups: Math.ceil(D / 4),
+    kernels: p > 0 ? dropping : plain,
+    width,
+    values: { B, A, D: D / width, slots, scale, threshold, keep, seed, layer, step },
+    grid: Math.ceil((slots * A) / WORKGROUP),
   }
 }
 
@@ -114,14 +90,13 @@ function paramsOf({ T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = NO_RNG }: At
  * Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; lse and packed rows as in FlashAttention-2,
  * https://arxiv.org/abs/2307.08691
  *
- * @throws ShapeError unless 1 <= D <= 128; ConfigError unless 0 <= p < 1
+ * @throws ShapeError unless D is a whole number of at least 1; ConfigError unless 0 <= p < 1
  */
 export function attention(gpu: Gpu, options: AttentionOptions): void {
-  const { qkv, keyMask, cuSeqlens, rowIds, out, lse, T, A, D, p = 0 } = options
+  const { qkv, keyMask, cuSeqlens, out, lse, T } = options
   if (T === 0) return
-  const { forward } = kernelsFor(D, p > 0)
-  const views = [qkv, keyMask, cuSeqlens, rowIds, out, lse]
-  gpu.launch(forward, paramsOf(options), views, Math.ceil((T * A) / WORKGROUP))
+  const { kernels, width, values, grid } = launchOf(options)
+  gpu.launch(kernels.forward[width], values, [qkv, keyMask, cuSeqlens, out, lse], grid)
 }
 
 /**
@@ -129,15 +104,12 @@ export function attention(gpu: Gpu, options: AttentionOptions): void {
  * computed again, with the same p and rng.
  */
 export function attentionBackward(gpu: Gpu, options: AttentionOptions & { dout: View; dqkv: View }): void {
-  const { qkv, keyMask, cuSeqlens, rowIds, out, lse, dout, dqkv, T, A, D, p = 0 } = options
+  const { qkv, keyMask, cuSeqlens, out, lse, dout, dqkv, T, A } = options
   if (T === 0) return
-  const { delta: sumDelta, backwardQ, backwardKv } = kernelsFor(D, p > 0)
-  const values = paramsOf(options)
-  const grid = Math.ceil((T * A) / WORKGROUP)
+  const { kernels, width, values, grid } = launchOf(options)
   const delta = gpu.acquire(T * A * 4, 'attention delta')
-  gpu.launch(sumDelta, values, [out, dout, delta], grid)
-  const views = [qkv, keyMask, cuSeqlens, rowIds, lse, delta, dout, dqkv]
-  gpu.launch(backwardQ, values, views, grid)
-  gpu.launch(backwardKv, values, views, grid)
+  const views = [qkv, keyMask, cuSeqlens, lse, dout, dqkv]
+  gpu.launch(kernels.backwardQ[width], values, [...views, out, delta], grid)
+  gpu.launch(kernels.backwardKv[width], values, [...views, delta], grid)
   gpu.release(delta)
 }

@@ -1,6 +1,6 @@
-import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/concat.ts'
-import { byWidth, rowLanes, widthOf } from './width.ts'
+import { type ByWidth, byWidth, rowLanes, widthOf } from './width.ts'
 
 const WG = 64
 const copy = byWidth(
@@ -60,4 +60,83 @@ export function copyColumns(
     target_column: targetColumn / by,
   }
   gpu.launch(copy[by], params, [source, target], Math.ceil((rows * lanes) / WG))
+}
+
+/** A matrix [rows, width] that is, or becomes, columns `column` to `column` + width - 1 of a wider one. */
+export interface Columns {
+  view: View
+  width: number
+  column: number
+}
+
+/** Parts one launch takes: with the whole matrix, the 8 storage buffers that WebGPU's default limits allow. */
+const PARTS = 7
+const RANGES = Array.from({ length: PARTS }, (_, k) => [`start${k}`, `end${k}`] as const).flat()
+const made = new Map<string, ByWidth<string>>()
+
+function jointKernel(entry: 'join' | 'split', parts: number): ByWidth<string> {
+  const key = `${entry} ${parts}`
+  let found = made.get(key)
+  if (!found) {
+    const [whole, part]: Access[] = entry === 'join' ? ['write', 'read'] : ['read', 'write']
+    const names = ['rows', 'whole_width', 'first', 'last', ...RANGES]
+    found = byWidth(
+      defineKernel({
+        name: 'concat',
+        wgsl,
+        entry,
+        params: Object.fromEntries(names.map(name => [name, 'u32'])) as Record<string, 'u32'>,
+        bindings: [whole!, ...new Array<Access>(parts).fill(part!)],
+        constants: { PARTS: parts },
+      }),
+    )
+    made.set(key, found)
+  }
+  return found
+}
+
+/** Launches `entry` over the parts, seven at a time. */
+function moveParts(
+  gpu: Gpu,
+  entry: 'join' | 'split',
+  { whole, wholeWidth, parts, rows }: { whole: View; wholeWidth: number; parts: Columns[]; rows: number },
+): void {
+  const filled = rows > 0 ? parts.filter(({ width }) => width > 0) : []
+  for (let from = 0; from < filled.length; from += PARTS) {
+    const some = filled.slice(from, from + PARTS)
+    const by = widthOf(wholeWidth, ...some.flatMap(({ width, column }) => [width, column]))
+    const first = Math.min(...some.map(({ column }) => column)) / by
+    const last = Math.max(...some.map(({ column, width }) => column + width)) / by
+    const params: Record<string, number> = { rows, whole_width: wholeWidth / by, first, last }
+    for (let k = 0; k < PARTS; k++) {
+      const { column = 0, width = 0 } = some[k] ?? {}
+      params[`start${k}`] = column / by
+      params[`end${k}`] = (column + width) / by
+    }
+    const views = [whole, ...some.map(({ view }) => view)]
+    const grid = [Math.ceil((last - first) / WG), Math.min(Math.ceil(rows / 8), 65535), 1] as [
+      number,
+      number,
+      number,
+    ]
+    gpu.launch(jointKernel(entry, some.length)[by], params, views, grid)
+  }
+}
+
+/** target[r, column + c] = part[r, c] for every part; other columns stay as they are. target: [rows, targetWidth] float32. */
+export function joinColumns(
+  gpu: Gpu,
+  options: { parts: Columns[]; target: View; targetWidth: number; rows: number },
+): void {
+  const { parts, target, targetWidth, rows } = options
+  moveParts(gpu, 'join', { whole: target, wholeWidth: targetWidth, parts, rows })
+}
+
+/** part[r, c] = source[r, column + c] for every part, which is overwritten. source: [rows, sourceWidth] float32. */
+export function splitColumns(
+  gpu: Gpu,
+  options: { parts: Columns[]; source: View; sourceWidth: number; rows: number },
+): void {
+  const { parts, source, sourceWidth, rows } = options
+  moveParts(gpu, 'split', { whole: source, wholeWidth: sourceWidth, parts, rows })
 }

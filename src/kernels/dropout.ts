@@ -12,13 +12,15 @@ export interface Rng {
 }
 
 /** Elements a workgroup covers. */
-const GROUP = 64 * 4 * 2
+const WG = 256
+const GROUP = WG * 4 * 2
 const kernel = defineKernel({
   name: 'dropout',
   wgsl: philox + dropoutWgsl,
   entry: 'dropout',
   params: { n: 'u32', threshold: 'u32', scale: 'f32', seed: 'u32', layer: 'u32', step: 'u32' },
   bindings: ['read', 'write'],
+  workgroup: WG,
 })
 
 /**

@@ -94,12 +94,9 @@ export function embeddingBackward(
 ): void {
   if (U * H === 0) return
   const width = widthOf(H)
-  gpu.launch(
-    backward[width],
-    { n: U, H: H / width, lanes: 0, first_row: 0, rows: 0, accumulate: accumulate ? 1 : 0 },
-    [dy, offsets, positions, grad],
-    Math.ceil((U * H) / width / WG),
-  )
+  const lanes = rowLanes(H / width)
+  const params = { n: U, H: H / width, lanes, first_row: 0, rows: 0, accumulate: accumulate ? 1 : 0 }
+  gpu.launch(backward[width], params, [dy, offsets, positions, grad], Math.ceil((U * lanes) / WG))
 }
 
 /** target[map[i]] += source[i]. source: [n, H] float32; map: [n] uint32, no entry twice; target: [any, H] float32. */

@@ -1,13 +1,15 @@
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/gelu.ts'
 
-const GROUP = 64 * 4 * 4 // elements a workgroup covers
+const WG = 256
+const GROUP = WG * 4 * 4 // elements a workgroup covers
 const forward = defineKernel({
   name: 'gelu',
   wgsl,
   entry: 'forward',
   params: { n: 'u32' },
   bindings: ['read', 'write'],
+  workgroup: WG,
 })
 const backward = defineKernel({
   name: 'gelu',
@@ -15,6 +17,7 @@ const backward = defineKernel({
   entry: 'backward',
   params: { n: 'u32' },
   bindings: ['read', 'read', 'write'],
+  workgroup: WG,
 })
 
 /** y = GELU(x), exact erf form. x, y: [n] float32. Source: Hendrycks and Gimpel 2016; `torch.nn.GELU()`. */

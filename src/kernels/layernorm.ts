@@ -1,33 +1,84 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/layernorm.ts'
+import philox from '../wgsl/philox.ts'
+import { dropout as dropoutKernel, dropoutParams, type Rng } from './dropout.ts'
 import { finishColumns, rowBlocks } from './reduce.ts'
-import { byWidth, widthOf } from './width.ts'
+import { type ByWidth, byWidth, widthOf } from './width.ts'
 
-const WG = 32
-const kernel = (entry: string, bindings: Access[], RESIDUAL = 0) =>
-  byWidth(
-    defineKernel({
-      name: 'layernorm',
-      wgsl,
-      entry,
-      params: { rows: 'u32', H: 'u32', eps: 'f32', per_block: 'u32' },
-      bindings,
-      workgroup: WG,
-      constants: { RESIDUAL },
-    }),
-  )
-const plain = kernel('forward', ['read', 'read', 'read', 'write', 'write', 'write'])
-const withResidual = kernel(
-  'forward',
-  ['read', 'read', 'read', 'write', 'write', 'write', 'read', 'write'],
-  1,
-)
-const backward = kernel('backward', ['read', 'read', 'read', 'read', 'read', 'write'])
-const columns = kernel('columns', ['read', 'read', 'read', 'read', 'write', 'write'])
+const WG = 16
+const ROWS = 2 // rows an invocation takes
+
+const params = {
+  rows: 'u32',
+  H: 'u32',
+  eps: 'f32',
+  per_block: 'u32',
+  accumulate: 'u32',
+  gate: 'f32',
+  threshold: 'u32',
+  scale: 'f32',
+  seed: 'u32',
+  layer: 'u32',
+  step: 'u32',
+} as const
+
+/** What stands before and after the normalisation: each a constant of the kernels. */
+interface Variant {
+  RESIDUAL?: number
+  DROP_IN?: number
+  DROP_OUT?: number
+  RELU?: number
+}
+
+const made = new Map<string, ByWidth<keyof typeof params>>()
+
+function kernel(entry: string, bindings: Access[], variant: Variant = {}) {
+  const constants = { RESIDUAL: 0, DROP_IN: 0, DROP_OUT: 0, RELU: 0, ROWS, ...variant }
+  const key = `${entry} ${Object.values(constants)}`
+  let found = made.get(key)
+  if (!found) {
+    found = byWidth(
+      defineKernel({
+        name: 'layernorm',
+        wgsl: philox + wgsl,
+        entry,
+        params,
+        bindings,
+        workgroup: WG,
+        constants,
+      }),
+    )
+    made.set(key, found)
+  }
+  return found
+}
+
+/** Dropout with probability p under the mask that `dropout` draws for the same rng. */
+export interface FusedDropout {
+  p: number
+  rng: Rng
+}
+
+const NO_DROPOUT: FusedDropout = { p: 0, rng: { seed: 0, layer: 0, step: 0 } }
+
+function valuesOf(rows: number, H: number, drop: FusedDropout = NO_DROPOUT) {
+  return {
+    rows,
+    H: H / widthOf(H),
+    eps: 0,
+    per_block: 0,
+    accumulate: 0,
+    gate: 1,
+    ...dropoutParams(drop.p),
+    ...drop.rng,
+  }
+}
 
 /**
  * y = LayerNorm(x + residual) over the last axis. mean and rstd are kept for the backward pass; with a residual, which
  * takes `sum`, so is x + residual. x, residual, y, sum: [rows, H]; weight, bias: [H]; mean, rstd: [rows]; all float32.
+ * `dropout` drops elements of x before the residual sum, `activation` follows the normalisation and `outputDropout` that:
+ * one launch with the results of the separate ones.
  * Source: Ba, Kiros and Hinton 2016; `torch.nn.functional.layer_norm`.
  */
 export function layerNorm(
@@ -44,6 +95,9 @@ export function layerNorm(
     rows,
     H,
     eps,
+    dropout,
+    activation,
+    outputDropout,
   }: {
     x: View
     weight: View
@@ -54,35 +108,40 @@ export function layerNorm(
     rows: number
     H: number
     eps: number
-  } & ({ residual: View; sum: View } | { residual?: undefined; sum?: undefined }),
+    activation?: 'relu' | undefined
+  } & (
+    | { residual: View; sum: View; dropout?: FusedDropout | undefined; outputDropout?: undefined }
+    | { residual: View; sum: View; dropout?: undefined; outputDropout?: FusedDropout | undefined }
+    | { residual?: undefined; sum?: undefined; dropout?: undefined; outputDropout?: FusedDropout | undefined }
+  ),
 ): void {
+  const values = { ...valuesOf(rows, H, dropout ?? outputDropout), eps }
   if (rows * H === 0) return
-  const width = widthOf(H)
+  const variant = {
+    RESIDUAL: Number(residual !== undefined),
+    DROP_IN: Number(dropout !== undefined),
+    DROP_OUT: Number(outputDropout !== undefined),
+    RELU: Number(activation === 'relu'),
+  }
+  const bindings: Access[] = ['read', 'read', 'read', 'write', 'write', 'write']
   const views = [x, weight, bias, y, mean, rstd]
-  const params = { rows, H: H / width, eps, per_block: 0 }
-  if (residual) gpu.launch(withResidual[width], params, [...views, residual, sum], Math.ceil(rows / WG))
-  else gpu.launch(plain[width], params, views, Math.ceil(rows / WG))
+  if (residual) {
+    bindings.push('read', 'write')
+    views.push(residual, sum)
+  }
+  const groups = Math.ceil(rows / ROWS / WG)
+  gpu.launch(kernel('forward', bindings, variant)[widthOf(H)], values, views, groups)
 }
 
 /**
- * Gradients of layerNorm. x is what was normalised (the forward's sum when it had a residual); dx is the gradient of x
- * and of residual alike and is overwritten; dweight and dbias, [H], are overwritten, or added to with `accumulate`.
+ * Gradients of layerNorm with the same options. x is what was normalised (the forward's sum when it had a residual); dx is
+ * the gradient of x and of residual alike and is overwritten. With `dropout` they differ: dx is x's, dresidual the other,
+ * overwritten too. After an activation, y is the forward's result. dweight and dbias, [H], are overwritten, or added to with
+ * `accumulate`.
  */
 export function layerNormBackward(
   gpu: Gpu,
-  {
-    dy,
-    x,
-    weight,
-    mean,
-    rstd,
-    dx,
-    dweight,
-    dbias,
-    rows,
-    H,
-    accumulate = false,
-  }: {
+  options: {
     dy: View
     x: View
     weight: View
@@ -94,19 +153,47 @@ export function layerNormBackward(
     rows: number
     H: number
     accumulate?: boolean
+    y?: View | undefined
+    dropout?: (FusedDropout & { dresidual: View }) | undefined
+    outputDropout?: FusedDropout | undefined
   },
 ): void {
-  const width = widthOf(H)
-  const { perBlock, blocks } = rowBlocks(rows)
-  const params = { rows, H: H / width, eps: 0, per_block: perBlock }
-  const [dweights, dbiases] = [gpu.acquire(blocks * H * 4), gpu.acquire(blocks * H * 4)]
-  if (rows * H > 0) {
-    gpu.launch(backward[width], params, [dy, x, mean, rstd, weight, dx], Math.ceil(rows / WG))
-    const groups = Math.ceil((blocks * H) / width / WG)
-    gpu.launch(columns[width], params, [dy, x, mean, rstd, dweights, dbiases], groups)
+  const { dy, x, weight, mean, rstd, dx, dweight, dbias, rows, H, accumulate = false } = options
+  const { y, dropout, outputDropout } = options
+  const n = rows * H
+  // Both kernels would draw the mask of the output's dropout: to draw it once, ahead, is faster. After ReLU, y tells it.
+  if (outputDropout && !y && n > 0) {
+    const kept = gpu.acquire(n * 4, 'gradient under dropout')
+    dropoutKernel(gpu, { x: dy, y: kept, ...outputDropout, n })
+    layerNormBackward(gpu, { ...options, dy: kept, outputDropout: undefined })
+    gpu.release(kept)
+    return
   }
-  finishColumns(gpu, { partials: dweights, out: dweight, blocks, C: H, accumulate })
-  finishColumns(gpu, { partials: dbiases, out: dbias, blocks, C: H, accumulate })
+  const { perBlock, blocks } = rowBlocks(rows)
+  if (n === 0) {
+    finishColumns(gpu, { partials: dx, out: dweight, blocks, C: H, accumulate })
+    finishColumns(gpu, { partials: dx, out: dbias, blocks, C: H, accumulate })
+    return
+  }
+  const width = widthOf(H)
+  const gate = dropoutParams(outputDropout?.p ?? 0).scale
+  const values = { ...valuesOf(rows, H, dropout), per_block: perBlock, gate }
+  const variant = { RELU: Number(y !== undefined), DROP_IN: Number(dropout !== undefined) }
+  const row = [dy, x, mean, rstd]
+  const after = y ? [y] : []
+  const READ_ROW: Access[] = ['read', 'read', 'read', 'read']
+  const readAfter: Access[] = after.map(() => 'read')
+  const writeDropped: Access[] = dropout ? ['write'] : []
+  const backward = kernel('backward', [...READ_ROW, 'read', 'write', ...readAfter, ...writeDropped], variant)
+  const results = dropout ? [dropout.dresidual, ...after, dx] : [dx, ...after]
+  gpu.launch(backward[width], values, [...row, weight, ...results], Math.ceil(rows / ROWS / WG))
+  const [dweights, dbiases] = [gpu.acquire(blocks * H * 4), gpu.acquire(blocks * H * 4)]
+  const columns = kernel('columns', [...READ_ROW, 'write', 'write', ...readAfter], { RELU: variant.RELU })
+  const groups = Math.ceil((blocks * H) / width / WG)
+  gpu.launch(columns[width], values, [...row, dweights, dbiases, ...after], groups)
+  const finish = kernel('finish', ['read', 'read', 'write', 'write'])
+  const last = { ...values, rows: blocks, accumulate: Number(accumulate) }
+  gpu.launch(finish[width], last, [dweights, dbiases, dweight, dbias], Math.ceil(H / width / WG))
   gpu.release(dweights)
   gpu.release(dbiases)
 }

@@ -9,7 +9,7 @@ const kernel = (entry: string, bindings: Access[]) =>
       name: 'mean_pool',
       wgsl,
       entry,
-      params: { n: 'u32', H: 'u32', lanes: 'u32' },
+      params: { n: 'u32', H: 'u32', lanes: 'u32', stride: 'u32', column: 'u32' },
       bindings,
     }),
   )
@@ -19,24 +19,40 @@ const first = kernel('first', ['read', 'read', 'write'])
 const firstBackward = kernel('first_backward', ['read', 'read', 'write', 'read'])
 
 /** One invocation per element of [B, H]. */
-function pool(gpu: Gpu, kernels: typeof mean, views: View[], B: number, H: number): void {
+function pool(
+  gpu: Gpu,
+  kernels: typeof mean,
+  views: View[],
+  B: number,
+  H: number,
+  place = { stride: H, column: 0 },
+): void {
   if (B * H === 0) return
-  const width = widthOf(H)
-  const params = { n: B, H: H / width, lanes: 0 }
+  const width = widthOf(H, place.stride, place.column)
+  const params = { n: B, H: H / width, lanes: 0, stride: place.stride / width, column: place.column / width }
   gpu.launch(kernels[width], params, views, Math.ceil((B * H) / width / WG))
 }
 
 /** A few invocations per row of [T, H]. */
-function spread(gpu: Gpu, kernels: typeof mean, views: View[], T: number, H: number): void {
+function spread(
+  gpu: Gpu,
+  kernels: typeof mean,
+  views: View[],
+  T: number,
+  H: number,
+  place = { stride: H, column: 0 },
+): void {
   if (T * H === 0) return
-  const width = widthOf(H)
+  const width = widthOf(H, place.stride, place.column)
   const lanes = rowLanes(H / width)
-  gpu.launch(kernels[width], { n: T, H: H / width, lanes }, views, Math.ceil((T * lanes) / WG))
+  const params = { n: T, H: H / width, lanes, stride: place.stride / width, column: place.column / width }
+  gpu.launch(kernels[width], params, views, Math.ceil((T * lanes) / WG))
 }
 
 /**
  * out[b] = the mean of x[t] over the tokens of packed row b with keyMask 1, and 0 when there are none; counts[b] is how
- * many there are. x: [T, H], out: [B, H], counts: [B] float32; keyMask: [T], cuSeqlens: [B+1] uint32.
+ * many there are. x: [T, H], out: [B, H], counts: [B] float32; keyMask: [T], cuSeqlens: [B+1] uint32. With `outWidth`, out
+ * is [B, outWidth], and columns `outColumn` … + H - 1 of it are written: the mean need not be copied into the features.
  */
 export function meanPool(
   gpu: Gpu,
@@ -48,12 +64,24 @@ export function meanPool(
     counts,
     B,
     H,
-  }: { x: View; keyMask: View; cuSeqlens: View; out: View; counts: View; B: number; H: number },
+    outWidth = H,
+    outColumn = 0,
+  }: {
+    x: View
+    keyMask: View
+    cuSeqlens: View
+    out: View
+    counts: View
+    B: number
+    H: number
+    outWidth?: number
+    outColumn?: number
+  },
 ): void {
-  pool(gpu, mean, [x, cuSeqlens, out, keyMask, counts], B, H)
+  pool(gpu, mean, [x, cuSeqlens, out, keyMask, counts], B, H, { stride: outWidth, column: outColumn })
 }
 
-/** dx[t] = dy[b] / counts[b] for a token t with keyMask 1 of row b = rowIds[t], else 0. rowIds: [T] uint32; overwrites dx. */
+/** dx[t] = dy[b] / counts[b] for a token t with keyMask 1 of row b = rowIds[t], else 0. dy is [B, dyWidth] as out was. */
 export function meanPoolBackward(
   gpu: Gpu,
   {
@@ -64,9 +92,22 @@ export function meanPoolBackward(
     dx,
     T,
     H,
-  }: { dy: View; keyMask: View; rowIds: View; counts: View; dx: View; T: number; H: number },
+    dyWidth = H,
+    dyColumn = 0,
+  }: {
+    dy: View
+    keyMask: View
+    rowIds: View
+    counts: View
+    dx: View
+    T: number
+    H: number
+    dyWidth?: number
+    dyColumn?: number
+  },
 ): void {
-  spread(gpu, meanBackward, [dy, rowIds, dx, keyMask, counts], T, H)
+  const place = { stride: dyWidth, column: dyColumn }
+  spread(gpu, meanBackward, [dy, rowIds, dx, keyMask, counts], T, H, place)
 }
 
 /** out[b] = x[cuSeqlens[b]], the first token of packed row b, and 0 for a row without tokens. x: [T, H], out: [B, H]. */

@@ -16,6 +16,7 @@ import {
   matmul,
   mean,
   meanPool,
+  meanPoolConcat,
   op,
   relu,
   reshape,
@@ -94,6 +95,41 @@ const cases: Case[] = [
     inputs: [input(12, 3, 8), input(13, 8), input(14, 8), input(15, 3, 8)],
   },
   {
+    name: 'layerNorm of dropout(x) + residual',
+    fn: (x, w, b, r) => layerNorm(x, w, b, { eps: 1e-5, residual: r, dropout: { p: 0.3, rng } }),
+    oracle: (x, w, b, r) => {
+      const dropped = reference.dropout({ x: x!, p: 0.3, rng })
+      return reference.layerNorm({
+        x: dropped,
+        residual: r!,
+        weight: w!,
+        bias: b!,
+        rows: 5,
+        H: 7,
+        eps: 1e-5,
+      }).y
+    },
+    inputs: [input(32, 5, 7), input(33, 7), input(34, 7), input(35, 5, 7)],
+  },
+  {
+    name: 'layerNorm, then dropout',
+    fn: (x, w, b) => layerNorm(x, w, b, { eps: 1e-5, outputDropout: { p: 0.4, rng } }),
+    oracle: (x, w, b) => {
+      const { y } = reference.layerNorm({ x: x!, weight: w!, bias: b!, rows: 5, H: 8, eps: 1e-5 })
+      return reference.dropout({ x: y, p: 0.4, rng })
+    },
+    inputs: [input(36, 5, 8), input(37, 8), input(38, 8)],
+  },
+  {
+    name: 'layerNorm, ReLU, then dropout',
+    fn: (x, w, b) => layerNorm(x, w, b, { eps: 1e-5, activation: 'relu', outputDropout: { p: 0.4, rng } }),
+    oracle: (x, w, b) => {
+      const { y } = reference.layerNorm({ x: x!, weight: w!, bias: b!, rows: 5, H: 12, eps: 1e-5 })
+      return reference.dropout({ x: reference.relu(y), p: 0.4, rng })
+    },
+    inputs: [input(39, 5, 12), input(40, 12), input(41, 12)],
+  },
+  {
     name: 'dropout',
     fn: x => dropout(x, 0.3, rng),
     oracle: x => reference.dropout({ x: x!, p: 0.3, rng }),
@@ -116,6 +152,23 @@ const cases: Case[] = [
     fn: x => meanPool(x, rows()),
     oracle: x => reference.meanPool({ x: x!, keyMask, cuSeqlens, B: 4, H: 5 }),
     inputs: [input(19, T, 5)],
+  },
+  {
+    name: 'meanPoolConcat with nine parts',
+    fn: (x, ...parts) => meanPoolConcat(x, rows(), parts),
+    oracle: (x, ...parts) =>
+      reference.concat({
+        parts: [reference.meanPool({ x: x!, keyMask, cuSeqlens, B: 4, H: 5 }), ...parts].map(part => ({
+          x: part,
+          width: part.length / 4,
+        })),
+        rows: 4,
+      }),
+    inputs: [
+      input(42, T, 5),
+      ...[3, 1, 4, 2, 7, 1, 2, 8].map((width, i) => input(43 + i, 4, width)),
+      input(51, 4),
+    ],
   },
   {
     name: 'firstToken',

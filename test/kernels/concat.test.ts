@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { copyColumns } from '../../src/kernels/concat.ts'
+import { copyColumns, joinColumns, splitColumns } from '../../src/kernels/concat.ts'
 import * as reference from '../../src/reference/index.ts'
 import { block } from '../support/block.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
@@ -38,6 +38,43 @@ for (const [rows, widths] of [
       assert.equal(await gpu.readFloats(out.view), Float32Array.from(expected[i]!))
       await out.checkNeighbours()
       column += width
+    }
+  })
+}
+
+for (const [rows, widths] of [
+  [1, [1]],
+  [5, [3, 1, 7]],
+  [64, [768, 64, 12, 3]],
+  [33, [64, 16, 8]],
+  [700, [4, 1, 2, 3, 1, 1, 8, 5, 1, 0, 2, 1, 1, 1, 9]],
+  [9, [8, 4, 12, 4, 4, 4, 4, 100]],
+] as const) {
+  test(`parts joined and split together equal copies part by part: ${rows} rows of ${widths.join(' + ')}`, async () => {
+    const total = widths.reduce((sum: number, width) => sum + width, 0)
+    const data = widths.map((width, i) => ({ x: seeded(rows * width, i + 1), width }))
+    let column = 0
+    const parts = data.map(({ x, width }) => {
+      column += width
+      return { view: gpu.from(x), width, column: column - width }
+    })
+    const [joined, copied] = [block(gpu, rows * total), gpu.acquire(rows * total * 4)]
+    const target = { targetWidth: total, rows }
+    joinColumns(gpu, { parts, target: joined.view, ...target })
+    for (const { view: source, width, column: targetColumn } of parts) {
+      const part = { source, sourceWidth: width, sourceColumn: 0, width, targetColumn }
+      copyColumns(gpu, { ...part, target: copied, ...target })
+    }
+    const y = await gpu.readFloats(joined.view)
+    assert.equal(y, Float32Array.from(reference.concat({ parts: data, rows })))
+    assert.equal(y, await gpu.readFloats(copied))
+    await joined.checkNeighbours()
+    const out = parts.map(({ width, column }) => ({ ...block(gpu, rows * width), width, column }))
+    const skipped = out.slice(1) // a part whose gradient nobody wants
+    splitColumns(gpu, { parts: skipped, source: joined.view, sourceWidth: total, rows })
+    for (const [i, { view, width, checkNeighbours }] of skipped.entries()) {
+      if (width) assert.equal(await gpu.readFloats(view), data[i + 1]!.x)
+      await checkNeighbours()
     }
   })
 }

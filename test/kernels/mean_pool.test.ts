@@ -79,6 +79,36 @@ for (const [lengths, H, scale] of [
   })
 }
 
+for (const [H, width, column] of [
+  [7, 12, 3],
+  [8, 20, 4],
+  [768, 873, 0],
+] as const) {
+  test(`the mean written to columns ${column} on of ${width} is the mean of ${H}, and its gradient is read there`, async () => {
+    const lengths = [5, 0, 1, 9]
+    const [B, T] = [lengths.length, 15]
+    const { cuSeqlens, rowIds } = packed(lengths)
+    const keyMask = Uint32Array.from({ length: T }, (_, t) => Number(t % 4 !== 1))
+    const x = gpu.from(seeded(T * H, 1))
+    const rows = { keyMask: gpu.from(keyMask), cuSeqlens: gpu.from(cuSeqlens) }
+    const before = seeded(B * width, 2)
+    const [plain, inside, counts] = [gpu.acquire(B * H * 4), gpu.from(before), gpu.acquire(B * 4)]
+    meanPool(gpu, { x, ...rows, out: plain, counts, B, H })
+    meanPool(gpu, { x, ...rows, out: inside, counts, B, H, outWidth: width, outColumn: column })
+    const mean = await gpu.readFloats(plain)
+    const expected = before.map((old, i) => {
+      const c = (i % width) - column
+      return c >= 0 && c < H ? mean[Math.floor(i / width) * H + c]! : old
+    })
+    assert.equal(await gpu.readFloats(inside), expected)
+    const [dx, dxInside] = [gpu.acquire(T * H * 4), gpu.acquire(T * H * 4)]
+    const back = { keyMask: rows.keyMask, rowIds: gpu.from(rowIds), counts, T, H }
+    meanPoolBackward(gpu, { dy: plain, ...back, dx })
+    meanPoolBackward(gpu, { dy: inside, ...back, dx: dxInside, dyWidth: width, dyColumn: column })
+    assert.equal(await gpu.readFloats(dxInside), await gpu.readFloats(dx))
+  })
+}
+
 test('a masked token is not read: its NaN stays out of the mean', async () => {
   const x = Float32Array.of(1, Number.NaN, 5)
   const { y } = await runMean(x, Float32Array.of(1), Uint32Array.of(1, 0, 1), [3], 1)

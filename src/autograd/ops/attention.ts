@@ -37,7 +37,6 @@ export function attention(
     qkv: qkv.view,
     keyMask: rows.keyMask.view,
     cuSeqlens: rows.cuSeqlens.view,
-    rowIds: rows.rowIds.view,
     T,
     A: heads,
     D,

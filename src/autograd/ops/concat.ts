@@ -1,5 +1,6 @@
 import { ShapeError } from '../../errors.ts'
-import { copyColumns } from '../../kernels/concat.ts'
+import type { View } from '../../gpu/index.ts'
+import { joinColumns, splitColumns } from '../../kernels/concat.ts'
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 import { rowsAndColumns } from './shapes.ts'
@@ -22,36 +23,21 @@ export function concat(parts: Tensor[]): Tensor {
       column += width
       return column - width
     })
-    for (const [i, part] of parts.entries()) {
-      copyColumns(gpu, {
-        source: part.view,
-        sourceWidth: widths[i]!,
-        sourceColumn: 0,
-        target: out.view,
-        targetWidth: total,
-        targetColumn: columns[i]!,
-        width: widths[i]!,
-        rows,
-      })
-    }
+    const place = (view: View, i: number) => ({ view, width: widths[i]!, column: columns[i]! })
+    joinColumns(gpu, {
+      parts: parts.map((part, i) => place(part.view, i)),
+      target: out.view,
+      targetWidth: total,
+      rows,
+    })
     return {
       output: out,
-      backward: dy =>
-        parts.map((part, i) => {
-          if (!part.requiresGrad) return undefined
-          const dx = empty(part.shape)
-          copyColumns(gpu, {
-            source: dy.view,
-            sourceWidth: total,
-            sourceColumn: columns[i]!,
-            target: dx.view,
-            targetWidth: widths[i]!,
-            targetColumn: 0,
-            width: widths[i]!,
-            rows,
-          })
-          return dx
-        }),
+      backward: dy => {
+        const gradients = parts.map(part => (part.requiresGrad ? empty(part.shape) : undefined))
+        const wanted = gradients.flatMap((dx, i) => (dx ? [place(dx.view, i)] : []))
+        splitColumns(gpu, { parts: wanted, source: dy.view, sourceWidth: total, rows })
+        return gradients
+      },
     }
   })
 }

@@ -1,36 +1,67 @@
-import { layerNormBackward, layerNorm as layerNormKernel } from '../../kernels/layernorm.ts'
+import { ConfigError } from '../../errors.ts'
+import {
+  type FusedDropout,
+  layerNormBackward,
+  layerNorm as layerNormKernel,
+} from '../../kernels/layernorm.ts'
 import { gradTarget, op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 import { expectSame, expectShape, rowsAndColumns } from './shapes.ts'
 
+export interface LayerNormOptions {
+  eps?: number
+  /** Added to x before the normalisation. */
+  residual?: Tensor | undefined
+  /** Dropout of x before the residual sum. */
+  dropout?: FusedDropout | undefined
+  /** What follows the normalisation. */
+  activation?: 'relu' | undefined
+  /** Dropout of the result, after the activation. */
+  outputDropout?: FusedDropout | undefined
+}
+
+const dropping = (given: FusedDropout | undefined) => (given?.p === 0 ? undefined : given)
+
 /**
  * LayerNorm over the last dimension, of x or of x + residual: `torch.nn.functional.layer_norm`. weight and bias are [H].
- * The gradients of weight and bias are written together, so they are both wanted or both not.
+ * The gradients of weight and bias are written together, so they are both wanted or both not. Dropout and activation are
+ * fused: they give what `dropout` and `relu` around it would, under the same rng.
+ *
+ * @throws ConfigError for `dropout` without a residual, or with `outputDropout`
  */
 export function layerNorm(
   x: Tensor,
   weight: Tensor,
   bias: Tensor,
-  { eps = 1e-5, residual }: { eps?: number; residual?: Tensor } = {},
+  { eps = 1e-5, residual, activation, ...options }: LayerNormOptions = {},
 ): Tensor {
+  const [dropout, outputDropout] = [dropping(options.dropout), dropping(options.outputDropout)]
   const [rows, H] = rowsAndColumns(x)
   expectShape('layerNorm: weight', weight, [H])
   expectShape('layerNorm: bias', bias, [H])
   if (residual) expectSame('layerNorm', x, residual)
+  if (options.dropout && (!residual || options.outputDropout)) {
+    const given = residual ? 'outputDropout' : 'no residual'
+    throw new ConfigError(`layerNorm: dropout with ${given}; expected a residual and no outputDropout`)
+  }
   const inputs = residual ? [x, weight, bias, residual] : [x, weight, bias]
   return op('layerNorm', x.gpu, inputs, ({ gpu, empty, saved }) => {
     const y = empty(x.shape)
     const sum = residual ? saved(x.shape) : undefined
     const mean = saved([rows])
     const rstd = saved([rows])
-    const fused =
-      residual && sum ? { residual: residual.view, sum: sum.view } : { residual: undefined, sum: undefined }
+    const before = !(residual && sum)
+      ? { outputDropout }
+      : dropout
+        ? { residual: residual.view, sum: sum.view, dropout }
+        : { residual: residual.view, sum: sum.view, outputDropout }
     layerNormKernel(gpu, {
       x: x.view,
       weight: weight.view,
       bias: bias.view,
       y: y.view,
-      ...fused,
+      ...before,
+      activation,
       mean: mean.view,
       rstd: rstd.view,
       rows,
@@ -45,6 +76,7 @@ export function layerNorm(
         const unwanted = wanted ? [] : [empty([H]), empty([H])]
         const dweight = wanted ? gradTarget(weight) : { view: unwanted[0]!.view, accumulate: false }
         const dbias = wanted ? gradTarget(bias) : { view: unwanted[1]!.view, accumulate: false }
+        const dresidual = dropout && residual ? empty(x.shape) : undefined
         layerNormBackward(gpu, {
           dy: dy.view,
           x: (sum ?? x).view,
@@ -57,12 +89,15 @@ export function layerNorm(
           rows,
           H,
           accumulate: dweight.accumulate,
+          y: activation && y.view,
+          dropout: dropout && dresidual && { ...dropout, dresidual: dresidual.view },
+          outputDropout,
         })
         return [
           x.requiresGrad ? dx : undefined,
           undefined,
           undefined,
-          residual?.requiresGrad ? dx : undefined,
+          residual?.requiresGrad ? (dresidual ?? dx) : undefined,
         ]
       },
     }

@@ -1,3 +1,6 @@
+import { ShapeError } from '../../errors.ts'
+import type { View } from '../../gpu/index.ts'
+import { joinColumns, splitColumns } from '../../kernels/concat.ts'
 import {
   firstTokenBackward,
   firstToken as firstTokenKernel,
@@ -7,6 +10,7 @@ import {
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 import type { PackedRows } from './attention.ts'
+import { rowsAndColumns } from './shapes.ts'
 
 /** Mean over each packed row's unmasked tokens: x [T, H] to [B, H]. A row without any gives zeros. */
 export function meanPool(x: Tensor, { keyMask, cuSeqlens, rowIds }: PackedRows): Tensor {
@@ -38,6 +42,48 @@ export function meanPool(x: Tensor, { keyMask, cuSeqlens, rowIds }: PackedRows):
           H,
         })
         return [dx]
+      },
+    }
+  })
+}
+
+/**
+ * concat([meanPool(x, rows), ...parts]): [B, H + the parts' widths], the mean written where it is wanted and all parts copied
+ * together. A part is [B, w], or [B] as one column.
+ */
+export function meanPoolConcat(
+  x: Tensor,
+  { keyMask, cuSeqlens, rowIds }: PackedRows,
+  parts: Tensor[],
+): Tensor {
+  const [T, H] = x.shape as [number, number]
+  const B = cuSeqlens.size - 1
+  for (const part of parts) {
+    if (part.shape[0] !== B)
+      throw new ShapeError(`meanPoolConcat: a part has shape [${part.shape}], expected ${B} rows`)
+  }
+  const widths = parts.map(part => (part.shape.length === 1 ? 1 : rowsAndColumns(part)[1]))
+  const starts = widths.map((_, i) => widths.slice(0, i).reduce((sum, width) => sum + width, H))
+  const total = widths.reduce((sum, width) => sum + width, H)
+  return op('meanPoolConcat', x.gpu, [x, ...parts], ({ gpu, empty, saved }) => {
+    const out = empty([B, total])
+    const counts = saved([B])
+    const shared = { keyMask: keyMask.view, counts: counts.view, H }
+    const pooled = { x: x.view, cuSeqlens: cuSeqlens.view, out: out.view, outWidth: total, B }
+    meanPoolKernel(gpu, { ...shared, ...pooled })
+    const place = (view: View, i: number) => ({ view, width: widths[i]!, column: starts[i]! })
+    const placed = parts.map((part, i) => place(part.view, i))
+    joinColumns(gpu, { parts: placed, target: out.view, targetWidth: total, rows: B })
+    return {
+      output: out,
+      backward: dy => {
+        const dx = x.requiresGrad ? empty(x.shape) : undefined
+        const spread = { dy: dy.view, rowIds: rowIds.view, dyWidth: total, T }
+        if (dx) meanPoolBackward(gpu, { ...shared, ...spread, dx: dx.view })
+        const gradients = parts.map(part => (part.requiresGrad ? empty(part.shape) : undefined))
+        const wanted = gradients.flatMap((gradient, i) => (gradient ? [place(gradient.view, i)] : []))
+        splitColumns(gpu, { parts: wanted, source: dy.view, sourceWidth: total, rows: B })
+        return [dx, ...gradients]
       },
     }
   })
