@@ -9,6 +9,8 @@
 // identity (nothing decays, nothing moves); the scale backs off and the skipped step is counted.
 // A pending entry is [decay, lr, log beta2, eps, log beta1, 1 - beta1, beta2, 1 - beta2].
 
+const WG: u32 = 1;
+
 struct State { scale: f32, growth: u32, taken: u32, skipped: u32 }
 
 struct Params { step: u32, groups: u32, limit: f32, growth_factor: f32, backoff_factor: f32, interval: u32 }
@@ -26,7 +28,7 @@ fn one_minus_exp(x: f32) -> f32 {
   return -x * series;
 }
 
-@compute @workgroup_size(1)
+@compute @workgroup_size(WG)
 fn update() {
   let scale = state.scale;
   let first = params.step * params.groups * 8u;

@@ -15,6 +15,7 @@ import { meanPoolRows } from './mean_pool.ts'
 import { randomRows } from './random.ts'
 import { reduceRows } from './reduce.ts'
 import { reluRows } from './relu.ts'
+import { scalerRows } from './scaler.ts'
 import { softmaxRows } from './softmax.ts'
 
 /** The rows of every kernel family, named as its file in src/kernels. */
@@ -34,5 +35,6 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   reduce: reduceRows,
   elementwise: elementwiseRows,
   cast: castRows,
+  scaler: scalerRows,
   random: randomRows,
 }

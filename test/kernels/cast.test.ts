@@ -40,7 +40,16 @@ for (const [n, scale] of [
 
 test('ties go to even, the range ends in infinity, NaN stays NaN, signs are kept', async () => {
   const ties = [1 + 2 ** -11, 1 + 3 * 2 ** -11, 2 ** -25, 3 * 2 ** -25, -(2048 + 1), -(2048 + 3)]
-  const edges = [65504, 65519.9, 65520, -65520, 1e9, -1e30, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  const edges = [
+    65504,
+    65519.9,
+    65520,
+    -65520,
+    1e9,
+    -1e30,
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+  ]
   const small = [0, -0, 2 ** -24, -(2 ** -14), 2 ** -14 - 2 ** -24, 1e-30]
   const x = Float32Array.from([...ties, ...edges, ...small])
   assert.equal(await toF16(x), packed(x))

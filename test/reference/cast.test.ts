@@ -15,9 +15,10 @@ test('every binary16 survives, and what lies between two goes to the nearer one'
 })
 
 test('known values of IEEE 754 binary16', () => {
-  assert.equal([...roundF16([1 / 3, 65504, 65519.999, 65520, 2 ** -24, 2 ** -26])], [
-    0.333251953125, 65504, 65504, Number.POSITIVE_INFINITY, 2 ** -24, 0,
-  ])
+  assert.equal(
+    [...roundF16([1 / 3, 65504, 65519.999, 65520, 2 ** -24, 2 ** -26])],
+    [0.333251953125, 65504, 65504, Number.POSITIVE_INFINITY, 2 ** -24, 0],
+  )
   assert.is(f16Bits(1 / 3), 0x3555)
   assert.is(f16Bits(-2), 0xc000)
   assert.ok(Number.isNaN(f16Value(f16Bits(Number.NaN))))

@@ -1,5 +1,9 @@
 import type { View } from '../../gpu/index.ts'
-import { add as addKernel, scaleBy as scaleByKernel, scale as scaleKernel } from '../../kernels/elementwise.ts'
+import {
+  add as addKernel,
+  scaleBy as scaleByKernel,
+  scale as scaleKernel,
+} from '../../kernels/elementwise.ts'
 import { sum as sumKernel } from '../../kernels/reduce.ts'
 import { op } from '../tape.ts'
 import { alias, type Shape, type Tensor, tensor } from '../tensor.ts'
