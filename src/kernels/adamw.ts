@@ -122,6 +122,6 @@ export function adamwRows(
   const lanes = Math.ceil(width / by / PER)
   const flags = { with_grad: g ? 1 : 0, first_entry: firstEntry }
   const params = { n, width: width / by, lanes, groups, group, until, ...flags }
-  const views = [g ?? clip, entries, history, clip, w, m, v]
+  const views = [g ?? history, entries, history, clip, w, m, v]
   gpu.launch(rowSparse[by], params, views, Math.ceil((n * lanes) / rowSparse[by].workgroup))
 }
