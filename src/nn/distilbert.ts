@@ -62,7 +62,8 @@ export class Embeddings extends Module {
   /** [T, H]. */
   forward({ inputIds, positionIds }: TextInput): Tensor {
     const position = { table: this.position_embeddings.weight, ids: positionIds }
-    return this.dropout.forward(this.LayerNorm.forward(this.word_embeddings.forward(inputIds, position)))
+    const sum = this.word_embeddings.forward(inputIds, position)
+    return this.LayerNorm.forward(sum, { outputDropout: this.dropout.draw() })
   }
 }
 
@@ -116,7 +117,12 @@ export class FFN extends Module implements Layer {
   }
 
   forward(x: Tensor): Tensor {
-    return this.dropout.forward(this.lin2.forward(this.activation.forward(this.lin1.forward(x))))
+    return this.dropout.forward(this.project(x))
+  }
+
+  /** All but the dropout, which the LayerNorm that follows can do. */
+  project(x: Tensor): Tensor {
+    return this.lin2.forward(this.activation.forward(this.lin1.forward(x)))
   }
 }
 
@@ -136,8 +142,12 @@ export class TransformerBlock extends Module {
   }
 
   forward(x: Tensor, rows: PackedRows): Tensor {
-    const attended = this.sa_layer_norm.forward(this.attention.forward(x, rows), x)
-    return this.output_layer_norm.forward(this.ffn.forward(attended), attended)
+    const attended = this.sa_layer_norm.forward(this.attention.forward(x, rows), { residual: x })
+    const projected = this.ffn.project(attended)
+    return this.output_layer_norm.forward(projected, {
+      residual: attended,
+      dropout: this.ffn.dropout.draw(),
+    })
   }
 }
 

@@ -4,6 +4,7 @@ import {
   embedding,
   gelu,
   type Init,
+  type LayerNormOptions,
   type Lookup,
   layerNorm,
   linear,
@@ -58,9 +59,9 @@ export class LayerNorm extends Module implements Layer {
     this.eps = eps
   }
 
-  /** Normalizes x, or x + residual. */
-  forward(x: Tensor, residual?: Tensor): Tensor {
-    return layerNorm(x, this.weight, this.bias, { eps: this.eps, residual })
+  /** Normalizes x; or x + residual, with dropout and ReLU around it where they are given: one launch for all. */
+  forward(x: Tensor, around: Omit<LayerNormOptions, 'eps'> = {}): Tensor {
+    return layerNorm(x, this.weight, this.bias, { eps: this.eps, ...around })
   }
 
   protected override extraRepr(): string {
@@ -109,6 +110,11 @@ export class Dropout extends Module implements Layer {
     return { seed: this.rng.seed, layer: 0, step: this.rng.step++ }
   }
 
+  /** For an operation that drops by itself: probability and the next mask's key, or nothing where this does nothing now. */
+  draw(): { p: number; rng: Rng } | undefined {
+    return this.active ? { p: this.p, rng: this.next() } : undefined
+  }
+
   forward(x: Tensor): Tensor {
     return this.active ? dropout(x, this.p, this.next()) : x
   }
@@ -150,9 +156,23 @@ export class Sequential extends Module implements Layer {
     Object.assign(this, layers)
   }
 
+  /** A LayerNorm, and the ReLU and Dropout behind it, run as one. */
   forward(x: Tensor): Tensor {
+    const layers = [...this.namedChildren()].map(([, layer]) => layer as Layer)
     let y = x
-    for (const [, layer] of this.namedChildren()) y = (layer as Layer).forward(y)
+    for (let i = 0; i < layers.length; i++) {
+      const layer = layers[i]!
+      if (!(layer instanceof LayerNorm)) {
+        y = layer.forward(y)
+        continue
+      }
+      const activation = layers[i + 1] instanceof ReLU ? 'relu' : undefined
+      if (activation) i++
+      const last = layers[i + 1]
+      const outputDropout = last instanceof Dropout ? last.draw() : undefined
+      if (last instanceof Dropout) i++
+      y = layer.forward(y, { activation, outputDropout })
+    }
     return y
   }
 }

@@ -1,4 +1,12 @@
-import { concat, crossEntropy, meanPool, type Tensor, tensor } from '../autograd/index.ts'
+import {
+  concat,
+  crossEntropy,
+  meanPool,
+  meanPoolConcat,
+  type PackedRows,
+  type Tensor,
+  tensor,
+} from '../autograd/index.ts'
 import {
   embeddingTableOf,
   type ModelConfig,
@@ -94,17 +102,26 @@ export class TextTabularModel extends Module {
   }
 
   forward(batch: ModelInput): ModelOutput {
-    const { logits } = this.parts(batch)
+    const { hidden, rows, tabular } = this.#inputs(batch)
+    const { logits } = this.#outputs(
+      tabular.length ? meanPoolConcat(hidden, rows, tabular) : meanPool(hidden, rows),
+    )
     return { logits, loss: batch.labels && crossEntropy(logits, tensor(this.gpu, batch.labels)) }
   }
 
-  /** Every stage: hidden states [T, H], text embedding [B, H], MLP input and logits. */
+  /** Every stage by itself: hidden states [T, H], text embedding [B, H], MLP input and logits. */
   parts(batch: ModelInput): { hidden: Tensor; textEmbedding: Tensor; mlpInput: Tensor; logits: Tensor } {
+    const { hidden, rows, tabular } = this.#inputs(batch)
+    const textEmbedding = meanPool(hidden, rows)
+    const mlpInput = tabular.length ? concat([textEmbedding, ...tabular]) : textEmbedding
+    return { hidden, textEmbedding, ...this.#outputs(mlpInput) }
+  }
+
+  /** Hidden states of the text, and the tabular features in the order they are concatenated. */
+  #inputs(batch: ModelInput): { hidden: Tensor; rows: PackedRows; tabular: Tensor[] } {
     const features = this.config.features_config
     if (!batch.text)
       throw new ConfigError('TextTabularModel needs a batch with text; the features have no token_id')
-    const { hidden, rows } = this.bert.forward(batch.text)
-    const textEmbedding = meanPool(hidden, rows)
     const categorical = namesByDtype(features, 'categorical').map(name =>
       this.categorical_embeddings
         .get(`${ownerOf(features, name)}_embedding`)
@@ -113,10 +130,11 @@ export class TextTabularModel extends Module {
     const numerical = namesByDtype(features, 'numerical').map(name =>
       tensor(this.gpu, column(batch.numerical, name), [batch.size, 1]),
     )
-    const tabular = [...categorical, ...numerical]
-    const mlpInput = tabular.length ? concat([textEmbedding, ...tabular]) : textEmbedding
-    const logits = this.head.forward(this.mlp ? this.mlp.forward(mlpInput) : mlpInput)
-    return { hidden, textEmbedding, mlpInput, logits }
+    return { ...this.bert.forward(batch.text), tabular: [...categorical, ...numerical] }
+  }
+
+  #outputs(mlpInput: Tensor): { mlpInput: Tensor; logits: Tensor } {
+    return { mlpInput, logits: this.head.forward(this.mlp ? this.mlp.forward(mlpInput) : mlpInput) }
   }
 }
 

@@ -4,9 +4,10 @@ import * as assert from 'uvu/assert'
 import {
   add,
   attention,
+  concat,
   crossEntropy,
   embedding,
-  layerNorm,
+  gelu,
   linear,
   meanPool,
   noGrad,
@@ -19,15 +20,15 @@ import {
 } from '../../src/autograd/index.ts'
 import type { ModelConfig } from '../../src/config/index.ts'
 import { type Batch, collatePadded } from '../../src/data/index.ts'
-import { type Module, TextTabularModel } from '../../src/nn/index.ts'
+import { type Layer, type Module, TextTabularModel } from '../../src/nn/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { assertClose } from '../support/close.ts'
-import { generator, openTestGpu, seededInts } from '../support/gpu.ts'
+import { generator, openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
 const PAD = 40
 
-function config(dropout: number): ModelConfig {
+function config(dropout: number, activation = 'GELU'): ModelConfig {
   return {
     features_config: {
       title: { dtype: 'token_id' },
@@ -38,7 +39,7 @@ function config(dropout: number): ModelConfig {
       {
         hidden_size: 10,
         dropout_p: dropout,
-        activation_function: 'GELU',
+        activation_function: activation,
         normalization_function: 'LayerNorm',
       },
     ],
@@ -88,29 +89,35 @@ function train(model: Module, loss: (batch: Batch) => Tensor, steps: number): Pr
   return values.finally(() => optimizer.dispose())
 }
 
-test('the model trains like its unfused twin: separate q, k, v, additions beside LayerNorm, two embedding lookups', async () => {
-  const model = new TextTabularModel(config(0)).to(gpu, { seed: 1 })
-  const twin = new TextTabularModel(config(0)).to(gpu, { seed: 1 })
-  const start = await Promise.all([...model.parameters()].map(readParameter))
-  const fused = await train(model, b => model.forward(b).loss!, 4)
-  const unfused = await train(twin, b => unfusedLoss(twin, b), 4)
-  const names = [...model.namedParameters()].map(([name]) => name)
-  for (const [i, name] of names.entries()) {
-    if (name.endsWith('k_lin.bias')) continue // its true gradient is zero
-    const moved = Math.max(...fused[i]!.map((v, j) => Math.abs(v - start[i]![j]!)))
-    assert.ok(moved > 1e-4, `${name} moved`)
-    assertClose(
-      unfused[i]!.map((v, j) => v - start[i]![j]!),
-      fused[i]!.map((v, j) => v - start[i]![j]!),
-      2e-3,
-      { label: name },
-    )
-  }
-  model.free()
-  twin.free()
-})
+for (const [activation, dropoutP] of [
+  ['GELU', 0],
+  ['ReLU', 0],
+  ['ReLU', 0.2],
+] as const) {
+  test(`the model trains like its unfused twin: MLP with ${activation}, dropout ${dropoutP}`, async () => {
+    const model = new TextTabularModel(config(dropoutP, activation)).to(gpu, { seed: 1 })
+    const twin = new TextTabularModel(config(dropoutP, activation)).to(gpu, { seed: 1 })
+    const start = await Promise.all([...model.parameters()].map(readParameter))
+    const fused = await train(model, b => model.forward(b).loss!, 4)
+    const unfused = await train(twin, b => unfusedLoss(twin, b), 4)
+    const names = [...model.namedParameters()].map(([name]) => name)
+    for (const [i, name] of names.entries()) {
+      if (name.endsWith('k_lin.bias')) continue // its true gradient is zero
+      const moved = Math.max(...fused[i]!.map((v, j) => Math.abs(v - start[i]![j]!)))
+      assert.ok(moved > 1e-4, `${name} moved`)
+      assertClose(
+        unfused[i]!.map((v, j) => v - start[i]![j]!),
+        fused[i]!.map((v, j) => v - start[i]![j]!),
+        2e-3,
+        { label: name },
+      )
+    }
+    model.free()
+    twin.free()
+  })
+}
 
-/** The same function from the smallest operations. */
+/** The same function from the smallest operations, its dropout masks drawn in the model's order. */
 function unfusedLoss(model: TextTabularModel, input: Batch): Tensor {
   const { text } = input
   const { embeddings, transformer } = model.bert
@@ -119,31 +126,29 @@ function unfusedLoss(model: TextTabularModel, input: Batch): Tensor {
     cuSeqlens: tensor(gpu, text!.cuSeqlens),
     rowIds: tensor(gpu, text!.rowIds),
   }
-  const norm = (x: Tensor, { weight, bias }: { weight: Parameter; bias: Parameter }, eps = 1e-12) =>
-    layerNorm(x, weight as never, bias as never, { eps })
+  // As in the model, the tabular features come first.
+  const user = model.categorical_embeddings.get('user_embedding').forward(input.categorical.user!)
+  const depth = tensor(gpu, input.numerical.depth!, [input.size, 1])
   let x = add(
     embedding(embeddings.word_embeddings.weight, text!.inputIds),
     embedding(embeddings.position_embeddings.weight, text!.positionIds),
   )
-  x = norm(x, embeddings.LayerNorm)
+  x = embeddings.dropout.forward(embeddings.LayerNorm.forward(x))
   for (const { attention: self, sa_layer_norm, ffn, output_layer_norm } of transformer.layer) {
-    // q, k and v can only be bound together, so the twin multiplies by copies of the parts and checks the forward pass.
-    const qkv = linear(x, self.q_lin.weight.parent!, self.q_lin.bias.parent!)
-    const attended = linear(attention(qkv, rows, 3), self.out_lin.weight, self.out_lin.bias)
-    x = norm(add(attended, x), sa_layer_norm)
-    x = norm(add(ffn.forward(x), x), output_layer_norm)
+    const { weight, bias } = self.q_lin
+    const qkv = linear(x, weight.parent!, bias.parent!)
+    const attended = self.out_lin.forward(attention(qkv, rows, 3, self.dropout.draw()))
+    x = sa_layer_norm.forward(add(attended, x))
+    const inner = gelu(ffn.lin1.forward(x))
+    x = output_layer_norm.forward(add(ffn.dropout.forward(ffn.lin2.forward(inner)), x))
   }
-  const pooled = meanPool(x, rows)
-  const logits = model.parts(input).logits
-  return crossEntropyOf(model, pooled, input, logits)
+  let y = joined(input, meanPool(x, rows), user, depth)
+  for (const [, layer] of model.mlp!.namedChildren()) y = (layer as Layer).forward(y)
+  return crossEntropy(model.head.forward(y), tensor(gpu, input.labels!))
 }
 
-/** The rest of the model on another text embedding. */
-function crossEntropyOf(model: TextTabularModel, pooled: Tensor, input: Batch, fusedLogits: Tensor): Tensor {
-  fusedLogits.keep()
-  const user = model.categorical_embeddings.get('user_embedding').forward(input.categorical.user!)
-  const depth = tensor(gpu, input.numerical.depth!, [input.size, 1])
-  // concat as a product with 0/1 matrices, summed.
+/** concat as a product with 0/1 matrices, summed. */
+function joined(input: Batch, pooled: Tensor, user: Tensor, depth: Tensor): Tensor {
   const width = 15 + 3 + 1
   const place = (part: Tensor, at: number) => {
     const columns = part.shape[1]!
@@ -151,9 +156,32 @@ function crossEntropyOf(model: TextTabularModel, pooled: Tensor, input: Batch, f
     for (let c = 0; c < columns; c++) matrix[(at + c) * columns + c] = 1
     return linear(part, tensor(gpu, matrix, [width, columns]))
   }
-  const joined = add(add(place(pooled, 0), place(user, 15)), place(depth, 18))
-  return crossEntropy(model.head.forward(model.mlp!.forward(joined)), tensor(gpu, input.labels!))
+  assert.is(input.size, pooled.shape[0])
+  return add(add(place(pooled, 0), place(user, 15)), place(depth, 18))
 }
+
+test('the projection of q, k and v in one product is that of three', async () => {
+  const given = config(0)
+  given.pretrained_model_config.dim = 16 // a part of the pack can be bound by itself
+  given.pretrained_model_config.n_heads = 2
+  const model = new TextTabularModel(given).to(gpu, { seed: 4 })
+  const [block] = [...model.bert.transformer.layer]
+  const { q_lin, k_lin, v_lin } = block!.attention
+  const rows = 7
+  const [x, together, apart] = scope(() => {
+    const x = tensor(gpu, seeded(rows * 16, 5), [rows, 16])
+    const run = () => [
+      linear(x, q_lin.weight.parent!, q_lin.bias.parent!),
+      concat([q_lin, k_lin, v_lin].map(part => linear(x, part.weight))),
+    ]
+    return [x, ...noGrad(run)] as const
+  })
+  const [a, b] = [await together!.read(), await apart!.read()]
+  assert.is(a.length, rows * 48)
+  assertClose(a, b, 1e-6) // the biases start at 0
+  for (const made of [x, together!, apart!]) made.dispose()
+  model.free()
+})
 
 test('packed rows give what padded rows give at every kept position', async () => {
   const model = new TextTabularModel(config(0)).to(gpu, { seed: 3 }).eval()
