@@ -16,7 +16,7 @@ import { createModel } from '../../src/train/index.ts'
 // Seen from dist/test/bench.
 const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url))
 const kernels = new URL('../../../src/kernels/', import.meta.url)
-const NO_FAMILY = ['index', 'width']
+const NO_FAMILY = ['index', 'width', 'matmul-forms', 'matmul-kernels']
 const PEAKS: Peaks = { gflops: 100, gbps: 10, emptyMs: 0.01, submitMs: 0.02, roundTripMs: 0.2 }
 
 const gpu = await openGpu({ poison: true })
