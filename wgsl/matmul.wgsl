@@ -1,7 +1,6 @@
-// Matrix product, c[M,N] = a b (+ bias[N]) (+ c), one tile of R rows by 4 C columns per invocation, held in registers.
+// Matrix product, c[M,N] = a b, one tile of R rows by 4 C columns per invocation, held in registers.
 //   NN  a[M,K] b[K,N]     NT  a[M,K] b[N,K]     TN  a[K,M] b[K,N]
-//   main  writes c, or adds to it with `accumulate`; with `splits` > 1, part z of K goes to c[z,M,N] (scratch)
-//   sum   adds those parts up in order, and the bias, and c with `accumulate`
+// matmul_epilogue.wgsl stands before this text: what happens to a sum, and where it goes.
 // A storage load costs a software adapter as much as twenty multiply-adds, so the tile is as large as the registers bear
 // and K is taken STEP at a time (4, with vec4 loads where rows divide by 4, suits SwiftShader and GPUs; 1 suits lavapipe,
 // where unrolling loads costs compile time and instruction cache). Tiles past an edge read the last row or column again
@@ -20,21 +19,13 @@ const B_N4: u32 = 1; // b[K,N] as vec4f
 const B_N1: u32 = 0; // b[K,N] as f32
 const B_K4: u32 = 0; // b[N,K] as vec4f
 const B_K1: u32 = 0; // b[N,K] as f32
-const C_4: u32 = 1; // c as vec4f
-const C_1: u32 = 0; // c as f32
 const STEP: u32 = 4; // of k, a power of two; 4 where A_K4 or B_K4 is 1
 const PASSES: u32 = 1; // 2: K is not a multiple of STEP, and a second loop takes the rest one by one
 
-struct Params { M: u32, N: u32, K: u32, splits: u32, accumulate: u32, bias: u32 }
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a4: array<vec4f>;
 @group(0) @binding(1) var<storage, read> a1: array<f32>;
 @group(0) @binding(2) var<storage, read> b4: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b1: array<f32>;
-@group(0) @binding(3) var<storage, read> bias4: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bias1: array<f32>;
-@group(0) @binding(4) var<storage, read_write> c4: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> c1: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -150,39 +141,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     x$g = select(x$g, s$(i)_$g, r == $(i)u);
     // @end
     // @end
-    // @unroll g in 0..C*C_4
-    if (n0 + $(g)u < N >> 2u) {
-      let i = (z * M + m0 + r) * (N >> 2u) + n0 + $(g)u;
-      if (params.bias == 1u) { x$g += bias4[n0 + $(g)u]; }
-      if (params.accumulate == 1u) { x$g += c4[i]; }
-      c4[i] = x$g;
-    }
-    // @end
-    // @unroll j in 0..4*C*C_1
-    if (n0 * 4u + $(j)u < N) {
-      let n = n0 * 4u + $(j)u;
-      let i = (z * M + m0 + r) * N + n;
-      var y = x$(j / 4)[$(j % 4)];
-      if (params.bias == 1u) { y += bias1[n]; }
-      if (params.accumulate == 1u) { y += c1[i]; }
-      c1[i] = y;
-    }
+    // @unroll g in 0..C
+    store(x$g, z, m0 + r, (n0 + $(g)u) * 4u);
     // @end
   }
-}
-
-@group(0) @binding(1) var<storage, read> parts: array<f32>;
-@group(0) @binding(2) var<storage, read> sum_bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> c: array<f32>;
-
-@compute @workgroup_size(WG)
-fn sum(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = invocation_index(wid, count, local, WG);
-  let size = params.M * params.N;
-  if (i >= size) { return; }
-  var total = parts[i];
-  for (var z = 1u; z < params.splits; z++) { total += parts[z * size + i]; }
-  if (params.bias == 1u) { total += sum_bias[i % params.N]; }
-  if (params.accumulate == 1u) { total += c[i]; }
-  c[i] = total;
 }

@@ -21,7 +21,7 @@ alias E = f32;
 fn across(v: E) -> f32 { return v; }
 // @end
 
-struct Params { n: u32, at: u32, factor: f32 }
+struct Params { n: u32, at: u32, factor: f32, one: f32 } // one is 1
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<E>;
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
@@ -31,9 +31,10 @@ struct Params { n: u32, at: u32, factor: f32 }
 @group(0) @binding(2) var<storage, read_write> norm: array<f32>;
 @group(0) @binding(3) var<storage, read_write> coefficient: array<f32>;
 
+// The product with one is no waste: without a product lavapipe's loop took four times as long.
 fn term(i: u32) -> E {
   let v = x[min(i, params.n - 1u)];
-  return select(E(), select(v, v * v, SQUARE == 1u), i < params.n);
+  return select(E(), select(v * params.one, v * v, SQUARE == 1u), i < params.n);
 }
 
 // The sum of 64 E, `stride` apart.

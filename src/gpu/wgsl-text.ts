@@ -21,7 +21,10 @@ export function wgslText(source: string, constants: Constants = {}, prelude = ''
       throw new ConfigError(`the WGSL text declares no constant ${name} to set to ${value}`)
     text = text.replace(line, (_, head: string) => `${head}${literal(value, head)};`)
   }
-  return prelude + unroll(text.split('\n'), readConstants(text)).join('\n')
+  const lines = unroll(text.split('\n'), readConstants(text))
+  // WGSL wants `enable` before all else, the prelude included.
+  const enables = lines.filter(line => line.startsWith('enable '))
+  return [...enables, prelude + lines.filter(line => !line.startsWith('enable ')).join('\n')].join('\n')
 }
 
 function literal(value: number, head: string): string {

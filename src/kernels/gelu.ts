@@ -1,6 +1,8 @@
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
-import wgsl from '../wgsl/gelu.ts'
+import geluWgsl from '../wgsl/gelu.ts'
+import normalCdf from '../wgsl/normal_cdf.ts'
 
+const wgsl = normalCdf + geluWgsl
 const WG = 256
 const GROUP = WG * 4 * 4 // elements a workgroup covers
 const forward = defineKernel({

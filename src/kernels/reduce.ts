@@ -13,7 +13,7 @@ const flat = (entry: string, bindings: Access[]) =>
       name: 'reduce',
       wgsl,
       entry,
-      params: { n: 'u32', at: 'u32', factor: 'f32' },
+      params: { n: 'u32', at: 'u32', factor: 'f32', one: 'f32' },
       bindings,
     }),
   )
@@ -47,7 +47,7 @@ function reducePart(
 ): number {
   const width = widthOf(n)
   const count = Math.ceil(n / PARTIAL)
-  gpu.launch(kernels[width], { n: n / width, at, factor: 0 }, [x, partials], Math.ceil(count / WG))
+  gpu.launch(kernels[width], { n: n / width, at, factor: 0, one: 1 }, [x, partials], Math.ceil(count / WG))
   return count
 }
 
@@ -78,7 +78,7 @@ export function sum(
     return
   }
   reduceAll(gpu, { x, n, owned: false }, (x, n) => {
-    gpu.launch(finishSum, { n, at: 0, factor }, [x, out], 1)
+    gpu.launch(finishSum, { n, at: 0, factor, one: 1 }, [x, out], 1)
   })
 }
 
@@ -156,6 +156,6 @@ export function gradNorm(
     if (n > 0) at += reducePart(gpu, squares, { x: view, n, partials, at })
   }
   reduceAll(gpu, { x: partials, n: total, owned: true }, (x, n) => {
-    gpu.launch(finishNorm, { n, at: 0, factor }, [x, norm, coefficient], 1)
+    gpu.launch(finishNorm, { n, at: 0, factor, one: 1 }, [x, norm, coefficient], 1)
   })
 }

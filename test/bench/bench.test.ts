@@ -16,7 +16,8 @@ import { createModel } from '../../src/train/index.ts'
 // Seen from dist/test/bench.
 const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url))
 const kernels = new URL('../../../src/kernels/', import.meta.url)
-const NO_FAMILY = ['index', 'tuning', 'width']
+// Files that are no family: the index, and parts of others.
+const NO_FAMILY = ['index', 'matmul-forms', 'matmul-kernels', 'tuning', 'width']
 const PEAKS: Peaks = { gflops: 100, gbps: 10, emptyMs: 0.01, submitMs: 0.02, roundTripMs: 0.2 }
 
 const gpu = await openGpu({ poison: true })

@@ -1,0 +1,132 @@
+// The forms of the matrix product as data: what a form needs, from which size it pays, and which is tried first where.
+import type { Gpu } from '../gpu/index.ts'
+
+/** Which operand lies transposed in memory: NN a[M,K] b[K,N]; NT a[M,K] b[N,K]; TN a[K,M] b[K,N]. */
+export type MatmulLayout = 'NN' | 'NT' | 'TN'
+
+export interface MatmulShape {
+  M: number
+  N: number
+  K: number
+  layout: MatmulLayout
+}
+
+/**
+ * One way to compute the product, tile by tile. `how` says who owns a tile:
+ * - invocation: one invocation, in registers (matmul.wgsl); needs nothing, and '1x4' is the plain form
+ * - broadcast, quad: one subgroup, in registers, its lanes handing rows of a round (matmul_subgroup.wgsl)
+ * - workgroup: 128 invocations, through workgroup memory (matmul_workgroup.wgsl)
+ */
+export interface MatmulForm {
+  how: 'invocation' | 'broadcast' | 'quad' | 'workgroup'
+  /** Rows and columns of a tile. */
+  rows: number
+  columns: number
+  /** Values of k per iteration; the adapter kind's unless given. */
+  step?: number
+  /** Neighbouring invocations along M, for `invocation`. */
+  lanesM?: number
+  /** Needs the `subgroups` feature and subgroups of exactly this many lanes. */
+  subgroup?: number
+  /** Least M N K from which it is chosen: a large tile takes long to compile on some software adapters. */
+  work: number
+}
+
+export type AdapterKind = Gpu['adapter']['kind']
+
+export const matmulForms: Record<string, MatmulForm> = {
+  'broadcast 64x64': { how: 'broadcast', rows: 64, columns: 64, step: 2, subgroup: 8, work: 2e7 },
+  'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, subgroup: 8, work: 2e7 },
+  'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 4, subgroup: 8, work: 1e6 },
+  'quad 16x32': { how: 'quad', rows: 16, columns: 32, step: 4, subgroup: 4, work: 1e5 },
+  'workgroup 64x64': { how: 'workgroup', rows: 64, columns: 64, work: 1e6 },
+  '16x16': { how: 'invocation', rows: 16, columns: 16, lanesM: 2, work: 2e7 },
+  '8x8': { how: 'invocation', rows: 8, columns: 8, lanesM: 2, work: 1e6 },
+  '4x4': { how: 'invocation', rows: 4, columns: 4, lanesM: 2, work: 0 },
+  '1x4': { how: 'invocation', rows: 1, columns: 4, lanesM: 1, work: 0 },
+}
+
+interface Device {
+  /** Invocations that keep it busy, and tiles of a subgroup or workgroup. */
+  lanes: number
+  tiles: number
+  /** Invocations per workgroup and values of k per iteration of an `invocation` form. */
+  workgroup: number
+  step: 1 | 2 | 4
+  /** Forms from the most to the least wanted. */
+  prefers: string[]
+}
+
+export const DEVICES: Record<AdapterKind, Device> = {
+  hardware: {
+    lanes: 8192,
+    tiles: 64,
+    workgroup: 64,
+    step: 4,
+    prefers: ['workgroup 64x64', '16x16', '8x8', '4x4', '1x4'],
+  },
+  'system software': {
+    lanes: 64,
+    tiles: 8,
+    workgroup: 8,
+    step: 1,
+    prefers: ['broadcast 64x64', 'broadcast 32x64', 'broadcast 32x32', '16x16', '8x8', '4x4', '1x4'],
+  },
+  'embedded software': {
+    lanes: 64,
+    tiles: 8,
+    workgroup: 8,
+    step: 4,
+    prefers: ['quad 16x32', '16x16', '8x8', '4x4', '1x4'],
+  },
+}
+
+/** Least K of a part when K is cut. */
+const PART = 256
+
+/** Why a form cannot run on this device, or undefined when it can. */
+export function unusable(gpu: Gpu, { subgroup }: MatmulForm): string | undefined {
+  if (subgroup === undefined) return undefined
+  if (!gpu.features.has('subgroups')) return "needs the feature 'subgroups', which this device lacks"
+  const { subgroupMinSize: least, subgroupMaxSize: most } = gpu.adapter.adapter.info
+  if (least === subgroup && most === subgroup) return undefined
+  return `needs subgroups of ${subgroup} lanes, this device's have ${least === most ? least : `${least} to ${most}`}`
+}
+
+/** Tiles of a product: invocations for an `invocation` form, else subgroups or workgroups. */
+export function tilesOf({ rows, columns, lanesM = 1 }: MatmulForm, M: number, N: number): number {
+  return Math.ceil(M / (rows * lanesM)) * lanesM * Math.ceil(N / columns)
+}
+
+const wantedTiles = (form: MatmulForm, device: Device) =>
+  form.how === 'invocation' ? device.lanes : device.tiles
+
+const mostSplits = (K: number) => Math.max(1, Math.min(Math.floor(K / PART), 64))
+
+/** Parts into which K is cut so that the device is busy. */
+export function splitsOf(kind: AdapterKind, form: MatmulForm, { M, N, K }: MatmulShape): number {
+  const wanted = wantedTiles(form, DEVICES[kind]) / tilesOf(form, M, N)
+  return Math.min(Math.max(1, Math.ceil(wanted)), mostSplits(K))
+}
+
+/**
+ * Names of the forms that this device can run and that suit the shape, the built-in choice first. A tuner may time
+ * them and pass its own choice as `form`.
+ */
+export function candidates(gpu: Gpu, shape: MatmulShape): string[] {
+  const { M, N, K } = shape
+  const device = DEVICES[gpu.adapter.kind]
+  const usable = device.prefers.filter(name => {
+    const form = matmulForms[name]!
+    return M * N * K >= form.work && unusable(gpu, form) === undefined
+  })
+  if (M === 1) return ['1x4', ...usable.filter(name => name !== '1x4')]
+  const busy = (name: string) => {
+    const form = matmulForms[name]!
+    const used = tilesOf(form, M, N)
+    // Sums of parts cost time of their own, so a smaller tile goes before a tile that only parts of K make enough of.
+    return used >= wantedTiles(form, device)
+  }
+  const first = usable.find(busy) ?? '4x4'
+  return [first, ...usable.filter(name => name !== first)]
+}

@@ -1,0 +1,150 @@
+// The kernel of a form for a device, the way a, b and c lie in memory, and an epilogue; each is made once.
+import { defineKernel, type Kernel, withConstants } from '../gpu/index.ts'
+import matmulWgsl from '../wgsl/matmul.ts'
+import epilogueWgsl from '../wgsl/matmul_epilogue.ts'
+import subgroupWgsl from '../wgsl/matmul_subgroup.ts'
+import sumWgsl from '../wgsl/matmul_sum.ts'
+import workgroupWgsl from '../wgsl/matmul_workgroup.ts'
+import normalCdf from '../wgsl/normal_cdf.ts'
+import philox from '../wgsl/philox.ts'
+import { type AdapterKind, DEVICES, type MatmulForm, type MatmulShape } from './matmul-forms.ts'
+
+const params = {
+  M: 'u32',
+  N: 'u32',
+  K: 'u32',
+  splits: 'u32',
+  accumulate: 'u32',
+  bias: 'u32',
+  residual: 'u32',
+  threshold: 'u32',
+  scale: 'f32',
+  seed: 'u32',
+  layer: 'u32',
+  step: 'u32',
+} as const
+
+export type MatmulKernel = Kernel<keyof typeof params>
+
+/** Parts of the epilogue that are compiled in; the others are switched by parameters. */
+export interface Fused {
+  pre: boolean
+  activation: 'none' | 'gelu' | 'relu'
+  dropout: boolean
+}
+
+export const NOTHING: Fused = { pre: false, activation: 'none', dropout: false }
+
+// a or parts, b, c, bias, residual; then pre where it is written.
+const define = (text: string, entry = 'main') =>
+  defineKernel({
+    name: 'matmul',
+    wgsl: normalCdf + philox + epilogueWgsl + text,
+    entry,
+    params,
+    bindings: ['read', 'read', 'write', 'read', 'read'],
+  })
+
+const FAMILIES = {
+  invocation: define(matmulWgsl),
+  broadcast: define(subgroupWgsl),
+  quad: define(subgroupWgsl),
+  workgroup: define(workgroupWgsl),
+  sum: define(sumWgsl, 'sum'),
+}
+
+const kernels = new Map<string, MatmulKernel>()
+
+function made(
+  family: keyof typeof FAMILIES,
+  workgroup: number,
+  constants: Record<string, number>,
+  fused: Fused,
+) {
+  const key = JSON.stringify([family, workgroup, constants, fused])
+  let kernel = kernels.get(key)
+  if (!kernel) {
+    const all = {
+      ...constants,
+      PRE: Number(fused.pre),
+      GELU: Number(fused.activation === 'gelu'),
+      RELU: Number(fused.activation === 'relu'),
+      DROPOUT: Number(fused.dropout),
+    }
+    kernel = { ...withConstants(FAMILIES[family], all), workgroup }
+    if (fused.pre) kernel.bindings = [...kernel.bindings, 'write']
+    kernels.set(key, kernel)
+  }
+  return kernel
+}
+
+const storedAs = (N: number) => ({ C_4: Number(N % 4 === 0), C_1: Number(N % 4 !== 0) })
+
+/** The kernel that adds up parts of K. */
+export function sumKernel(N: number, fused: Fused): MatmulKernel {
+  return made('sum', 64, storedAs(N), fused)
+}
+
+/** The kernel that computes tiles. */
+export function tileKernel(
+  form: MatmulForm,
+  kind: AdapterKind,
+  { M, N, K, layout }: MatmulShape,
+  fused: Fused,
+): MatmulKernel {
+  const [tn, nt] = [layout === 'TN', layout === 'NT']
+  const device = DEVICES[kind]
+  const step = form.step ?? device.step
+  const whole = K % step === 0
+  const { rows, columns } = form
+  const n4 = N % 4 === 0
+  const b = { B_N4: Number(!nt && n4), B_N1: Number(!nt && !n4) }
+  switch (form.how) {
+    case 'invocation': {
+      const k4 = step === 4 && whole
+      const m4 = M % 4 === 0 && rows % 4 === 0
+      const constants = {
+        R: rows,
+        C: columns / 4,
+        LANES_M: form.lanesM ?? 1,
+        A_K4: Number(!tn && k4),
+        A_K1: Number(!tn && !k4),
+        A_M4: Number(tn && m4),
+        A_M1: Number(tn && !m4),
+        ...b,
+        B_K4: Number(nt && k4),
+        B_K1: Number(nt && !k4),
+        STEP: step,
+        PASSES: whole ? 1 : 2,
+        ...storedAs(N),
+      }
+      return made('invocation', device.workgroup, constants, fused)
+    }
+    case 'broadcast':
+    case 'quad': {
+      const lanes = form.subgroup!
+      const kv = step > 1 && whole
+      const m4 = M % 4 === 0 && rows % (4 * lanes) === 0
+      const constants = {
+        SG: lanes,
+        R: rows,
+        C: columns / (4 * lanes),
+        STEP: step,
+        BROADCAST: Number(form.how === 'broadcast'),
+        QUAD: Number(form.how === 'quad'),
+        A_KV: Number(!tn && kv),
+        A_K1: Number(!tn && !kv),
+        A_M4: Number(tn && m4),
+        A_M1: Number(tn && !m4),
+        ...b,
+        B_KV: Number(nt && kv),
+        B_K1: Number(nt && !kv),
+        TAIL: Number(!whole),
+        ...storedAs(N),
+      }
+      return made(form.how, lanes, constants, fused)
+    }
+    case 'workgroup':
+      return made('workgroup', 128, { A_T: Number(tn), B_T: Number(nt), ...storedAs(N) }, fused)
+  }
+}

@@ -1,0 +1,82 @@
+// What the forms of the matrix product do with a finished sum. In this order, each part only where it is asked for:
+//   v = sum + bias[n];  pre[m,n] = v;  v = GELU(v) or ReLU(v);  v = dropout(v);  v += residual[m,n];  v += c[m,n];  c[m,n] = v
+// With `splits` > 1 the sums of part z of K go to c[z,M,N] as they are (scratch) and matmul_sum.wgsl does the rest.
+// The mask is that of dropout.wgsl over the M N elements of c, so its backward pass draws it again.
+// normal_cdf.wgsl and philox.wgsl stand before this text. Constants are 0 or 1 and drop the lines not needed.
+
+const C_4: u32 = 1; // c, residual, pre and bias as vec4f: N is a multiple of 4
+const C_1: u32 = 0; // as f32
+const PRE: u32 = 0;
+const GELU: u32 = 0;
+const RELU: u32 = 0;
+const DROPOUT: u32 = 0;
+
+struct Params {
+  M: u32, N: u32, K: u32, splits: u32,
+  accumulate: u32, bias: u32, residual: u32, // 0 or 1
+  threshold: u32, scale: f32, seed: u32, layer: u32, step: u32, // dropout
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read_write> c4: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> c1: array<f32>;
+@group(0) @binding(4) var<storage, read> bias4: array<vec4f>;
+@group(0) @binding(4) var<storage, read> bias1: array<f32>;
+@group(0) @binding(5) var<storage, read> residual4: array<vec4f>;
+@group(0) @binding(5) var<storage, read> residual1: array<f32>;
+@group(0) @binding(6) var<storage, read_write> pre4: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> pre1: array<f32>;
+
+// The sums of row m, columns n … n + 3, n a multiple of 4; nothing happens past an edge.
+fn store(sums: vec4f, z: u32, m: u32, n: u32) {
+  let N = params.N;
+  if (m < params.M && n < N) {
+    let first = (z * params.M + m) * N + n;
+    var v = sums;
+    if (params.bias == 1u) {
+      // @unroll one in 0..C_4
+      v += bias4[n >> 2u];
+      // @end
+      // @unroll one in 0..C_1
+      v += vec4f(bias1[n], bias1[min(n + 1u, N - 1u)], bias1[min(n + 2u, N - 1u)], bias1[min(n + 3u, N - 1u)]);
+      // @end
+    }
+    // @unroll one in 0..PRE
+    let before = v;
+    // @end
+    // @unroll one in 0..GELU
+    v *= normal_cdf(v, gauss(v));
+    // @end
+    // @unroll one in 0..RELU
+    v = max(v, vec4f());
+    // @end
+    // @unroll one in 0..C_4
+    let i = first >> 2u;
+    // @unroll two in 0..PRE
+    pre4[i] = before;
+    // @end
+    // @unroll two in 0..DROPOUT
+    let words = philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer));
+    v = select(vec4f(), v * params.scale, words >= vec4u(params.threshold));
+    // @end
+    if (params.residual == 1u) { v += residual4[i]; }
+    if (params.accumulate == 1u) { v += c4[i]; }
+    c4[i] = v;
+    // @end
+    // @unroll one in 0..C_1
+    for (var j = 0u; j < min(4u, N - n); j++) {
+      let i = first + j;
+      var y = v[j];
+      // @unroll two in 0..PRE
+      pre1[i] = before[j];
+      // @end
+      // @unroll two in 0..DROPOUT
+      let words = philox4x32(vec4u(i >> 2u, 0u, params.step, 0u), vec2u(params.seed, params.layer));
+      y = select(0.0, y * params.scale, words[i & 3u] >= params.threshold);
+      // @end
+      if (params.residual == 1u) { y += residual1[i]; }
+      if (params.accumulate == 1u) { y += c1[i]; }
+      c1[i] = y;
+    }
+    // @end
+  }
+}

@@ -1,0 +1,183 @@
+// Matrix product, c[M,N] = a b, one tile of R rows by 4 C SG columns per subgroup of SG lanes, held in registers.
+//   NN  a[M,K] b[K,N]     NT  a[M,K] b[N,K]     TN  a[K,M] b[K,N]
+// matmul_epilogue.wgsl stands before this text: what happens to a sum, and where it goes.
+// A lane owns 4 C columns of all R rows, and loads R/SG rows of a, which the lanes hand round:
+//   BROADCAST  every lane takes row after row from the lane that loaded it (one instruction on lavapipe)
+//   QUAD       SG = 4: lanes swap within the quad, so that lane l meets row l ^ j in round j (cheap on SwiftShader)
+// A storage load costs a software adapter as much as twenty multiply-adds, and a sum assigned in a loop is blended with the
+// execution mask once per iteration: hence large tiles and STEP values of k per iteration, while the loop's code still
+// fits the instruction cache. One subgroup per workgroup, no barrier. Tiles past an edge read the last row or column
+// again and store nothing there, so that one pipeline serves all sizes.
+// Constants that are 0 or 1 keep or drop the lines of an `@unroll … in 0..CONSTANT`.
+enable subgroups;
+
+const WG: u32 = 8; // SG
+const SG: u32 = 8; // lanes of a subgroup
+const R: u32 = 64; // rows of a tile, a multiple of SG AW
+const C: u32 = 2; // groups of four columns a lane owns
+const STEP: u32 = 2; // of k, a power of two; 2 or 4 where A_KV or B_KV is 1
+const BROADCAST: u32 = 1;
+const QUAD: u32 = 0;
+const A_KV: u32 = 1; // a[M,K] as vectors of STEP
+const A_K1: u32 = 0; // a[M,K] as f32
+const A_M4: u32 = 0; // a[K,M] as vec4f
+const A_M1: u32 = 0; // a[K,M] as f32
+const AW: u32 = 1u + 3u * A_M4; // neighbouring rows a lane loads
+const B_N4: u32 = 1; // b[K,N] as vec4f
+const B_N1: u32 = 0; // b[K,N] as f32
+const B_KV: u32 = 0; // b[N,K] as vectors of STEP
+const B_K1: u32 = 0; // b[N,K] as f32
+const TAIL: u32 = 0; // 1: K is not a multiple of STEP
+
+// @unroll one in 0..A_KV
+@group(0) @binding(1) var<storage, read> av: array<vec$(STEP)f>;
+// @end
+@group(0) @binding(1) var<storage, read> a4: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a1: array<f32>;
+// @unroll one in 0..B_KV
+@group(0) @binding(2) var<storage, read> bv: array<vec$(STEP)f>;
+// @end
+@group(0) @binding(2) var<storage, read> b4: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b1: array<f32>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let M = params.M;
+  let N = params.N;
+  let K = params.K;
+  let tiles_n = (N + 4u * C * SG - 1u) / (4u * C * SG);
+  let tiles_m = (M + R - 1u) / R;
+  let index = group_index(wid, count);
+  let band = index / tiles_n;
+  let z = band / tiles_m;
+  if (z >= params.splits) { return; }
+  let m0 = (band % tiles_m) * R;
+  let n0 = (index % tiles_n) * (4u * C * SG) + 4u * lane; // this lane's columns are n0 + 4 SG G … + 3
+  let part = ((K + params.splits - 1u) / params.splits + 3u) & ~3u;
+  let start = min(z * part, K);
+  let end = min(start + part, K);
+
+  // Where in a and b this lane's rows and columns begin.
+  // @unroll g in 0..R/SG*A_KV
+  let ra$g = min(m0 + $(g * SG)u + lane, M - 1u) * (K / $(STEP)u);
+  // @end
+  // @unroll g in 0..R/SG*A_K1
+  let ra$g = min(m0 + $(g * SG)u + lane, M - 1u) * K;
+  // @end
+  // @unroll g in 0..R/SG/4*A_M4
+  let ra$g = min((m0 >> 2u) + $(g * SG)u + lane, (M >> 2u) - 1u);
+  // @end
+  // @unroll g in 0..R/SG*A_M1
+  let ra$g = min(m0 + $(g * SG)u + lane, M - 1u);
+  // @end
+  // @unroll g in 0..C*B_N4
+  let cb$g = min((n0 >> 2u) + $(g * SG)u, (N >> 2u) - 1u);
+  // @end
+  // @unroll j in 0..4*C*B_N1
+  let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u);
+  // @end
+  // @unroll j in 0..4*C*B_KV
+  let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u) * (K / $(STEP)u);
+  // @end
+  // @unroll j in 0..4*C*B_K1
+  let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u) * K;
+  // @end
+
+  // @unroll r in 0..R
+  // @unroll g in 0..C
+  var s$(r)_$g = vec4f();
+  // @end
+  // @end
+
+  for (var k = start; k < end; k += STEP) {
+    // Past the end the last k is read again, and a counts as 0.
+    // @unroll q in 0..STEP*TAIL
+    let k$q = min(k + $(q)u, end - 1u);
+    let live$q = k + $(q)u < end;
+    // @end
+    // @unroll q in 0..STEP*(1-TAIL)
+    let k$q = k + $(q)u;
+    let live$q = true;
+    // @end
+
+    // aG_Q: of this lane's rows the G-th, at k + Q
+    // @unroll g in 0..R/SG*A_KV
+    let va$g = av[ra$g + k / $(STEP)u];
+    // @unroll q in 0..STEP
+    let a$(g)_$q = va$g[$q];
+    // @end
+    // @end
+    // @unroll q in 0..STEP
+    // @unroll g in 0..R/SG*A_K1
+    let a$(g)_$q = select(0.0, a1[ra$g + k$q], live$q);
+    // @end
+    // @unroll g in 0..R/SG/4*A_M4
+    let va$(q)_$g = select(vec4f(), a4[k$q * (M >> 2u) + ra$g], live$q);
+    // @unroll i in 0..4
+    let a$(4 * g + i)_$q = va$(q)_$g[$i];
+    // @end
+    // @end
+    // @unroll g in 0..R/SG*A_M1
+    let a$(g)_$q = select(0.0, a1[k$q * M + ra$g], live$q);
+    // @end
+    // @end
+
+    // bQ_G = b[k + Q, n0 + 4 SG G …]
+    // @unroll j in 0..4*C*B_KV
+    let vb$j = bv[cb$j + k / $(STEP)u];
+    // @end
+    // @unroll q in 0..STEP
+    // @unroll g in 0..C*B_KV
+    let b$(q)_$g = vec4f(vb$(4 * g)[$q], vb$(4 * g + 1)[$q], vb$(4 * g + 2)[$q], vb$(4 * g + 3)[$q]);
+    // @end
+    // @unroll g in 0..C*B_K1
+    let b$(q)_$g = vec4f(b1[cb$(4 * g) + k$q], b1[cb$(4 * g + 1) + k$q], b1[cb$(4 * g + 2) + k$q], b1[cb$(4 * g + 3) + k$q]);
+    // @end
+    // @unroll g in 0..C*B_N4
+    let b$(q)_$g = b4[k$q * (N >> 2u) + cb$g];
+    // @end
+    // @unroll g in 0..C*B_N1
+    let b$(q)_$g = vec4f(b1[k$q * N + cb$(4 * g)], b1[k$q * N + cb$(4 * g + 1)], b1[k$q * N + cb$(4 * g + 2)], b1[k$q * N + cb$(4 * g + 3)]);
+    // @end
+    // @end
+
+    // Row R of the tile: the I-th of AW rows that lane J (or this lane's partner in round J) loaded in group G.
+    // @unroll g in 0..R/SG/AW
+    // @unroll i in 0..AW
+    // @unroll q in 0..STEP*QUAD
+    let x$((g * SG) * AW + i)_$q = a$(g * AW + i)_$q;
+    let x$((g * SG + 1) * AW + i)_$q = quadSwapX(a$(g * AW + i)_$q);
+    let x$((g * SG + 2) * AW + i)_$q = quadSwapY(a$(g * AW + i)_$q);
+    let x$((g * SG + 3) * AW + i)_$q = quadSwapDiagonal(a$(g * AW + i)_$q);
+    // @end
+    // @unroll j in 0..SG
+    // @unroll q in 0..STEP*BROADCAST
+    let x$((g * SG + j) * AW + i)_$q = subgroupBroadcast(a$(g * AW + i)_$q, $(j)u);
+    // @end
+    // @unroll h in 0..C
+    s$((g * SG + j) * AW + i)_$h = s$((g * SG + j) * AW + i)_$h
+    // @unroll q in 0..STEP
+      + x$((g * SG + j) * AW + i)_$q * b$(q)_$h
+    // @end
+    ;
+    // @end
+    // @end
+    // @end
+    // @end
+  }
+
+  // Row by row: a store unrolled per row would make a software adapter compile for seconds.
+  let rows = select(R, min(R, M - m0), BROADCAST == 1u);
+  for (var r = 0u; r < rows; r++) {
+    let m = m0 + ((r / AW) ^ (lane * QUAD)) * AW + r % AW;
+    // @unroll g in 0..C
+    var x$g = s0_$g;
+    // @unroll i in 1..R
+    x$g = select(x$g, s$(i)_$g, r == $(i)u);
+    // @end
+    // @end
+    // @unroll g in 0..C
+    store(x$g, z, m, n0 + $(4 * g * SG)u);
+    // @end
+  }
+}
