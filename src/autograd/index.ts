@@ -1,3 +1,4 @@
+export { autocast } from './autocast.ts'
 export { type GradcheckOptions, gradcheck } from './gradcheck.ts'
 export { freeHalves, halfView, weightsChanged } from './half-copy.ts'
 export * from './ops/index.ts'

@@ -78,6 +78,11 @@ export class Tensor {
     return this.size * BYTES[this.dtype]
   }
 
+  /** How kernels find the values of a tensor that is no uint32. */
+  get storage(): 'f32' | 'f16' {
+    return this.dtype === 'f16' ? 'f16' : 'f32'
+  }
+
   get disposed(): boolean {
     return this.#view === undefined
   }

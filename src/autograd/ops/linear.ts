@@ -1,33 +1,57 @@
 import { ShapeError } from '../../errors.ts'
+import type { View } from '../../gpu/index.ts'
 import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { columnSum } from '../../kernels/reduce.ts'
+import { activationDType } from '../autocast.ts'
+import { halfView } from '../half-copy.ts'
+import { DenseParameter } from '../parameter.ts'
 import { gradTarget, op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
+import { cast } from './cast.ts'
 import { expectShape, rowsAndColumns } from './shapes.ts'
 
-/** x [..., K] times weightᵀ, weight [N, K], plus bias [N]: `torch.nn.functional.linear`. Result [..., N]. */
+/**
+ * x [..., K] times weightᵀ, weight [N, K], plus bias [N]: `torch.nn.functional.linear`. Result [..., N]. Under `autocast` it is
+ * f16, and a parameter's f16 copy takes the weight's place; sums are float32, and so are the gradients of weight and bias.
+ */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   const [M, K] = rowsAndColumns(x)
   const N = weight.shape[0]!
   expectShape('linear: weight', weight, [N, K])
   if (bias) expectShape('linear: bias', bias, [N])
   return op('linear', x.gpu, bias ? [x, weight, bias] : [x, weight], ({ gpu, empty }) => {
-    const y = empty([...x.shape.slice(0, -1), N])
-    matmulKernel(gpu, { a: x.view, b: weight.view, c: y.view, bias: bias?.view, M, N, K, layout: 'NT' })
+    const shape = [...x.shape.slice(0, -1), N]
+    const y = empty(shape, activationDType(shape))
+    const w = operand(weight)
+    matmulKernel(gpu, {
+      a: x.view,
+      b: w.view,
+      c: y.view,
+      bias: bias?.view,
+      M,
+      N,
+      K,
+      layout: 'NT',
+      stored: { a: x.storage, b: w.storage, c: y.storage },
+    })
     return {
       output: y,
       backward: dy => {
         if (weight.requiresGrad) {
           const { view, accumulate } = gradTarget(weight)
-          matmulKernel(gpu, { a: dy.view, b: x.view, c: view, M: N, N: K, K: M, layout: 'TN', accumulate })
+          const stored = { a: dy.storage, b: x.storage, c: weight.storage }
+          const shape = { M: N, N: K, K: M, layout: 'TN' } as const
+          matmulKernel(gpu, { a: dy.view, b: x.view, c: view, ...shape, accumulate, stored })
         }
         if (bias?.requiresGrad) {
           const { view, accumulate } = gradTarget(bias)
-          columnSum(gpu, { x: dy.view, out: view, rows: M, C: N, accumulate })
+          columnSum(gpu, { x: dy.view, out: view, rows: M, C: N, accumulate, storage: dy.storage })
         }
         if (x.requiresGrad) {
           const { view, accumulate } = gradTarget(x)
-          matmulKernel(gpu, { a: dy.view, b: weight.view, c: view, M, N: K, K: N, layout: 'NN', accumulate })
+          const stored = { a: dy.storage, b: w.storage, c: x.storage }
+          const shape = { M, N: K, K: N, layout: 'NN' } as const
+          matmulKernel(gpu, { a: dy.view, b: w.view, c: view, ...shape, accumulate, stored })
         }
         return []
       },
@@ -35,8 +59,16 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   })
 }
 
-/** a [M, K] times b [K, N]: `torch.matmul` of two matrices. */
-export function matmul(a: Tensor, b: Tensor): Tensor {
+/** A weight as a matmul reads it now: a parameter's f16 copy under autocast. */
+function operand(weight: Tensor): { view: View; storage: 'f32' | 'f16' } {
+  return weight instanceof DenseParameter && activationDType(weight.shape) === 'f16'
+    ? { view: halfView(weight), storage: 'f16' }
+    : weight
+}
+
+/** a [M, K] times b [K, N], float32: `torch.matmul` of two matrices. */
+export function matmul(first: Tensor, second: Tensor): Tensor {
+  const [a, b] = [cast(first, 'f32'), cast(second, 'f32')]
   if (a.shape.length !== 2 || b.shape.length !== 2 || a.shape[1] !== b.shape[0]) {
     throw new ShapeError(`matmul takes [M, K] and [K, N], got [${a.shape}] and [${b.shape}]`)
   }
