@@ -1,34 +1,58 @@
 import { ShapeError } from '../../errors.ts'
+import { geluBackward } from '../../kernels/gelu.ts'
 import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { columnSum } from '../../kernels/reduce.ts'
 import { gradTarget, op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 import { expectShape, rowsAndColumns } from './shapes.ts'
 
-/** x [..., K] times weightᵀ, weight [N, K], plus bias [N]: `torch.nn.functional.linear`. Result [..., N]. */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+/**
+ * x [..., K] times weightᵀ, weight [N, K], plus bias [N]: `torch.nn.functional.linear`. Result [..., N]. With an activation,
+ * the result is what `gelu` of it would be, in one launch.
+ */
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  bias?: Tensor,
+  { activation }: { activation?: 'gelu' | undefined } = {},
+): Tensor {
   const [M, K] = rowsAndColumns(x)
   const N = weight.shape[0]!
   expectShape('linear: weight', weight, [N, K])
   if (bias) expectShape('linear: bias', bias, [N])
-  return op('linear', x.gpu, bias ? [x, weight, bias] : [x, weight], ({ gpu, empty }) => {
+  const inputs = bias ? [x, weight, bias] : [x, weight]
+  return op('linear', x.gpu, inputs, ({ gpu, recording, empty, saved }) => {
     const y = empty([...x.shape.slice(0, -1), N])
-    matmulKernel(gpu, { a: x.view, b: weight.view, c: y.view, bias: bias?.view, M, N, K, layout: 'NT' })
+    const pre = activation && recording ? saved(y.shape) : undefined
+    const product = { a: x.view, b: weight.view, c: y.view, bias: bias?.view, M, N, K, layout: 'NT' } as const
+    matmulKernel(gpu, { ...product, activation, pre: pre?.view })
     return {
       output: y,
       backward: dy => {
+        const dpre = pre ? empty(y.shape) : dy
+        if (pre) geluBackward(gpu, { x: pre.view, dy: dy.view, dx: dpre.view, n: y.size })
         if (weight.requiresGrad) {
           const { view, accumulate } = gradTarget(weight)
-          matmulKernel(gpu, { a: dy.view, b: x.view, c: view, M: N, N: K, K: M, layout: 'TN', accumulate })
+          matmulKernel(gpu, { a: dpre.view, b: x.view, c: view, M: N, N: K, K: M, layout: 'TN', accumulate })
         }
         if (bias?.requiresGrad) {
           const { view, accumulate } = gradTarget(bias)
-          columnSum(gpu, { x: dy.view, out: view, rows: M, C: N, accumulate })
+          columnSum(gpu, { x: dpre.view, out: view, rows: M, C: N, accumulate })
         }
         if (x.requiresGrad) {
           const { view, accumulate } = gradTarget(x)
-          matmulKernel(gpu, { a: dy.view, b: weight.view, c: view, M, N: K, K: N, layout: 'NN', accumulate })
+          matmulKernel(gpu, {
+            a: dpre.view,
+            b: weight.view,
+            c: view,
+            M,
+            N: K,
+            K: N,
+            layout: 'NN',
+            accumulate,
+          })
         }
+        if (pre) dpre.dispose()
         return []
       },
     }
