@@ -130,3 +130,10 @@ export function candidates(gpu: Gpu, shape: MatmulShape): string[] {
   const first = usable.find(busy) ?? '4x4'
   return [first, ...usable.filter(name => name !== first)]
 }
+
+/** Shapes for which one measured choice serves: each size by power of two, and by whether it divides by 4. */
+export function shapeClass({ layout, M, N, K }: MatmulShape): string {
+  const sizes = [M, N, K].map(size => 2 ** Math.ceil(Math.log2(size)))
+  const by4 = [M, N, K].map(size => (size % 4 === 0 ? 4 : 1))
+  return `matmul ${layout} ${sizes.join('x')} by ${by4.join(',')}`
+}

@@ -7,11 +7,13 @@ import {
   type MatmulForm,
   type MatmulShape,
   matmulForms,
+  shapeClass,
   splitsOf,
   tilesOf,
   unusable,
 } from './matmul-forms.ts'
 import { type Fused, type MatmulKernel, NOTHING, sumKernel, tileKernel } from './matmul-kernels.ts'
+import { choiceFor } from './tuning.ts'
 
 export {
   candidates,
@@ -38,7 +40,7 @@ export interface MatmulOptions extends MatmulShape {
   residual?: View | undefined
   /** Add to c instead of overwriting it; false by default. */
   accumulate?: boolean | undefined
-  /** Name of a form in `matmulForms`; the first of `candidates` unless given. */
+  /** Name of a form in `matmulForms`; unless given, what `tuneMatmul` found best for such shapes, or the first of `candidates`. */
   form?: string | undefined
   /** Parts into which K is cut, summed in order; chosen by size unless given. */
   splits?: number | undefined
@@ -56,7 +58,8 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   if (M === 0 || N === 0) return
   const shape = { M, N, K, layout }
   const { kind } = gpu.adapter
-  const form = formOf(gpu, options.form ?? candidates(gpu, shape)[0]!)
+  collectors.get(gpu)?.push(shape)
+  const form = formOf(gpu, options.form ?? chosen(gpu, shape))
   const splits = options.splits ?? splitsOf(kind, form, shape)
   const perGroup = form.how === 'invocation' ? DEVICES[kind].workgroup : 1
   const grid = Math.ceil((tilesOf(form, M, N) * splits) / perGroup)
@@ -70,6 +73,27 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   const groups = Math.ceil((M * Math.ceil(N / 4)) / 64)
   launchEpilogue(gpu, fused => sumKernel(N, fused), [parts, parts, c], splits, groups, options)
   gpu.release(parts)
+}
+
+/** The form measured to be fastest for such shapes, where that was done and it can run; else the built-in choice. */
+function chosen(gpu: Gpu, shape: MatmulShape): string {
+  const tuned = choiceFor(gpu, shapeClass(shape))
+  const possible = candidates(gpu, shape)
+  return tuned !== undefined && possible.includes(tuned) ? tuned : possible[0]!
+}
+
+const collectors = new WeakMap<Gpu, MatmulShape[]>()
+
+/** The shapes of the products that `body` launches on a device: what `tuneMatmul` is to be given. */
+export function collectShapes(gpu: Gpu, body: () => void): MatmulShape[] {
+  const shapes: MatmulShape[] = []
+  collectors.set(gpu, shapes)
+  try {
+    body()
+  } finally {
+    collectors.delete(gpu)
+  }
+  return shapes
 }
 
 function formOf(gpu: Gpu, name: string): MatmulForm {
