@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { wholeNumber } from '../src/cli/command.ts'
 import { UsageError } from '../src/errors.ts'
 import { type Gpu, openGpu } from '../src/gpu/index.ts'
+import { compare } from './compare/compare.ts'
 import { benchGpuJs, gpuJsTable } from './gpujs.ts'
 import { benchKernels } from './kernels.ts'
 import type { StepSize } from './models.ts'
@@ -20,6 +21,8 @@ interface Options {
   dropout?: boolean
   defaultLimits?: boolean
   steps?: number
+  compare?: boolean
+  peer?: string
 }
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
@@ -59,7 +62,13 @@ async function step(gpu: Gpu, options: Options): Promise<void> {
   if (options.json) print(JSON.stringify(result))
 }
 
+async function compared(gpu: Gpu, options: Options): Promise<void> {
+  const results = await compare(gpu, { ...options, print })
+  if (results.some(({ counts }) => !counts)) process.exitCode = 1
+}
+
 async function everything(gpu: Gpu, options: Options): Promise<void> {
+  if (options.compare) return compared(gpu, options)
   const measured = await peaks(gpu, options)
   await benchKernels(gpu, measured, { ...options, print })
   await gpuJs(gpu, options, measured)
@@ -81,7 +90,14 @@ export async function runBench(args: readonly string[]): Promise<number> {
     made
       .option('--filter <word>', 'only rows whose name contains it')
       .option('--quick', 'smallest sizes, one short sample: shows that everything runs')
-  rows(command('all', 'peaks, kernels and gpu.js (the default)', everything, true))
+  const peers = (made: Command) =>
+    made
+      .option('--full', 'with --compare: the notebook’s own size too, which takes gigabytes')
+      .option('--peer <word>', 'with --compare: only libraries whose name contains it')
+  peers(rows(command('all', 'peaks, kernels and gpu.js (the default)', everything, true))).option(
+    '--compare',
+    'instead: the same work by tfjs, jax-js and PyTorch, in turns',
+  )
   rows(command('kernels', 'every kernel family at the model sizes', kernels))
   rows(command('gpujs', 'gpu.js beside this library', gpuJs))
   command('peaks', 'what the adapter can do at most', async (gpu, options) => {
