@@ -34,8 +34,8 @@ const layerNorm = (x, weight, bias, eps) => {
 const gelu = x => tf.mul(tf.mul(x, tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1)), 0.5)
 
 function model(work, w) {
-  const linear = (x, name, activation = 'linear') =>
-    tf.fused.matMul({ a: x, b: w[`${name}.weight`], transposeB: true, bias: w[`${name}.bias`], activation })
+  // Not tf.fused.matMul: with transposeB its result on the WASM backend is wrong.
+  const linear = (x, name) => tf.add(tf.matMul(x, w[`${name}.weight`], false, true), w[`${name}.bias`])
   const norm = (x, name, eps) => layerNorm(x, w[`${name}.weight`], w[`${name}.bias`], eps)
   const { dim: H, heads: A, layers } = work
   const D = H / A
@@ -105,7 +105,7 @@ async function train(work) {
         names.map(name => w[name]),
       )
       const squares = Object.values(grads).map(grad => tf.sum(tf.square(grad)))
-      const norm = tf.sqrt(tf.addN(squares))
+      const norm = tf.sqrt(squares.reduce((a, b) => tf.add(a, b))) // tf.addN binds one buffer a term: 8 at most
       const scale = tf.minimum(tf.div(work.clip, tf.add(norm, 1e-6)), 1)
       const gradOf = new Map(Object.entries(grads).map(([name, grad]) => [byVariable.get(name), grad]))
       for (const { lr, names, adam } of groups) {
