@@ -34,13 +34,16 @@ export interface PeerFound {
 const folder = fileURLToPath(new URL('../../../bench/peers/', import.meta.url))
 const installed = (name: string) => existsSync(`${folder}node_modules/${name}/package.json`)
 
+/** jax-js calls methods of iterators, which Node has by default since version 22. */
+const ITERATORS = 'Iterator' in globalThis ? [] : ['--harmony-iterator-helpers']
+
 /** Every library that a comparison knows. */
 export function findPeers(): PeerFound[] {
   const script = (name: string, file: string, npm: string, backend: string): PeerFound => ({
     name: `${name} ${backend}`,
     backend,
     command: process.execPath,
-    args: [`${folder}${file}`],
+    args: [...ITERATORS, `${folder}${file}`],
     missing: installed(npm) ? undefined : 'not installed; npm ci --prefix bench/peers installs it',
   })
   return [
