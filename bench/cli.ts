@@ -8,7 +8,7 @@ import { benchGpuJs, gpuJsTable } from './gpujs.ts'
 import { benchKernels } from './kernels.ts'
 import type { StepSize } from './models.ts'
 import { measurePeaks } from './peaks.ts'
-import { peakLines } from './report.ts'
+import { jsonLine, peakLines } from './report.ts'
 import { benchStep, stepTable } from './step.ts'
 
 interface Options {
@@ -51,7 +51,7 @@ async function kernels(gpu: Gpu, options: Options): Promise<void> {
 
 async function gpuJs(gpu: Gpu, options: Options, measured?: Awaited<ReturnType<typeof peaks>>) {
   const results = await benchGpuJs(gpu, measured ?? (await peaks(gpu, options)), options)
-  if (options.json) for (const result of results) print(JSON.stringify(result))
+  if (options.json) for (const result of results) print(jsonLine(result))
   else if (results.length) print(`\n${gpuJsTable(results)}`)
 }
 

@@ -5,6 +5,7 @@ import type { Gpu } from '../../src/gpu/index.ts'
 import { TextTabularModel } from '../../src/nn/index.ts'
 import { type StepSize, stepModel } from '../models.ts'
 import { digits } from '../report.ts'
+import { type Operator, operators } from './operators.ts'
 import { train } from './ours.ts'
 import { type Answer, findPeers, Peer } from './peer.ts'
 import { trainWork } from './work.ts'
@@ -36,6 +37,8 @@ export interface Compared {
   losses?: number[]
   /** Largest relative difference to our losses, or to the float64 oracle. */
   error: number
+  gflops?: number
+  gbps?: number
   /** Whether `error` is within the bound; a fast wrong answer does not count. */
   counts: boolean
 }
@@ -48,8 +51,9 @@ const TURNS: Record<StepSize, { steps: number; turns: number }> = {
 }
 const WARM_UP = 2
 const LOSS_BOUND = 1e-3
-/** The most milliseconds that a peer's answer may take. */
-const LIMIT = 60_000
+const OPERATOR_BOUND = 1e-4
+/** The most milliseconds that a peer's answer may take: some compile for minutes on a software adapter. */
+const LIMIT = 300_000
 
 /** One side's turns, in milliseconds of one step or call. */
 export interface Side {
@@ -103,31 +107,84 @@ export async function compare(gpu: Gpu, options: CompareOptions): Promise<Compar
   const results: Compared[] = []
   const peers = await openPeers(options)
   try {
-    for (const size of sizes.filter(size => `step.${size}`.includes(filter))) {
-      const { rows, failures } = await compareSteps(gpu, peers, size, options)
+    const show = ({ rows, failures }: Outcome, table: (rows: Compared[]) => string) => {
       results.push(...rows)
       if (json) for (const row of rows) print(JSON.stringify(row))
-      else print(`\n${stepsTable(rows)}`)
+      else print(`\n${table(rows)}`)
       for (const failure of failures) json ? process.stderr.write(`${failure}\n`) : print(failure)
     }
+    for (const size of sizes.filter(size => `step.${size}`.includes(filter)))
+      show(await compareSteps(gpu, peers, size, options), stepsTable)
+    for (const [name, make] of Object.entries(operators(options.quick)))
+      if (name.includes(filter)) show(await compareOperator(gpu, peers, make(), options), operatorTable)
   } finally {
     for (const peer of peers) peer.close()
   }
   return results
 }
 
-async function compareSteps(gpu: Gpu, peers: Peer[], size: StepSize, { quick }: CompareOptions) {
+interface Outcome {
+  rows: Compared[]
+  /** What went wrong, a line each. */
+  failures: string[]
+}
+
+/** Asks each peer for a job; one that cannot make it sits this work out. */
+async function invite(peers: Peer[], kind: 'train' | 'operator', work: object): Promise<Side[]> {
+  const sides: Side[] = []
+  for (const peer of peers) {
+    const made = side(peer.name, count => peer.ask({ do: 'run', count }))
+    made.failure = (await peer.ask({ do: kind, work })).error
+    sides.push(made)
+  }
+  return sides
+}
+
+const failuresOf = (sides: Side[]) =>
+  sides.flatMap(({ variant, failure }) => (failure ? [`${variant} failed: ${failure}`] : []))
+
+async function compareOperator(
+  gpu: Gpu,
+  peers: Peer[],
+  operator: Operator,
+  { quick }: CompareOptions,
+): Promise<Outcome> {
+  const { work, shape, flops, bytes, expected } = operator
+  const job = operator.ours(gpu)
+  const sides = [side('kernelgrad', job.run), ...(await invite(peers, 'operator', work))]
+  const { count, turns } = quick ? { count: 1, turns: 1 } : { count: 20, turns: 5 }
+  await takeTurns(sides, { warmUp: quick ? 1 : 5, count, turns })
+  const [ours] = sides as [Side]
+  const rows: Compared[] = []
+  for (const one of sides) {
+    if (one.failure) continue
+    const peer = peers.find(({ name }) => name === one.variant)
+    const values = peer ? (await peer.ask({ do: 'values' })).values : await job.values()
+    // A number that is not one crosses JSON as null.
+    const differences = expected.map((e, i) => Math.abs((values?.[i] ?? NaN) - e) / Math.max(1, Math.abs(e)))
+    const error = differences.some(Number.isNaN) ? Infinity : Math.max(...differences)
+    const made = figures(`${work.name}.forward`, shape, one, ours)
+    const rates = { gflops: flops / made.ms / 1e6, gbps: bytes / made.ms / 1e6 }
+    rows.push({ ...made, ...rates, error, counts: error <= OPERATOR_BOUND })
+  }
+  job.dispose()
+  gpu.pool.trim()
+  for (const peer of peers) await peer.ask({ do: 'end' })
+  return { rows, failures: failuresOf(sides) }
+}
+
+async function compareSteps(
+  gpu: Gpu,
+  peers: Peer[],
+  size: StepSize,
+  { quick }: CompareOptions,
+): Promise<Outcome> {
   const { steps: count, turns } = quick ? { steps: 1, turns: 1 } : TURNS[size]
   const built = stepModel(size)
   const model = new TextTabularModel(built.config)
   const work = trainWork(built, model, WARM_UP + count * turns)
   const job = train(gpu, model, work)
-  const sides = [side('kernelgrad', job.run)]
-  for (const peer of peers) {
-    const made = side(peer.name, count => peer.ask({ do: 'run', count }))
-    made.failure = (await peer.ask({ do: 'train', work })).error
-    sides.push(made)
-  }
+  const sides = [side('kernelgrad', job.run), ...(await invite(peers, 'train', work))]
   await takeTurns(sides, { warmUp: WARM_UP, count, turns })
   job.dispose()
   gpu.pool.trim()
@@ -147,8 +204,7 @@ async function compareSteps(gpu: Gpu, peers: Peer[], size: StepSize, { quick }: 
         counts: error <= LOSS_BOUND,
       }
     })
-  const failures = sides.flatMap(({ variant, failure }) => (failure ? [`${variant} failed: ${failure}`] : []))
-  return { rows, failures }
+  return { rows, failures: failuresOf(sides) }
 }
 
 function figures(name: string, shape: string, one: Side, ours: Side) {
@@ -188,6 +244,21 @@ function stepsTable(rows: Compared[]): string {
   ])
   const { name, shape, losses } = rows[0]!
   return `${name}: ${shape}, ${losses!.length} steps\n${formatTable(headers, cells)}`
+}
+
+function operatorTable(rows: Compared[]): string {
+  const headers = ['variant', 'ms', 'best', 'ours over it', 'GFLOP/s', 'GB/s', 'wrong by', 'counts']
+  const cells = rows.map(({ variant, ms, best, ratio, gflops, gbps, error, counts }) => [
+    variant,
+    digits(ms),
+    digits(best),
+    digits(ratio),
+    digits(gflops!),
+    digits(gbps!),
+    error.toExponential(1),
+    counts ? 'yes' : 'NO',
+  ])
+  return `${rows[0]!.name}: ${rows[0]!.shape}\n${formatTable(headers, cells)}`
 }
 
 export function median(values: number[]): number {

@@ -87,10 +87,10 @@ export class Peer {
     this.#process.stderr!.on('data', data => {
       this.#errors = `${this.#errors}${data}`.slice(-2000)
     })
-    this.#process.on('error', error => this.#settle({ error: error.message }))
+    this.#process.on('error', error => this.#end(error.message))
     this.#process.on('exit', (code, signal) => {
       const last = this.#errors.trim().split('\n').at(-1)
-      this.#settle({ error: `its process ended with ${signal ?? `code ${code}`}${last ? `: ${last}` : ''}` })
+      this.#end(`its process ended with ${signal ?? `code ${code}`}${last ? `: ${last}` : ''}`)
     })
     this.#process.stdin!.on('error', () => {}) // the exit event says why
   }
@@ -100,33 +100,37 @@ export class Peer {
     const peer = new Peer(found, limit)
     const threads = availableParallelism()
     const adapter = process.env.KERNELGRAD_ADAPTER
-    const { version } = await peer.ask({ do: 'open', threads, backend: found.backend, adapter })
+    const { version, error } = await peer.ask({ do: 'open', threads, backend: found.backend, adapter })
     peer.version = version ?? ''
+    if (error) peer.#end(error)
     return peer
   }
 
-  /** Sends a request. After a failure the answer is its error, and the process is gone. */
+  /** Sends a request. An answer with an error leaves the peer able to do other work, unless its process ended. */
   async ask(request: Request): Promise<Answer> {
     if (this.failure) return { error: this.failure }
-    const answer = await new Promise<Answer>(resolve => {
+    return new Promise<Answer>(resolve => {
       const late = `no answer to '${request.do}' within ${this.#limit / 1000} s`
-      const timer = setTimeout(() => this.#settle({ error: late }), this.#limit)
-      this.#answer = given => {
+      const timer = setTimeout(() => this.#end(late), this.#limit)
+      this.#answer = answer => {
         clearTimeout(timer)
-        resolve(given)
+        resolve(answer)
       }
       this.#process.stdin!.write(`${JSON.stringify(request)}\n`)
     })
-    if (answer.error) {
-      this.failure = answer.error.split('\n')[0]!
-      this.close()
-    }
-    return answer
   }
 
   close(): void {
     this.failure ??= 'closed'
     this.#process.kill('SIGKILL')
+  }
+
+  /** The peer takes part no longer. */
+  #end(why: string): void {
+    const reason = why.split('\n')[0]!
+    this.failure ??= reason
+    this.#process.kill('SIGKILL')
+    this.#settle({ error: reason })
   }
 
   #settle(answer: Answer): void {

@@ -21,7 +21,10 @@ export function wgslText(source: string, constants: Constants = {}, prelude = ''
       throw new ConfigError(`the WGSL text declares no constant ${name} to set to ${value}`)
     text = text.replace(line, (_, head: string) => `${head}${literal(value, head)};`)
   }
-  return prelude + unroll(text.split('\n'), readConstants(text)).join('\n')
+  const body = unroll(text.split('\n'), readConstants(text)).join('\n')
+  // WGSL wants `enable` directives before anything else, the prelude too.
+  const enables = [...body.matchAll(/^enable [^;]+;/gm)].join('\n')
+  return enables + prelude + body.replace(/^enable [^;]+;/gm, '')
 }
 
 function literal(value: number, head: string): string {

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { goalOf } from '../../bench/goals.ts'
 import { benchGpuJs } from '../../bench/gpujs.ts'
 import { benchKernels } from '../../bench/kernels.ts'
 import { stepModel } from '../../bench/models.ts'
@@ -17,7 +18,15 @@ import { createModel } from '../../src/train/index.ts'
 const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url))
 const kernels = new URL('../../../src/kernels/', import.meta.url)
 const NO_FAMILY = ['index', 'width']
-const PEAKS: Peaks = { gflops: 100, gbps: 10, emptyMs: 0.01, submitMs: 0.02, roundTripMs: 0.2 }
+const PEAKS: Peaks = {
+  gflops: 100,
+  gflopsF16: null,
+  gbps: 10,
+  emptyMs: 0.01,
+  switchMs: 0.015,
+  submitMs: 0.02,
+  roundTripMs: 0.2,
+}
 
 const gpu = await openGpu({ poison: true })
 
@@ -48,8 +57,11 @@ for (const [family, rowsOf] of Object.entries(FAMILIES)) {
 }
 
 test('peaks are positive', async () => {
-  for (const [name, value] of Object.entries(await measurePeaks(gpu, { quick: true })))
+  const { gflopsF16, ...peaks } = await measurePeaks(gpu, { quick: true })
+  for (const [name, value] of Object.entries(peaks))
     assert.ok(value > 0 && Number.isFinite(value), `${name} is ${value}`)
+  if (gpu.features.has('shader-f16')) assert.ok(gflopsF16! > 0 && Number.isFinite(gflopsF16))
+  else assert.is(gflopsF16, null)
 })
 
 test('a filter picks rows, and shares follow from work, time and peaks', async () => {
@@ -60,16 +72,35 @@ test('a filter picks rows, and shares follow from work, time and peaks', async (
     results.map(({ name }) => name),
     ['gelu.backward'],
   )
-  assert.equal(
-    lines.map(line => JSON.parse(line) as Result),
-    results,
-  )
+  const keys = ['name', 'shape', 'dtype', 'variant', 'ms', 'gflops', 'gbps', 'share', 'goal'] as const
+  const printed = lines.map(line => JSON.parse(line) as Result)
+  assert.equal(Object.keys(printed[0]!), [...keys])
+  for (const key of keys) assert.is(printed[0]![key], results[0]![key], key)
   const { ms, best, gflops, gbps, share } = results[0]!
   const n = SIZES.quick.T * SIZES.quick.F
   assert.ok(best > 0 && best <= ms)
   assert.ok(Math.abs(gflops - (11 * n) / ms / 1e6) < 1e-9)
   assert.ok(Math.abs(gbps - (12 * n) / ms / 1e6) < 1e-9)
   assert.is(share, Math.max(gflops / 100, gbps / 10))
+})
+
+test('goals: the matmul shapes by subgroup size, bandwidth-bound rows where they are large', () => {
+  const { subgroupMinSize } = gpu.adapter.adapter.info
+  const rows = Object.values(FAMILIES).flatMap(rowsOf => rowsOf(SIZES.full))
+  const matmuls = rows.filter(row => row.name.startsWith('matmul.') && goalOf(row, gpu) !== null)
+  assert.is(matmuls.length, 9)
+  for (const row of matmuls) assert.is(goalOf(row, gpu), subgroupMinSize === 8 ? 0.5 : 0.22)
+  const goal = (name: string) => goalOf(rows.find(row => row.name === name)!, gpu)
+  for (const name of [
+    'layernorm.forward',
+    'layernorm.backward',
+    'gelu.backward',
+    'reduce.columnSum',
+    'adamw.dense',
+  ])
+    assert.is(goal(name), 0.8, name)
+  assert.is(goal('attention.forward'), null)
+  assert.ok(FAMILIES.gelu!(SIZES.tiny).every(row => goalOf(row, gpu) === null))
 })
 
 test('gpu.js computes the same matmul, GELU and LayerNorm', async () => {
