@@ -148,11 +148,12 @@ async function operator(work) {
   let result
   return {
     async run(count) {
-      for (let i = 0; i < count; i++) {
-        result?.dispose()
-        result = forward(...inputs.map(input => input.ref))
-      }
-      await wait(result.blockUntilReady())
+      // Work is lazy: a result that is dropped before it is waited for is never computed.
+      const results = Array.from({ length: count }, () => forward(...inputs.map(input => input.ref)))
+      await wait(jax.blockUntilReady(results))
+      result?.dispose()
+      result = results.pop()
+      jax.tree.dispose(results)
       return {}
     },
     async values() {
