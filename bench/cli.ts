@@ -9,6 +9,7 @@ import { benchKernels } from './kernels.ts'
 import type { StepSize } from './models.ts'
 import { measurePeaks } from './peaks.ts'
 import { jsonLine, peakLines } from './report.ts'
+import { benchScaling, scalingTable } from './scaling.ts'
 import { benchStep, stepTable } from './step.ts'
 
 interface Options {
@@ -53,6 +54,12 @@ async function gpuJs(gpu: Gpu, options: Options, measured?: Awaited<ReturnType<t
   const results = await benchGpuJs(gpu, measured ?? (await peaks(gpu, options)), options)
   if (options.json) for (const result of results) print(jsonLine(result))
   else if (results.length) print(`\n${gpuJsTable(results)}`)
+}
+
+async function scaling(gpu: Gpu, options: Options): Promise<void> {
+  const results = await benchScaling(gpu, options)
+  if (options.json) for (const result of results) print(JSON.stringify(result))
+  else print(`\n${scalingTable(results)}`)
 }
 
 async function step(gpu: Gpu, options: Options): Promise<void> {
@@ -100,6 +107,7 @@ export async function runBench(args: readonly string[]): Promise<number> {
   )
   rows(command('kernels', 'every kernel family at the model sizes', kernels))
   rows(command('gpujs', 'gpu.js beside this library', gpuJs))
+  rows(command('scaling', 'the encoder against kept tokens, the optimizer against vocabulary', scaling))
   command('peaks', 'what the adapter can do at most', async (gpu, options) => {
     const measured = await peaks(gpu, options)
     if (options.json) print(JSON.stringify(measured))

@@ -4,6 +4,7 @@ import { formatTable } from '../src/cli/table.ts'
 import { type Gpu, InFlight } from '../src/gpu/index.ts'
 import { AdamW } from '../src/optim/index.ts'
 import { createModel, parameterGroups } from '../src/train/index.ts'
+import { median } from './measure.ts'
 import { randomBatch, type StepSize, stepModel } from './models.ts'
 import { digits } from './report.ts'
 
@@ -142,10 +143,4 @@ export function stepTable(result: StepResult): string {
     ['buffers leaked a step', `${result.leaked}`],
   ]
   return formatTable([`step ${result.size}`, ''], rows)
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }

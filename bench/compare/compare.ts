@@ -3,6 +3,7 @@
 import { formatTable } from '../../src/cli/table.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
 import { TextTabularModel } from '../../src/nn/index.ts'
+import { median } from '../measure.ts'
 import { type StepSize, stepModel } from '../models.ts'
 import { digits } from '../report.ts'
 import { type Operator, operators } from './operators.ts'
@@ -259,10 +260,4 @@ function operatorTable(rows: Compared[]): string {
     counts ? 'yes' : 'NO',
   ])
   return `${rows[0]!.name}: ${rows[0]!.shape}\n${formatTable(headers, cells)}`
-}
-
-export function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
