@@ -20,6 +20,7 @@ interface Options {
   small?: boolean
   full?: boolean
   dropout?: boolean
+  floor?: boolean
   defaultLimits?: boolean
   steps?: number
   compare?: boolean
@@ -116,6 +117,7 @@ export async function runBench(args: readonly string[]): Promise<number> {
     .addOption(new Option('--tiny', 'hidden size 64 (the default)').conflicts(['small', 'full']))
     .addOption(new Option('--small', 'hidden size 256').conflicts('full'))
     .option('--full', 'the notebook’s model: 143,602,190 parameters')
+    .option('--floor', 'with the least time it could take on this adapter; always with --full')
     .option('--dropout', 'with dropout 0.1')
     .option('--default-limits', 'with the limits that every WebGPU device has, and no more')
     .option('--steps <count>', 'steps after three of warm-up', wholeNumber(1))

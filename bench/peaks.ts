@@ -94,7 +94,8 @@ async function chainPeak(
   return best
 }
 
-async function copyPeak(gpu: Gpu, timing: TimingOptions, quick: boolean): Promise<number> {
+/** GB/s read plus written of the best copy. */
+export async function copyPeak(gpu: Gpu, timing: TimingOptions, quick: boolean): Promise<number> {
   const n = quick ? 1 << 14 : 1 << 24
   const work = new Workspace(gpu)
   const [source, target] = [work.floats(n), work.empty(n)]
