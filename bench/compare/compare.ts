@@ -117,7 +117,8 @@ export async function compare(gpu: Gpu, options: CompareOptions): Promise<Compar
     for (const size of sizes.filter(size => `step.${size}`.includes(filter)))
       show(await compareSteps(gpu, peers, size, options), stepsTable)
     for (const [name, make] of Object.entries(operators(options.quick)))
-      if (name.includes(filter)) show(await compareOperator(gpu, peers, make(), options), operatorTable)
+      if (`${name}.forward`.includes(filter))
+        show(await compareOperator(gpu, peers, make(), options), operatorTable)
   } finally {
     for (const peer of peers) peer.close()
   }

@@ -3,13 +3,15 @@ import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { floorOf } from '../../bench/floor.ts'
 import { goalOf } from '../../bench/goals.ts'
 import { benchGpuJs } from '../../bench/gpujs.ts'
 import { benchKernels } from '../../bench/kernels.ts'
-import { stepModel } from '../../bench/models.ts'
+import { randomBatch, stepModel } from '../../bench/models.ts'
 import { measurePeaks, type Peaks } from '../../bench/peaks.ts'
 import type { Result } from '../../bench/report.ts'
 import { FAMILIES } from '../../bench/rows/index.ts'
+import { benchScaling } from '../../bench/scaling.ts'
 import { SIZES } from '../../bench/size.ts'
 import { openGpu } from '../../src/gpu/index.ts'
 import { createModel } from '../../src/train/index.ts'
@@ -108,6 +110,44 @@ test('gpu.js computes the same matmul, GELU and LayerNorm', async () => {
   const by = (variant: string) => results.filter(result => result.variant === variant).map(({ name }) => name)
   assert.equal(by('gpu.js cpu'), ['matmul.NT', 'gelu.forward', 'layernorm.forward'])
   assert.equal(by('kernelgrad + transfers'), by('gpu.js cpu'))
+})
+
+test('scaling: a point a share and a point a table size, each timed', async () => {
+  const before = gpu.memory.buffers
+  const results = await benchScaling(gpu, { quick: true })
+  assert.equal(
+    results.map(({ name, at, goal }) => [name, at, goal]),
+    [
+      ['encoder.keptShare', 1, null],
+      ['encoder.keptShare', 0.5, 0.45],
+      ['encoder.keptShare', 0.25, 0.45],
+      ['optimizer.vocabulary', 200, null],
+      ['optimizer.vocabulary', 2000, -0.1],
+      ['optimizer.vocabulary+spread', 200, null],
+      ['optimizer.vocabulary+spread', 2000, null],
+    ],
+  )
+  for (const { ms, best } of results) assert.ok(best > 0 && best <= ms)
+  const [whole, half, quarter] = results.map(({ ms }) => ms) as [number, number, number]
+  assert.is(results[1]!.cut, 1 - half / whole)
+  assert.is(results[2]!.cut, 1 - quarter / half)
+  assert.is(gpu.memory.buffers, before)
+})
+
+test('the floor counts the operations on kept tokens', () => {
+  const built = stepModel('tiny')
+  const model = createModel(built.config)
+  const [H, F, T, B] = [64, 256, 136, 16]
+  const batch = randomBatch(built, 1)
+  assert.is(batch.text!.keyMask.length, T)
+  const { cuSeqlens } = batch.text!
+  let pairs = 0
+  for (let b = 0; b < B; b++) pairs += (cuSeqlens[b + 1]! - cuSeqlens[b]!) ** 2
+  const mlp = 169 * 1024 + 1024 * 512 + 512 * 256 + 256 * 2
+  const flops = 2 * T * 6 * (4 * H * H + 2 * H * F) + 6 * B * mlp + 2 * 12 * H * pairs
+  const floor = floorOf(model, batch, { matmulGflops: 10, copyGbps: 5 })
+  assert.is(floor.flops, flops)
+  assert.is(floor.ms, flops / 1e7 + floor.bytes / 5e6)
 })
 
 test('step --full is the notebook’s model', () => {
