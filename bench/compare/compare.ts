@@ -78,7 +78,7 @@ async function takeTurns(
       const { error, ms, losses } = await each.run(n)
       if (error) each.failure = error.split('\n')[0]!
       else if (turn) each.times.push(ms! / n)
-      each.losses.push(...(losses ?? []))
+      each.losses.push(...(losses ?? []).map(loss => loss ?? Number.NaN)) // JSON has null for NaN
     }
   }
 }

@@ -16,7 +16,7 @@ export interface Answer {
   error?: string
   version?: string
   ms?: number
-  losses?: number[]
+  losses?: (number | null)[]
   values?: number[]
 }
 
