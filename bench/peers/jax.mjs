@@ -1,6 +1,6 @@
 // The benchmark's work in jax-js: padded batches, one jitted function a training step. Arrays are counted by reference:
 // a use consumes its operand, and `.ref` keeps it.
-import { initial, inputOf, offerWebGpu, serve, wait } from './serve.mjs'
+import { checkBindings, initial, inputOf, offerWebGpu, serve, wait } from './serve.mjs'
 
 let jax
 let np
@@ -80,6 +80,7 @@ function batchOf(work, raw) {
 }
 
 async function train(work) {
+  if (jax.defaultDevice() === 'webgpu') checkBindings(work, jax.getWebGPUDevice().limits)
   const [beta1, beta2, eps] = [0.9, 0.999, 1e-8]
   const names = work.parameters.map(({ name }) => name)
   const each = make => Object.fromEntries(work.parameters.map(parameter => [parameter.name, make(parameter)]))

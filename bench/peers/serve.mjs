@@ -29,6 +29,16 @@ export function initial(work, { name, shape }) {
   return values
 }
 
+/** Says which parameter no single binding of the device can hold: neither peer splits a tensor over buffers. */
+export function checkBindings(work, { maxStorageBufferBindingSize: limit }) {
+  for (const { name, shape } of work.parameters) {
+    const bytes = 4 * shape.reduce((n, d) => n * d, 1)
+    const mega = n => `${(n / 2 ** 20).toFixed(0)} MiB`
+    if (bytes > limit)
+      throw new RangeError(`${name} has ${mega(bytes)}, a binding of this adapter at most ${mega(limit)}`)
+  }
+}
+
 /** Values of an operator's input. */
 export const inputOf = ({ name, shape, scale }) =>
   hashed(

@@ -1,5 +1,5 @@
 // The benchmark's work in TensorFlow.js: padded batches, its own Adam with the decay of AdamW before it.
-import { initial, inputOf, offerWebGpu, serve, wait } from './serve.mjs'
+import { checkBindings, initial, inputOf, offerWebGpu, serve, wait } from './serve.mjs'
 
 let tf
 let gather
@@ -86,6 +86,7 @@ function batchOf(work, raw) {
 }
 
 async function train(work) {
+  if (tf.getBackend() === 'webgpu') checkBindings(work, tf.backend().device.limits)
   const w = {}
   for (const parameter of work.parameters)
     w[parameter.name] = tf.variable(tf.tensor(initial(work, parameter), parameter.shape))
