@@ -4,6 +4,8 @@ import { formatTable } from '../src/cli/table.ts'
 import { type Gpu, InFlight } from '../src/gpu/index.ts'
 import { AdamW } from '../src/optim/index.ts'
 import { createModel, parameterGroups } from '../src/train/index.ts'
+import { type Floor, floorOf, measureRates } from './floor.ts'
+import { median } from './measure.ts'
 import { randomBatch, type StepSize, stepModel } from './models.ts'
 import { digits } from './report.ts'
 
@@ -12,12 +14,16 @@ export interface StepOptions {
   /** Steps after warm-up. */
   steps?: number
   dropout?: boolean
+  /** Measure what the adapter does and set the step against its floor; always at the full size. */
+  floor?: boolean
 }
 
 export interface StepResult {
   size: StepSize
   adapter: string
   parameters: number
+  /** Least milliseconds that the step could take here: see floor.ts. */
+  floor?: Floor
   /** T, packed tokens of a batch. */
   tokens: number
   steps: number
@@ -50,7 +56,7 @@ const WARM_UP = 3
 /** Runs `steps` steps after three of warm-up, each on a batch of its own; nothing is read back in between. */
 export async function benchStep(
   gpu: Gpu,
-  { size, steps: wanted, dropout = false }: StepOptions,
+  { size, steps: wanted, dropout = false, floor = size === 'full' }: StepOptions,
 ): Promise<StepResult> {
   const built = stepModel(size, { dropout })
   const steps = wanted ?? built.steps
@@ -116,7 +122,19 @@ export async function benchStep(
   gpu.release(losses)
   optimizer.dispose()
   model.free()
+  gpu.pool.trim()
+  if (floor) result.floor = floorOf(model, batches[0]!, await measureRates(gpu))
   return result
+}
+
+function floorRows({ ms, floor }: StepResult): [string, string][] {
+  if (!floor) return []
+  const { flops, bytes, matmulGflops, copyGbps } = floor
+  return [
+    ['operations on kept tokens', `${digits(flops / 1e9)} G at ${digits(matmulGflops)} GFLOP/s`],
+    ['fewest bytes', `${digits(bytes / 1e9)} G at ${digits(copyGbps)} GB/s`],
+    ['floor', `${digits(floor.ms)} ms; the step takes ${(ms / floor.ms).toFixed(2)} x`],
+  ]
 }
 
 export function stepTable(result: StepResult): string {
@@ -125,10 +143,11 @@ export function stepTable(result: StepResult): string {
   const rows: [string, string][] = [
     ['parameters', parameters.toLocaleString('en')],
     ['tokens a batch', `${tokens}`],
-    ['a step', `${digits(result.ms)} ms`],
+    ['a step, wall time', `${digits(result.ms)} ms`],
+    ['a step, CPU time of all threads', `${digits(result.cpuMs)} ms`],
     ['recording it', `${digits(result.recordMs)} ms`],
-    ['CPU time, all threads', `${digits(result.cpuMs)} ms`],
     ['start and first step', `${digits(result.firstMs)} ms`],
+    ...floorRows(result),
     ['launches a step', digits(result.launches)],
     ['submits a step', digits(result.submits)],
     ['uploads a step', digits(result.uploads)],
@@ -142,10 +161,4 @@ export function stepTable(result: StepResult): string {
     ['buffers leaked a step', `${result.leaked}`],
   ]
   return formatTable([`step ${result.size}`, ''], rows)
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
