@@ -3,11 +3,13 @@ import { Command, CommanderError, Option } from 'commander'
 import { wholeNumber } from '../src/cli/command.ts'
 import { UsageError } from '../src/errors.ts'
 import { type Gpu, openGpu } from '../src/gpu/index.ts'
+import { compare } from './compare/compare.ts'
 import { benchGpuJs, gpuJsTable } from './gpujs.ts'
 import { benchKernels } from './kernels.ts'
 import type { StepSize } from './models.ts'
 import { measurePeaks } from './peaks.ts'
-import { peakLines } from './report.ts'
+import { jsonLine, peakLines } from './report.ts'
+import { benchScaling, scalingTable } from './scaling.ts'
 import { benchStep, stepTable } from './step.ts'
 
 interface Options {
@@ -18,8 +20,12 @@ interface Options {
   small?: boolean
   full?: boolean
   dropout?: boolean
+  fp16?: boolean
+  floor?: boolean
   defaultLimits?: boolean
   steps?: number
+  compare?: boolean
+  peer?: string
 }
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
@@ -48,8 +54,14 @@ async function kernels(gpu: Gpu, options: Options): Promise<void> {
 
 async function gpuJs(gpu: Gpu, options: Options, measured?: Awaited<ReturnType<typeof peaks>>) {
   const results = await benchGpuJs(gpu, measured ?? (await peaks(gpu, options)), options)
-  if (options.json) for (const result of results) print(JSON.stringify(result))
+  if (options.json) for (const result of results) print(jsonLine(result))
   else if (results.length) print(`\n${gpuJsTable(results)}`)
+}
+
+async function scaling(gpu: Gpu, options: Options): Promise<void> {
+  const results = await benchScaling(gpu, options)
+  if (options.json) for (const result of results) print(JSON.stringify(result))
+  else print(`\n${scalingTable(results)}`)
 }
 
 async function step(gpu: Gpu, options: Options): Promise<void> {
@@ -59,7 +71,13 @@ async function step(gpu: Gpu, options: Options): Promise<void> {
   if (options.json) print(JSON.stringify(result))
 }
 
+async function compared(gpu: Gpu, options: Options): Promise<void> {
+  const results = await compare(gpu, { ...options, print })
+  if (results.some(({ variant, counts }) => variant === 'kernelgrad' && !counts)) process.exitCode = 1
+}
+
 async function everything(gpu: Gpu, options: Options): Promise<void> {
+  if (options.compare) return compared(gpu, options)
   const measured = await peaks(gpu, options)
   await benchKernels(gpu, measured, { ...options, print })
   await gpuJs(gpu, options, measured)
@@ -81,9 +99,17 @@ export async function runBench(args: readonly string[]): Promise<number> {
     made
       .option('--filter <word>', 'only rows whose name contains it')
       .option('--quick', 'smallest sizes, one short sample: shows that everything runs')
-  rows(command('all', 'peaks, kernels and gpu.js (the default)', everything, true))
+  const peers = (made: Command) =>
+    made
+      .option('--full', 'with --compare: the notebook’s own size too, which takes gigabytes')
+      .option('--peer <word>', 'with --compare: only libraries whose name contains it')
+  peers(rows(command('all', 'peaks, kernels and gpu.js (the default)', everything, true))).option(
+    '--compare',
+    'instead: the same work by tfjs, jax-js and PyTorch, in turns',
+  )
   rows(command('kernels', 'every kernel family at the model sizes', kernels))
   rows(command('gpujs', 'gpu.js beside this library', gpuJs))
+  rows(command('scaling', 'the encoder against kept tokens, the optimizer against vocabulary', scaling))
   command('peaks', 'what the adapter can do at most', async (gpu, options) => {
     const measured = await peaks(gpu, options)
     if (options.json) print(JSON.stringify(measured))
@@ -92,7 +118,11 @@ export async function runBench(args: readonly string[]): Promise<number> {
     .addOption(new Option('--tiny', 'hidden size 64 (the default)').conflicts(['small', 'full']))
     .addOption(new Option('--small', 'hidden size 256').conflicts('full'))
     .option('--full', 'the notebook’s model: 143,602,190 parameters')
+    .option('--floor', 'with the least time it could take on this adapter; always with --full')
     .option('--dropout', 'with dropout 0.1')
+    .addOption(
+      new Option('--fp16', 'in mixed precision: f16 activations, float32 weights').conflicts('floor'),
+    )
     .option('--default-limits', 'with the limits that every WebGPU device has, and no more')
     .option('--steps <count>', 'steps after three of warm-up', wholeNumber(1))
   try {

@@ -217,7 +217,7 @@ export async function benchGpuJs(
       await compute()
       return performance.now() - started
     }, samples)
-    results.push(resultOf(duel, timing, peaks, variant))
+    results.push(resultOf(duel, timing, peaks, { variant }))
   }
   for (const make of duels) {
     const duel = make()

@@ -1,7 +1,8 @@
 import type { Gpu } from '../src/gpu/index.ts'
+import { goalOf } from './goals.ts'
 import { timeRow } from './measure.ts'
 import type { Peaks } from './peaks.ts'
-import { type Result, resultOf, resultTable } from './report.ts'
+import { jsonLine, type Result, resultOf, resultTable } from './report.ts'
 import { FAMILIES } from './rows/index.ts'
 import { SIZES, type Size } from './size.ts'
 
@@ -17,7 +18,7 @@ export interface KernelOptions {
 /** Times every kernel family at each of the model's sizes, and prints each family as it is done. */
 export async function benchKernels(gpu: Gpu, peaks: Peaks, options: KernelOptions): Promise<Result[]> {
   const { filter = '', quick = false, json = false, print } = options
-  const sizes = quick ? [SIZES.quick] : [SIZES.full, SIZES.demo]
+  const sizes = quick ? [SIZES.quick] : [SIZES.full, SIZES.small, SIZES.tiny]
   const results: Result[] = []
   for (const size of sizes) {
     if (!json) print(`\n${describe(size)}`)
@@ -28,9 +29,10 @@ export async function benchKernels(gpu: Gpu, peaks: Peaks, options: KernelOption
           row,
           await timeRow(gpu, row, quick ? { budget: 1, sample: 0 } : undefined),
           peaks,
+          { variant: row.variant, goal: goalOf(row, gpu) },
         )
         family.push(result)
-        if (json) print(JSON.stringify(result))
+        if (json) print(jsonLine(result))
       }
       if (!json && family.length) print(`\n${resultTable(family)}`)
       results.push(...family)

@@ -63,3 +63,9 @@ export async function timeRow(gpu: Gpu, row: Row, options?: TimingOptions): Prom
     job.dispose()
   }
 }
+
+export function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}

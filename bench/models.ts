@@ -72,11 +72,19 @@ export function stepModel(size: StepSize, { dropout = false } = {}): StepModel {
   return { ...batch, pad: vocab - 1, config: model({ vocab, dim, heads }, categories, dropout) }
 }
 
+/** A batch before it is packed: B rows of S ids, `pad` where there is no token. */
+export interface PaddedRows {
+  inputIds: number[][]
+  categorical: Record<string, number[]>
+  numerical: Record<string, number[]>
+  labels: number[]
+}
+
 /**
  * A random batch. Row lengths are uniform, so that half of the positions are masked, and the same in every batch but for
  * their order. The label says whether the gender is 1, so that a loss can fall.
  */
-export function randomBatch({ B, S, pad, config }: StepModel, seed: number): ModelInput {
+export function paddedRows({ B, S, pad, config }: StepModel, seed: number): PaddedRows {
   const next = generator(seed)
   const draw = (below: number) => Math.floor(next() * below)
   const lengths = rowLengths(B, S, next)
@@ -89,5 +97,9 @@ export function randomBatch({ B, S, pad, config }: StepModel, seed: number): Mod
   categorical.gender = permutation(B, next).map(i => i % 4)
   const labels = categorical.gender.map(gender => Number(gender === 1))
   const numerical = { depth: Array.from({ length: B }, () => 1 + draw(3)) }
-  return collatePadded({ inputIds, categorical, numerical, labels }, { padTokenId: pad })
+  return { inputIds, categorical, numerical, labels }
 }
+
+/** {@link paddedRows}, packed. */
+export const randomBatch = (model: StepModel, seed: number): ModelInput =>
+  collatePadded(paddedRows(model, seed), { padTokenId: model.pad })

@@ -2,7 +2,7 @@
 //   chain  out[i] = the end of CHAINS chains of LENGTH multiply-adds, `repeats` times over
 //   line   the same once, without a loop
 //   copy   target[i] = source[i], UNROLL vec4 an invocation
-//   empty  nothing
+//   empty  nothing, and `other` nothing by another pipeline
 // Software adapters blend what a loop assigns with a mask once an iteration, so the chains run in locals and are
 // assigned once. How many chains a device likes, and whether it keeps them in registers across a loop, differs.
 
@@ -81,3 +81,6 @@ fn copy(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
 
 @compute @workgroup_size(WG)
 fn empty() {}
+
+@compute @workgroup_size(WG)
+fn other() {}

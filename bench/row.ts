@@ -20,6 +20,10 @@ export interface Row {
   /** Family and entry: 'gelu.backward'. */
   name: string
   shape: string
+  /** Which form of the kernel, where it has several; else the library's name. */
+  variant?: string
+  /** 'f32' unless given. */
+  dtype?: 'f32' | 'f16'
   /** Arithmetic operations the formula asks for; exp, log, sqrt and erf count as one each, a multiply-add as two. */
   flops: number
   /** Bytes of every operand read once and every result written once. */

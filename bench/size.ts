@@ -3,7 +3,7 @@ import { generator, rowLengths } from './random.ts'
 
 /** Shapes of one model and batch: B rows padded to S, H hidden, A heads, F feed-forward, V word table rows. */
 export interface Size {
-  name: 'full' | 'demo' | 'quick'
+  name: 'full' | 'small' | 'tiny' | 'quick'
   B: number
   S: number
   H: number
@@ -24,7 +24,7 @@ const size = (given: Omit<Size, 'lengths' | 'T'>): Size => {
   return { ...given, lengths, T: lengths.reduce((sum, n) => sum + n, 0) }
 }
 
-/** The notebook's model (its word table cut to 20,000 rows), the demo's, and shapes for a run in a test. */
+/** The notebook's model (its word table cut to 20,000 rows), the two smaller ones, and shapes for a run in a test. */
 export const SIZES: Record<Size['name'], Size> = {
   full: size({
     name: 'full',
@@ -37,16 +37,27 @@ export const SIZES: Record<Size['name'], Size> = {
     mlp: [873, 1024, 512, 256],
     arena: 1 << 22,
   }),
-  demo: size({
-    name: 'demo',
-    B: 64,
-    S: 19,
+  small: size({
+    name: 'small',
+    B: 32,
+    S: 24,
+    H: 256,
+    A: 4,
+    F: 1024,
+    V: 20000,
+    mlp: [361, 1024, 512, 256],
+    arena: 1 << 21,
+  }),
+  tiny: size({
+    name: 'tiny',
+    B: 16,
+    S: 16,
     H: 64,
     A: 4,
-    F: 128,
+    F: 256,
     V: 2000,
-    mlp: [169, 128, 64],
-    arena: 1 << 18,
+    mlp: [169, 1024, 512, 256],
+    arena: 1 << 20,
   }),
   quick: size({ name: 'quick', B: 3, S: 5, H: 16, A: 2, F: 20, V: 50, mlp: [21, 12, 8], arena: 1 << 10 }),
 }

@@ -1,9 +1,11 @@
 // Times a training step: forward, backward, clipping and AdamW of one batch.
-import { scope } from '../src/autograd/index.ts'
+import { autocast, scope } from '../src/autograd/index.ts'
 import { formatTable } from '../src/cli/table.ts'
 import { type Gpu, InFlight } from '../src/gpu/index.ts'
-import { AdamW } from '../src/optim/index.ts'
+import { AdamW, GradScaler } from '../src/optim/index.ts'
 import { createModel, parameterGroups } from '../src/train/index.ts'
+import { type Floor, floorOf, measureRates } from './floor.ts'
+import { median } from './measure.ts'
 import { randomBatch, type StepSize, stepModel } from './models.ts'
 import { digits } from './report.ts'
 
@@ -12,12 +14,18 @@ export interface StepOptions {
   /** Steps after warm-up. */
   steps?: number
   dropout?: boolean
+  /** Mixed precision; the floor is that of float32 and is not told. */
+  fp16?: boolean
+  /** Measure what the adapter does and set the step against its floor; always at the full size. */
+  floor?: boolean
 }
 
 export interface StepResult {
   size: StepSize
   adapter: string
   parameters: number
+  /** Least milliseconds that the step could take here: see floor.ts. */
+  floor?: Floor
   /** T, packed tokens of a batch. */
   tokens: number
   steps: number
@@ -50,7 +58,7 @@ const WARM_UP = 3
 /** Runs `steps` steps after three of warm-up, each on a batch of its own; nothing is read back in between. */
 export async function benchStep(
   gpu: Gpu,
-  { size, steps: wanted, dropout = false }: StepOptions,
+  { size, steps: wanted, dropout = false, fp16 = false, floor = size === 'full' && !fp16 }: StepOptions,
 ): Promise<StepResult> {
   const built = stepModel(size, { dropout })
   const steps = wanted ?? built.steps
@@ -59,14 +67,16 @@ export async function benchStep(
   const model = createModel(built.config).to(gpu, { seed: 1 })
   const groups = parameterGroups(model, { encoder_learning_rate: 1e-4, learning_rate: 1e-3 })
   const optimizer = new AdamW(gpu, groups)
+  const scaler = fp16 ? new GradScaler(gpu) : undefined
   const losses = gpu.acquire(4 * batches.length, 'losses')
   const record = (i: number) => {
     scope(() => {
-      const { loss } = model.forward(batches[i]!)
-      loss!.backward()
+      const { loss } = autocast(fp16 ? 'f16' : 'f32', () => model.forward(batches[i]!))
+      const scaled = scaler ? scaler.scale(loss!) : loss!
+      scaled.backward()
       gpu.copy(loss!.view, { ...losses, offset: 4 * i }, 4)
     })
-    optimizer.step({ maxGradNorm: 1 })
+    optimizer.step({ maxGradNorm: 1, scaler })
     optimizer.zeroGrad()
   }
   const inFlight = new InFlight()
@@ -115,8 +125,21 @@ export async function benchStep(
   }
   gpu.release(losses)
   optimizer.dispose()
+  scaler?.dispose()
   model.free()
+  gpu.pool.trim()
+  if (floor) result.floor = floorOf(model, batches[0]!, await measureRates(gpu))
   return result
+}
+
+function floorRows({ ms, floor }: StepResult): [string, string][] {
+  if (!floor) return []
+  const { flops, bytes, matmulGflops, copyGbps } = floor
+  return [
+    ['operations on kept tokens', `${digits(flops / 1e9)} G at ${digits(matmulGflops)} GFLOP/s`],
+    ['fewest bytes', `${digits(bytes / 1e9)} G at ${digits(copyGbps)} GB/s`],
+    ['floor', `${digits(floor.ms)} ms; the step takes ${(ms / floor.ms).toFixed(2)} x`],
+  ]
 }
 
 export function stepTable(result: StepResult): string {
@@ -125,10 +148,11 @@ export function stepTable(result: StepResult): string {
   const rows: [string, string][] = [
     ['parameters', parameters.toLocaleString('en')],
     ['tokens a batch', `${tokens}`],
-    ['a step', `${digits(result.ms)} ms`],
+    ['a step, wall time', `${digits(result.ms)} ms`],
+    ['a step, CPU time of all threads', `${digits(result.cpuMs)} ms`],
     ['recording it', `${digits(result.recordMs)} ms`],
-    ['CPU time, all threads', `${digits(result.cpuMs)} ms`],
     ['start and first step', `${digits(result.firstMs)} ms`],
+    ...floorRows(result),
     ['launches a step', digits(result.launches)],
     ['submits a step', digits(result.submits)],
     ['uploads a step', digits(result.uploads)],
@@ -142,10 +166,4 @@ export function stepTable(result: StepResult): string {
     ['buffers leaked a step', `${result.leaked}`],
   ]
   return formatTable([`step ${result.size}`, ''], rows)
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }

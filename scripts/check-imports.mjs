@@ -14,7 +14,7 @@ const ROOMS = {
   nn: ['errors', 'ids', 'config', 'gpu', 'autograd'],
   optim: ['errors', 'ids', 'gpu', 'kernels', 'autograd', 'nn'],
   data: ['errors', 'ids', 'config'],
-  train: ['errors', 'ids', 'config', 'gpu', 'autograd', 'nn', 'optim', 'data'],
+  train: ['errors', 'ids', 'config', 'gpu', 'kernels', 'autograd', 'nn', 'optim', 'data'],
   cli: ['errors', 'ids', 'config', 'gpu', 'kernels', 'reference', 'autograd', 'nn', 'optim', 'data', 'train'],
   index: ['errors', 'config', 'gpu', 'autograd', 'nn', 'optim', 'data', 'train'],
 }

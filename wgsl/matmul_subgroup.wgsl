@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
 
   // Where in a and b this lane's rows and columns begin.
   // @unroll g in 0..R/SG*A_KV
-  let ra$g = min(m0 + $(g * SG)u + lane, M - 1u) * (K / $(STEP)u);
+  let ra$g = min(m0 + $(g * SG)u + lane, M - 1u) * (K >> $(STEP / 2)u);
   // @end
   // @unroll g in 0..R/SG*A_K1
   let ra$g = min(m0 + $(g * SG)u + lane, M - 1u) * K;
@@ -67,15 +67,15 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u);
   // @end
   // @unroll j in 0..4*C*B_KV
-  let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u) * (K / $(STEP)u);
+  let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u) * (K >> $(STEP / 2)u);
   // @end
   // @unroll j in 0..4*C*B_K1
   let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u) * K;
   // @end
 
   // @unroll r in 0..R
-  // @unroll g in 0..C
-  var s$(r)_$g = vec4f();
+  // @unroll v in 0..4*C
+  var s$(r)_$v = 0.0;
   // @end
   // @end
 
@@ -92,7 +92,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
 
     // aG_Q: of this lane's rows the G-th, at k + Q
     // @unroll g in 0..R/SG*A_KV
-    let va$g = a_$(STEP)(ra$g + k / $(STEP)u);
+    let va$g = a_$(STEP)(ra$g + (k >> $(STEP / 2)u));
     // @unroll q in 0..STEP
     let a$(g)_$q = va$g[$q];
     // @end
@@ -112,44 +112,58 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
     // @end
 
-    // bQ_G = b[k + Q, n0 + 4 SG G …]
-    // @unroll j in 0..4*C*B_KV
-    let vb$j = b_$(STEP)(cb$j + k / $(STEP)u);
+    // bQ_V: of this lane's columns the V-th, at k + Q
+    // @unroll v in 0..4*C*B_KV
+    let vb$v = b_$(STEP)(cb$v + (k >> $(STEP / 2)u));
+    // @unroll q in 0..STEP
+    let b$(q)_$v = vb$v[$q];
+    // @end
     // @end
     // @unroll q in 0..STEP
-    // @unroll g in 0..C*B_KV
-    let b$(q)_$g = vec4f(vb$(4 * g)[$q], vb$(4 * g + 1)[$q], vb$(4 * g + 2)[$q], vb$(4 * g + 3)[$q]);
-    // @end
-    // @unroll g in 0..C*B_K1
-    let b$(q)_$g = vec4f(b_1(cb$(4 * g) + k$q), b_1(cb$(4 * g + 1) + k$q), b_1(cb$(4 * g + 2) + k$q), b_1(cb$(4 * g + 3) + k$q));
+    // @unroll v in 0..4*C*B_K1
+    let b$(q)_$v = b_1(cb$v + k$q);
     // @end
     // @unroll g in 0..C*B_N4
-    let b$(q)_$g = b_4(k$q * (N >> 2u) + cb$g);
+    let vb$(q)_$g = b_4(k$q * (N >> 2u) + cb$g);
+    // @unroll i in 0..4
+    let b$(q)_$(4 * g + i) = vb$(q)_$g[$i];
     // @end
-    // @unroll g in 0..C*B_N1
-    let b$(q)_$g = vec4f(b_1(k$q * N + cb$(4 * g)), b_1(k$q * N + cb$(4 * g + 1)), b_1(k$q * N + cb$(4 * g + 2)), b_1(k$q * N + cb$(4 * g + 3)));
+    // @end
+    // @unroll v in 0..4*C*B_N1
+    let b$(q)_$v = b_1(k$q * N + cb$v);
     // @end
     // @end
 
     // Row R of the tile: the I-th of AW rows that lane J (or this lane's partner in round J) loaded in group G.
     // @unroll g in 0..R/SG/AW
     // @unroll i in 0..AW
+    // Row after row, as few broadcast values alive as can be: half of lavapipe's speed.
+    // @unroll j in 0..SG*BROADCAST
+    // @unroll q in 0..STEP
+    let x$((g * SG + j) * AW + i)_$q = subgroupBroadcast(a$(g * AW + i)_$q, $(j)u);
+    // @end
+    // @unroll v in 0..4*C
+    s$((g * SG + j) * AW + i)_$v = s$((g * SG + j) * AW + i)_$v
+    // @unroll q in 0..STEP
+      + x$((g * SG + j) * AW + i)_$q * b$(q)_$v
+    // @end
+    ;
+    // @end
+    // @end
+    // Column after column, the quad's four rows together.
     // @unroll q in 0..STEP*QUAD
     let x$((g * SG) * AW + i)_$q = a$(g * AW + i)_$q;
     let x$((g * SG + 1) * AW + i)_$q = quadSwapX(a$(g * AW + i)_$q);
     let x$((g * SG + 2) * AW + i)_$q = quadSwapY(a$(g * AW + i)_$q);
     let x$((g * SG + 3) * AW + i)_$q = quadSwapDiagonal(a$(g * AW + i)_$q);
     // @end
+    // @unroll v in 0..4*C*QUAD
     // @unroll j in 0..SG
-    // @unroll q in 0..STEP*BROADCAST
-    let x$((g * SG + j) * AW + i)_$q = subgroupBroadcast(a$(g * AW + i)_$q, $(j)u);
-    // @end
-    // @unroll h in 0..C
-    s$((g * SG + j) * AW + i)_$h = s$((g * SG + j) * AW + i)_$h
+    let t$((g * SG + j) * AW + i)_$(v)_0 = s$((g * SG + j) * AW + i)_$v;
     // @unroll q in 0..STEP
-      + x$((g * SG + j) * AW + i)_$q * b$(q)_$h
+    let t$((g * SG + j) * AW + i)_$(v)_$(q + 1) = fma(b$(q)_$v, x$((g * SG + j) * AW + i)_$q, t$((g * SG + j) * AW + i)_$(v)_$q);
     // @end
-    ;
+    s$((g * SG + j) * AW + i)_$v = t$((g * SG + j) * AW + i)_$(v)_$(STEP);
     // @end
     // @end
     // @end
@@ -161,9 +175,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   for (var r = 0u; r < rows; r++) {
     let m = m0 + ((r / AW) ^ (lane * QUAD)) * AW + r % AW;
     // @unroll g in 0..C
-    var x$g = s0_$g;
+    var x$g = vec4f(s0_$(4 * g), s0_$(4 * g + 1), s0_$(4 * g + 2), s0_$(4 * g + 3));
     // @unroll i in 1..R
-    x$g = select(x$g, s$(i)_$g, r == $(i)u);
+    x$g = select(x$g, vec4f(s$(i)_$(4 * g), s$(i)_$(4 * g + 1), s$(i)_$(4 * g + 2), s$(i)_$(4 * g + 3)), r == $(i)u);
     // @end
     // @end
     // @unroll g in 0..C

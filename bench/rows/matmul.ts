@@ -1,4 +1,5 @@
 import { type MatmulLayout, matmul } from '../../src/kernels/matmul.ts'
+import { GOAL_SHAPES, GOAL_USE } from '../goals.ts'
 import { type Row, Workspace } from '../row.ts'
 import type { Size } from '../size.ts'
 
@@ -18,9 +19,12 @@ function row(use: string, layout: MatmulLayout, M: number, N: number, K: number,
 }
 
 /** Every product of a linear layer: forward NT with bias, gradient of its input NN, of its weight TN. M x N x K. */
-export function matmulRows({ T, B, H, F, mlp }: Size): Row[] {
+export function matmulRows({ name, T, B, H, F, mlp }: Size): Row[] {
   const [wide, first] = mlp as [number, number]
+  const layouts: MatmulLayout[] = ['NN', 'NT', 'TN']
+  const goals = GOAL_SHAPES.flatMap(([M, N, K]) => layouts.map(layout => row(GOAL_USE, layout, M, N, K)))
   return [
+    ...(name === 'full' ? goals : []),
     row('qkv', 'NT', T, 3 * H, H, true),
     row('ffn 1', 'NT', T, F, H, true),
     row('ffn 2', 'NT', T, H, F, true),

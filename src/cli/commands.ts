@@ -47,6 +47,17 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/predict.ts'),
   },
   {
+    name: 'tune',
+    description: 'time the kernel forms for a model and its batches, and keep the fastest',
+    options: [
+      { flags: '--config <file>', description: 'model and trainer configuration, JSON', required: true },
+      { flags: '--data <file>', description: 'Parquet file whose first rows make the batch', required: true },
+      ADAPTER,
+      JSON_LINE,
+    ],
+    load: () => import('./commands/tune.ts'),
+  },
+  {
     name: 'demo',
     description: 'make click data, train with and without the tabular features, and compare',
     options: [

@@ -35,9 +35,9 @@ export interface MatmulForm {
 export type AdapterKind = Gpu['adapter']['kind']
 
 export const matmulForms: Record<string, MatmulForm> = {
-  'broadcast 64x64': { how: 'broadcast', rows: 64, columns: 64, step: 2, subgroup: 8, work: 2e7 },
-  'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, subgroup: 8, work: 2e7 },
-  'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 4, subgroup: 8, work: 1e6 },
+  'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, subgroup: 8, work: 1e7 },
+  'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 2, subgroup: 8, work: 1e6 },
+  'quad 32x32': { how: 'quad', rows: 32, columns: 32, step: 4, subgroup: 4, work: 1e6 },
   'quad 16x32': { how: 'quad', rows: 16, columns: 32, step: 4, subgroup: 4, work: 1e5 },
   'workgroup 64x64': { how: 'workgroup', rows: 64, columns: 64, work: 1e6 },
   '16x16': { how: 'invocation', rows: 16, columns: 16, lanesM: 2, work: 2e7 },
@@ -70,14 +70,14 @@ export const DEVICES: Record<AdapterKind, Device> = {
     tiles: 8,
     workgroup: 8,
     step: 1,
-    prefers: ['broadcast 64x64', 'broadcast 32x64', 'broadcast 32x32', '16x16', '8x8', '4x4', '1x4'],
+    prefers: ['broadcast 32x64', 'broadcast 32x32', '16x16', '8x8', '4x4', '1x4'],
   },
   'embedded software': {
     lanes: 64,
     tiles: 8,
     workgroup: 8,
     step: 4,
-    prefers: ['quad 16x32', '16x16', '8x8', '4x4', '1x4'],
+    prefers: ['quad 32x32', 'quad 16x32', '16x16', '8x8', '4x4', '1x4'],
   },
 }
 
@@ -129,4 +129,11 @@ export function candidates(gpu: Gpu, shape: MatmulShape): string[] {
   }
   const first = usable.find(busy) ?? '4x4'
   return [first, ...usable.filter(name => name !== first)]
+}
+
+/** Shapes for which one measured choice serves: each size by power of two, and by whether it divides by 4. */
+export function shapeClass({ layout, M, N, K }: MatmulShape): string {
+  const sizes = [M, N, K].map(size => 2 ** Math.ceil(Math.log2(size)))
+  const by4 = [M, N, K].map(size => (size % 4 === 0 ? 4 : 1))
+  return `matmul ${layout} ${sizes.join('x')} by ${by4.join(',')}`
 }

@@ -7,6 +7,7 @@ import {
   type MatmulForm,
   type MatmulShape,
   matmulForms,
+  shapeClass,
   splitsOf,
   tilesOf,
   unusable,
@@ -19,6 +20,7 @@ import {
   sumKernel,
   tileKernel,
 } from './matmul-kernels.ts'
+import { choiceFor } from './tuning.ts'
 import { formOf as storageFormOf } from './width.ts'
 
 export {
@@ -49,7 +51,7 @@ export interface MatmulOptions extends MatmulShape {
   accumulate?: boolean | undefined
   /** How a, b and c lie in memory: float32 unless named. residual and pre lie as c does, bias is float32. */
   stored?: Stored | undefined
-  /** Name of a form in `matmulForms`; the first of `candidates` unless given. */
+  /** Name of a form in `matmulForms`; unless given, what `tuneMatmul` found best for such shapes, or the first of `candidates`. */
   form?: string | undefined
   /** Parts into which K is cut, summed in order; chosen by size unless given. */
   splits?: number | undefined
@@ -60,7 +62,8 @@ export interface MatmulOptions extends MatmulShape {
  * that depends on the sizes, the form and the adapter only. Sources: `torch.nn.functional.linear` (NT with bias), whose
  * gradients are NN (dx) and TN (dW); the epilogue is `gelu` or `relu`, `dropout` and `add` of this library.
  *
- * @throws ShapeError for halves in rows that are no multiple of 4; ConfigError when `form` is not in `matmulForms` or this device cannot run it, or unless 0 <= p < 1
+ * @throws ShapeError for halves in rows that are no multiple of 4; ConfigError when `form` is not in `matmulForms` or this
+ * device cannot run it, or unless 0 <= p < 1
  */
 export function matmul(gpu: Gpu, options: MatmulOptions): void {
   const { a, b, c, M, N, K, layout } = options
@@ -71,7 +74,8 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   storageFormOf(stored.b, layout === 'NT' ? K : N)
   storageFormOf(stored.c, N)
   const { kind } = gpu.adapter
-  const form = formOf(gpu, options.form ?? candidates(gpu, shape)[0]!)
+  collectors.get(gpu)?.push(shape)
+  const form = formOf(gpu, options.form ?? chosen(gpu, shape))
   const splits = options.splits ?? splitsOf(kind, form, shape)
   const perGroup = form.how === 'invocation' ? DEVICES[kind].workgroup : 1
   const grid = Math.ceil((tilesOf(form, M, N) * splits) / perGroup)
@@ -92,6 +96,27 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   const groups = Math.ceil((M * Math.ceil(N / 4)) / 64)
   launchEpilogue(gpu, fused => sumKernel(N, fused, stored), [parts, parts, c], splits, groups, options)
   gpu.release(parts)
+}
+
+/** The form measured to be fastest for such shapes, where that was done and it can run; else the built-in choice. */
+function chosen(gpu: Gpu, shape: MatmulShape): string {
+  const tuned = choiceFor(gpu, shapeClass(shape))
+  const possible = candidates(gpu, shape)
+  return tuned !== undefined && possible.includes(tuned) ? tuned : possible[0]!
+}
+
+const collectors = new WeakMap<Gpu, MatmulShape[]>()
+
+/** The shapes of the products that `body` launches on a device: what `tuneMatmul` is to be given. */
+export function collectShapes(gpu: Gpu, body: () => void): MatmulShape[] {
+  const shapes: MatmulShape[] = []
+  collectors.set(gpu, shapes)
+  try {
+    body()
+  } finally {
+    collectors.delete(gpu)
+  }
+  return shapes
 }
 
 function formOf(gpu: Gpu, name: string): MatmulForm {

@@ -122,7 +122,11 @@ export class FFN extends Module implements Layer {
 
   /** All but the dropout, which the LayerNorm that follows can do. */
   project(x: Tensor): Tensor {
-    return this.lin2.forward(this.activation.forward(this.lin1.forward(x)))
+    return this.lin2.forward(
+      this.activation instanceof GELUActivation
+        ? this.lin1.forward(x, { activation: 'gelu' })
+        : this.activation.forward(this.lin1.forward(x)),
+    )
   }
 }
 

@@ -35,9 +35,9 @@ export class Linear extends Module implements Layer {
     this.bias = new DenseParameter([outFeatures], init?.bias ?? { kind: 'uniform', bound })
   }
 
-  /** [..., in] to [..., out]. */
-  forward(x: Tensor): Tensor {
-    return linear(x, this.weight, this.bias)
+  /** [..., in] to [..., out]; with an activation, one launch for both. */
+  forward(x: Tensor, around: { activation?: 'gelu' | undefined } = {}): Tensor {
+    return linear(x, this.weight, this.bias, around)
   }
 
   protected override extraRepr(): string {

@@ -106,7 +106,7 @@ export class AdamW {
    * step recorded is then submitted, all at once. With `scaler`, gradients are those of a loss it scaled: they are unscaled,
    * and when one overflowed, the step changes nothing but the scale.
    */
-  step({ maxGradNorm = 0, scaler }: { maxGradNorm?: number; scaler?: GradScaler } = {}): void {
+  step({ maxGradNorm = 0, scaler }: { maxGradNorm?: number; scaler?: GradScaler | undefined } = {}): void {
     const gpu = this.#gpu
     if (this.stepCount - this.#base === HISTORY_STEPS) this.#restartHistory()
     this.stepCount++

@@ -21,3 +21,4 @@ export {
   type TrainerProgress,
   type TrainerState,
 } from './trainer.ts'
+export { tune } from './tune.ts'

@@ -68,6 +68,13 @@ const cases: Case[] = [
     inputs: [input(1, 5, 7), input(2, 3, 7), input(3, 3)],
   },
   {
+    name: 'linear with GELU',
+    fn: (x, w, b) => linear(x, w, b, { activation: 'gelu' }),
+    oracle: (x, w, b) =>
+      reference.gelu(reference.matmul({ a: x!, b: w!, bias: b!, M: 5, N: 3, K: 7, layout: 'NT' })),
+    inputs: [input(1, 5, 7), input(2, 3, 7), input(3, 3)],
+  },
+  {
     name: 'matmul',
     fn: (a, b) => matmul(a, b),
     oracle: (a, b) => reference.matmul({ a: a!, b: b!, M: 4, N: 9, K: 6, layout: 'NN' }),

@@ -39,6 +39,11 @@ done`,
   assert.throws(() => wgslText('// @unroll i in 0..3\nx'), /@unroll i .* has no @end/)
 })
 
+test('enable directives go before the prelude', () => {
+  const text = wgslText('// why\nenable subgroups;\nconst WG: u32 = 8;', { WG: 4 }, 'fn first() {}\n')
+  assert.is(text, 'enable subgroups;\nfn first() {}\n// why\nconst WG: u32 = 4u;')
+})
+
 test('integer expressions follow the usual precedence', () => {
   assert.is(evaluate('2 + 3 * (4 - 1) / 2 % 5', {}), 2 + (Math.trunc((3 * 3) / 2) % 5))
   assert.is(evaluate('-a + b * -2', { a: 3, b: 4 }), -11)

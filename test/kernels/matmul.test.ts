@@ -1,8 +1,12 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { View } from '../../src/gpu/index.ts'
-import { type MatmulLayout, matmul, matmulForms } from '../../src/kernels/matmul.ts'
+import { dropout } from '../../src/kernels/dropout.ts'
+import { add } from '../../src/kernels/elementwise.ts'
+import { gelu } from '../../src/kernels/gelu.ts'
+import { candidates, type MatmulLayout, matmul, matmulForms } from '../../src/kernels/matmul.ts'
 import { unusable } from '../../src/kernels/matmul-forms.ts'
+import { relu } from '../../src/kernels/relu.ts'
 import * as reference from '../../src/reference/index.ts'
 import { assertClose } from '../support/close.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
@@ -90,6 +94,117 @@ for (const layout of LAYOUTS) {
     await check({ M: 1025, N: 260, K: 388, layout })
   })
 }
+
+interface Chain {
+  activation: 'none' | 'gelu' | 'relu'
+  p: number
+  pre: boolean
+  residual: boolean
+}
+
+/** Runs an epilogue fused and as a chain of kernels, and compares both with the oracle and with each other. */
+async function checkEpilogue(
+  { M, N, K, layout, form, splits }: Case,
+  { activation, p, pre, residual }: Chain,
+): Promise<void> {
+  const label = `${layout} ${M}x${N}x${K} ${form ?? ''} splits ${splits ?? ''} ${activation} p ${p}`
+  const n = M * N
+  const rng = { seed: 11, layer: 3, step: 5 }
+  const [aData, bData, biasData, added] = [seeded(M * K, 1), seeded(K * N, 2), seeded(N, 3), seeded(n, 4)]
+  const inputs = [aData, bData, biasData, added].map(data => gpu.from(data))
+  const [a, b, bias, other] = inputs as [View, View, View, View]
+  const [c, before, x, y, z, w] = Array.from({ length: 6 }, () => gpu.acquire(n * 4)) as View[]
+  matmul(gpu, {
+    ...{ a, b, c: c!, bias, M, N, K, layout, form, splits, activation },
+    ...(pre ? { pre: before } : {}),
+    ...(p ? { dropout: { p, rng } } : {}),
+    ...(residual ? { residual: other } : {}),
+  })
+  const fused = await gpu.readFloats(c!)
+
+  matmul(gpu, { a, b, c: x!, bias, M, N, K, layout, form, splits })
+  let [last, spare] = [x!, y!]
+  const then = (run: (x: View, y: View) => void) => {
+    run(last, spare)
+    ;[last, spare] = [spare, last === x ? z! : w!]
+  }
+  if (activation === 'gelu') then((x, y) => gelu(gpu, { x, y, n }))
+  if (activation === 'relu') then((x, y) => relu(gpu, { x, y, n }))
+  if (p) then((x, y) => dropout(gpu, { x, y, p, rng, n }))
+  if (residual) then((a, out) => add(gpu, { a, b: other, out, n }))
+  const unfused = await gpu.readFloats(last)
+
+  const product = reference.matmul({ a: aData, b: bData, M, N, K, layout })
+  const sums = product.map((value, i) => value + biasData[i % N]!)
+  let expected: Float64Array = sums
+  if (activation === 'gelu') expected = reference.gelu(expected)
+  if (activation === 'relu') expected = reference.relu(expected)
+  if (p) expected = reference.dropout({ x: expected, p, rng })
+  const dropped = Array.from(expected, value => value === 0)
+  if (residual) expected = reference.add(expected, added)
+  const bound = 3e-7 * Math.sqrt(K) + 1e-6
+  assertClose(fused, expected, bound, { label })
+  assertClose(fused, unfused, 2e-6, { label: `${label} against the chain` })
+  if (p && activation !== 'relu' && !residual)
+    assert.equal(
+      Array.from(fused, value => value === 0),
+      dropped,
+      `${label}: the mask`,
+    )
+  if (pre) assertClose(await gpu.readFloats(before!), sums, bound, { label: `${label} pre` })
+  for (const view of [...inputs, c!, before!, x!, y!, z!, w!]) gpu.release(view)
+}
+
+const CHAINS: Chain[] = [
+  { activation: 'gelu', p: 0, pre: true, residual: false },
+  { activation: 'relu', p: 0.3, pre: false, residual: false },
+  { activation: 'none', p: 0.1, pre: false, residual: true },
+  { activation: 'gelu', p: 0.5, pre: true, residual: true },
+  { activation: 'none', p: 0.2, pre: false, residual: false },
+]
+
+for (const form of usable) {
+  test(`form ${form}: fused epilogues equal the chain of kernels and the oracle`, async () => {
+    for (const [i, chain] of CHAINS.entries()) {
+      const layout = LAYOUTS[i % 3]!
+      await checkEpilogue({ M: 37, N: 40, K: 24, layout, form }, chain)
+      await checkEpilogue({ M: 7, N: 35, K: 13, layout, form }, chain)
+    }
+  })
+}
+
+test('fused epilogues over parts of K', async () => {
+  for (const chain of CHAINS) {
+    await checkEpilogue({ M: 9, N: 12, K: 600, layout: 'TN', splits: 3 }, chain)
+    await checkEpilogue({ M: 5, N: 7, K: 601, layout: 'NT', splits: 2 }, chain)
+  }
+})
+
+test('every candidate is usable, and none is named twice', () => {
+  for (const [M, N, K] of [
+    [1, 1, 1],
+    [1, 4096, 4096],
+    [64, 1024, 873],
+    [768, 768, 768],
+    [100_000, 2, 3],
+  ] as const) {
+    const names = candidates(gpu, { M, N, K, layout: 'NN' })
+    assert.ok(names.length > 0)
+    assert.is(new Set(names).size, names.length)
+    for (const name of names) assert.ok(usable.includes(name), `${name} for ${M}x${N}x${K}`)
+  }
+})
+
+test('a form that this device cannot run is an error that says why', () => {
+  const view = gpu.acquire(4)
+  const others = Object.keys(matmulForms).filter(name => !usable.includes(name))
+  assert.ok(others.length > 0, 'no device has subgroups of 4 and of 8 only')
+  for (const form of others)
+    assert.throws(
+      () => matmul(gpu, { a: view, b: view, c: view, M: 1, N: 1, K: 1, layout: 'NN', form }),
+      /cannot run here: it needs/,
+    )
+})
 
 test('no rows: nothing is launched', () => {
   const view = gpu.acquire(4)

@@ -1,5 +1,6 @@
 import { ShapeError } from '../../errors.ts'
 import type { View } from '../../gpu/index.ts'
+import { geluBackward } from '../../kernels/gelu.ts'
 import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { columnSum } from '../../kernels/reduce.ts'
 import { activationDType } from '../autocast.ts'
@@ -11,48 +12,52 @@ import { cast } from './cast.ts'
 import { expectShape, rowsAndColumns } from './shapes.ts'
 
 /**
- * x [..., K] times weightᵀ, weight [N, K], plus bias [N]: `torch.nn.functional.linear`. Result [..., N]. Under `autocast` it is
- * f16, and a parameter's f16 copy takes the weight's place; sums are float32, and so are the gradients of weight and bias.
+ * x [..., K] times weightᵀ, weight [N, K], plus bias [N]: `torch.nn.functional.linear`. Result [..., N]. With an activation,
+ * the result is what `gelu` of it would be, in one launch. Under `autocast` the result is f16, and a parameter's f16 copy takes
+ * the weight's place; sums are float32, and so are the gradients of weight and bias.
  */
-export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  bias?: Tensor,
+  { activation }: { activation?: 'gelu' | undefined } = {},
+): Tensor {
   const [M, K] = rowsAndColumns(x)
   const N = weight.shape[0]!
   expectShape('linear: weight', weight, [N, K])
   if (bias) expectShape('linear: bias', bias, [N])
-  return op('linear', x.gpu, bias ? [x, weight, bias] : [x, weight], ({ gpu, empty }) => {
+  const inputs = bias ? [x, weight, bias] : [x, weight]
+  return op('linear', x.gpu, inputs, ({ gpu, recording, empty, saved }) => {
     const shape = [...x.shape.slice(0, -1), N]
     const y = empty(shape, activationDType(shape))
+    const { storage } = y
     const w = operand(weight)
-    matmulKernel(gpu, {
-      a: x.view,
-      b: w.view,
-      c: y.view,
-      bias: bias?.view,
-      M,
-      N,
-      K,
-      layout: 'NT',
-      stored: { a: x.storage, b: w.storage, c: y.storage },
-    })
+    const pre = activation && recording ? saved(shape, y.dtype) : undefined
+    const product = { a: x.view, b: w.view, c: y.view, bias: bias?.view, M, N, K, layout: 'NT' } as const
+    const stored = { a: x.storage, b: w.storage, c: storage }
+    matmulKernel(gpu, { ...product, stored, activation, pre: pre?.view })
     return {
       output: y,
       backward: dy => {
+        const dpre = pre ? empty(shape, y.dtype) : dy
+        if (pre) geluBackward(gpu, { x: pre.view, dy: dy.view, dx: dpre.view, n: y.size, storage })
         if (weight.requiresGrad) {
           const { view, accumulate } = gradTarget(weight)
-          const stored = { a: dy.storage, b: x.storage, c: weight.storage }
-          const shape = { M: N, N: K, K: M, layout: 'TN' } as const
-          matmulKernel(gpu, { a: dy.view, b: x.view, c: view, ...shape, accumulate, stored })
+          const product = { a: dpre.view, b: x.view, c: view, M: N, N: K, K: M, layout: 'TN' } as const
+          const stored = { a: storage, b: x.storage, c: weight.storage }
+          matmulKernel(gpu, { ...product, stored, accumulate })
         }
         if (bias?.requiresGrad) {
           const { view, accumulate } = gradTarget(bias)
-          columnSum(gpu, { x: dy.view, out: view, rows: M, C: N, accumulate, storage: dy.storage })
+          columnSum(gpu, { x: dpre.view, out: view, rows: M, C: N, accumulate, storage })
         }
         if (x.requiresGrad) {
           const { view, accumulate } = gradTarget(x)
-          const stored = { a: dy.storage, b: w.storage, c: x.storage }
-          const shape = { M, N: K, K: N, layout: 'NN' } as const
-          matmulKernel(gpu, { a: dy.view, b: w.view, c: view, ...shape, accumulate, stored })
+          const product = { a: dpre.view, b: w.view, c: view, M, N: K, K: N, layout: 'NN' } as const
+          const stored = { a: storage, b: w.storage, c: x.storage }
+          matmulKernel(gpu, { ...product, stored, accumulate })
         }
+        if (pre) dpre.dispose()
         return []
       },
     }

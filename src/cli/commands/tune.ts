@@ -1,0 +1,52 @@
+import { parseTrainingConfig } from '../../config/index.ts'
+import { readJson } from '../../data/files.ts'
+import { openGpu } from '../../gpu/index.ts'
+import { createModel, tune } from '../../train/index.ts'
+import { checkSupported, readRows } from '../inputs.ts'
+import { talkStream } from '../say.ts'
+import { formatTable } from '../table.ts'
+
+export interface TuneOptions {
+  config: string
+  data: string
+  adapter?: string
+  json?: boolean
+}
+
+/** Times the kernel forms for the shapes of a model and its batches, and keeps the fastest for later runs. */
+export async function run({ config: path, data: file, adapter, json }: TuneOptions): Promise<void> {
+  const stream = talkStream(json)
+  const { trainer, ...config } = parseTrainingConfig(await readJson(path), path)
+  checkSupported(config, path)
+  const data = await readRows([file], config, trainer)
+  const gpu = await openGpu({ adapter })
+  try {
+    stream.write(`${gpu.adapter.line}\n`)
+    const model = createModel(config).to(gpu)
+    const { tuned, path: stored } = await tune(model, data, {
+      batchSize: trainer.per_device_train_batch_size,
+      truncate: trainer.truncate,
+      onClass(_, index, count) {
+        if (stream.isTTY) stream.write(`\rtimed ${index} of ${count} classes of shapes`)
+      },
+    })
+    if (stream.isTTY) stream.write('\n')
+    if (json) {
+      process.stdout.write(
+        `${JSON.stringify({ adapter: gpu.adapter.line, stored: stored ?? null, tuned })}\n`,
+      )
+      return
+    }
+    const rows = tuned.map(({ shapeClass, form, ms, builtIn, builtInMs }) => [
+      shapeClass,
+      builtIn,
+      builtInMs.toPrecision(3),
+      form === builtIn ? '' : form,
+      form === builtIn ? '' : ms.toPrecision(3),
+    ])
+    stream.write(`\n${formatTable(['shapes', 'built-in', 'ms', 'faster', 'ms'], rows)}\n`)
+    stream.write(`\n${stored ? `kept in ${stored}` : 'KERNELGRAD_TUNING is off: nothing is kept'}\n`)
+  } finally {
+    gpu.close()
+  }
+}

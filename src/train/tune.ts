@@ -1,0 +1,31 @@
+import { scope } from '../autograd/index.ts'
+import { collate, type Dataset } from '../data/index.ts'
+import { collectShapes } from '../kernels/matmul.ts'
+import { type TunedClass, tuneMatmul } from '../kernels/matmul-tuning.ts'
+import { type ClickModel, collateOptions } from './model.ts'
+
+/**
+ * Measures which kernel forms are fastest for a model and its batches on the device it is on, and stores the choices for this
+ * adapter, driver and library version. The model's weights and random state stay as they are.
+ */
+export async function tune(
+  model: ClickModel,
+  data: Dataset,
+  {
+    batchSize,
+    truncate = false,
+    onClass,
+  }: {
+    batchSize: number
+    truncate?: boolean
+    onClass?: (tuned: TunedClass, index: number, count: number) => void
+  },
+): Promise<{ tuned: TunedClass[]; path: string | undefined }> {
+  const rows = Uint32Array.from({ length: Math.min(batchSize, data.length) }, (_, i) => i)
+  const batch = collate(data, rows, collateOptions(model, { truncate }))
+  const { step } = model.rng
+  const shapes = collectShapes(model.gpu, () => scope(() => model.forward(batch).loss!.backward()))
+  model.zeroGrad()
+  model.rng.step = step
+  return tuneMatmul(model.gpu, shapes, onClass)
+}
