@@ -250,8 +250,10 @@ export class Trainer {
 
   #stopAtNaN(step: number | undefined): void {
     if (step === undefined) return
+    // Scaling the loss keeps gradients in f16's range; activations beyond 65504 it cannot help.
+    const precision = this.#options.config.fp16 ? 'float32 (fp16: false), ' : ''
     throw new KernelgradError(
-      `the loss is not a number at step ${step + 1}; try a lower learning rate, gradient clipping (max_grad_norm) or a check of the numerical features`,
+      `the loss is not a number at step ${step + 1}; try ${precision}a lower learning rate, gradient clipping (max_grad_norm) or a check of the numerical features`,
     )
   }
 }
