@@ -28,6 +28,7 @@ const B_N4: u32 = 1; // b[K,N] as vec4f
 const B_N1: u32 = 0; // b[K,N] as f32
 const B_KV: u32 = 0; // b[N,K] as vectors of STEP
 const B_K1: u32 = 0; // b[N,K] as f32
+const CHAIN: u32 = 384; // most k summed in one chain; a multiple of STEP
 const TAIL: u32 = 0; // 1: K is not a multiple of STEP
 
 @compute @workgroup_size(WG)
@@ -73,13 +74,21 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u) * K;
   // @end
 
+  // Sums of CHAIN products are added up apart: one chain over all of K loses accuracy as K grows.
+  // @unroll r in 0..R
+  // @unroll v in 0..4*C
+  var t$(r)_$v = 0.0;
+  // @end
+  // @end
+  for (var block = start; block < end; block += CHAIN) {
+  let stop = min(block + CHAIN, end);
   // @unroll r in 0..R
   // @unroll v in 0..4*C
   var s$(r)_$v = 0.0;
   // @end
   // @end
 
-  for (var k = start; k < end; k += STEP) {
+  for (var k = block; k < stop; k += STEP) {
     // Past the end the last k is read again, and a counts as 0.
     // @unroll q in 0..STEP*TAIL
     let k$q = min(k + $(q)u, end - 1u);
@@ -159,15 +168,22 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
     // @unroll v in 0..4*C*QUAD
     // @unroll j in 0..SG
-    let t$((g * SG + j) * AW + i)_$(v)_0 = s$((g * SG + j) * AW + i)_$v;
+    let u$((g * SG + j) * AW + i)_$(v)_0 = s$((g * SG + j) * AW + i)_$v;
     // @unroll q in 0..STEP
-    let t$((g * SG + j) * AW + i)_$(v)_$(q + 1) = fma(b$(q)_$v, x$((g * SG + j) * AW + i)_$q, t$((g * SG + j) * AW + i)_$(v)_$q);
+    let u$((g * SG + j) * AW + i)_$(v)_$(q + 1) = fma(b$(q)_$v, x$((g * SG + j) * AW + i)_$q, u$((g * SG + j) * AW + i)_$(v)_$q);
     // @end
-    s$((g * SG + j) * AW + i)_$v = t$((g * SG + j) * AW + i)_$(v)_$(STEP);
-    // @end
-    // @end
+    s$((g * SG + j) * AW + i)_$v = u$((g * SG + j) * AW + i)_$(v)_$(STEP);
     // @end
     // @end
+    // @end
+    // @end
+  }
+
+  // @unroll r in 0..R
+  // @unroll v in 0..4*C
+  t$(r)_$v += s$(r)_$v;
+  // @end
+  // @end
   }
 
   // Row by row: a store unrolled per row would make a software adapter compile for seconds.
@@ -175,9 +191,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   for (var r = 0u; r < rows; r++) {
     let m = m0 + ((r / AW) ^ (lane * QUAD)) * AW + r % AW;
     // @unroll g in 0..C
-    var x$g = vec4f(s0_$(4 * g), s0_$(4 * g + 1), s0_$(4 * g + 2), s0_$(4 * g + 3));
+    var x$g = vec4f(t0_$(4 * g), t0_$(4 * g + 1), t0_$(4 * g + 2), t0_$(4 * g + 3));
     // @unroll i in 1..R
-    x$g = select(x$g, vec4f(s$(i)_$(4 * g), s$(i)_$(4 * g + 1), s$(i)_$(4 * g + 2), s$(i)_$(4 * g + 3)), r == $(i)u);
+    x$g = select(x$g, vec4f(t$(i)_$(4 * g), t$(i)_$(4 * g + 1), t$(i)_$(4 * g + 2), t$(i)_$(4 * g + 3)), r == $(i)u);
     // @end
     // @end
     // @unroll g in 0..C

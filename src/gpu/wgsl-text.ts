@@ -1,4 +1,4 @@
-// The only text work done on WGSL files: a prelude is prepended, constants are set, and one directive is unrolled.
+// The only text work done on WGSL files: a prelude is prepended (after `enable` lines), constants are set, and one directive is unrolled.
 //
 //   const TILE: u32 = 8;          // a launcher may set TILE: the value on this line is replaced
 //   // @unroll r in 0..TILE       // repeats the lines up to its @end with $r = 0, 1, … TILE - 1

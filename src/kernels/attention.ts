@@ -8,7 +8,7 @@ import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts
 
 const WORKGROUP = 8
 /** Neighbouring tokens one invocation takes, and tokens of the row it meets at a time. */
-const TILE = { N: 4, M: 8 }
+const TILE = { N: 2, M: 4 }
 
 /** Packed rows: row b is tokens cuSeqlens[b] … cuSeqlens[b+1]-1, and attends to its own tokens only. */
 export interface AttentionOptions {

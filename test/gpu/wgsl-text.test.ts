@@ -51,4 +51,9 @@ test('integer expressions follow the usual precedence', () => {
   assert.throws(() => evaluate('(1 + 2', {}), /cannot evaluate/)
 })
 
+test('enable lines come before the prelude, wherever they stand', () => {
+  const text = wgslText('fn a() {}\nenable subgroups;\nfn b() {}', {}, '\nfn prelude() {}\n')
+  assert.is(text, 'enable subgroups;\n\nfn prelude() {}\nfn a() {}\nfn b() {}')
+})
+
 test.run()
