@@ -1,6 +1,7 @@
 // Between float32 and half precision in storage (f16.wgsl), four values at a time; n counts fours.
 //   to_f16   x[n] f32 -> y[n] f16   overwrites; rounds to nearest, |x| >= 65520 becomes infinity, NaN stays
 //   to_f32   x[n] f16 -> y[n] f32   overwrites; exact
+//   blocks   x[n] f32, places -> y   to_f16 of blocks of 64 values: block b of x goes to block places[b] of y
 // f16.wgsl stands before this text. A workgroup that lies within n runs without bounds checks and loops.
 
 const WG: u32 = 256;
@@ -36,4 +37,18 @@ fn to_f32(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec
   } else {
     for (var i = first; i < params.n; i += WG) { floats[i] = unpack4(halves[i]); }
   }
+}
+
+@group(0) @binding(2) var<storage, read> places: array<u32>;
+@group(0) @binding(3) var<storage, read_write> placed: array<vec2u>;
+
+// A quarter of a block each.
+@compute @workgroup_size(WG)
+fn blocks(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let unit = invocation_index(wid, count, local, WG);
+  if (unit * 4u >= params.n) { return; }
+  let to = places[unit / 4u] * 16u + unit % 4u * 4u;
+  // @unroll j in 0..4
+  placed[to + $(j)u] = pack4(x[unit * 4u + $(j)u]);
+  // @end
 }

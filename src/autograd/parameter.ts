@@ -30,10 +30,8 @@ export interface Arena {
   blocks: { parameter: DenseParameter; offset: number; bytes: number }[]
 }
 
-/** Blocks that the optimizer tells apart have this many bytes: what the offset of a storage binding is a multiple of. */
+/** Offsets of blocks inside an arena are multiples of this many bytes: what a storage binding needs. */
 export const BLOCK_BYTES = 256
-/** Parameters start at multiples of two blocks: half the offset, where an f16 copy lies, can be bound too. */
-const ALIGN_BYTES = 2 * BLOCK_BYTES
 
 /** Any parameter except an embedding table. Its values live in an arena shared with other parameters. */
 export class DenseParameter extends Tensor {
@@ -146,7 +144,7 @@ export function allocateDense(gpu: Gpu, parameters: DenseParameter[]): Arena[] {
   const roots = [...new Set(parameters.map(parameter => parameter.root))]
   const plans: { bytes: number; blocks: Arena['blocks'] }[] = []
   for (const parameter of roots) {
-    const bytes = Math.ceil((parameter.size * 4) / ALIGN_BYTES) * ALIGN_BYTES
+    const bytes = Math.ceil((parameter.size * 4) / BLOCK_BYTES) * BLOCK_BYTES
     let plan = plans.at(-1)
     if (!plan || plan.bytes + bytes > gpu.maxBinding) {
       plan = { bytes: 0, blocks: [] }

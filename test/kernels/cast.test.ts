@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { cast } from '../../src/kernels/cast.ts'
+import { cast, castBlocks } from '../../src/kernels/cast.ts'
 import * as reference from '../../src/reference/index.ts'
 import { block } from '../support/block.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
@@ -76,6 +76,20 @@ test('there and back again is the oracle’s rounding', async () => {
   cast(gpu, { x: half, y: back.view, n, to: 'f32' })
   assert.equal(await gpu.readFloats(back.view), Float32Array.from(reference.roundF16(x)))
   await back.checkNeighbours()
+})
+
+test('blocks of 64 values go to places of their own, and nothing else is touched', async () => {
+  const places = [3, 0, 6, 5, 9]
+  const x = seeded(5 * 64, 8, 100)
+  const out = block(gpu, 10 * 32)
+  const before = new Uint32Array(10 * 32).fill(0x12345678)
+  gpu.upload(out.view, before)
+  castBlocks(gpu, { x: gpu.from(x), places: gpu.from(Uint32Array.from(places)), y: out.view, n: 5 })
+  const expected = before.slice()
+  for (const [b, place] of places.entries())
+    expected.set(packed(x.subarray(b * 64, (b + 1) * 64)), place * 32)
+  assert.equal(await gpu.readUints(out.view), expected)
+  await out.checkNeighbours()
 })
 
 test('a count that is no multiple of four is refused', () => {
