@@ -31,12 +31,25 @@ export function linear(
       backward: dy => {
         const dpre = pre ? empty(y.shape) : dy
         if (pre) geluBackward(gpu, { x: pre.view, dy: dy.view, dx: dpre.view, n: y.size })
-        if (weight.requiresGrad) {
-          const { view, accumulate } = gradTarget(weight)
-          matmulKernel(gpu, { a: dpre.view, b: x.view, c: view, M: N, N: K, K: M, layout: 'TN', accumulate })
+        const dweight = weight.requiresGrad ? gradTarget(weight) : undefined
+        const dbias = bias?.requiresGrad ? gradTarget(bias) : undefined
+        // One pass over dy gives both, where both are started or both go on.
+        const together = dweight && dbias && dweight.accumulate === dbias.accumulate
+        if (dweight) {
+          const sums = together ? dbias.view : undefined
+          const product = {
+            a: dpre.view,
+            b: x.view,
+            c: dweight.view,
+            M: N,
+            N: K,
+            K: M,
+            layout: 'TN',
+          } as const
+          matmulKernel(gpu, { ...product, accumulate: dweight.accumulate, sums })
         }
-        if (bias?.requiresGrad) {
-          const { view, accumulate } = gradTarget(bias)
+        if (dbias && !together) {
+          const { view, accumulate } = dbias
           columnSum(gpu, { x: dpre.view, out: view, rows: M, C: N, accumulate })
         }
         if (x.requiresGrad) {
