@@ -21,7 +21,10 @@ const B_N1: u32 = 0; // b[K,N] as f32
 const B_K4: u32 = 0; // b[N,K] as vec4f
 const B_K1: u32 = 0; // b[N,K] as f32
 const STEP: u32 = 4; // of k, a power of two; 4 where A_K4 or B_K4 is 1
+const SUMS: u32 = 0; // 1, TN: sums[M] = (+=) the sums of a over K, which are a bias's gradient beside its weight's
 const PASSES: u32 = 1; // 2: K is not a multiple of STEP, and a second loop takes the rest one by one
+
+@group(0) @binding(6) var<storage, read_write> sums: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -73,6 +76,10 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   // @end
   // @end
 
+  // @unroll r in 0..R*SUMS
+  var all$r = 0.0;
+  // @end
+
   var k = start;
   // @unroll pass in 0..PASSES
   for (; k < end$pass; k += $(STEP * (1 - pass) + pass)u) {
@@ -117,6 +124,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
     // @end
 
+    // @unroll r in 0..R*SUMS
+    all$r = all$r
+    // @unroll q in 0..STEP*(1-pass)+pass
+      + a$(r)_$q
+    // @end
+    ;
+    // @end
     // @unroll r in 0..R
     // @unroll g in 0..C
     s$(r)_$g = s$(r)_$g
@@ -125,6 +139,14 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
     ;
     // @end
+    // @end
+  }
+  // @end
+
+  // @unroll one in 0..SUMS
+  if (n0 == 0u) {
+    // @unroll r in 0..R
+    if (m0 + $(r)u < M) { sums[m0 + $(r)u] = select(0.0, sums[m0 + $(r)u], params.accumulate == 1u) + all$r; }
     // @end
   }
   // @end

@@ -75,11 +75,12 @@ fn store(sums: vec4f, z: u32, m: u32, n: u32) {
     c4[i] = keep_c(v);
     // @end
     // @unroll one in 0..C_1
-    for (var j = 0u; j < min(4u, N - n); j++) {
-      let i = first + j;
-      var y = v[j];
+    // @unroll j in 0..4
+    if (n + $(j)u < N) {
+      let i = first + $(j)u;
+      var y = v[$j];
       // @unroll two in 0..PRE
-      pre1[i] = before[j];
+      pre1[i] = before[$j];
       // @end
       // @unroll two in 0..DROPOUT
       let words = philox4x32(vec4u(i >> 2u, 0u, params.step, 0u), vec2u(params.seed, params.layer));
@@ -89,6 +90,7 @@ fn store(sums: vec4f, z: u32, m: u32, n: u32) {
       if (params.accumulate == 1u) { y += c1[i]; }
       c1[i] = y;
     }
+    // @end
     // @end
   }
 }

@@ -30,6 +30,9 @@ const B_KV: u32 = 0; // b[N,K] as vectors of STEP
 const B_K1: u32 = 0; // b[N,K] as f32
 const CHAIN: u32 = 384; // most k summed in one chain; a multiple of STEP
 const TAIL: u32 = 0; // 1: K is not a multiple of STEP
+const SUMS: u32 = 0; // 1, TN: sums[M] = (+=) the sums of a over K, which are a bias's gradient beside its weight's
+
+@group(0) @binding(6) var<storage, read_write> sums: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -80,12 +83,25 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   var t$(r)_$v = 0.0;
   // @end
   // @end
+  // @unroll g in 0..R/SG/4*A_M4*SUMS
+  var all$g = vec4f();
+  // @end
+  // @unroll g in 0..R/SG*A_M1*SUMS
+  var all$g = 0.0;
+  // @end
   for (var block = start; block < end; block += CHAIN) {
   let stop = min(block + CHAIN, end);
   // @unroll r in 0..R
   // @unroll v in 0..4*C
   var s$(r)_$v = 0.0;
   // @end
+  // @end
+
+  // @unroll g in 0..R/SG/4*A_M4*SUMS
+  var some$g = vec4f();
+  // @end
+  // @unroll g in 0..R/SG*A_M1*SUMS
+  var some$g = 0.0;
   // @end
 
   for (var k = block; k < stop; k += STEP) {
@@ -119,6 +135,21 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @unroll g in 0..R/SG*A_M1
     let a$(g)_$q = select(0.0, a_1(k$q * M + ra$g), live$q);
     // @end
+    // @end
+
+    // @unroll g in 0..R/SG/4*A_M4*SUMS
+    some$g = some$g
+    // @unroll q in 0..STEP
+      + va$(q)_$g
+    // @end
+    ;
+    // @end
+    // @unroll g in 0..R/SG*A_M1*SUMS
+    some$g = some$g
+    // @unroll q in 0..STEP
+      + a$(g)_$q
+    // @end
+    ;
     // @end
 
     // bQ_V: of this lane's columns the V-th, at k + Q
@@ -184,7 +215,23 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   t$(r)_$v += s$(r)_$v;
   // @end
   // @end
+  // @unroll g in 0..(R/SG/4*A_M4+R/SG*A_M1)*SUMS
+  all$g += some$g;
+  // @end
   }
+
+  // @unroll one in 0..SUMS
+  if (index % tiles_n == 0u) {
+    // @unroll g in 0..R/SG/4*A_M4
+    // @unroll i in 0..4
+    store_sum(m0 + 4u * ($(g * SG)u + lane) + $(i)u, all$g[$i]);
+    // @end
+    // @end
+    // @unroll g in 0..R/SG*A_M1
+    store_sum(m0 + $(g * SG)u + lane, all$g);
+    // @end
+  }
+  // @end
 
   // Row by row: a store unrolled per row would make a software adapter compile for seconds.
   let rows = select(R, min(R, M - m0), BROADCAST == 1u);
@@ -200,4 +247,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     store(x$g, z, m, n0 + $(4 * g * SG)u);
     // @end
   }
+}
+
+fn store_sum(m: u32, value: f32) {
+  if (m < params.M) { sums[m] = select(0.0, sums[m], params.accumulate == 1u) + value; }
 }

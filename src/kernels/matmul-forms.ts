@@ -26,6 +26,8 @@ export interface MatmulForm {
   step?: number
   /** Neighbouring invocations along M, for `invocation`. */
   lanesM?: number
+  /** Multiply-adds per time on a busy device, beside the other forms that have one: it decides among them. */
+  rate?: number
   /** Needs the `subgroups` feature and subgroups of exactly this many lanes. */
   subgroup?: number
   /** Least M N K from which it is chosen: a large tile takes long to compile on some software adapters. */
@@ -35,10 +37,11 @@ export interface MatmulForm {
 export type AdapterKind = Gpu['adapter']['kind']
 
 export const matmulForms: Record<string, MatmulForm> = {
-  'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, subgroup: 8, work: 1e7 },
-  'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 2, subgroup: 8, work: 1e6 },
-  'quad 32x32': { how: 'quad', rows: 32, columns: 32, step: 4, subgroup: 4, work: 1e6 },
-  'quad 16x32': { how: 'quad', rows: 16, columns: 32, step: 4, subgroup: 4, work: 1e5 },
+  'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, rate: 77, subgroup: 8, work: 1e5 },
+  'broadcast 16x64': { how: 'broadcast', rows: 16, columns: 64, step: 2, rate: 60, subgroup: 8, work: 1e5 },
+  'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 2, rate: 66, subgroup: 8, work: 1e5 },
+  'quad 32x32': { how: 'quad', rows: 32, columns: 32, step: 4, rate: 11, subgroup: 4, work: 1e6 },
+  'quad 16x32': { how: 'quad', rows: 16, columns: 32, step: 4, rate: 10, subgroup: 4, work: 1e5 },
   'workgroup 64x64': { how: 'workgroup', rows: 64, columns: 64, work: 1e6 },
   '16x16': { how: 'invocation', rows: 16, columns: 16, lanesM: 2, work: 2e7 },
   '8x8': { how: 'invocation', rows: 8, columns: 8, lanesM: 2, work: 1e6 },
@@ -67,10 +70,10 @@ export const DEVICES: Record<AdapterKind, Device> = {
   },
   'system software': {
     lanes: 64,
-    tiles: 8,
+    tiles: 4,
     workgroup: 8,
     step: 1,
-    prefers: ['broadcast 32x64', 'broadcast 32x32', '16x16', '8x8', '4x4', '1x4'],
+    prefers: ['broadcast 32x64', 'broadcast 16x64', 'broadcast 32x32', '16x16', '8x8', '4x4', '1x4'],
   },
   'embedded software': {
     lanes: 64,
@@ -121,14 +124,24 @@ export function candidates(gpu: Gpu, shape: MatmulShape): string[] {
     return M * N * K >= form.work && unusable(gpu, form) === undefined
   })
   if (M === 1) return ['1x4', ...usable.filter(name => name !== '1x4')]
-  const busy = (name: string) => {
+  const first = fastest(usable, shape) ?? usable.find(name => keepsBusy(matmulForms[name]!, device, shape))
+  return [first ?? '4x4', ...usable.filter(name => name !== (first ?? '4x4'))]
+}
+
+/** Sums of parts cost time of their own, so a smaller tile goes before a tile that only parts of K make enough of. */
+const keepsBusy = (form: MatmulForm, device: Device, { M, N }: MatmulShape) =>
+  tilesOf(form, M, N) >= wantedTiles(form, device)
+
+/** Of the forms with a rate, the one that is done first, on two workers at least and with its tiles' empty parts counted. */
+function fastest(names: string[], { M, N }: MatmulShape): string | undefined {
+  let best: { name: string; time: number } | undefined
+  for (const name of names) {
     const form = matmulForms[name]!
-    const used = tilesOf(form, M, N)
-    // Sums of parts cost time of their own, so a smaller tile goes before a tile that only parts of K make enough of.
-    return used >= wantedTiles(form, device)
+    if (form.rate === undefined) continue
+    const time = (Math.max(tilesOf(form, M, N), 2) * form.rows * form.columns) / form.rate
+    if (!best || time < best.time) best = { name, time }
   }
-  const first = usable.find(busy) ?? '4x4'
-  return [first, ...usable.filter(name => name !== first)]
+  return best?.name
 }
 
 /** Shapes for which one measured choice serves: each size by power of two, and by whether it divides by 4. */

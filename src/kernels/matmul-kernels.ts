@@ -34,6 +34,8 @@ export interface Fused {
   pre: boolean
   activation: 'none' | 'gelu' | 'relu'
   dropout: boolean
+  /** The sums of a over K are written too; forms in registers only, and never with `pre`. */
+  sums: boolean
 }
 
 /** Which of a, b and c (with residual and pre) are halves; float32 unless named. */
@@ -43,9 +45,9 @@ export interface Stored {
   c?: Storage | undefined
 }
 
-export const NOTHING: Fused = { pre: false, activation: 'none', dropout: false }
+export const NOTHING: Fused = { pre: false, activation: 'none', dropout: false, sums: false }
 
-// a or parts, b, c, bias, residual; then pre where it is written.
+// a or parts, b, c, bias, residual; then pre or sums where they are written.
 const define = (text: string, entry = 'main', operands = operandsWgsl) =>
   defineKernel({
     name: 'matmul',
@@ -80,9 +82,10 @@ function made(
       GELU: Number(fused.activation === 'gelu'),
       RELU: Number(fused.activation === 'relu'),
       DROPOUT: Number(fused.dropout),
+      ...(fused.sums ? { SUMS: 1 } : {}),
     }
     kernel = { ...withConstants(FAMILIES[family], all), workgroup }
-    if (fused.pre) kernel.bindings = [...kernel.bindings, 'write']
+    if (fused.pre || fused.sums) kernel.bindings = [...kernel.bindings, 'write']
     kernels.set(key, kernel)
   }
   return kernel

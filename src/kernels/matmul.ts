@@ -20,6 +20,7 @@ import {
   sumKernel,
   tileKernel,
 } from './matmul-kernels.ts'
+import { columnSum } from './reduce.ts'
 import { choiceFor } from './tuning.ts'
 import { formOf as storageFormOf } from './width.ts'
 
@@ -47,10 +48,15 @@ export interface MatmulOptions extends MatmulShape {
   dropout?: { p: number; rng: Rng } | undefined
   /** [M, N], added after dropout. Another buffer than c: for c itself there is `accumulate`. */
   residual?: View | undefined
-  /** Add to c instead of overwriting it; false by default. */
+  /** Add to c (and to `sums`) instead of overwriting it; false by default. */
   accumulate?: boolean | undefined
   /** How a, b and c lie in memory: float32 unless named. residual and pre lie as c does, bias is float32. */
   stored?: Stored | undefined
+  /**
+   * [M], TN only: receives the sums of a over K. Where a is the gradient of a linear layer's result, c is its weight's
+   * gradient, and this its bias's.
+   */
+  sums?: View | undefined
   /** Name of a form in `matmulForms`; unless given, what `tuneMatmul` found best for such shapes, or the first of `candidates`. */
   form?: string | undefined
   /** Parts into which K is cut, summed in order; chosen by size unless given. */
@@ -77,6 +83,13 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   collectors.get(gpu)?.push(shape)
   const form = formOf(gpu, options.form ?? chosen(gpu, shape))
   const splits = options.splits ?? splitsOf(kind, form, shape)
+  if (options.sums && (layout !== 'TN' || splits > 1 || form.how === 'workgroup')) {
+    if (layout !== 'TN') throw new ConfigError(`matmul sums a over K in layout TN only, got ${layout}`)
+    const sums = { x: a, out: options.sums, rows: K, C: M, accumulate: options.accumulate }
+    columnSum(gpu, { ...sums, ...(stored.a && { storage: stored.a }) })
+    matmul(gpu, { ...options, sums: undefined })
+    return
+  }
   const perGroup = form.how === 'invocation' ? DEVICES[kind].workgroup : 1
   const grid = Math.ceil((tilesOf(form, M, N) * splits) / perGroup)
   if (splits === 1) {
@@ -138,10 +151,10 @@ function launchEpilogue(
   views: [View, View, View],
   splits: number,
   grid: number,
-  { M, N, K, bias, pre, activation = 'none', dropout, residual, accumulate }: MatmulOptions,
+  { M, N, K, bias, pre, activation = 'none', dropout, residual, accumulate, sums }: MatmulOptions,
 ): void {
   const drops = dropout !== undefined && dropout.p !== 0
-  const kernel = kernelFor({ pre: pre !== undefined, activation, dropout: drops })
+  const kernel = kernelFor({ pre: pre !== undefined, activation, dropout: drops, sums: sums !== undefined })
   const params = {
     ...OFF,
     accumulate: Number(accumulate ?? false),
@@ -149,6 +162,7 @@ function launchEpilogue(
     residual: Number(residual !== undefined),
     ...(drops ? { ...dropoutParams(dropout.p), ...dropout.rng } : {}),
   }
-  const bound = [...views, bias ?? views[0], residual ?? views[0], ...(pre ? [pre] : [])]
+  const last = pre ?? sums
+  const bound = [...views, bias ?? views[0], residual ?? views[0], ...(last ? [last] : [])]
   gpu.launch(kernel, { M, N, K, splits, ...params }, bound, grid)
 }

@@ -64,6 +64,14 @@ async function check({ M, N, K, layout, stored, form, splits, scale = 1 }: Case)
     bound,
     { label: `${label} accumulate` },
   )
+  if (layout === 'TN') {
+    const sums = block(gpu, M)
+    matmul(gpu, { ...options, bias: undefined, sums: sums.view })
+    const expected = reference.columnSum({ x: a.values, rows: K, C: M })
+    assertClose(await gpu.readFloats(sums.view), expected, bound, { label: `${label} sums` })
+    assertClose(await c.read(), once, bound, { label: `${label} beside sums` })
+    await sums.checkNeighbours()
+  }
   for (const view of [a.view, b.view, biasView]) gpu.release(view)
 }
 

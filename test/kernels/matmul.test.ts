@@ -38,9 +38,27 @@ async function check({ M, N, K, layout, scale = 1, form, splits }: Case): Promis
   // Float32 sums in some order: each of K terms may add half an ulp of the running sum.
   const bound = 3e-7 * Math.sqrt(K) + 1e-6
 
-  matmul(gpu, { a, b, c, M, N, K, layout, form, splits })
+  // Sums of a over K, as the column sums of a [K, M], with elements behind them that must stay as they are.
+  const sums = layout === 'TN' ? gpu.acquire((M + PAD) * 4) : undefined
+  if (sums) gpu.upload(sums, padding, M * 4)
+  const columns = Float64Array.from({ length: M }, (_, m) => {
+    let sum = 0
+    for (let k = 0; k < K; k++) sum += aData[k * M + m]!
+    return sum
+  })
+  const checkSums = async (times: number) => {
+    if (!sums) return
+    const got = await gpu.readFloats({ ...sums, size: (M + PAD) * 4 })
+    const expected = columns.map(v => v * times)
+    assertClose(got.subarray(0, M), expected, bound, { label: `${label} sums` })
+    assert.equal(got.subarray(M), padding, `${label} wrote past its sums' end`)
+  }
+
+  matmul(gpu, { a, b, c, M, N, K, layout, form, splits, sums })
+  await checkSums(1)
   assertClose(await gpu.readFloats(c), product, bound, { label })
-  matmul(gpu, { a, b, c, bias, M, N, K, layout, form, splits, accumulate: true })
+  matmul(gpu, { a, b, c, bias, M, N, K, layout, form, splits, sums, accumulate: true })
+  await checkSums(2)
   assertClose(
     await gpu.readFloats(c),
     product.map((value, i) => 2 * value + biasData[i % N]!),
@@ -52,7 +70,7 @@ async function check({ M, N, K, layout, scale = 1, form, splits }: Case): Promis
     padding,
     `${label} wrote past its end`,
   )
-  for (const view of [a, b, bias, whole]) gpu.release(view)
+  for (const view of [a, b, bias, whole, ...(sums ? [sums] : [])]) gpu.release(view)
 }
 
 const EDGES = [

@@ -41,14 +41,18 @@ export function linear(
       backward: dy => {
         const dpre = pre ? empty(shape, y.dtype) : dy
         if (pre) geluBackward(gpu, { x: pre.view, dy: dy.view, dx: dpre.view, n: y.size, storage })
-        if (weight.requiresGrad) {
-          const { view, accumulate } = gradTarget(weight)
+        const dweight = weight.requiresGrad ? gradTarget(weight) : undefined
+        const dbias = bias?.requiresGrad ? gradTarget(bias) : undefined
+        // One pass over dy gives both, where both are started or both go on.
+        const together = dweight && dbias && dweight.accumulate === dbias.accumulate
+        if (dweight) {
+          const { view, accumulate } = dweight
           const product = { a: dpre.view, b: x.view, c: view, M: N, N: K, K: M, layout: 'TN' } as const
           const stored = { a: storage, b: x.storage, c: weight.storage }
-          matmulKernel(gpu, { ...product, stored, accumulate })
+          matmulKernel(gpu, { ...product, stored, accumulate, sums: together ? dbias.view : undefined })
         }
-        if (bias?.requiresGrad) {
-          const { view, accumulate } = gradTarget(bias)
+        if (dbias && !together) {
+          const { view, accumulate } = dbias
           columnSum(gpu, { x: dpre.view, out: view, rows: M, C: N, accumulate, storage })
         }
         if (x.requiresGrad) {
