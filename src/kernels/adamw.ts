@@ -39,7 +39,7 @@ const dense = defineKernel({
   workgroup: 8,
 })
 
-const PER = 8 // R, four columns or one, an invocation of the row kernel takes
+const PER = 4 // R, four columns or one, an invocation of the row kernel takes
 const rowSparse = byWidth(
   defineKernel({
     name: 'adamw',
