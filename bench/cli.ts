@@ -20,6 +20,7 @@ interface Options {
   small?: boolean
   full?: boolean
   dropout?: boolean
+  fp16?: boolean
   floor?: boolean
   defaultLimits?: boolean
   steps?: number
@@ -119,6 +120,9 @@ export async function runBench(args: readonly string[]): Promise<number> {
     .option('--full', 'the notebook’s model: 143,602,190 parameters')
     .option('--floor', 'with the least time it could take on this adapter; always with --full')
     .option('--dropout', 'with dropout 0.1')
+    .addOption(
+      new Option('--fp16', 'in mixed precision: f16 activations, float32 weights').conflicts('floor'),
+    )
     .option('--default-limits', 'with the limits that every WebGPU device has, and no more')
     .option('--steps <count>', 'steps after three of warm-up', wholeNumber(1))
   try {

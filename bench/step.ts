@@ -1,8 +1,8 @@
 // Times a training step: forward, backward, clipping and AdamW of one batch.
-import { scope } from '../src/autograd/index.ts'
+import { autocast, scope } from '../src/autograd/index.ts'
 import { formatTable } from '../src/cli/table.ts'
 import { type Gpu, InFlight } from '../src/gpu/index.ts'
-import { AdamW } from '../src/optim/index.ts'
+import { AdamW, GradScaler } from '../src/optim/index.ts'
 import { createModel, parameterGroups } from '../src/train/index.ts'
 import { type Floor, floorOf, measureRates } from './floor.ts'
 import { median } from './measure.ts'
@@ -14,6 +14,8 @@ export interface StepOptions {
   /** Steps after warm-up. */
   steps?: number
   dropout?: boolean
+  /** Mixed precision; the floor is that of float32 and is not told. */
+  fp16?: boolean
   /** Measure what the adapter does and set the step against its floor; always at the full size. */
   floor?: boolean
 }
@@ -56,7 +58,7 @@ const WARM_UP = 3
 /** Runs `steps` steps after three of warm-up, each on a batch of its own; nothing is read back in between. */
 export async function benchStep(
   gpu: Gpu,
-  { size, steps: wanted, dropout = false, floor = size === 'full' }: StepOptions,
+  { size, steps: wanted, dropout = false, fp16 = false, floor = size === 'full' && !fp16 }: StepOptions,
 ): Promise<StepResult> {
   const built = stepModel(size, { dropout })
   const steps = wanted ?? built.steps
@@ -65,14 +67,16 @@ export async function benchStep(
   const model = createModel(built.config).to(gpu, { seed: 1 })
   const groups = parameterGroups(model, { encoder_learning_rate: 1e-4, learning_rate: 1e-3 })
   const optimizer = new AdamW(gpu, groups)
+  const scaler = fp16 ? new GradScaler(gpu) : undefined
   const losses = gpu.acquire(4 * batches.length, 'losses')
   const record = (i: number) => {
     scope(() => {
-      const { loss } = model.forward(batches[i]!)
-      loss!.backward()
+      const { loss } = autocast(fp16 ? 'f16' : 'f32', () => model.forward(batches[i]!))
+      const scaled = scaler ? scaler.scale(loss!) : loss!
+      scaled.backward()
       gpu.copy(loss!.view, { ...losses, offset: 4 * i }, 4)
     })
-    optimizer.step({ maxGradNorm: 1 })
+    optimizer.step({ maxGradNorm: 1, scaler })
     optimizer.zeroGrad()
   }
   const inFlight = new InFlight()
@@ -121,6 +125,7 @@ export async function benchStep(
   }
   gpu.release(losses)
   optimizer.dispose()
+  scaler?.dispose()
   model.free()
   gpu.pool.trim()
   if (floor) result.floor = floorOf(model, batches[0]!, await measureRates(gpu))

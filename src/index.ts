@@ -10,5 +10,13 @@ export * from './errors.ts'
 export { Gpu, type GpuOptions, openGpu } from './gpu/index.ts'
 export * as nn from './nn/index.ts'
 export { DistilBertForSequenceClassification, Module, TextTabularModel } from './nn/index.ts'
-export { AdamW, type AdamWOptions, type ParameterGroup, schedule } from './optim/index.ts'
+export {
+  AdamW,
+  type AdamWOptions,
+  GradScaler,
+  type GradScalerOptions,
+  type GradScalerState,
+  type ParameterGroup,
+  schedule,
+} from './optim/index.ts'
 export { createModel, evaluate, loadModel, predict, saveModel, Trainer } from './train/index.ts'

@@ -7,7 +7,8 @@
 //   rows   entries (row, first step to replay) of a table shard: replays the steps in which the row had no gradient, then,
 //          with a gradient, takes the current one. Both call one function, so that a row which sat out k steps has the
 //          same bits as one the dense kernel visited every step.
-// w, m, v are updated in place. g is multiplied by clip[0], the gradient-norm coefficient.
+// w, m, v are updated in place. g is multiplied by clip[0], the gradient-norm coefficient; where that is negative, gradients
+// overflowed and count as zero (scaler.wgsl): infinity times anything would not.
 
 const WG: u32 = 64;
 const SKIP: u32 = 0xffffffffu;
@@ -26,6 +27,8 @@ struct DenseParams { blocks: u32, groups: u32, step: u32 }
 
 struct State { w: vec4f, m: vec4f, v: vec4f }
 
+fn clipped(grad: vec4f, coefficient: f32) -> vec4f { return select(grad * coefficient, vec4f(), coefficient < 0.0); }
+
 fn update(old: State, grad: vec4f, s: Step) -> State {
   let m1 = old.m + (grad - old.m) * s.one_minus_beta1;
   let v1 = s.beta2 * old.v + s.one_minus_beta2 * grad * grad;
@@ -43,7 +46,7 @@ fn dense(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3
   let c = clip[0];
   for (var j = 0u; j < 16u; j++) {
     let i = block * 16u + j;
-    let next = update(State(w[i], m[i], v[i]), g[i] * c, s);
+    let next = update(State(w[i], m[i], v[i]), clipped(g[i], c), s);
     w[i] = next.w;
     m[i] = next.m;
     v[i] = next.v;
@@ -96,7 +99,7 @@ fn rows(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     let s = history[row_params.until * row_params.groups + row_params.group];
     let coefficient = clip[0];
     // @unroll j in 0..PER
-    state$j = update(state$j, vec4f(row_g[from_row + c$j]) * coefficient, s);
+    state$j = update(state$j, clipped(vec4f(row_g[from_row + c$j]), coefficient), s);
     // @end
   }
   // @unroll j in 0..PER

@@ -11,7 +11,8 @@
 // the N x M scores, then what they add to its N results, which lie in memory from tile to tile. So each load serves N or
 // M products, and only the scores are in registers, whatever D. Where a row has fewer tokens left, its last one is taken
 // again: as one of the N it stores the same numbers twice, as one of the M it weighs 0. Sums are in a fixed order.
-// philox.wgsl stands before this text.
+// With F16, qkv, dout and the out that the backward pass reads are halves; results, which are added to from tile to tile, are
+// float32. philox.wgsl and storage.wgsl stand before this text.
 
 const WG: u32 = 8;
 const N: u32 = 4; // divides 4, the words of a draw
@@ -33,16 +34,16 @@ struct Params {
   threshold: u32, keep: f32, seed: u32, layer: u32, step: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<E>;
+@group(0) @binding(1) var<storage, read> qkv: array<S>;
 @group(0) @binding(2) var<storage, read> key_mask: array<u32>;
 @group(0) @binding(3) var<storage, read> cu_seqlens: array<u32>;
 @group(0) @binding(4) var<storage, read_write> out: array<E>;
 @group(0) @binding(5) var<storage, read_write> lse_out: array<f32>;
 
 @group(0) @binding(4) var<storage, read> lse: array<f32>;
-@group(0) @binding(5) var<storage, read> dout: array<E>;
+@group(0) @binding(5) var<storage, read> dout: array<S>;
 @group(0) @binding(6) var<storage, read_write> dqkv: array<E>;
-@group(0) @binding(7) var<storage, read> out_in: array<E>;
+@group(0) @binding(7) var<storage, read> out_in: array<S>;
 @group(0) @binding(8) var<storage, read_write> delta_out: array<f32>;
 
 @group(0) @binding(7) var<storage, read> delta: array<f32>;
@@ -98,10 +99,10 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
     // @end
     for (var g = 0u; g < params.D; g++) {
       // @unroll n in 0..N
-      let q$n = qkv[q_at$n + g];
+      let q$n = load(qkv[q_at$n + g]);
       // @end
       // @unroll m in 0..M
-      let k$m = qkv[k_at$m + g];
+      let k$m = load(qkv[k_at$m + g]);
       // @unroll n in 0..N
       dot$(n)_$m += inner(q$n, k$m);
       // @end
@@ -138,7 +139,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
         // @end
       }
       // @unroll m in 0..M
-      let v$m = qkv[v_at$m + g];
+      let v$m = load(qkv[v_at$m + g]);
       // @unroll n in 0..N
       o$n += w$(n)_$m * v$m;
       // @end
@@ -167,7 +168,7 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count:
   // @end
   for (var g = 0u; g < params.D; g++) {
     // @unroll n in 0..N
-    delta$n += inner(dout[i$n * params.D + g], out_in[i$n * params.D + g]);
+    delta$n += inner(load(dout[i$n * params.D + g]), load(out_in[i$n * params.D + g]));
     // @end
   }
   // @unroll n in 0..N
@@ -186,10 +187,10 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count:
     // @end
     for (var g = 0u; g < params.D; g++) {
       // @unroll n in 0..N
-      let q$n = qkv[q_at$n + g];
+      let q$n = load(qkv[q_at$n + g]);
       // @end
       // @unroll m in 0..M
-      let k$m = qkv[k_at$m + g];
+      let k$m = load(qkv[k_at$m + g]);
       // @unroll n in 0..N
       score$(n)_$m += inner(q$n, k$m);
       // @end
@@ -197,10 +198,10 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count:
     }
     for (var g = 0u; g < params.D; g++) {
       // @unroll n in 0..N
-      let dy$n = dout[i$n * params.D + g];
+      let dy$n = load(dout[i$n * params.D + g]);
       // @end
       // @unroll m in 0..M
-      let v$m = qkv[v_at$m + g];
+      let v$m = load(qkv[v_at$m + g]);
       // @unroll n in 0..N
       dweight$(n)_$m += inner(dy$n, v$m);
       // @end
@@ -228,7 +229,7 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count:
         // @end
       }
       // @unroll m in 0..M
-      let k$m = qkv[k_at$m + g];
+      let k$m = load(qkv[k_at$m + g]);
       // @unroll n in 0..N
       dq$n += ds$(n)_$m * k$m;
       // @end
@@ -265,10 +266,10 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count
     // @end
     for (var g = 0u; g < params.D; g++) {
       // @unroll n in 0..N
-      let k$n = qkv[k_at$n + g];
+      let k$n = load(qkv[k_at$n + g]);
       // @end
       // @unroll m in 0..M
-      let q$m = qkv[q_at$m + g];
+      let q$m = load(qkv[q_at$m + g]);
       // @unroll n in 0..N
       score$(n)_$m += inner(q$m, k$n);
       // @end
@@ -276,10 +277,10 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count
     }
     for (var g = 0u; g < params.D; g++) {
       // @unroll n in 0..N
-      let v$n = qkv[v_at$n + g];
+      let v$n = load(qkv[v_at$n + g]);
       // @end
       // @unroll m in 0..M
-      let dy$m = dout[i$m * params.D + g];
+      let dy$m = load(dout[i$m * params.D + g]);
       // @unroll n in 0..N
       dweight$(n)_$m += inner(dy$m, v$n);
       // @end
@@ -314,7 +315,7 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count
         // @end
       }
       // @unroll m in 0..M
-      let q$m = qkv[q_at$m + g];
+      let q$m = load(qkv[q_at$m + g]);
       // @unroll n in 0..N
       dk$n += ds$(n)_$m * q$m;
       // @end
@@ -333,7 +334,7 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count
         // @end
       }
       // @unroll m in 0..M
-      let dy$m = dout[i$m * params.D + g];
+      let dy$m = load(dout[i$m * params.D + g]);
       // @unroll n in 0..N
       dv$n += fw$(n)_$m * dy$m;
       // @end

@@ -1,19 +1,21 @@
 // Inverted dropout: y[i] = x[i] scale where word i mod 4 of philox(counter [i / 4, 0, step, 0], key [seed, layer]) is at
 // least `threshold`, else 0. scale = 1/(1-p), threshold = round(p 2^32).
 //   x[n] -> y[n]  overwrites;  the backward pass is the same on dy
-// philox.wgsl stands before this text. Elements are taken four at a time; the last group may run into the padding.
+// philox.wgsl and storage.wgsl stand before this text. Elements are taken four at a time; the last group may run into the padding.
 
 const WG: u32 = 256;
 const PER: u32 = 2; // groups of four per invocation
 
+alias E = vec4f;
+
 struct Params { n: u32, threshold: u32, scale: f32, seed: u32, layer: u32, step: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<S>;
+@group(0) @binding(2) var<storage, read_write> y: array<S>;
 
 fn dropout_at(i: u32) {
   let words = philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer));
-  y[i] = select(vec4f(), x[i] * params.scale, words >= vec4u(params.threshold));
+  y[i] = keep(select(E(), load(x[i]) * params.scale, words >= vec4u(params.threshold)));
 }
 
 @compute @workgroup_size(WG)

@@ -4,6 +4,7 @@
 //   scale     x           -> y      y = factor * x, the factor a parameter
 //   scale_by  x, factor   -> y      y = factor * x, the factor one f32 on the device
 //   fill                  -> out    out = value
+// storage.wgsl stands before this text.
 // A workgroup that lies within n runs without bounds checks and loops, which halves the time on software adapters.
 
 const WG: u32 = 256;
@@ -19,18 +20,18 @@ alias E = f32;
 
 struct Params { n: u32, factor: f32 } // fill's value is the factor
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<E>;
-@group(0) @binding(2) var<storage, read> b: array<E>;
-@group(0) @binding(3) var<storage, read_write> sum: array<E>;
+@group(0) @binding(1) var<storage, read> x: array<S>;
+@group(0) @binding(2) var<storage, read> b: array<S>;
+@group(0) @binding(3) var<storage, read_write> sum: array<S>;
 
-@group(0) @binding(2) var<storage, read_write> y: array<E>;
+@group(0) @binding(2) var<storage, read_write> y: array<S>;
 
 @group(0) @binding(2) var<storage, read> factor: array<f32>;
-@group(0) @binding(3) var<storage, read_write> scaled: array<E>;
+@group(0) @binding(3) var<storage, read_write> scaled: array<S>;
 
 @group(0) @binding(1) var<storage, read_write> filled: array<E>;
 
-fn add_at(i: u32) { sum[i] = x[i] + b[i]; }
+fn add_at(i: u32) { sum[i] = keep(load(x[i]) + load(b[i])); }
 
 @compute @workgroup_size(WG)
 fn add(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -44,7 +45,7 @@ fn add(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u,
   }
 }
 
-fn add_into_at(i: u32) { y[i] += x[i]; }
+fn add_into_at(i: u32) { y[i] = keep(load(y[i]) + load(x[i])); }
 
 @compute @workgroup_size(WG)
 fn add_into(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -58,7 +59,7 @@ fn add_into(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   }
 }
 
-fn scale_at(i: u32) { y[i] = params.factor * x[i]; }
+fn scale_at(i: u32) { y[i] = keep(params.factor * load(x[i])); }
 
 @compute @workgroup_size(WG)
 fn scale(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -72,7 +73,7 @@ fn scale(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3
   }
 }
 
-fn scale_by_at(i: u32) { scaled[i] = factor[0] * x[i]; }
+fn scale_by_at(i: u32) { scaled[i] = keep(factor[0] * load(x[i])); }
 
 @compute @workgroup_size(WG)
 fn scale_by(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {

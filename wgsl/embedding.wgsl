@@ -4,6 +4,7 @@
 //   backward  dy[n, H], offsets[U + 1], positions -> grad[U, H]   sum of dy over each segment of positions, in its order;
 //             overwrites, or adds with accumulate
 //   scatter   source[n, H], map[n] -> target   adds row i to row map[i]; no entry of map twice
+// With F16, out and dy are halves. storage.wgsl stands before this text.
 
 const WG: u32 = 64;
 const POSITION: u32 = 1;
@@ -21,7 +22,7 @@ struct Params { n: u32, H: u32, lanes: u32, first_row: u32, rows: u32, accumulat
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> table: array<E>;
 @group(0) @binding(2) var<storage, read> ids: array<u32>;
-@group(0) @binding(3) var<storage, read_write> out: array<E>;
+@group(0) @binding(3) var<storage, read_write> out: array<S>;
 
 // @unroll one in 0..POSITION
 @group(0) @binding(4) var<storage, read> position_table: array<E>;
@@ -32,7 +33,7 @@ fn finished(v: E, at: u32, place: u32) -> E { return v + position_table[place]; 
 // @unroll one in POSITION..1
 fn position_row(i: u32) -> u32 { return 0u; }
 fn finished(v: E, at: u32, place: u32) -> E {
-  if (ADD == 1u) { return out[at] + v; }
+  if (ADD == 1u) { return load(out[at]) + v; }
   return v;
 }
 // @end
@@ -47,11 +48,11 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
   let place = position_row(i);
   for (var c = unit - i * params.lanes; c < params.H; c += params.lanes) {
     let at = i * params.H + c;
-    out[at] = finished(table[row * params.H + c], at, place + c);
+    out[at] = keep(finished(table[row * params.H + c], at, place + c));
   }
 }
 
-@group(0) @binding(1) var<storage, read> dy: array<E>;
+@group(0) @binding(1) var<storage, read> dy: array<S>;
 @group(0) @binding(2) var<storage, read> offsets: array<u32>;
 @group(0) @binding(3) var<storage, read> positions: array<u32>;
 @group(0) @binding(4) var<storage, read_write> grad: array<E>;
@@ -66,8 +67,8 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   let any = end > start;
   let first = positions[start] * params.H; // most rows of a batch occur once
   for (var c = unit - u * params.lanes; c < params.H; c += params.lanes) {
-    var total = select(E(), dy[first + c], any);
-    for (var k = start + 1u; k < end; k++) { total += dy[positions[k] * params.H + c]; }
+    var total = select(E(), load(dy[first + c]), any);
+    for (var k = start + 1u; k < end; k++) { total += load(dy[positions[k] * params.H + c]); }
     if (params.accumulate == 1u) { total += grad[u * params.H + c]; }
     grad[u * params.H + c] = total;
   }

@@ -11,7 +11,8 @@
 // Mean and variance come from one pass (Welford 1962), over values less the row's first: a row of equal values, and so a
 // row of one, has variance 0 exactly. The four columns of a vec4f are joined at the end (Chan, Golub and LeVeque 1979).
 // An invocation takes ROWS rows, which share the loads of weight and bias; the last row may be taken twice.
-// philox.wgsl stands before this text.
+// With F16, x, residual, y, sum and the gradients of the rows are halves; statistics are those of the rounded sum, which the
+// backward pass reads. philox.wgsl and storage.wgsl stand before this text.
 
 const WG: u32 = 16;
 const RESIDUAL: u32 = 1;
@@ -26,10 +27,10 @@ struct Params {
   threshold: u32, scale: f32, seed: u32, layer: u32, step: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<E>;
+@group(0) @binding(1) var<storage, read> x: array<S>;
 @group(0) @binding(2) var<storage, read> weight: array<E>;
 @group(0) @binding(3) var<storage, read> bias: array<E>;
-@group(0) @binding(4) var<storage, read_write> y: array<E>;
+@group(0) @binding(4) var<storage, read_write> y: array<S>;
 @group(0) @binding(5) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(6) var<storage, read_write> rstd: array<f32>;
 
@@ -50,20 +51,20 @@ fn dropped_out(v: E, i: u32) -> E { return select(E(), v * params.scale, draw(i)
 
 // The first pass adds and stores what the second reads.
 // @unroll one in 0..RESIDUAL
-@group(0) @binding(7) var<storage, read> residual: array<E>;
-@group(0) @binding(8) var<storage, read_write> sum: array<E>;
+@group(0) @binding(7) var<storage, read> residual: array<S>;
+@group(0) @binding(8) var<storage, read_write> sum: array<S>;
 fn take(i: u32) -> E {
-  var v = x[i];
+  var v = load(x[i]);
   if (DROP_IN == 1u) { v = dropped_out(v, i); }
-  v += residual[i];
-  sum[i] = v;
-  return v;
+  let stored = keep(v + load(residual[i]));
+  sum[i] = stored;
+  return load(stored);
 }
-fn taken(i: u32) -> E { return sum[i]; }
+fn taken(i: u32) -> E { return load(sum[i]); }
 // @end
 // @unroll one in RESIDUAL..1
-fn take(i: u32) -> E { return x[i]; }
-fn taken(i: u32) -> E { return x[i]; }
+fn take(i: u32) -> E { return load(x[i]); }
+fn taken(i: u32) -> E { return load(x[i]); }
 // @end
 
 fn finished(v: E, i: u32) -> E {
@@ -107,7 +108,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
     // @unroll r in 0..ROWS
     let v$r = (taken(at$r + c) - shift$r) - center$r;
     lost$r += v$r;
-    y[at$r + c] = finished(v$r * inverse$r * scale + offset, at$r + c);
+    y[at$r + c] = keep(finished(v$r * inverse$r * scale + offset, at$r + c));
     // @end
   }
   // @unroll r in 0..ROWS
@@ -115,30 +116,30 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
   // @end
 }
 
-@group(0) @binding(1) var<storage, read> dy: array<E>;
-@group(0) @binding(2) var<storage, read> sum_in: array<E>;
+@group(0) @binding(1) var<storage, read> dy: array<S>;
+@group(0) @binding(2) var<storage, read> sum_in: array<S>;
 @group(0) @binding(3) var<storage, read> mean_in: array<f32>;
 @group(0) @binding(4) var<storage, read> rstd_in: array<f32>;
 @group(0) @binding(5) var<storage, read> weight_in: array<E>;
-@group(0) @binding(6) var<storage, read_write> dx: array<E>;
+@group(0) @binding(6) var<storage, read_write> dx: array<S>;
 
 // @unroll one in 0..RELU
-@group(0) @binding(7) var<storage, read> y_in: array<E>;
-fn gradient(i: u32) -> E { return select(E(), dy[i] * params.gate, y_in[i] > E()); }
+@group(0) @binding(7) var<storage, read> y_in: array<S>;
+fn gradient(i: u32) -> E { return select(E(), load(dy[i]) * params.gate, load(y_in[i]) > E()); }
 // @end
 // @unroll one in RELU..1
-fn gradient(i: u32) -> E { return dy[i]; }
+fn gradient(i: u32) -> E { return load(dy[i]); }
 // @end
 
 // @unroll one in 0..DROP_IN
-@group(0) @binding($(7 + RELU)) var<storage, read_write> dropped: array<E>;
+@group(0) @binding($(7 + RELU)) var<storage, read_write> dropped: array<S>;
 fn store(i: u32, v: E) {
-  dx[i] = v;
-  dropped[i] = dropped_out(v, i);
+  dx[i] = keep(v);
+  dropped[i] = keep(dropped_out(v, i));
 }
 // @end
 // @unroll one in DROP_IN..1
-fn store(i: u32, v: E) { dx[i] = v; }
+fn store(i: u32, v: E) { dx[i] = keep(v); }
 // @end
 
 @compute @workgroup_size(WG)
@@ -158,7 +159,7 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
     // @unroll r in 0..ROWS
     let g$r = gradient(at$r + c) * scale;
     total$r += g$r;
-    along$r += g$r * ((sum_in[at$r + c] - center$r) * inverse$r);
+    along$r += g$r * ((load(sum_in[at$r + c]) - center$r) * inverse$r);
     // @end
   }
   let size = f32(params.H * WIDTH);
@@ -169,7 +170,7 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   for (var c = 0u; c < params.H; c++) {
     let scale = weight_in[c];
     // @unroll r in 0..ROWS
-    let n$r = (sum_in[at$r + c] - center$r) * inverse$r;
+    let n$r = (load(sum_in[at$r + c]) - center$r) * inverse$r;
     store(at$r + c, inverse$r * (gradient(at$r + c) * scale - g_mean$r - n$r * gn_mean$r));
     // @end
   }
@@ -189,7 +190,7 @@ fn columns(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
   var dbias = E();
   for (var row = block * params.per_block; row < end; row++) {
     let d = gradient(row * params.H + c);
-    dweight += d * ((sum_in[row * params.H + c] - mean_in[row]) * rstd_in[row]);
+    dweight += d * ((load(sum_in[row * params.H + c]) - mean_in[row]) * rstd_in[row]);
     dbias += d;
   }
   dweights[unit] = dweight;

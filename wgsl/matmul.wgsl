@@ -1,6 +1,7 @@
 // Matrix product, c[M,N] = a b, one tile of R rows by 4 C columns per invocation, held in registers.
 //   NN  a[M,K] b[K,N]     NT  a[M,K] b[N,K]     TN  a[K,M] b[K,N]
-// matmul_epilogue.wgsl stands before this text: what happens to a sum, and where it goes.
+// matmul_operands.wgsl and matmul_epilogue.wgsl stand before this text: how a and b are read; what happens to a sum, and where
+// it goes.
 // A storage load costs a software adapter as much as twenty multiply-adds, so the tile is as large as the registers bear
 // and K is taken STEP at a time (4, with vec4 loads where rows divide by 4, suits SwiftShader and GPUs; 1 suits lavapipe,
 // where unrolling loads costs compile time and instruction cache). Tiles past an edge read the last row or column again
@@ -24,10 +25,6 @@ const SUMS: u32 = 0; // 1, TN: sums[M] = (+=) the sums of a over K, which are a 
 const PASSES: u32 = 1; // 2: K is not a multiple of STEP, and a second loop takes the rest one by one
 
 @group(0) @binding(6) var<storage, read_write> sums: array<f32>;
-@group(0) @binding(1) var<storage, read> a4: array<vec4f>;
-@group(0) @binding(1) var<storage, read> a1: array<f32>;
-@group(0) @binding(2) var<storage, read> b4: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b1: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -88,42 +85,42 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   for (; k < end$pass; k += $(STEP * (1 - pass) + pass)u) {
     // aR_Q = a[m0 + R, k + Q]
     // @unroll r in 0..R*A_K4*(1-pass)
-    let va$r = a4[ra$r + (k >> 2u)];
+    let va$r = a_4(ra$r + (k >> 2u));
     // @unroll q in 0..4
     let a$(r)_$q = va$r[$q];
     // @end
     // @end
     // @unroll q in 0..STEP*(1-pass)+pass
     // @unroll r in 0..R*A_K1
-    let a$(r)_$q = a1[ra$r + k + $(q)u];
+    let a$(r)_$q = a_1(ra$r + k + $(q)u);
     // @end
     // @unroll g in 0..R/4*A_M4
-    let va$(q)_$g = a4[(k + $(q)u) * (M >> 2u) + ra$g];
+    let va$(q)_$g = a_4((k + $(q)u) * (M >> 2u) + ra$g);
     // @unroll i in 0..4
     let a$(4 * g + i)_$q = va$(q)_$g[$i];
     // @end
     // @end
     // @unroll r in 0..R*A_M1
-    let a$(r)_$q = a1[(k + $(q)u) * M + ra$r];
+    let a$(r)_$q = a_1((k + $(q)u) * M + ra$r);
     // @end
     // @end
 
     // bQ_G = b[k + Q, 4 (n0 + G) …]
     // @unroll j in 0..4*C*B_K4*(1-pass)
-    let vb$j = b4[cb$j + (k >> 2u)];
+    let vb$j = b_4(cb$j + (k >> 2u));
     // @end
     // @unroll q in 0..STEP*(1-pass)+pass
     // @unroll g in 0..C*B_K4*(1-pass)
     let b$(q)_$g = vec4f(vb$(4 * g)[$q], vb$(4 * g + 1)[$q], vb$(4 * g + 2)[$q], vb$(4 * g + 3)[$q]);
     // @end
     // @unroll g in 0..C*B_K1
-    let b$(q)_$g = vec4f(b1[cb$(4 * g) + k + $(q)u], b1[cb$(4 * g + 1) + k + $(q)u], b1[cb$(4 * g + 2) + k + $(q)u], b1[cb$(4 * g + 3) + k + $(q)u]);
+    let b$(q)_$g = vec4f(b_1(cb$(4 * g) + k + $(q)u), b_1(cb$(4 * g + 1) + k + $(q)u), b_1(cb$(4 * g + 2) + k + $(q)u), b_1(cb$(4 * g + 3) + k + $(q)u));
     // @end
     // @unroll g in 0..C*B_N4
-    let b$(q)_$g = b4[(k + $(q)u) * (N >> 2u) + cb$g];
+    let b$(q)_$g = b_4((k + $(q)u) * (N >> 2u) + cb$g);
     // @end
     // @unroll g in 0..C*B_N1
-    let b$(q)_$g = vec4f(b1[(k + $(q)u) * N + cb$(4 * g)], b1[(k + $(q)u) * N + cb$(4 * g + 1)], b1[(k + $(q)u) * N + cb$(4 * g + 2)], b1[(k + $(q)u) * N + cb$(4 * g + 3)]);
+    let b$(q)_$g = vec4f(b_1((k + $(q)u) * N + cb$(4 * g)), b_1((k + $(q)u) * N + cb$(4 * g + 1)), b_1((k + $(q)u) * N + cb$(4 * g + 2)), b_1((k + $(q)u) * N + cb$(4 * g + 3)));
     // @end
     // @end
 

@@ -2,14 +2,26 @@
 //   v = sum + bias[n];  pre[m,n] = v;  v = GELU(v) or ReLU(v);  v = dropout(v);  v += residual[m,n];  v += c[m,n];  c[m,n] = v
 // With `splits` > 1 the sums of part z of K go to c[z,M,N] as they are (scratch) and matmul_sum.wgsl does the rest.
 // The mask is that of dropout.wgsl over the M N elements of c, so its backward pass draws it again.
-// normal_cdf.wgsl and philox.wgsl stand before this text. Constants are 0 or 1 and drop the lines not needed.
+// With C_16, c, residual and pre are halves; bias is float32. f16.wgsl, normal_cdf.wgsl and philox.wgsl stand before this text. Constants are 0 or 1 and drop the lines not needed.
 
 const C_4: u32 = 1; // c, residual, pre and bias as vec4f: N is a multiple of 4
 const C_1: u32 = 0; // as f32
+const C_16: u32 = 0; // with C_4: as halves
 const PRE: u32 = 0;
 const GELU: u32 = 0;
 const RELU: u32 = 0;
 const DROPOUT: u32 = 0;
+
+// @unroll one in C_16..1
+alias C4 = vec4f;
+fn load_c(v: C4) -> vec4f { return v; }
+fn keep_c(v: vec4f) -> C4 { return v; }
+// @end
+// @unroll one in 0..C_16
+alias C4 = vec2u;
+fn load_c(v: C4) -> vec4f { return unpack4(v); }
+fn keep_c(v: vec4f) -> C4 { return pack4(v); }
+// @end
 
 struct Params {
   M: u32, N: u32, K: u32, splits: u32,
@@ -17,13 +29,13 @@ struct Params {
   threshold: u32, scale: f32, seed: u32, layer: u32, step: u32, // dropout
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(3) var<storage, read_write> c4: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> c4: array<C4>;
 @group(0) @binding(3) var<storage, read_write> c1: array<f32>;
 @group(0) @binding(4) var<storage, read> bias4: array<vec4f>;
 @group(0) @binding(4) var<storage, read> bias1: array<f32>;
-@group(0) @binding(5) var<storage, read> residual4: array<vec4f>;
+@group(0) @binding(5) var<storage, read> residual4: array<C4>;
 @group(0) @binding(5) var<storage, read> residual1: array<f32>;
-@group(0) @binding(6) var<storage, read_write> pre4: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> pre4: array<C4>;
 @group(0) @binding(6) var<storage, read_write> pre1: array<f32>;
 
 // The sums of row m, columns n … n + 3, n a multiple of 4; nothing happens past an edge.
@@ -52,15 +64,15 @@ fn store(sums: vec4f, z: u32, m: u32, n: u32) {
     // @unroll one in 0..C_4
     let i = first >> 2u;
     // @unroll two in 0..PRE
-    pre4[i] = before;
+    pre4[i] = keep_c(before);
     // @end
     // @unroll two in 0..DROPOUT
     let words = philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer));
     v = select(vec4f(), v * params.scale, words >= vec4u(params.threshold));
     // @end
-    if (params.residual == 1u) { v += residual4[i]; }
-    if (params.accumulate == 1u) { v += c4[i]; }
-    c4[i] = v;
+    if (params.residual == 1u) { v += load_c(residual4[i]); }
+    if (params.accumulate == 1u) { v += load_c(c4[i]); }
+    c4[i] = keep_c(v);
     // @end
     // @unroll one in 0..C_1
     // @unroll j in 0..4

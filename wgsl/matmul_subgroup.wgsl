@@ -1,6 +1,7 @@
 // Matrix product, c[M,N] = a b, one tile of R rows by 4 C SG columns per subgroup of SG lanes, held in registers.
 //   NN  a[M,K] b[K,N]     NT  a[M,K] b[N,K]     TN  a[K,M] b[K,N]
-// matmul_epilogue.wgsl stands before this text: what happens to a sum, and where it goes.
+// matmul_operands.wgsl and matmul_epilogue.wgsl stand before this text: how a and b are read; what happens to a sum, and where
+// it goes.
 // A lane owns 4 C columns of all R rows, and loads R/SG rows of a, which the lanes hand round:
 //   BROADCAST  every lane takes row after row from the lane that loaded it (one instruction on lavapipe)
 //   QUAD       SG = 4: lanes swap within the quad, so that lane l meets row l ^ j in round j (cheap on SwiftShader)
@@ -28,20 +29,9 @@ const B_N1: u32 = 0; // b[K,N] as f32
 const B_KV: u32 = 0; // b[N,K] as vectors of STEP
 const B_K1: u32 = 0; // b[N,K] as f32
 const TAIL: u32 = 0; // 1: K is not a multiple of STEP
-
 const SUMS: u32 = 0; // 1, TN: sums[M] = (+=) the sums of a over K, which are a bias's gradient beside its weight's
 
 @group(0) @binding(6) var<storage, read_write> sums: array<f32>;
-// @unroll one in 0..A_KV
-@group(0) @binding(1) var<storage, read> av: array<vec$(STEP)f>;
-// @end
-@group(0) @binding(1) var<storage, read> a4: array<vec4f>;
-@group(0) @binding(1) var<storage, read> a1: array<f32>;
-// @unroll one in 0..B_KV
-@group(0) @binding(2) var<storage, read> bv: array<vec$(STEP)f>;
-// @end
-@group(0) @binding(2) var<storage, read> b4: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b1: array<f32>;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -112,23 +102,23 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
 
     // aG_Q: of this lane's rows the G-th, at k + Q
     // @unroll g in 0..R/SG*A_KV
-    let va$g = av[ra$g + (k >> $(STEP / 2)u)];
+    let va$g = a_$(STEP)(ra$g + (k >> $(STEP / 2)u));
     // @unroll q in 0..STEP
     let a$(g)_$q = va$g[$q];
     // @end
     // @end
     // @unroll q in 0..STEP
     // @unroll g in 0..R/SG*A_K1
-    let a$(g)_$q = select(0.0, a1[ra$g + k$q], live$q);
+    let a$(g)_$q = select(0.0, a_1(ra$g + k$q), live$q);
     // @end
     // @unroll g in 0..R/SG/4*A_M4
-    let va$(q)_$g = select(vec4f(), a4[k$q * (M >> 2u) + ra$g], live$q);
+    let va$(q)_$g = select(vec4f(), a_4(k$q * (M >> 2u) + ra$g), live$q);
     // @unroll i in 0..4
     let a$(4 * g + i)_$q = va$(q)_$g[$i];
     // @end
     // @end
     // @unroll g in 0..R/SG*A_M1
-    let a$(g)_$q = select(0.0, a1[k$q * M + ra$g], live$q);
+    let a$(g)_$q = select(0.0, a_1(k$q * M + ra$g), live$q);
     // @end
     // @end
 
@@ -149,23 +139,23 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
 
     // bQ_V: of this lane's columns the V-th, at k + Q
     // @unroll v in 0..4*C*B_KV
-    let vb$v = bv[cb$v + (k >> $(STEP / 2)u)];
+    let vb$v = b_$(STEP)(cb$v + (k >> $(STEP / 2)u));
     // @unroll q in 0..STEP
     let b$(q)_$v = vb$v[$q];
     // @end
     // @end
     // @unroll q in 0..STEP
     // @unroll v in 0..4*C*B_K1
-    let b$(q)_$v = b1[cb$v + k$q];
+    let b$(q)_$v = b_1(cb$v + k$q);
     // @end
     // @unroll g in 0..C*B_N4
-    let vb$(q)_$g = b4[k$q * (N >> 2u) + cb$g];
+    let vb$(q)_$g = b_4(k$q * (N >> 2u) + cb$g);
     // @unroll i in 0..4
     let b$(q)_$(4 * g + i) = vb$(q)_$g[$i];
     // @end
     // @end
     // @unroll v in 0..4*C*B_N1
-    let b$(q)_$v = b1[k$q * N + cb$v];
+    let b$(q)_$v = b_1(k$q * N + cb$v);
     // @end
     // @end
 

@@ -1,6 +1,7 @@
 // Matrix product, c[M,N] = a b, for GPUs: a tile of 64 x 64 per workgroup, RM x 4 CN of it per invocation.
 //   NN  a[M,K] b[K,N]     NT  a[M,K] b[N,K]     TN  a[K,M] b[K,N]
-// matmul_epilogue.wgsl stands before this text: what happens to a sum, and where it goes.
+// matmul_operands.wgsl and matmul_epilogue.wgsl stand before this text: how a and b are read; what happens to a sum, and where
+// it goes.
 // KT values of k of the tile's rows of a and columns of b pass through workgroup memory, 64 KT floats each, laid out
 // [k][m] and [k][n] whatever the layout, and loaded so that neighbouring invocations read neighbouring memory.
 // Past an edge zeros are put there.
@@ -13,8 +14,6 @@ const A_T: u32 = 0; // 1: a[K,M]
 const B_T: u32 = 0; // 1: b[N,K]
 const ROW: u32 = 65; // floats between one k and the next: 64 and one more, so that transposing loads spread over banks
 
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
 var<workgroup> tile_a: array<f32, KT * ROW>;
 var<workgroup> tile_b: array<f32, KT * ROW>;
 
@@ -67,8 +66,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
       // @end
       var va = 0.0;
       var vb = 0.0;
-      if (m0 + am < M && k + ak < end) { va = a[ai]; }
-      if (n0 + bn < N && k + bk < end) { vb = b[bi]; }
+      if (m0 + am < M && k + ak < end) { va = a_1(ai); }
+      if (n0 + bn < N && k + bk < end) { vb = b_1(bi); }
       tile_a[ak * ROW + am] = va;
       tile_b[bk * ROW + bn] = vb;
     }

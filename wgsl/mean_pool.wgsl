@@ -5,6 +5,7 @@
 //   first           x, cu_seqlens                                -> out[B, H]              overwrites
 //   first_backward  dy, cu_seqlens, row_ids                      -> dx[T, H]               overwrites
 // The B rows may be columns column … column + H - 1 of a matrix [B, stride], such as the input of an MLP.
+// With F16, x and dx are halves. storage.wgsl stands before this text.
 // Backward: lanes invocations share a token, each takes every lanes-th E.
 
 const WG: u32 = 64;
@@ -19,7 +20,7 @@ alias E = f32;
 
 struct Params { n: u32, H: u32, lanes: u32, stride: u32, column: u32 } // n: B forward, T backward
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<E>;
+@group(0) @binding(1) var<storage, read> x: array<S>;
 @group(0) @binding(2) var<storage, read> cu_seqlens: array<u32>;
 @group(0) @binding(3) var<storage, read_write> out: array<E>;
 @group(0) @binding(4) var<storage, read> key_mask: array<u32>;
@@ -36,7 +37,7 @@ fn mean(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   var kept = 0.0;
   for (var t = cu_seqlens[b]; t < end; t++) {
     if (key_mask[t] != 0u) {
-      total += x[t * params.H + c];
+      total += load(x[t * params.H + c]);
       kept += 1.0;
     }
   }
@@ -51,13 +52,13 @@ fn first(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3
   if (b >= params.n) { return; }
   let t = cu_seqlens[b];
   var v = E();
-  if (t < cu_seqlens[b + 1u]) { v = x[t * params.H + unit - b * params.H]; }
+  if (t < cu_seqlens[b + 1u]) { v = load(x[t * params.H + unit - b * params.H]); }
   out[unit] = v;
 }
 
 @group(0) @binding(1) var<storage, read> dy: array<E>;
 @group(0) @binding(2) var<storage, read> row_ids: array<u32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<E>;
+@group(0) @binding(3) var<storage, read_write> dx: array<S>;
 @group(0) @binding(5) var<storage, read> counts_in: array<f32>;
 @group(0) @binding(4) var<storage, read> starts: array<u32>;
 
@@ -71,7 +72,7 @@ fn mean_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) cou
   let size = max(counts_in[b], 1.0);
   let from_row = b * params.stride + params.column;
   for (var c = unit - t * params.lanes; c < params.H; c += params.lanes) {
-    dx[t * params.H + c] = select(E(), dy[from_row + c] / size, kept);
+    dx[t * params.H + c] = keep(select(E(), dy[from_row + c] / size, kept));
   }
 }
 
@@ -83,6 +84,6 @@ fn first_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) co
   let b = row_ids[t];
   let leads = starts[b] == t;
   for (var c = unit - t * params.lanes; c < params.H; c += params.lanes) {
-    dx[t * params.H + c] = select(E(), dy[b * params.H + c], leads);
+    dx[t * params.H + c] = keep(select(E(), dy[b * params.H + c], leads));
   }
 }

@@ -3,6 +3,7 @@
 //   partial         x[n]            -> partials[at + i]   each of 256 values; of their squares with SQUARE
 //   finish_sum      partials[n]     -> out[0] = factor * sum
 //   finish_norm     partials[n]     -> norm[0] = sqrt(sum), coefficient[0] = min(1, limit / (norm + 1e-6)); 1 when limit is 0
+// storage.wgsl stands before this text: x of column_partial may be halves.
 // Columns of x[rows, C], in blocks of rows, then over the blocks; n and C count E:
 //   column_partial  x               -> partials[blocks, C]
 //   column_finish   partials        -> out[C], overwritten, or added to with accumulate
@@ -23,7 +24,7 @@ fn across(v: E) -> f32 { return v; }
 
 struct Params { n: u32, at: u32, factor: f32, one: f32 } // one is 1
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<E>;
+@group(0) @binding(1) var<storage, read> x: array<S>;
 @group(0) @binding(2) var<storage, read_write> partials: array<f32>;
 
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
@@ -33,7 +34,7 @@ struct Params { n: u32, at: u32, factor: f32, one: f32 } // one is 1
 
 // The product with one is no waste: without a product lavapipe's loop took four times as long.
 fn term(i: u32) -> E {
-  let v = x[min(i, params.n - 1u)];
+  let v = load(x[min(i, params.n - 1u)]);
   return select(E(), select(v * params.one, v * v, SQUARE == 1u), i < params.n);
 }
 
@@ -98,7 +99,7 @@ fn column_partial(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) co
   let end = min((block + 1u) * columns.per_block, columns.rows);
   if (block * columns.per_block >= columns.rows) { return; }
   var total = E();
-  for (var r = block * columns.per_block; r < end; r++) { total += x[r * columns.C + c]; }
+  for (var r = block * columns.per_block; r < end; r++) { total += load(x[r * columns.C + c]); }
   sums[unit] = total;
 }
 
@@ -107,7 +108,7 @@ fn column_finish(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) cou
   let c = invocation_index(wid, count, local, WG);
   if (c >= columns.C) { return; }
   var total = E();
-  for (var r = 0u; r < columns.rows; r++) { total += x[r * columns.C + c]; }
+  for (var r = 0u; r < columns.rows; r++) { total += load(x[r * columns.C + c]); }
   if (columns.accumulate == 1u) { total += sums[c]; }
   sums[c] = total;
 }

@@ -1,7 +1,7 @@
 // y = max(x, 0).
 //   forward   x[n]         -> y[n]    overwrites
 //   backward  y[n], dy[n]  -> dx[n]   overwrites;  dx = dy where y > 0, else 0
-// n counts E; nothing past the last one is touched.
+// storage.wgsl stands before this text. n counts E; nothing past the last one is touched.
 // A workgroup that lies within n runs without bounds checks and loops, which halves the time on software adapters.
 
 const WG: u32 = 256;
@@ -17,16 +17,16 @@ alias E = f32;
 
 struct Params { n: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<E>;
-@group(0) @binding(2) var<storage, read_write> y: array<E>;
+@group(0) @binding(1) var<storage, read> x: array<S>;
+@group(0) @binding(2) var<storage, read_write> y: array<S>;
 
-@group(0) @binding(1) var<storage, read> y_in: array<E>;
-@group(0) @binding(2) var<storage, read> dy: array<E>;
-@group(0) @binding(3) var<storage, read_write> dx: array<E>;
+@group(0) @binding(1) var<storage, read> y_in: array<S>;
+@group(0) @binding(2) var<storage, read> dy: array<S>;
+@group(0) @binding(3) var<storage, read_write> dx: array<S>;
 
 fn forward_at(i: u32) {
-  let v = x[i];
-  y[i] = select(v, E(), v <= E()); // a NaN stays one
+  let v = load(x[i]);
+  y[i] = keep(select(v, E(), v <= E())); // a NaN stays one
 }
 
 @compute @workgroup_size(WG)
@@ -41,7 +41,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
   }
 }
 
-fn backward_at(i: u32) { dx[i] = select(E(), dy[i], y_in[i] > E()); }
+fn backward_at(i: u32) { dx[i] = keep(select(E(), load(dy[i]), load(y_in[i]) > E())); }
 
 @compute @workgroup_size(WG)
 fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {

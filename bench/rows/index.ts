@@ -2,6 +2,7 @@ import type { Row } from '../row.ts'
 import type { Size } from '../size.ts'
 import { adamwRowsOf } from './adamw.ts'
 import { attentionRows } from './attention.ts'
+import { castRows } from './cast.ts'
 import { concatRows } from './concat.ts'
 import { crossEntropyRows } from './cross_entropy.ts'
 import { dropoutRows } from './dropout.ts'
@@ -14,6 +15,7 @@ import { meanPoolRows } from './mean_pool.ts'
 import { randomRows } from './random.ts'
 import { reduceRows } from './reduce.ts'
 import { reluRows } from './relu.ts'
+import { scalerRows } from './scaler.ts'
 import { softmaxRows } from './softmax.ts'
 
 /** The rows of every kernel family, named as its file in src/kernels. */
@@ -32,5 +34,7 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   adamw: adamwRowsOf,
   reduce: reduceRows,
   elementwise: elementwiseRows,
+  cast: castRows,
+  scaler: scalerRows,
   random: randomRows,
 }

@@ -1,3 +1,4 @@
+import { cast } from '../../src/kernels/cast.ts'
 import { type MatmulLayout, matmul } from '../../src/kernels/matmul.ts'
 import { GOAL_SHAPES, GOAL_USE } from '../goals.ts'
 import { type Row, Workspace } from '../row.ts'
@@ -14,6 +15,29 @@ function row(use: string, layout: MatmulLayout, M: number, N: number, K: number,
       const [a, b, c] = [work.floats(M * K), work.floats(K * N), work.empty(M * N)]
       const bias = biased ? work.floats(N) : undefined
       return work.job(() => matmul(gpu, { a, b, c, bias, M, N, K, layout }), { view: c, n: M * N })
+    },
+  }
+}
+
+/** The same with every operand f16, or, for the gradient of a weight, its result float32. */
+function halfRow(use: string, layout: MatmulLayout, M: number, N: number, K: number): Row {
+  const c = layout === 'TN' ? 'f32' : 'f16'
+  const words = (M * N) / (c === 'f16' ? 2 : 1)
+  return {
+    name: `matmul.${layout} f16`,
+    shape: `${use} ${M}x${N}x${K}`,
+    flops: 2 * M * N * K,
+    bytes: 2 * (M * K + K * N) + 4 * words,
+    setup(gpu) {
+      const work = new Workspace(gpu)
+      const halves = (n: number) => {
+        const [values, view] = [work.floats(n), work.empty(n / 2)]
+        cast(gpu, { x: values, y: view, n, to: 'f16' })
+        return view
+      }
+      const [a, b, out] = [halves(M * K), halves(K * N), work.empty(words)]
+      const stored = { a: 'f16', b: 'f16', c } as const
+      return work.job(() => matmul(gpu, { a, b, c: out, M, N, K, layout, stored }), { view: out, n: words })
     },
   }
 }
@@ -37,5 +61,8 @@ export function matmulRows({ name, T, B, H, F, mlp }: Size): Row[] {
     row('ffn 1 dW', 'TN', F, H, T),
     row('qkv dW', 'TN', 3 * H, H, T),
     row('mlp dW', 'TN', first, wide, B),
+    halfRow('ffn 1', 'NT', T, F, H),
+    halfRow('ffn 1 dx', 'NN', T, H, F),
+    halfRow('ffn 1 dW', 'TN', F, H, T),
   ]
 }

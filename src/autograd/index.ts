@@ -1,4 +1,6 @@
+export { autocast } from './autocast.ts'
 export { type GradcheckOptions, gradcheck } from './gradcheck.ts'
+export { freeHalves, halfView, weightsChanged } from './half-copy.ts'
 export * from './ops/index.ts'
 export {
   type Arena,
@@ -15,4 +17,4 @@ export {
 export { initialize, readParameter, writeParameter } from './parameter-values.ts'
 export { scope } from './scope.ts'
 export { type Backward, backward, clearTape, gradTarget, noGrad, type OpContext, op } from './tape.ts'
-export { alias, type DType, empty, numel, type Shape, Tensor, tensor } from './tensor.ts'
+export { alias, type DType, empty, fitsF16, numel, type Shape, Tensor, tensor } from './tensor.ts'

@@ -1,6 +1,7 @@
 import { ShapeError } from '../errors.ts'
 import { fill } from '../kernels/elementwise.ts'
 import { normalFill, uniformFill } from '../kernels/random.ts'
+import { weightsChanged } from './half-copy.ts'
 import { BLOCK_BYTES, DenseParameter, type Parameter } from './parameter.ts'
 
 /**
@@ -22,6 +23,7 @@ export function initialize(parameter: Parameter, seed: number, stream: number): 
     gpu.copy(out, view, size * 4)
     gpu.release(out)
   }
+  if (parameter instanceof DenseParameter) weightsChanged(parameter.arena!)
   if (parameter instanceof DenseParameter || parameter.paddingIdx === undefined) return
   const { paddingIdx, width } = parameter
   for (const { view, firstRow, rows } of parameter.shards) {
@@ -53,4 +55,5 @@ export function writeParameter(parameter: Parameter, values: Float32Array): void
   for (const { view, start, size } of parameter.chunks()) {
     parameter.gpu.upload(view, values.subarray(start, start + size))
   }
+  if (parameter instanceof DenseParameter) weightsChanged(parameter.arena!)
 }

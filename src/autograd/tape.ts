@@ -4,7 +4,7 @@ import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { add, addInto, fill } from '../kernels/elementwise.ts'
 import { untrack } from './scope.ts'
-import { empty, type Shape, type Tensor, tensor } from './tensor.ts'
+import { type DType, empty, type Shape, type Tensor, tensor } from './tensor.ts'
 
 /** Where an operation's backward step writes the gradient of an input by itself. */
 export interface GradTarget {
@@ -35,9 +35,9 @@ export interface OpContext {
   /** Whether this call is recorded, so that a backward step may follow. */
   recording: boolean
   /** A tensor for the result or for memory only the forward step needs. */
-  empty(shape: Shape): Tensor
+  empty(shape: Shape, dtype?: DType): Tensor
   /** A tensor the backward step needs: freed after it, or at once when nothing is recorded. */
-  saved(shape: Shape): Tensor
+  saved(shape: Shape, dtype?: DType): Tensor
   /** Uploads ids or flags the backward step needs too. */
   savedIds(data: Uint32Array): Tensor
 }
@@ -90,8 +90,8 @@ export function op(
   const { output, backward } = run({
     gpu,
     recording,
-    empty: shape => empty(gpu, shape),
-    saved: shape => note(empty(gpu, shape)),
+    empty: (shape, dtype) => empty(gpu, shape, dtype),
+    saved: (shape, dtype) => note(empty(gpu, shape, dtype)),
     savedIds: data => note(tensor(gpu, data)),
   })
   if (recording) {
@@ -111,9 +111,9 @@ export function gradTarget(input: Tensor): GradTarget {
   const { grads } = tapeOf(input.gpu)
   const known = grads.get(input)
   if (known && !known.shared) return { view: known.view, accumulate: true }
-  const fresh = empty(input.gpu, input.shape)
+  const fresh = empty(input.gpu, input.shape, input.dtype)
   if (known) {
-    input.gpu.copy(known.view, fresh.view, input.size * 4)
+    input.gpu.copy(known.view, fresh.view, input.bytes)
     known.dispose()
   }
   grads.set(input, fresh)
@@ -196,10 +196,13 @@ function addGrad(tape: Tape, input: Tensor, grad: Tensor): void {
     grad.dispose()
     return
   }
+  if (grad.dtype !== input.dtype)
+    throw new KernelgradError(`a gradient is ${grad.dtype}, the tensor it belongs to is ${input.dtype}`)
+  const { size: n, storage } = input
   if (isHolder(input)) {
     const { view, accumulate } = input.gradTarget()
-    if (accumulate) addInto(input.gpu, { x: grad.view, into: view, n: input.size })
-    else input.gpu.copy(grad.view, view, input.size * 4)
+    if (accumulate) addInto(input.gpu, { x: grad.view, into: view, n })
+    else input.gpu.copy(grad.view, view, input.bytes)
     grad.dispose()
     return
   }
@@ -207,13 +210,13 @@ function addGrad(tape: Tape, input: Tensor, grad: Tensor): void {
   if (!known) {
     tape.grads.set(input, grad)
   } else if (known.shared) {
-    const sum = empty(input.gpu, input.shape)
-    add(input.gpu, { a: known.view, b: grad.view, out: sum.view, n: input.size })
+    const sum = empty(input.gpu, input.shape, input.dtype)
+    add(input.gpu, { a: known.view, b: grad.view, out: sum.view, n, storage })
     tape.grads.set(input, sum)
     known.dispose()
     grad.dispose()
   } else {
-    addInto(input.gpu, { x: grad.view, into: known.view, n: input.size })
+    addInto(input.gpu, { x: grad.view, into: known.view, n, storage })
     grad.dispose()
   }
 }
@@ -224,11 +227,11 @@ function settle(tape: Tape, leaf: Tensor): void {
   if (!grad) return
   tape.grads.delete(leaf)
   if (leaf.grad) {
-    addInto(leaf.gpu, { x: grad.view, into: leaf.grad.view, n: leaf.size })
+    addInto(leaf.gpu, { x: grad.view, into: leaf.grad.view, n: leaf.size, storage: leaf.storage })
     grad.dispose()
   } else if (grad.shared) {
-    leaf.grad = empty(leaf.gpu, leaf.shape)
-    leaf.gpu.copy(grad.view, leaf.grad.view, leaf.size * 4)
+    leaf.grad = empty(leaf.gpu, leaf.shape, leaf.dtype)
+    leaf.gpu.copy(grad.view, leaf.grad.view, leaf.bytes)
     grad.dispose()
   } else {
     leaf.grad = grad

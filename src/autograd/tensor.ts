@@ -1,16 +1,33 @@
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
+import { cast } from '../kernels/cast.ts'
 import { track, untrack } from './scope.ts'
 import { type BackwardOptions, backward } from './tape.ts'
 
-export type DType = 'f32' | 'u32'
+/** Element types. f16 is storage only, two in a 32-bit word: kernels load it to float32 and compute there. */
+export type DType = 'f32' | 'f16' | 'u32'
 export type Shape = readonly number[]
 
 /** Number of elements of a shape. */
 export const numel = (shape: Shape): number => shape.reduce((product, size) => product * size, 1)
 
+/** Whether a tensor of this shape may be f16: kernels move four halves at a time, so rows are multiples of four. */
+export const fitsF16 = (shape: Shape): boolean => (shape.at(-1) ?? 1) % 4 === 0
+
+function checkShape(shape: Shape, dtype: DType): Shape {
+  if (dtype === 'f16' && !fitsF16(shape)) {
+    throw new ShapeError(
+      `an f16 tensor's last dimension is a multiple of 4, got shape [${shape}]; use f32, or cast to f32 first`,
+    )
+  }
+  return shape
+}
+
+/** Bytes of one element. */
+const BYTES: Record<DType, number> = { f32: 4, f16: 2, u32: 4 }
+
 /**
- * An array on a device: row-major, contiguous, 4-byte elements. Tensors own their memory and give it back on
+ * An array on a device: row-major and contiguous. Tensors own their memory and give it back on
  * `dispose()`, at the end of the scope they were made in, or, for results recorded on the tape, when the backward pass
  * has consumed them.
  */
@@ -56,6 +73,16 @@ export class Tensor {
     return numel(this.shape)
   }
 
+  /** Bytes of its elements; the view may be longer. */
+  get bytes(): number {
+    return this.size * BYTES[this.dtype]
+  }
+
+  /** How kernels find the values of a tensor that is no uint32. */
+  get storage(): 'f32' | 'f16' {
+    return this.dtype === 'f16' ? 'f16' : 'f32'
+  }
+
   get disposed(): boolean {
     return this.#view === undefined
   }
@@ -93,10 +120,18 @@ export class Tensor {
     this.grad = undefined
   }
 
-  /** The values, once the device has computed them. */
+  /** The values as float32, once the device has computed them. */
   async read(): Promise<Float32Array<ArrayBuffer>> {
     if (this.size === 0) return new Float32Array(0)
-    return this.gpu.readFloats({ ...this.view, size: this.size * 4 })
+    const size = this.size * 4
+    if (this.dtype !== 'f16') return this.gpu.readFloats({ ...this.view, size })
+    const floats = this.gpu.acquire(size)
+    cast(this.gpu, { x: this.view, y: floats, n: this.size, to: 'f32' })
+    try {
+      return await this.gpu.readFloats({ ...floats, size })
+    } finally {
+      this.gpu.release(floats)
+    }
   }
 
   /** The value of a tensor of one element. */
@@ -114,12 +149,16 @@ export class Tensor {
 
 /** A tensor with undefined content. */
 export function empty(gpu: Gpu, shape: Shape, dtype: DType = 'f32'): Tensor {
-  return new Tensor(shape, dtype, { gpu, view: gpu.acquire(numel(shape) * 4) })
+  return new Tensor(checkShape(shape, dtype), dtype, {
+    gpu,
+    view: gpu.acquire(numel(shape) * BYTES[dtype]),
+  })
 }
 
 /** The same memory under another shape; it lives until both tensors are disposed. */
 export function alias(base: Tensor, shape: Shape): Tensor {
   if (numel(shape) !== base.size) throw new ShapeError(`cannot view shape [${base.shape}] as [${shape}]`)
+  checkShape(shape, base.dtype)
   return new Tensor(shape, base.dtype, { gpu: base.gpu, view: base.view, base: base.retain() })
 }
 

@@ -73,7 +73,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'parity',
     description: 'check every case folder of frozen PyTorch values against the adapter in use',
     arguments: [{ name: 'folder', description: 'a folder of case folders, or one of them' }],
-    options: [ADAPTER, { flags: '--json', description: 'print JSON' }],
+    options: [
+      ADAPTER,
+      { flags: '--fp16', description: 'train planted cases in mixed precision too' },
+      { flags: '--json', description: 'print JSON' },
+    ],
     load: () => import('./commands/parity.ts'),
   },
 ]

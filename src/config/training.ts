@@ -31,6 +31,8 @@ const trainerSchema = strict({
   adam_epsilon: v.optional(positive, 1e-8),
   /** Gradients are clipped to this norm; null: never. */
   max_grad_norm: v.optional(v.nullable(positive), 1),
+  /** Mixed precision: f16 activations and gradients of them, float32 weights, with dynamic loss scaling. */
+  fp16: v.optional(flag, false),
   lr_scheduler_type: v.optional(oneOf(LR_SCHEDULER_TYPES), 'constant'),
   warmup_steps: v.optional(integer(0), 0),
   /** Optimizer steps between evaluations, saves and log lines; null: none on the way. */

@@ -66,7 +66,7 @@ export interface AdamWMemory {
   v: View
   /** Eight floats per step and group, from `adamwHistory`. */
   history: View
-  /** [1]: multiplies gradients. */
+  /** [1]: multiplies gradients; negative: they count as zero. */
   clip: View
   /** Number of parameter groups: the stride of `history`. */
   groups: number

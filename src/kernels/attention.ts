@@ -2,8 +2,9 @@ import { ShapeError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import attentionWgsl from '../wgsl/attention.ts'
 import philox from '../wgsl/philox.ts'
+import { cast } from './cast.ts'
 import { dropoutParams, type Rng } from './dropout.ts'
-import { byWidth, widthOf } from './width.ts'
+import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WORKGROUP = 8
 /** Neighbouring tokens one invocation takes, and tokens of the row it meets at a time. */
@@ -30,13 +31,15 @@ export interface AttentionOptions {
   p?: number | undefined
   /** Read when p > 0; all zero by default. */
   rng?: Rng | undefined
+  /** How qkv, out and their gradients lie; float32 by default. lse is float32 always. */
+  storage?: Storage | undefined
 }
 
 const define = (entry: string, bindings: Access[], DROP: 0 | 1) =>
   byWidth(
     defineKernel({
       name: 'attention',
-      wgsl: philox + attentionWgsl,
+      wgsl: philox + STORAGE_WGSL + attentionWgsl,
       entry,
       params: {
         B: 'u32',
@@ -67,7 +70,16 @@ const dropping = entries(1)
 const NO_RNG: Rng = { seed: 0, layer: 0, step: 0 }
 
 /** Kernels, parameters and the number of workgroups. */
-function launchOf({ cuSeqlens, T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = NO_RNG }: AttentionOptions) {
+function launchOf({
+  cuSeqlens,
+  T,
+  A,
+  D,
+  scale = 1 / Math.sqrt(D),
+  p = 0,
+  rng = NO_RNG,
+  storage,
+}: AttentionOptions) {
   if (!(Number.isInteger(D) && D >= 1))
     throw new ShapeError(`attention head size D is ${D}; expected 1 or more`)
   const { threshold, scale: keep } = dropoutParams(p)
@@ -77,7 +89,7 @@ function launchOf({ cuSeqlens, T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = N
   const slots = Math.floor(T / TILE.N) + B
   return {
     kernels: p > 0 ? dropping : plain,
-    width,
+    form: formOf(storage, D),
     values: { B, A, D: D / width, slots, scale, threshold, keep, seed, layer, step },
     grid: Math.ceil((slots * A) / WORKGROUP),
   }
@@ -85,7 +97,7 @@ function launchOf({ cuSeqlens, T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = N
 
 /**
  * out = Σ_j f_j softmax_j(scale q·k_j) v_j over the keys of each token's row, f_j the dropout factor; lse = log Σ_j
- * exp(scale q·k_j). Overwrites out and lse; both are 0 in rows without a key. All float32.
+ * exp(scale q·k_j). Overwrites out and lse; both are 0 in rows without a key.
  *
  * Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; lse and packed rows as in FlashAttention-2,
  * https://arxiv.org/abs/2307.08691
@@ -93,10 +105,30 @@ function launchOf({ cuSeqlens, T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = N
  * @throws ShapeError unless D is a whole number of at least 1; ConfigError unless 0 <= p < 1
  */
 export function attention(gpu: Gpu, options: AttentionOptions): void {
-  const { qkv, keyMask, cuSeqlens, out, lse, T } = options
+  const { qkv, keyMask, cuSeqlens, out, lse, T, A, D } = options
   if (T === 0) return
-  const { kernels, width, values, grid } = launchOf(options)
-  gpu.launch(kernels.forward[width], values, [qkv, keyMask, cuSeqlens, out, lse], grid)
+  const { kernels, form, values, grid } = launchOf(options)
+  inFloats(gpu, options, out, T * A * D, sums => {
+    gpu.launch(kernels.forward[form], values, [qkv, keyMask, cuSeqlens, sums, lse], grid)
+  })
+}
+
+/** Has `write` fill n float32, which then go to `target`: sums that lie in memory from tile to tile stay float32 until then. */
+function inFloats(
+  gpu: Gpu,
+  { storage }: AttentionOptions,
+  target: View,
+  n: number,
+  write: (sums: View) => void,
+): void {
+  if (storage !== 'f16') {
+    write(target)
+    return
+  }
+  const sums = gpu.acquire(n * 4, 'attention sums')
+  write(sums)
+  cast(gpu, { x: sums, y: target, n, to: 'f16' })
+  gpu.release(sums)
 }
 
 /**
@@ -104,12 +136,14 @@ export function attention(gpu: Gpu, options: AttentionOptions): void {
  * computed again, with the same p and rng.
  */
 export function attentionBackward(gpu: Gpu, options: AttentionOptions & { dout: View; dqkv: View }): void {
-  const { qkv, keyMask, cuSeqlens, out, lse, dout, dqkv, T, A } = options
+  const { qkv, keyMask, cuSeqlens, out, lse, dout, dqkv, T, A, D } = options
   if (T === 0) return
-  const { kernels, width, values, grid } = launchOf(options)
+  const { kernels, form, values, grid } = launchOf(options)
   const delta = gpu.acquire(T * A * 4, 'attention delta')
-  const views = [qkv, keyMask, cuSeqlens, lse, dout, dqkv]
-  gpu.launch(kernels.backwardQ[width], values, [...views, out, delta], grid)
-  gpu.launch(kernels.backwardKv[width], values, [...views, delta], grid)
+  inFloats(gpu, options, dqkv, 3 * T * A * D, sums => {
+    const views = [qkv, keyMask, cuSeqlens, lse, dout, sums]
+    gpu.launch(kernels.backwardQ[form], values, [...views, out, delta], grid)
+    gpu.launch(kernels.backwardKv[form], values, [...views, delta], grid)
+  })
   gpu.release(delta)
 }

@@ -2,6 +2,7 @@ import { ConfigError } from '../errors.ts'
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import dropoutWgsl from '../wgsl/dropout.ts'
 import philox from '../wgsl/philox.ts'
+import { byStorage, formOf, STORAGE_WGSL, type Storage } from './width.ts'
 
 /** What, next to an element's position, picks its random number. All three are uint32. */
 export interface Rng {
@@ -14,14 +15,16 @@ export interface Rng {
 /** Elements a workgroup covers. */
 const WG = 256
 const GROUP = WG * 4 * 2
-const kernel = defineKernel({
-  name: 'dropout',
-  wgsl: philox + dropoutWgsl,
-  entry: 'dropout',
-  params: { n: 'u32', threshold: 'u32', scale: 'f32', seed: 'u32', layer: 'u32', step: 'u32' },
-  bindings: ['read', 'write'],
-  workgroup: WG,
-})
+const kernel = byStorage(
+  defineKernel({
+    name: 'dropout',
+    wgsl: philox + STORAGE_WGSL + dropoutWgsl,
+    entry: 'dropout',
+    params: { n: 'u32', threshold: 'u32', scale: 'f32', seed: 'u32', layer: 'u32', step: 'u32' },
+    bindings: ['read', 'write'],
+    workgroup: WG,
+  }),
+)
 
 /**
  * What a kernel needs to know of p: words below the threshold are dropped, what is kept is scaled.
@@ -34,24 +37,32 @@ export function dropoutParams(p: number): { threshold: number; scale: number } {
 }
 
 /**
- * y = x / (1-p) where kept, else 0; overwrites y. x, y: [n] float32. The mask depends on position and `rng` only.
+ * y = x / (1-p) where kept, else 0; overwrites y. x, y: [n], float32 or as `storage` says. The mask depends on position and `rng` only.
  * Source: `torch.nn.functional.dropout`; random numbers: Philox 4x32-10.
  *
  * @throws ConfigError unless 0 <= p < 1
  */
 export function dropout(
   gpu: Gpu,
-  { x, y, p, rng, n }: { x: View; y: View; p: number; rng: Rng; n: number },
+  {
+    x,
+    y,
+    p,
+    rng,
+    n,
+    storage = 'f32',
+  }: { x: View; y: View; p: number; rng: Rng; n: number; storage?: Storage },
 ): void {
   if (n === 0) return
+  formOf(storage, n)
   const { seed, layer, step } = rng
-  gpu.launch(kernel, { n, ...dropoutParams(p), seed, layer, step }, [x, y], Math.ceil(n / GROUP))
+  gpu.launch(kernel[storage], { n, ...dropoutParams(p), seed, layer, step }, [x, y], Math.ceil(n / GROUP))
 }
 
 /** dx = dy / (1-p) where `dropout` with the same p and rng kept the element, else 0; overwrites dx. */
 export function dropoutBackward(
   gpu: Gpu,
-  { dy, dx, p, rng, n }: { dy: View; dx: View; p: number; rng: Rng; n: number },
+  { dy, dx, ...options }: { dy: View; dx: View; p: number; rng: Rng; n: number; storage?: Storage },
 ): void {
-  dropout(gpu, { x: dy, y: dx, p, rng, n })
+  dropout(gpu, { ...options, x: dy, y: dx })
 }

@@ -1,6 +1,6 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/elementwise.ts'
-import { byWidth, widthOf } from './width.ts'
+import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 256
 const GROUP = WG * 4 // E a workgroup covers
@@ -8,7 +8,7 @@ const kernel = (entry: string, bindings: Access[]) =>
   byWidth(
     defineKernel({
       name: 'elementwise',
-      wgsl,
+      wgsl: STORAGE_WGSL + wgsl,
       entry,
       params: { n: 'u32', factor: 'f32' },
       bindings,
@@ -23,33 +23,52 @@ const kernels = {
   fill: kernel('fill', ['write']),
 }
 
-function launch(gpu: Gpu, name: keyof typeof kernels, n: number, views: View[], factor = 0): void {
+function launch(
+  gpu: Gpu,
+  name: keyof typeof kernels,
+  { n, storage }: { n: number; storage?: Storage | undefined },
+  views: View[],
+  factor = 0,
+): void {
   if (n === 0) return
   const width = widthOf(n)
-  gpu.launch(kernels[name][width], { n: n / width, factor }, views, Math.ceil(n / width / GROUP))
+  const kernel = kernels[name][formOf(storage, n)]
+  gpu.launch(kernel, { n: n / width, factor }, views, Math.ceil(n / width / GROUP))
 }
 
-/** out = a + b. a, b, out: [n] float32; out is another buffer than a and b. */
-export function add(gpu: Gpu, { a, b, out, n }: { a: View; b: View; out: View; n: number }): void {
-  launch(gpu, 'add', n, [a, b, out])
+/** Arrays of n values, float32 unless `storage` says f16. */
+interface Sized {
+  n: number
+  storage?: Storage | undefined
 }
 
-/** into += x. x, into: [n] float32 in two buffers. */
-export function addInto(gpu: Gpu, { x, into, n }: { x: View; into: View; n: number }): void {
-  launch(gpu, 'addInto', n, [x, into])
+/** out = a + b. a, b, out: [n]; out is another buffer than a and b. */
+export function add(gpu: Gpu, { a, b, out, ...size }: { a: View; b: View; out: View } & Sized): void {
+  launch(gpu, 'add', size, [a, b, out])
 }
 
-/** y = factor x, the factor a number. x, y: [n] float32 in two buffers. */
-export function scale(gpu: Gpu, { x, y, factor, n }: { x: View; y: View; factor: number; n: number }): void {
-  launch(gpu, 'scale', n, [x, y], factor)
+/** into += x. x, into: [n] in two buffers. */
+export function addInto(gpu: Gpu, { x, into, ...size }: { x: View; into: View } & Sized): void {
+  launch(gpu, 'addInto', size, [x, into])
 }
 
-/** y = factor[0] x, the factor one float32 on the device. x, y: [n] float32; three buffers. */
-export function scaleBy(gpu: Gpu, { x, y, factor, n }: { x: View; y: View; factor: View; n: number }): void {
-  launch(gpu, 'scaleBy', n, [x, factor, y])
+/** y = factor x, the factor a number. x, y: [n] in two buffers. */
+export function scale(
+  gpu: Gpu,
+  { x, y, factor, ...size }: { x: View; y: View; factor: number } & Sized,
+): void {
+  launch(gpu, 'scale', size, [x, y], factor)
+}
+
+/** y = factor[0] x, the factor one float32 on the device. x, y: [n]; three buffers. */
+export function scaleBy(
+  gpu: Gpu,
+  { x, y, factor, ...size }: { x: View; y: View; factor: View } & Sized,
+): void {
+  launch(gpu, 'scaleBy', size, [x, factor, y])
 }
 
 /** Sets n float32 to `value`. */
 export function fill(gpu: Gpu, { out, value, n }: { out: View; value: number; n: number }): void {
-  launch(gpu, 'fill', n, [out], value)
+  launch(gpu, 'fill', { n }, [out], value)
 }

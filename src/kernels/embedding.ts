@@ -1,6 +1,6 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/embedding.ts'
-import { byWidth, rowLanes, widthOf } from './width.ts'
+import { byWidth, formOf, rowLanes, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 /** Rows firstRow … firstRow + rows - 1 of a table [V, H] float32; a table too large for one binding has several. */
 export interface TableShard {
@@ -14,7 +14,7 @@ const kernel = (entry: string, bindings: Access[], constants = { POSITION: 0, AD
   byWidth(
     defineKernel({
       name: 'embedding',
-      wgsl,
+      wgsl: STORAGE_WGSL + wgsl,
       entry,
       params: { n: 'u32', H: 'u32', lanes: 'u32', first_row: 'u32', rows: 'u32', accumulate: 'u32' },
       bindings,
@@ -29,7 +29,8 @@ const scatter = kernel('scatter', ['read', 'read', 'write'])
 
 /**
  * out[i] = table[ids[i]] (+ position.table[position.ids[i]]): one launch per shard of the table; a position table of one
- * shard is added in the same launches. ids: [n] uint32, each in a shard (ids are checked on the host); out: [n, H] float32.
+ * shard is added in the same launches. ids: [n] uint32, each in a shard (ids are checked on the host); out: [n, H], float32 or
+ * as `storage` says.
  * Source: `torch.nn.functional.embedding`.
  */
 export function embedding(
@@ -41,6 +42,7 @@ export function embedding(
     n,
     H,
     position,
+    storage,
   }: {
     table: readonly TableShard[]
     ids: View
@@ -48,10 +50,11 @@ export function embedding(
     n: number
     H: number
     position?: { table: readonly TableShard[]; ids: View } | undefined
+    storage?: Storage | undefined
   },
 ): void {
   if (n * H === 0) return
-  const width = widthOf(H)
+  const [width, form] = [widthOf(H), formOf(storage, H)]
   const lanes = rowLanes(H / width)
   const groups = Math.ceil((n * lanes) / WG)
   const params = ({ firstRow, rows }: TableShard) => ({
@@ -67,18 +70,18 @@ export function embedding(
     const views = [shard.view, ids, out]
     if (position && together) {
       views.push(position.table[0]!.view, position.ids)
-      gpu.launch(lookWithPosition[width], params(shard), views, groups)
-    } else gpu.launch(look[width], params(shard), views, groups)
+      gpu.launch(lookWithPosition[form], params(shard), views, groups)
+    } else gpu.launch(look[form], params(shard), views, groups)
   }
   if (!position || together) return
   for (const shard of position.table) {
-    gpu.launch(lookAdding[width], params(shard), [shard.view, position.ids, out], groups)
+    gpu.launch(lookAdding[form], params(shard), [shard.view, position.ids, out], groups)
   }
 }
 
 /**
  * grad[u] = (+=) the sum of dy[positions[k]] for k in offsets[u] … offsets[u+1]-1, in that order: the gradient of the
- * unique rows of a batch. dy: [n, H]; offsets: [U+1], positions: uint32; grad: [U, H] float32.
+ * unique rows of a batch. dy: [n, H], stored as `storage` says; offsets: [U+1], positions: uint32; grad: [U, H] float32.
  */
 export function embeddingBackward(
   gpu: Gpu,
@@ -90,13 +93,28 @@ export function embeddingBackward(
     U,
     H,
     accumulate = false,
-  }: { dy: View; offsets: View; positions: View; grad: View; U: number; H: number; accumulate?: boolean },
+    storage,
+  }: {
+    dy: View
+    offsets: View
+    positions: View
+    grad: View
+    U: number
+    H: number
+    accumulate?: boolean
+    storage?: Storage
+  },
 ): void {
   if (U * H === 0) return
   const width = widthOf(H)
   const lanes = rowLanes(H / width)
   const params = { n: U, H: H / width, lanes, first_row: 0, rows: 0, accumulate: accumulate ? 1 : 0 }
-  gpu.launch(backward[width], params, [dy, offsets, positions, grad], Math.ceil((U * lanes) / WG))
+  gpu.launch(
+    backward[formOf(storage, H)],
+    params,
+    [dy, offsets, positions, grad],
+    Math.ceil((U * lanes) / WG),
+  )
 }
 
 /** target[map[i]] += source[i]. source: [n, H] float32; map: [n] uint32, no entry twice; target: [any, H] float32. */

@@ -5,6 +5,7 @@
  */
 export * from './adamw.ts'
 export * from './attention.ts'
+export * from './cast.ts'
 export * from './concat.ts'
 export * from './cross_entropy.ts'
 export * from './dropout.ts'
@@ -17,4 +18,5 @@ export * from './mean_pool.ts'
 export * from './random.ts'
 export { columnSum, gradNorm, sum } from './reduce.ts'
 export * from './relu.ts'
+export * from './scaler.ts'
 export * from './softmax.ts'

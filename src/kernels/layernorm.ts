@@ -3,7 +3,7 @@ import wgsl from '../wgsl/layernorm.ts'
 import philox from '../wgsl/philox.ts'
 import { dropout as dropoutKernel, dropoutParams, type Rng } from './dropout.ts'
 import { finishColumns, rowBlocks } from './reduce.ts'
-import { type ByWidth, byWidth, widthOf } from './width.ts'
+import { type ByWidth, byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 16
 const ROWS = 2 // rows an invocation takes
@@ -40,7 +40,7 @@ function kernel(entry: string, bindings: Access[], variant: Variant = {}) {
     found = byWidth(
       defineKernel({
         name: 'layernorm',
-        wgsl: philox + wgsl,
+        wgsl: philox + STORAGE_WGSL + wgsl,
         entry,
         params,
         bindings,
@@ -76,7 +76,8 @@ function valuesOf(rows: number, H: number, drop: FusedDropout = NO_DROPOUT) {
 
 /**
  * y = LayerNorm(x + residual) over the last axis. mean and rstd are kept for the backward pass; with a residual, which
- * takes `sum`, so is x + residual. x, residual, y, sum: [rows, H]; weight, bias: [H]; mean, rstd: [rows]; all float32.
+ * takes `sum`, so is x + residual. x, residual, y, sum: [rows, H]; weight, bias: [H]; mean, rstd: [rows]; float32, except
+ * that `storage` says how x, residual, y and sum lie.
  * `dropout` drops elements of x before the residual sum, `activation` follows the normalisation and `outputDropout` that:
  * one launch with the results of the separate ones.
  * Source: Ba, Kiros and Hinton 2016; `torch.nn.functional.layer_norm`.
@@ -98,6 +99,7 @@ export function layerNorm(
     dropout,
     activation,
     outputDropout,
+    storage,
   }: {
     x: View
     weight: View
@@ -109,6 +111,7 @@ export function layerNorm(
     H: number
     eps: number
     activation?: 'relu' | undefined
+    storage?: Storage | undefined
   } & (
     | { residual: View; sum: View; dropout?: FusedDropout | undefined; outputDropout?: undefined }
     | { residual: View; sum: View; dropout?: undefined; outputDropout?: FusedDropout | undefined }
@@ -130,14 +133,14 @@ export function layerNorm(
     views.push(residual, sum)
   }
   const groups = Math.ceil(rows / ROWS / WG)
-  gpu.launch(kernel('forward', bindings, variant)[widthOf(H)], values, views, groups)
+  gpu.launch(kernel('forward', bindings, variant)[formOf(storage, H)], values, views, groups)
 }
 
 /**
  * Gradients of layerNorm with the same options. x is what was normalised (the forward's sum when it had a residual); dx is
  * the gradient of x and of residual alike and is overwritten. With `dropout` they differ: dx is x's, dresidual the other,
  * overwritten too. After an activation, y is the forward's result. dweight and dbias, [H], are overwritten, or added to with
- * `accumulate`.
+ * `accumulate`. `storage` says how dy, x, y, dx and dresidual lie.
  */
 export function layerNormBackward(
   gpu: Gpu,
@@ -156,15 +159,16 @@ export function layerNormBackward(
     y?: View | undefined
     dropout?: (FusedDropout & { dresidual: View }) | undefined
     outputDropout?: FusedDropout | undefined
+    storage?: Storage | undefined
   },
 ): void {
   const { dy, x, weight, mean, rstd, dx, dweight, dbias, rows, H, accumulate = false } = options
-  const { y, dropout, outputDropout } = options
+  const { y, dropout, outputDropout, storage } = options
   const n = rows * H
   // Both kernels would draw the mask of the output's dropout: to draw it once, ahead, is faster. After ReLU, y tells it.
   if (outputDropout && !y && n > 0) {
     const kept = gpu.acquire(n * 4, 'gradient under dropout')
-    dropoutKernel(gpu, { x: dy, y: kept, ...outputDropout, n })
+    dropoutKernel(gpu, { x: dy, y: kept, ...outputDropout, n, ...(storage && { storage }) })
     layerNormBackward(gpu, { ...options, dy: kept, outputDropout: undefined })
     gpu.release(kept)
     return
@@ -186,11 +190,11 @@ export function layerNormBackward(
   const writeDropped: Access[] = dropout ? ['write'] : []
   const backward = kernel('backward', [...READ_ROW, 'read', 'write', ...readAfter, ...writeDropped], variant)
   const results = dropout ? [dropout.dresidual, ...after, dx] : [dx, ...after]
-  gpu.launch(backward[width], values, [...row, weight, ...results], Math.ceil(rows / ROWS / WG))
+  gpu.launch(backward[formOf(storage, H)], values, [...row, weight, ...results], Math.ceil(rows / ROWS / WG))
   const [dweights, dbiases] = [gpu.acquire(blocks * H * 4), gpu.acquire(blocks * H * 4)]
   const columns = kernel('columns', [...READ_ROW, 'write', 'write', ...readAfter], { RELU: variant.RELU })
   const groups = Math.ceil((blocks * H) / width / WG)
-  gpu.launch(columns[width], values, [...row, dweights, dbiases, ...after], groups)
+  gpu.launch(columns[formOf(storage, H)], values, [...row, dweights, dbiases, ...after], groups)
   const finish = kernel('finish', ['read', 'read', 'write', 'write'])
   const last = { ...values, rows: blocks, accumulate: Number(accumulate) }
   gpu.launch(finish[width], last, [dweights, dbiases, dweight, dbias], Math.ceil(H / width / WG))

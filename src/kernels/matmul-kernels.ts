@@ -1,13 +1,16 @@
 // The kernel of a form for a device, the way a, b and c lie in memory, and an epilogue; each is made once.
 import { defineKernel, type Kernel, withConstants } from '../gpu/index.ts'
+import f16 from '../wgsl/f16.ts'
 import matmulWgsl from '../wgsl/matmul.ts'
 import epilogueWgsl from '../wgsl/matmul_epilogue.ts'
+import operandsWgsl from '../wgsl/matmul_operands.ts'
 import subgroupWgsl from '../wgsl/matmul_subgroup.ts'
 import sumWgsl from '../wgsl/matmul_sum.ts'
 import workgroupWgsl from '../wgsl/matmul_workgroup.ts'
 import normalCdf from '../wgsl/normal_cdf.ts'
 import philox from '../wgsl/philox.ts'
 import { type AdapterKind, DEVICES, type MatmulForm, type MatmulShape } from './matmul-forms.ts'
+import type { Storage } from './width.ts'
 
 const params = {
   M: 'u32',
@@ -35,13 +38,20 @@ export interface Fused {
   sums: boolean
 }
 
+/** Which of a, b and c (with residual and pre) are halves; float32 unless named. */
+export interface Stored {
+  a?: Storage | undefined
+  b?: Storage | undefined
+  c?: Storage | undefined
+}
+
 export const NOTHING: Fused = { pre: false, activation: 'none', dropout: false, sums: false }
 
 // a or parts, b, c, bias, residual; then pre or sums where they are written.
-const define = (text: string, entry = 'main') =>
+const define = (text: string, entry = 'main', operands = operandsWgsl) =>
   defineKernel({
     name: 'matmul',
-    wgsl: normalCdf + philox + epilogueWgsl + text,
+    wgsl: f16 + normalCdf + philox + operands + epilogueWgsl + text,
     entry,
     params,
     bindings: ['read', 'read', 'write', 'read', 'read'],
@@ -52,7 +62,7 @@ const FAMILIES = {
   broadcast: define(subgroupWgsl),
   quad: define(subgroupWgsl),
   workgroup: define(workgroupWgsl),
-  sum: define(sumWgsl, 'sum'),
+  sum: define(sumWgsl, 'sum', ''),
 }
 
 const kernels = new Map<string, MatmulKernel>()
@@ -81,11 +91,15 @@ function made(
   return kernel
 }
 
-const storedAs = (N: number) => ({ C_4: Number(N % 4 === 0), C_1: Number(N % 4 !== 0) })
+const storedAs = (N: number, storage: Storage = 'f32') => ({
+  C_4: Number(N % 4 === 0),
+  C_1: Number(N % 4 !== 0),
+  C_16: Number(storage === 'f16'),
+})
 
 /** The kernel that adds up parts of K. */
-export function sumKernel(N: number, fused: Fused): MatmulKernel {
-  return made('sum', 64, storedAs(N), fused)
+export function sumKernel(N: number, fused: Fused, stored: Stored): MatmulKernel {
+  return made('sum', 64, storedAs(N, stored.c), fused)
 }
 
 /** The kernel that computes tiles. */
@@ -94,6 +108,7 @@ export function tileKernel(
   kind: AdapterKind,
   { M, N, K, layout }: MatmulShape,
   fused: Fused,
+  stored: Stored,
 ): MatmulKernel {
   const [tn, nt] = [layout === 'TN', layout === 'NT']
   const device = DEVICES[kind]
@@ -101,6 +116,8 @@ export function tileKernel(
   const whole = K % step === 0
   const { rows, columns } = form
   const n4 = N % 4 === 0
+  const operands = { A_16: Number(stored.a === 'f16'), B_16: Number(stored.b === 'f16') }
+  const c = { ...operands, ...storedAs(N, stored.c) }
   const b = { B_N4: Number(!nt && n4), B_N1: Number(!nt && !n4) }
   switch (form.how) {
     case 'invocation': {
@@ -119,7 +136,7 @@ export function tileKernel(
         B_K1: Number(nt && !k4),
         STEP: step,
         PASSES: whole ? 1 : 2,
-        ...storedAs(N),
+        ...c,
       }
       return made('invocation', device.workgroup, constants, fused)
     }
@@ -143,11 +160,11 @@ export function tileKernel(
         B_KV: Number(nt && kv),
         B_K1: Number(nt && !kv),
         TAIL: Number(!whole),
-        ...storedAs(N),
+        ...c,
       }
       return made(form.how, lanes, constants, fused)
     }
     case 'workgroup':
-      return made('workgroup', 128, { A_T: Number(tn), B_T: Number(nt), ...storedAs(N) }, fused)
+      return made('workgroup', 128, { A_T: Number(tn), B_T: Number(nt), ...c }, fused)
   }
 }

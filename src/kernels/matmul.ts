@@ -12,9 +12,17 @@ import {
   tilesOf,
   unusable,
 } from './matmul-forms.ts'
-import { type Fused, type MatmulKernel, NOTHING, sumKernel, tileKernel } from './matmul-kernels.ts'
+import {
+  type Fused,
+  type MatmulKernel,
+  NOTHING,
+  type Stored,
+  sumKernel,
+  tileKernel,
+} from './matmul-kernels.ts'
 import { columnSum } from './reduce.ts'
 import { choiceFor } from './tuning.ts'
+import { formOf as storageFormOf } from './width.ts'
 
 export {
   candidates,
@@ -23,6 +31,7 @@ export {
   type MatmulShape,
   matmulForms,
 } from './matmul-forms.ts'
+export type { Stored } from './matmul-kernels.ts'
 
 export interface MatmulOptions extends MatmulShape {
   a: View
@@ -41,6 +50,8 @@ export interface MatmulOptions extends MatmulShape {
   residual?: View | undefined
   /** Add to c (and to `sums`) instead of overwriting it; false by default. */
   accumulate?: boolean | undefined
+  /** How a, b and c lie in memory: float32 unless named. residual and pre lie as c does, bias is float32. */
+  stored?: Stored | undefined
   /**
    * [M], TN only: receives the sums of a over K. Where a is the gradient of a linear layer's result, c is its weight's
    * gradient, and this its bias's.
@@ -53,37 +64,50 @@ export interface MatmulOptions extends MatmulShape {
 }
 
 /**
- * c = dropout(activation(product of a and b (+ bias))) (+ residual) (+ c, with `accumulate`), float32, summed in an order
+ * c = dropout(activation(product of a and b (+ bias))) (+ residual) (+ c, with `accumulate`), summed in float32, in an order
  * that depends on the sizes, the form and the adapter only. Sources: `torch.nn.functional.linear` (NT with bias), whose
  * gradients are NN (dx) and TN (dW); the epilogue is `gelu` or `relu`, `dropout` and `add` of this library.
  *
- * @throws ConfigError when `form` is not in `matmulForms` or this device cannot run it, or unless 0 <= p < 1
+ * @throws ShapeError for halves in rows that are no multiple of 4; ConfigError when `form` is not in `matmulForms` or this
+ * device cannot run it, or unless 0 <= p < 1
  */
 export function matmul(gpu: Gpu, options: MatmulOptions): void {
   const { a, b, c, M, N, K, layout } = options
   if (M === 0 || N === 0) return
   const shape = { M, N, K, layout }
+  const { stored = {} } = options
+  storageFormOf(stored.a, layout === 'TN' ? M : K)
+  storageFormOf(stored.b, layout === 'NT' ? K : N)
+  storageFormOf(stored.c, N)
   const { kind } = gpu.adapter
   collectors.get(gpu)?.push(shape)
   const form = formOf(gpu, options.form ?? chosen(gpu, shape))
   const splits = options.splits ?? splitsOf(kind, form, shape)
   if (options.sums && (layout !== 'TN' || splits > 1 || form.how === 'workgroup')) {
     if (layout !== 'TN') throw new ConfigError(`matmul sums a over K in layout TN only, got ${layout}`)
-    columnSum(gpu, { x: a, out: options.sums, rows: K, C: M, accumulate: options.accumulate })
+    const sums = { x: a, out: options.sums, rows: K, C: M, accumulate: options.accumulate }
+    columnSum(gpu, { ...sums, ...(stored.a && { storage: stored.a }) })
     matmul(gpu, { ...options, sums: undefined })
     return
   }
   const perGroup = form.how === 'invocation' ? DEVICES[kind].workgroup : 1
   const grid = Math.ceil((tilesOf(form, M, N) * splits) / perGroup)
   if (splits === 1) {
-    launchEpilogue(gpu, fused => tileKernel(form, kind, shape, fused), [a, b, c], splits, grid, options)
+    launchEpilogue(
+      gpu,
+      fused => tileKernel(form, kind, shape, fused, stored),
+      [a, b, c],
+      splits,
+      grid,
+      options,
+    )
     return
   }
   const parts = gpu.acquire(M * N * splits * 4, 'matmul parts')
-  const kernel = tileKernel(form, kind, shape, NOTHING)
+  const kernel = tileKernel(form, kind, shape, NOTHING, { ...stored, c: 'f32' })
   gpu.launch(kernel, { M, N, K, splits, ...OFF }, [a, b, parts, a, a], grid)
   const groups = Math.ceil((M * Math.ceil(N / 4)) / 64)
-  launchEpilogue(gpu, fused => sumKernel(N, fused), [parts, parts, c], splits, groups, options)
+  launchEpilogue(gpu, fused => sumKernel(N, fused, stored), [parts, parts, c], splits, groups, options)
   gpu.release(parts)
 }
 

@@ -1,13 +1,13 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/mean_pool.ts'
-import { byWidth, rowLanes, widthOf } from './width.ts'
+import { byWidth, formOf, rowLanes, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 64
 const kernel = (entry: string, bindings: Access[]) =>
   byWidth(
     defineKernel({
       name: 'mean_pool',
-      wgsl,
+      wgsl: STORAGE_WGSL + wgsl,
       entry,
       params: { n: 'u32', H: 'u32', lanes: 'u32', stride: 'u32', column: 'u32' },
       bindings,
@@ -18,6 +18,13 @@ const meanBackward = kernel('mean_backward', ['read', 'read', 'write', 'read', '
 const first = kernel('first', ['read', 'read', 'write'])
 const firstBackward = kernel('first_backward', ['read', 'read', 'write', 'read'])
 
+/** Where the pooled rows lie, and how the tokens are stored. */
+interface Place {
+  stride?: number
+  column?: number
+  storage?: Storage | undefined
+}
+
 /** One invocation per element of [B, H]. */
 function pool(
   gpu: Gpu,
@@ -25,12 +32,12 @@ function pool(
   views: View[],
   B: number,
   H: number,
-  place = { stride: H, column: 0 },
+  { stride = H, column = 0, storage }: Place = {},
 ): void {
   if (B * H === 0) return
-  const width = widthOf(H, place.stride, place.column)
-  const params = { n: B, H: H / width, lanes: 0, stride: place.stride / width, column: place.column / width }
-  gpu.launch(kernels[width], params, views, Math.ceil((B * H) / width / WG))
+  const width = widthOf(H, stride, column)
+  const params = { n: B, H: H / width, lanes: 0, stride: stride / width, column: column / width }
+  gpu.launch(kernels[formOf(storage, H, stride, column)], params, views, Math.ceil((B * H) / width / WG))
 }
 
 /** A few invocations per row of [T, H]. */
@@ -40,18 +47,19 @@ function spread(
   views: View[],
   T: number,
   H: number,
-  place = { stride: H, column: 0 },
+  { stride = H, column = 0, storage }: Place = {},
 ): void {
   if (T * H === 0) return
-  const width = widthOf(H, place.stride, place.column)
+  const width = widthOf(H, stride, column)
   const lanes = rowLanes(H / width)
-  const params = { n: T, H: H / width, lanes, stride: place.stride / width, column: place.column / width }
-  gpu.launch(kernels[width], params, views, Math.ceil((T * lanes) / WG))
+  const params = { n: T, H: H / width, lanes, stride: stride / width, column: column / width }
+  gpu.launch(kernels[formOf(storage, H, stride, column)], params, views, Math.ceil((T * lanes) / WG))
 }
 
 /**
  * out[b] = the mean of x[t] over the tokens of packed row b with keyMask 1, and 0 when there are none; counts[b] is how
- * many there are. x: [T, H], out: [B, H], counts: [B] float32; keyMask: [T], cuSeqlens: [B+1] uint32. With `outWidth`, out
+ * many there are. x: [T, H], out: [B, H], counts: [B] float32; keyMask: [T], cuSeqlens: [B+1] uint32. `storage` says how x lies. With
+ * `outWidth`, out
  * is [B, outWidth], and columns `outColumn` … + H - 1 of it are written: the mean need not be copied into the features.
  */
 export function meanPool(
@@ -66,6 +74,7 @@ export function meanPool(
     H,
     outWidth = H,
     outColumn = 0,
+    storage,
   }: {
     x: View
     keyMask: View
@@ -76,9 +85,14 @@ export function meanPool(
     H: number
     outWidth?: number
     outColumn?: number
+    storage?: Storage
   },
 ): void {
-  pool(gpu, mean, [x, cuSeqlens, out, keyMask, counts], B, H, { stride: outWidth, column: outColumn })
+  pool(gpu, mean, [x, cuSeqlens, out, keyMask, counts], B, H, {
+    stride: outWidth,
+    column: outColumn,
+    storage,
+  })
 }
 
 /** dx[t] = dy[b] / counts[b] for a token t with keyMask 1 of row b = rowIds[t], else 0. dy is [B, dyWidth] as out was. */
@@ -94,6 +108,7 @@ export function meanPoolBackward(
     H,
     dyWidth = H,
     dyColumn = 0,
+    storage,
   }: {
     dy: View
     keyMask: View
@@ -104,18 +119,26 @@ export function meanPoolBackward(
     H: number
     dyWidth?: number
     dyColumn?: number
+    storage?: Storage
   },
 ): void {
-  const place = { stride: dyWidth, column: dyColumn }
+  const place = { stride: dyWidth, column: dyColumn, storage }
   spread(gpu, meanBackward, [dy, rowIds, dx, keyMask, counts], T, H, place)
 }
 
 /** out[b] = x[cuSeqlens[b]], the first token of packed row b, and 0 for a row without tokens. x: [T, H], out: [B, H]. */
 export function firstToken(
   gpu: Gpu,
-  { x, cuSeqlens, out, B, H }: { x: View; cuSeqlens: View; out: View; B: number; H: number },
+  {
+    x,
+    cuSeqlens,
+    out,
+    B,
+    H,
+    storage,
+  }: { x: View; cuSeqlens: View; out: View; B: number; H: number; storage?: Storage },
 ): void {
-  pool(gpu, first, [x, cuSeqlens, out], B, H)
+  pool(gpu, first, [x, cuSeqlens, out], B, H, { storage })
 }
 
 /** dx[t] = dy[b] for the first token t of row b = rowIds[t], else 0. dy: [B, H]; dx: [T, H], overwritten. */
@@ -128,7 +151,8 @@ export function firstTokenBackward(
     dx,
     T,
     H,
-  }: { dy: View; cuSeqlens: View; rowIds: View; dx: View; T: number; H: number },
+    storage,
+  }: { dy: View; cuSeqlens: View; rowIds: View; dx: View; T: number; H: number; storage?: Storage },
 ): void {
-  spread(gpu, firstBackward, [dy, rowIds, dx, cuSeqlens], T, H)
+  spread(gpu, firstBackward, [dy, rowIds, dx, cuSeqlens], T, H, { storage })
 }

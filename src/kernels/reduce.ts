@@ -1,7 +1,7 @@
 // Sums in a fixed order: the same inputs give bitwise the same result.
 import { type Access, defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/reduce.ts'
-import { byWidth, widthOf } from './width.ts'
+import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 64
 const PARTIAL = 256 // values one invocation adds up
@@ -11,7 +11,7 @@ const flat = (entry: string, bindings: Access[]) =>
   byWidth(
     defineKernel({
       name: 'reduce',
-      wgsl,
+      wgsl: STORAGE_WGSL + wgsl,
       entry,
       params: { n: 'u32', at: 'u32', factor: 'f32', one: 'f32' },
       bindings,
@@ -29,7 +29,7 @@ const columns = (entry: string) =>
   byWidth(
     defineKernel({
       name: 'reduce',
-      wgsl,
+      wgsl: STORAGE_WGSL + wgsl,
       entry,
       params: { rows: 'u32', C: 'u32', per_block: 'u32', accumulate: 'u32' },
       bindings: ['read', 'write'],
@@ -42,7 +42,7 @@ const columnFinish = columns('column_finish')
 /** partials[at…] = the sums of x's values, or of their squares, 256 at a time. Returns how many. */
 function reducePart(
   gpu: Gpu,
-  kernels: typeof partial,
+  kernels: Pick<typeof partial, 1 | 4>,
   { x, n, partials, at }: { x: View; n: number; partials: View; at: number },
 ): number {
   const width = widthOf(n)
@@ -83,7 +83,8 @@ export function sum(
 }
 
 /**
- * out[c] = (+=) the sum over rows of x[r, c]: the gradient of a bias. x: [rows, C], out: [C] float32. Without rows, out
+ * out[c] = (+=) the sum over rows of x[r, c]: the gradient of a bias. x: [rows, C], stored as
+ * `storage` says, out: [C] float32. Without rows, out
  * is set to zeros, or left when it accumulates.
  */
 export function columnSum(
@@ -94,14 +95,15 @@ export function columnSum(
     rows,
     C,
     accumulate = false,
-  }: { x: View; out: View; rows: number; C: number; accumulate?: boolean },
+    storage,
+  }: { x: View; out: View; rows: number; C: number; accumulate?: boolean; storage?: Storage },
 ): void {
   const { perBlock, blocks } = rowBlocks(rows)
   const width = widthOf(C)
   const partials = gpu.acquire(blocks * C * 4, 'column sums')
   if (rows * C > 0) {
     const params = { rows, C: C / width, per_block: perBlock, accumulate: 0 }
-    gpu.launch(columnPartial[width], params, [x, partials], Math.ceil((blocks * C) / width / 32))
+    gpu.launch(columnPartial[formOf(storage, C)], params, [x, partials], Math.ceil((blocks * C) / width / 32))
   }
   finishColumns(gpu, { partials, out, blocks, C, accumulate })
   gpu.release(partials)

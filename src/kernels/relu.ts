@@ -1,13 +1,13 @@
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/relu.ts'
-import { byWidth, widthOf } from './width.ts'
+import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 256
 const GROUP = WG * 4 // E a workgroup covers
 const forward = byWidth(
   defineKernel({
     name: 'relu',
-    wgsl,
+    wgsl: STORAGE_WGSL + wgsl,
     entry: 'forward',
     params: { n: 'u32' },
     bindings: ['read', 'write'],
@@ -17,7 +17,7 @@ const forward = byWidth(
 const backward = byWidth(
   defineKernel({
     name: 'relu',
-    wgsl,
+    wgsl: STORAGE_WGSL + wgsl,
     entry: 'backward',
     params: { n: 'u32' },
     bindings: ['read', 'read', 'write'],
@@ -25,16 +25,22 @@ const backward = byWidth(
   }),
 )
 
-/** y = max(x, 0). x, y: [n] float32. Source: `torch.nn.functional.relu`. */
-export function relu(gpu: Gpu, { x, y, n }: { x: View; y: View; n: number }): void {
+/** y = max(x, 0). x, y: [n], float32 or as `storage` says. Source: `torch.nn.functional.relu`. */
+export function relu(
+  gpu: Gpu,
+  { x, y, n, storage }: { x: View; y: View; n: number; storage?: Storage },
+): void {
   if (n === 0) return
   const width = widthOf(n)
-  gpu.launch(forward[width], { n: n / width }, [x, y], Math.ceil(n / width / GROUP))
+  gpu.launch(forward[formOf(storage, n)], { n: n / width }, [x, y], Math.ceil(n / width / GROUP))
 }
 
-/** dx = dy where y > 0, else 0; y is the forward's output. y, dy, dx: [n] float32; overwrites dx. */
-export function reluBackward(gpu: Gpu, { y, dy, dx, n }: { y: View; dy: View; dx: View; n: number }): void {
+/** dx = dy where y > 0, else 0; y is the forward's output. y, dy, dx: [n], stored alike; overwrites dx. */
+export function reluBackward(
+  gpu: Gpu,
+  { y, dy, dx, n, storage }: { y: View; dy: View; dx: View; n: number; storage?: Storage },
+): void {
   if (n === 0) return
   const width = widthOf(n)
-  gpu.launch(backward[width], { n: n / width }, [y, dy, dx], Math.ceil(n / width / GROUP))
+  gpu.launch(backward[formOf(storage, n)], { n: n / width }, [y, dy, dx], Math.ceil(n / width / GROUP))
 }

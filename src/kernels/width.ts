@@ -1,19 +1,48 @@
 // Kernels whose rows or arrays are multiples of four elements read and write vec4f, the others f32. Both are one WGSL
 // text over an element type E, four or one wide by its constant WIDTH; what a launcher calls a row's length is then
 // counted in E.
+import { ShapeError } from '../errors.ts'
 import { type Kernel, withConstants } from '../gpu/index.ts'
+import f16 from '../wgsl/f16.ts'
+import storageWgsl from '../wgsl/storage.ts'
 
-/** A kernel in both widths. */
+/** Stands before the text of a family whose activations may be halves. */
+export const STORAGE_WGSL = f16 + storageWgsl
+
+/** How activations lie in memory; f16 is halves, four at a time. */
+export type Storage = 'f32' | 'f16'
+
+/** A kernel in both widths, and four wide over halves. */
 export interface ByWidth<P extends string> {
   1: Kernel<P>
   4: Kernel<P>
+  f16: Kernel<P>
 }
 
-/** Sets WIDTH, which a kernel's WGSL file declares, to 1 and to 4. */
+/** Sets WIDTH, which a kernel's WGSL file declares, to 1 and to 4, and F16 (storage.wgsl), which is otherwise 0. */
 export const byWidth = <P extends string>(kernel: Kernel<P>): ByWidth<P> => ({
   1: withConstants(kernel, { WIDTH: 1 }),
   4: withConstants(kernel, { WIDTH: 4 }),
+  f16: withConstants(kernel, { WIDTH: 4, F16: 1 }),
 })
+
+/** The same for kernels that are always four wide. */
+export const byStorage = <P extends string>(kernel: Kernel<P>): Record<Storage, Kernel<P>> => ({
+  f32: kernel,
+  f16: withConstants(kernel, { F16: 1 }),
+})
+
+/**
+ * Which form a kernel takes for rows of these lengths, in elements.
+ *
+ * @throws ShapeError when halves are asked for and a length is no multiple of 4
+ */
+export function formOf(storage: Storage | undefined, ...lengths: number[]): 1 | 4 | 'f16' {
+  const width = widthOf(...lengths)
+  if (storage !== 'f16') return width
+  if (width === 1) throw new ShapeError(`f16 storage takes rows of a multiple of 4 values, got ${lengths}`)
+  return 'f16'
+}
 
 /** 4 when every one of the lengths, in elements, is a multiple of 4, else 1. */
 export const widthOf = (...lengths: number[]): 1 | 4 => (lengths.every(n => n % 4 === 0) ? 4 : 1)

@@ -2,6 +2,7 @@ import {
   type Arena,
   allocateDense,
   DenseParameter,
+  freeHalves,
   initialize,
   numel,
   type Parameter,
@@ -112,9 +113,10 @@ export abstract class Module {
 
   /** Returns the model's memory. */
   free(): void {
-    for (const { weights, grads } of this.#arenas) {
-      this.gpu.release(weights)
-      this.gpu.release(grads)
+    for (const arena of this.#arenas) {
+      freeHalves(arena)
+      this.gpu.release(arena.weights)
+      this.gpu.release(arena.grads)
     }
     for (const parameter of this.parameters()) if (parameter instanceof TableParameter) parameter.free()
     for (const [, module] of this.namedModules()) module.#gpu = undefined

@@ -4,12 +4,15 @@ import {
   DenseParameter,
   type Parameter,
   type TableParameter,
+  weightsChanged,
 } from '../autograd/index.ts'
 import { ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { ADAMW_SKIP, type AdamWStep, adamw, adamwHistory } from '../kernels/adamw.ts'
 import { fill } from '../kernels/elementwise.ts'
 import { gradNorm } from '../kernels/reduce.ts'
+import { scalerPending } from '../kernels/scaler.ts'
+import type { GradScaler } from './grad-scaler.ts'
 import { TableState } from './table-state.ts'
 
 export interface AdamWOptions {
@@ -51,7 +54,7 @@ const FLOATS = 8
  */
 export class AdamW {
   readonly groups: FullGroup[]
-  /** Steps taken. */
+  /** Steps taken, those included that a scaler made void. */
   stepCount = 0
   readonly #gpu: Gpu
   readonly #arenas: ArenaState[]
@@ -100,29 +103,42 @@ export class AdamW {
   /**
    * Takes one step with the gradients there are. With `maxGradNorm`, gradients are scaled as
    * `torch.nn.utils.clip_grad_norm_` does. The gradient norm before clipping stays on the device: see `gradNorm`. What the
-   * step recorded is then submitted, all at once.
+   * step recorded is then submitted, all at once. With `scaler`, gradients are those of a loss it scaled: they are unscaled,
+   * and when one overflowed, the step changes nothing but the scale.
    */
-  step({ maxGradNorm = 0 }: { maxGradNorm?: number } = {}): void {
+  step({ maxGradNorm = 0, scaler }: { maxGradNorm?: number; scaler?: GradScaler | undefined } = {}): void {
     const gpu = this.#gpu
     if (this.stepCount - this.#base === HISTORY_STEPS) this.#restartHistory()
     this.stepCount++
     const index = this.stepCount - this.#base - 1
-    const numbers = this.groups.flatMap(group => adamwHistory(group, this.stepCount))
+    const numbers = this.groups.flatMap(group =>
+      scaler ? scalerPending(group) : adamwHistory(group, this.stepCount),
+    )
     gpu.upload(this.#history, Float32Array.from(numbers), index * numbers.length * 4)
     for (const table of this.#tables) table.merge()
     const active = this.#arenas.map(state => this.#showSlots(state))
-    const clip = maxGradNorm > 0 ? this.#clip : this.#one
-    if (maxGradNorm > 0) this.#measureNorm(maxGradNorm)
+    const measured = maxGradNorm > 0 || scaler !== undefined
+    const clip = measured ? this.#clip : this.#one
+    if (measured) this.#measureNorm(maxGradNorm)
+    scaler?.update({
+      norm: this.#norm,
+      coefficient: clip,
+      history: this.#history,
+      step: index,
+      groups: this.groups.length,
+      maxNorm: maxGradNorm,
+    })
     const shared = { history: this.#history, clip, groups: this.groups.length }
     for (const [i, { arena, m, v, slots, blocks }] of this.#arenas.entries()) {
       if (!active[i]) continue
       adamw(gpu, { ...shared, w: arena.weights, m, v, g: arena.grads, slots, blocks, step: index })
+      weightsChanged(arena)
     }
     for (const table of this.#tables) table.step(shared, this.#base, this.stepCount)
     gpu.flush()
   }
 
-  /** The last step's gradient norm before clipping, when it was clipped. */
+  /** The last step's gradient norm before clipping, unscaled, when it was clipped or a scaler took part. */
   async gradNorm(): Promise<number> {
     return (await this.#gpu.readFloats(this.#norm))[0]!
   }

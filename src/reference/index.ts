@@ -6,6 +6,7 @@
  */
 export { type AdamWSettings, type AdamWState, adamwRows, adamwStep } from './adamw.ts'
 export { type AttentionOptions, attention, attentionBackward } from './attention.ts'
+export { f16Bits, f16Value, roundF16 } from './cast.ts'
 export { concat, concatBackward } from './concat.ts'
 export { crossEntropy, crossEntropyBackward } from './cross_entropy.ts'
 export { dropout, dropoutBackward, dropoutThreshold } from './dropout.ts'
@@ -19,4 +20,5 @@ export { firstToken, firstTokenBackward, meanPool, meanPoolBackward } from './me
 export { philox4x32, type Rng, uniform } from './philox.ts'
 export { clipCoefficient, columnSum, sum, sumOfSquares } from './reduce.ts'
 export { relu, reluBackward } from './relu.ts'
+export { type ScalerState, scalerStep } from './scaler.ts'
 export { softmax, softmaxBackward } from './softmax.ts'

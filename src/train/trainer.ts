@@ -1,12 +1,12 @@
 // The training loop, in the terms of the transformers Trainer.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Parameter, scope } from '../autograd/index.ts'
+import { autocast, type Parameter, scope } from '../autograd/index.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { collate, type Dataset, shuffledOrder } from '../data/index.ts'
 import { KernelgradError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
-import { AdamW, type Schedule, schedule } from '../optim/index.ts'
+import { AdamW, GradScaler, type Schedule, schedule } from '../optim/index.ts'
 import { loadWeights, prepareOutputFolder, saveModel, WEIGHTS_FILE } from './checkpoint.ts'
 import { LossLog } from './loss-log.ts'
 import { accuracy, binaryMetrics, logLossMulti } from './metrics.ts'
@@ -71,6 +71,8 @@ export function parameterGroups(
 export class Trainer {
   readonly state: TrainerState
   readonly optimizer: AdamW
+  /** With `fp16`. */
+  readonly scaler: GradScaler | undefined
   readonly #options: TrainerOptions
   readonly #gpu: Gpu
   readonly #schedule: Schedule
@@ -91,6 +93,7 @@ export class Trainer {
       eps: config.adam_epsilon,
       weightDecay: config.weight_decay,
     })
+    this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
     this.#baseRates = this.optimizer.groups.map(group => group.lr)
     this.#schedule = schedule(config.lr_scheduler_type, {
       warmupSteps: config.warmup_steps,
@@ -154,6 +157,7 @@ export class Trainer {
     } finally {
       losses.dispose()
       this.optimizer.dispose()
+      this.scaler?.dispose()
     }
     return this.state
   }
@@ -167,14 +171,14 @@ export class Trainer {
       group.lr = this.#baseRates[i]! * this.#schedule(this.state.global_step)
     for (let micro = first; micro < first + count; micro++) {
       scope(() => {
-        const { loss } = model.forward(
-          collate(train, order.subarray(micro * size, (micro + 1) * size), collating),
-        )
-        loss!.backward({ scale: 1 / count })
+        const batch = collate(train, order.subarray(micro * size, (micro + 1) * size), collating)
+        const { loss } = autocast(config.fp16 ? 'f16' : 'f32', () => model.forward(batch))
+        const scaled = this.scaler ? this.scaler.scale(loss!) : loss!
+        scaled.backward({ scale: 1 / count })
         losses.add(this.state.global_step, loss!)
       })
     }
-    this.optimizer.step({ maxGradNorm: config.max_grad_norm ?? 0 })
+    this.optimizer.step({ maxGradNorm: config.max_grad_norm ?? 0, scaler: this.scaler })
     this.optimizer.zeroGrad()
     this.state.global_step++
   }
@@ -246,8 +250,10 @@ export class Trainer {
 
   #stopAtNaN(step: number | undefined): void {
     if (step === undefined) return
+    // Scaling the loss keeps gradients in f16's range; activations beyond 65504 it cannot help.
+    const precision = this.#options.config.fp16 ? 'float32 (fp16: false), ' : ''
     throw new KernelgradError(
-      `the loss is not a number at step ${step + 1}; try a lower learning rate, gradient clipping (max_grad_norm) or a check of the numerical features`,
+      `the loss is not a number at step ${step + 1}; try ${precision}a lower learning rate, gradient clipping (max_grad_norm) or a check of the numerical features`,
     )
   }
 }

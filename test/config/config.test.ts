@@ -328,6 +328,7 @@ test('trainer settings have the defaults of the notebook', () => {
     logging_steps: 50,
     seed: 42,
     shuffle: true,
+    fp16: false,
     truncate: false,
   })
 })

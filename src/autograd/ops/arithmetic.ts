@@ -1,15 +1,23 @@
-import { add as addKernel, scaleBy, scale as scaleKernel } from '../../kernels/elementwise.ts'
+import type { View } from '../../gpu/index.ts'
+import {
+  add as addKernel,
+  scaleBy as scaleByKernel,
+  scale as scaleKernel,
+} from '../../kernels/elementwise.ts'
 import { sum as sumKernel } from '../../kernels/reduce.ts'
 import { op } from '../tape.ts'
 import { alias, type Shape, type Tensor, tensor } from '../tensor.ts'
+import { cast } from './cast.ts'
 import { expectSame } from './shapes.ts'
 
-/** a + b of one shape. */
-export function add(a: Tensor, b: Tensor): Tensor {
+/** a + b of one shape; float32 where one of them is. */
+export function add(first: Tensor, second: Tensor): Tensor {
+  const dtype = first.dtype === 'f16' && second.dtype === 'f16' ? 'f16' : 'f32'
+  const [a, b] = [cast(first, dtype), cast(second, dtype)]
   expectSame('add', a, b)
   return op('add', a.gpu, [a, b], ({ gpu, empty }) => {
-    const out = empty(a.shape)
-    addKernel(gpu, { a: a.view, b: b.view, out: out.view, n: a.size })
+    const out = empty(a.shape, a.dtype)
+    addKernel(gpu, { a: a.view, b: b.view, out: out.view, n: a.size, storage: a.storage })
     return { output: out, backward: dy => [dy, dy] }
   })
 }
@@ -17,21 +25,38 @@ export function add(a: Tensor, b: Tensor): Tensor {
 /** x times a number. */
 export function scale(x: Tensor, factor: number): Tensor {
   return op('scale', x.gpu, [x], ({ gpu, empty }) => {
-    const y = empty(x.shape)
-    scaleKernel(gpu, { x: x.view, y: y.view, factor, n: x.size })
+    const y = empty(x.shape, x.dtype)
+    scaleKernel(gpu, { x: x.view, y: y.view, factor, n: x.size, storage: x.storage })
     return {
       output: y,
       backward: dy => {
-        const dx = empty(x.shape)
-        scaleKernel(gpu, { x: dy.view, y: dx.view, factor, n: x.size })
+        const dx = empty(x.shape, x.dtype)
+        scaleKernel(gpu, { x: dy.view, y: dx.view, factor, n: x.size, storage: x.storage })
         return [dx]
       },
     }
   })
 }
 
-/** Sum of all elements, [1], in a fixed order. */
-export function sum(x: Tensor): Tensor {
+/** x times a number on the device, the float32 at the start of `factor`; it gets no gradient. */
+export function scaleBy(x: Tensor, factor: View): Tensor {
+  return op('scaleBy', x.gpu, [x], ({ gpu, empty }) => {
+    const y = empty(x.shape, x.dtype)
+    scaleByKernel(gpu, { x: x.view, y: y.view, factor, n: x.size, storage: x.storage })
+    return {
+      output: y,
+      backward: dy => {
+        const dx = empty(x.shape, x.dtype)
+        scaleByKernel(gpu, { x: dy.view, y: dx.view, factor, n: x.size, storage: x.storage })
+        return [dx]
+      },
+    }
+  })
+}
+
+/** Sum of all elements, [1] float32, in a fixed order. */
+export function sum(input: Tensor): Tensor {
+  const x = cast(input, 'f32')
   return op('sum', x.gpu, [x], ({ gpu, empty }) => {
     const out = empty([1])
     sumKernel(gpu, { x: x.view, out: out.view, n: x.size })
@@ -40,7 +65,7 @@ export function sum(x: Tensor): Tensor {
       backward: dy => {
         const ones = tensor(gpu, new Float32Array(x.size).fill(1), x.shape)
         const dx = empty(x.shape)
-        scaleBy(gpu, { x: ones.view, y: dx.view, factor: dy.view, n: x.size })
+        scaleByKernel(gpu, { x: ones.view, y: dx.view, factor: dy.view, n: x.size })
         ones.dispose()
         return [dx]
       },

@@ -2,6 +2,7 @@ import { ShapeError } from '../../errors.ts'
 import { attentionBackward, attention as attentionKernel } from '../../kernels/attention.ts'
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
+import { cast } from './cast.ts'
 import type { Rng } from './dropout.ts'
 import { expectShape } from './shapes.ts'
 
@@ -21,11 +22,14 @@ export interface PackedRows {
  * 1 / sqrt(H / heads). A token whose row has no key gets zeros.
  */
 export function attention(
-  qkv: Tensor,
+  packed: Tensor,
   rows: PackedRows,
   heads: number,
   { p = 0, rng }: { p?: number; rng?: Rng } = {},
 ): Tensor {
+  // Heads are what is stored four at a time: of another size, they take float32.
+  const narrow = packed.dtype === 'f16' && (packed.shape[1]! / 3 / heads) % 4 !== 0
+  const qkv = narrow ? cast(packed, 'f32') : packed
   const [T, width] = qkv.shape as [number, number]
   const H = width / 3
   const D = H / heads
@@ -42,15 +46,16 @@ export function attention(
     D,
     p,
     rng,
+    storage: qkv.storage,
   }
   return op('attention', qkv.gpu, [qkv], ({ gpu, empty, saved }) => {
-    const out = empty([T, H])
+    const out = empty([T, H], qkv.dtype)
     const lse = saved([T, heads])
     attentionKernel(gpu, { ...shape, out: out.view, lse: lse.view })
     return {
       output: out,
       backward: dout => {
-        const dqkv = empty(qkv.shape)
+        const dqkv = empty(qkv.shape, qkv.dtype)
         attentionBackward(gpu, { ...shape, out: out.view, lse: lse.view, dout: dout.view, dqkv: dqkv.view })
         return [dqkv]
       },

@@ -3,10 +3,13 @@ import type { View } from '../../gpu/index.ts'
 import { joinColumns, splitColumns } from '../../kernels/concat.ts'
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
+import { cast } from './cast.ts'
 import { rowsAndColumns } from './shapes.ts'
 
-/** Joins tensors [rows, w] of equal row count along their columns: `torch.cat(parts, -1)`. A [rows] tensor is one column. */
-export function concat(parts: Tensor[]): Tensor {
+/** Joins tensors [rows, w] of equal row count along their columns: `torch.cat(parts, -1)`. A [rows] tensor is one column. The result
+ * is float32. */
+export function concat(given: Tensor[]): Tensor {
+  const parts = given.map(part => cast(part, 'f32'))
   const [first] = parts
   if (!first) throw new ShapeError('concat takes at least one tensor')
   const rows = first.shape[0]!

@@ -1,13 +1,15 @@
 import { crossEntropyBackward, crossEntropy as crossEntropyKernel } from '../../kernels/cross_entropy.ts'
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
+import { cast } from './cast.ts'
 import { expectShape, rowsAndColumns } from './shapes.ts'
 
 /**
  * Mean over rows of the softmax cross-entropy: `torch.nn.functional.cross_entropy`. logits [B, C], labels [B] uint32,
  * checked to lie below C where they come from. Result [1].
  */
-export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
+export function crossEntropy(scores: Tensor, labels: Tensor): Tensor {
+  const logits = cast(scores, 'f32')
   const [rows, C] = rowsAndColumns(logits)
   expectShape('crossEntropy: labels', labels, [rows])
   return op('crossEntropy', logits.gpu, [logits], ({ gpu, empty, saved }) => {

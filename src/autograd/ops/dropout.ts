@@ -15,13 +15,13 @@ export interface Rng {
  */
 export function dropout(x: Tensor, p: number, rng: Rng): Tensor {
   return op('dropout', x.gpu, [x], ({ gpu, empty }) => {
-    const y = empty(x.shape)
-    dropoutKernel(gpu, { x: x.view, y: y.view, p, rng, n: x.size })
+    const y = empty(x.shape, x.dtype)
+    dropoutKernel(gpu, { x: x.view, y: y.view, p, rng, n: x.size, storage: x.storage })
     return {
       output: y,
       backward: dy => {
-        const dx = empty(x.shape)
-        dropoutBackward(gpu, { dy: dy.view, dx: dx.view, p, rng, n: x.size })
+        const dx = empty(x.shape, x.dtype)
+        dropoutBackward(gpu, { dy: dy.view, dx: dx.view, p, rng, n: x.size, storage: x.storage })
         return [dx]
       },
     }

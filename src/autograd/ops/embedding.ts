@@ -2,6 +2,7 @@ import { ShapeError } from '../../errors.ts'
 import type { Gpu } from '../../gpu/index.ts'
 import { type GroupedIds, groupIds } from '../../ids.ts'
 import { embeddingBackward, embedding as embeddingKernel } from '../../kernels/embedding.ts'
+import { activationDType } from '../autocast.ts'
 import type { TableParameter } from '../parameter.ts'
 import { untrack } from '../scope.ts'
 import { type OpContext, op } from '../tape.ts'
@@ -36,7 +37,7 @@ export function embedding(table: TableParameter, ids: Uint32Array | GroupedIds, 
     [],
     context => {
       const { gpu } = context
-      const out = context.empty([n, H])
+      const out = context.empty([n, H], activationDType([n, H]))
       const idViews = lookups.map(({ grouped }) => gpu.from(grouped.ids))
       embeddingKernel(gpu, {
         table: table.shards,
@@ -45,6 +46,7 @@ export function embedding(table: TableParameter, ids: Uint32Array | GroupedIds, 
         n,
         H,
         position: second && { table: second.table.shards, ids: idViews[1]! },
+        storage: out.storage,
       })
       for (const view of idViews) gpu.release(view)
       const segments = context.recording ? lookups.map(lookup => uploadSegments(context, lookup)) : []
@@ -97,6 +99,7 @@ function uploadSegments(
       grad: values.view,
       U,
       H: table.width,
+      storage: dy.storage,
     })
     table.grads.push({ rows: grouped.rows, values })
   }

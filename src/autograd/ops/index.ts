@@ -1,6 +1,7 @@
 export { gelu, relu, softmax } from './activations.ts'
-export { add, mean, reshape, scale, sum } from './arithmetic.ts'
+export { add, mean, reshape, scale, scaleBy, sum } from './arithmetic.ts'
 export { attention, type PackedRows } from './attention.ts'
+export { cast } from './cast.ts'
 export { concat } from './concat.ts'
 export { crossEntropy } from './cross-entropy.ts'
 export { dropout, type Rng } from './dropout.ts'

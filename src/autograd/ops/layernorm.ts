@@ -6,6 +6,7 @@ import {
 } from '../../kernels/layernorm.ts'
 import { gradTarget, op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
+import { cast } from './cast.ts'
 import { expectSame, expectShape, rowsAndColumns } from './shapes.ts'
 
 export interface LayerNormOptions {
@@ -33,8 +34,10 @@ export function layerNorm(
   x: Tensor,
   weight: Tensor,
   bias: Tensor,
-  { eps = 1e-5, residual, activation, ...options }: LayerNormOptions = {},
+  { eps = 1e-5, activation, ...options }: LayerNormOptions = {},
 ): Tensor {
+  const residual = options.residual && cast(options.residual, x.storage)
+  const { storage } = x
   const [dropout, outputDropout] = [dropping(options.dropout), dropping(options.outputDropout)]
   const [rows, H] = rowsAndColumns(x)
   expectShape('layerNorm: weight', weight, [H])
@@ -46,8 +49,8 @@ export function layerNorm(
   }
   const inputs = residual ? [x, weight, bias, residual] : [x, weight, bias]
   return op('layerNorm', x.gpu, inputs, ({ gpu, empty, saved }) => {
-    const y = empty(x.shape)
-    const sum = residual ? saved(x.shape) : undefined
+    const y = empty(x.shape, x.dtype)
+    const sum = residual ? saved(x.shape, x.dtype) : undefined
     const mean = saved([rows])
     const rstd = saved([rows])
     const before = !(residual && sum)
@@ -67,16 +70,17 @@ export function layerNorm(
       rows,
       H,
       eps,
+      storage,
     })
     return {
       output: y,
       backward: dy => {
-        const dx = empty(x.shape)
+        const dx = empty(x.shape, x.dtype)
         const wanted = weight.requiresGrad && bias.requiresGrad
         const unwanted = wanted ? [] : [empty([H]), empty([H])]
         const dweight = wanted ? gradTarget(weight) : { view: unwanted[0]!.view, accumulate: false }
         const dbias = wanted ? gradTarget(bias) : { view: unwanted[1]!.view, accumulate: false }
-        const dresidual = dropout && residual ? empty(x.shape) : undefined
+        const dresidual = dropout && residual ? empty(x.shape, x.dtype) : undefined
         layerNormBackward(gpu, {
           dy: dy.view,
           x: (sum ?? x).view,
@@ -92,6 +96,7 @@ export function layerNorm(
           y: activation && y.view,
           dropout: dropout && dresidual && { ...dropout, dresidual: dresidual.view },
           outputDropout,
+          storage,
         })
         return [
           x.requiresGrad ? dx : undefined,

@@ -1,14 +1,20 @@
 import { ShapeError } from '../../errors.ts'
+import type { View } from '../../gpu/index.ts'
 import { geluBackward } from '../../kernels/gelu.ts'
 import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { columnSum } from '../../kernels/reduce.ts'
+import { activationDType } from '../autocast.ts'
+import { halfView } from '../half-copy.ts'
+import { DenseParameter } from '../parameter.ts'
 import { gradTarget, op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
+import { cast } from './cast.ts'
 import { expectShape, rowsAndColumns } from './shapes.ts'
 
 /**
  * x [..., K] times weightᵀ, weight [N, K], plus bias [N]: `torch.nn.functional.linear`. Result [..., N]. With an activation,
- * the result is what `gelu` of it would be, in one launch.
+ * the result is what `gelu` of it would be, in one launch. Under `autocast` the result is f16, and a parameter's f16 copy takes
+ * the weight's place; sums are float32, and so are the gradients of weight and bias.
  */
 export function linear(
   x: Tensor,
@@ -22,48 +28,38 @@ export function linear(
   if (bias) expectShape('linear: bias', bias, [N])
   const inputs = bias ? [x, weight, bias] : [x, weight]
   return op('linear', x.gpu, inputs, ({ gpu, recording, empty, saved }) => {
-    const y = empty([...x.shape.slice(0, -1), N])
-    const pre = activation && recording ? saved(y.shape) : undefined
-    const product = { a: x.view, b: weight.view, c: y.view, bias: bias?.view, M, N, K, layout: 'NT' } as const
-    matmulKernel(gpu, { ...product, activation, pre: pre?.view })
+    const shape = [...x.shape.slice(0, -1), N]
+    const y = empty(shape, activationDType(shape))
+    const { storage } = y
+    const w = operand(weight)
+    const pre = activation && recording ? saved(shape, y.dtype) : undefined
+    const product = { a: x.view, b: w.view, c: y.view, bias: bias?.view, M, N, K, layout: 'NT' } as const
+    const stored = { a: x.storage, b: w.storage, c: storage }
+    matmulKernel(gpu, { ...product, stored, activation, pre: pre?.view })
     return {
       output: y,
       backward: dy => {
-        const dpre = pre ? empty(y.shape) : dy
-        if (pre) geluBackward(gpu, { x: pre.view, dy: dy.view, dx: dpre.view, n: y.size })
+        const dpre = pre ? empty(shape, y.dtype) : dy
+        if (pre) geluBackward(gpu, { x: pre.view, dy: dy.view, dx: dpre.view, n: y.size, storage })
         const dweight = weight.requiresGrad ? gradTarget(weight) : undefined
         const dbias = bias?.requiresGrad ? gradTarget(bias) : undefined
         // One pass over dy gives both, where both are started or both go on.
         const together = dweight && dbias && dweight.accumulate === dbias.accumulate
         if (dweight) {
-          const sums = together ? dbias.view : undefined
-          const product = {
-            a: dpre.view,
-            b: x.view,
-            c: dweight.view,
-            M: N,
-            N: K,
-            K: M,
-            layout: 'TN',
-          } as const
-          matmulKernel(gpu, { ...product, accumulate: dweight.accumulate, sums })
+          const { view, accumulate } = dweight
+          const product = { a: dpre.view, b: x.view, c: view, M: N, N: K, K: M, layout: 'TN' } as const
+          const stored = { a: storage, b: x.storage, c: weight.storage }
+          matmulKernel(gpu, { ...product, stored, accumulate, sums: together ? dbias.view : undefined })
         }
         if (dbias && !together) {
           const { view, accumulate } = dbias
-          columnSum(gpu, { x: dpre.view, out: view, rows: M, C: N, accumulate })
+          columnSum(gpu, { x: dpre.view, out: view, rows: M, C: N, accumulate, storage })
         }
         if (x.requiresGrad) {
           const { view, accumulate } = gradTarget(x)
-          matmulKernel(gpu, {
-            a: dpre.view,
-            b: weight.view,
-            c: view,
-            M,
-            N: K,
-            K: N,
-            layout: 'NN',
-            accumulate,
-          })
+          const product = { a: dpre.view, b: w.view, c: view, M, N: K, K: N, layout: 'NN' } as const
+          const stored = { a: storage, b: w.storage, c: x.storage }
+          matmulKernel(gpu, { ...product, stored, accumulate })
         }
         if (pre) dpre.dispose()
         return []
@@ -72,8 +68,16 @@ export function linear(
   })
 }
 
-/** a [M, K] times b [K, N]: `torch.matmul` of two matrices. */
-export function matmul(a: Tensor, b: Tensor): Tensor {
+/** A weight as a matmul reads it now: a parameter's f16 copy under autocast. */
+function operand(weight: Tensor): { view: View; storage: 'f32' | 'f16' } {
+  return weight instanceof DenseParameter && activationDType(weight.shape) === 'f16'
+    ? { view: halfView(weight), storage: 'f16' }
+    : weight
+}
+
+/** a [M, K] times b [K, N], float32: `torch.matmul` of two matrices. */
+export function matmul(first: Tensor, second: Tensor): Tensor {
+  const [a, b] = [cast(first, 'f32'), cast(second, 'f32')]
   if (a.shape.length !== 2 || b.shape.length !== 2 || a.shape[1] !== b.shape[0]) {
     throw new ShapeError(`matmul takes [M, K] and [K, N], got [${a.shape}] and [${b.shape}]`)
   }

@@ -10,9 +10,11 @@ import {
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 import type { PackedRows } from './attention.ts'
+import { cast } from './cast.ts'
+import { concat } from './concat.ts'
 import { rowsAndColumns } from './shapes.ts'
 
-/** Mean over each packed row's unmasked tokens: x [T, H] to [B, H]. A row without any gives zeros. */
+/** Mean over each packed row's unmasked tokens: x [T, H] to [B, H] float32. A row without any gives zeros. */
 export function meanPool(x: Tensor, { keyMask, cuSeqlens, rowIds }: PackedRows): Tensor {
   const [T, H] = x.shape as [number, number]
   const B = cuSeqlens.size - 1
@@ -27,11 +29,12 @@ export function meanPool(x: Tensor, { keyMask, cuSeqlens, rowIds }: PackedRows):
       counts: counts.view,
       B,
       H,
+      storage: x.storage,
     })
     return {
       output: out,
       backward: dy => {
-        const dx = empty(x.shape)
+        const dx = empty(x.shape, x.dtype)
         meanPoolBackward(gpu, {
           dy: dy.view,
           keyMask: keyMask.view,
@@ -40,6 +43,7 @@ export function meanPool(x: Tensor, { keyMask, cuSeqlens, rowIds }: PackedRows):
           dx: dx.view,
           T,
           H,
+          storage: x.storage,
         })
         return [dx]
       },
@@ -51,11 +55,11 @@ export function meanPool(x: Tensor, { keyMask, cuSeqlens, rowIds }: PackedRows):
  * concat([meanPool(x, rows), ...parts]): [B, H + the parts' widths], the mean written where it is wanted and all parts copied
  * together. A part is [B, w], or [B] as one column.
  */
-export function meanPoolConcat(
-  x: Tensor,
-  { keyMask, cuSeqlens, rowIds }: PackedRows,
-  parts: Tensor[],
-): Tensor {
+export function meanPoolConcat(x: Tensor, packed: PackedRows, tabular: Tensor[]): Tensor {
+  // Halves are read four at a time, and the columns need not start or end at a multiple of four.
+  if (x.dtype === 'f16') return concat([meanPool(x, packed), ...tabular])
+  const { keyMask, cuSeqlens, rowIds } = packed
+  const parts = tabular.map(part => cast(part, 'f32'))
   const [T, H] = x.shape as [number, number]
   const B = cuSeqlens.size - 1
   for (const part of parts) {
@@ -89,17 +93,17 @@ export function meanPoolConcat(
   })
 }
 
-/** The first token of each packed row: x [T, H] to [B, H]. */
+/** The first token of each packed row: x [T, H] to [B, H] float32. */
 export function firstToken(x: Tensor, { cuSeqlens, rowIds }: PackedRows): Tensor {
   const [T, H] = x.shape as [number, number]
   const B = cuSeqlens.size - 1
   return op('firstToken', x.gpu, [x], ({ gpu, empty }) => {
     const out = empty([B, H])
-    firstTokenKernel(gpu, { x: x.view, cuSeqlens: cuSeqlens.view, out: out.view, B, H })
+    firstTokenKernel(gpu, { x: x.view, cuSeqlens: cuSeqlens.view, out: out.view, B, H, storage: x.storage })
     return {
       output: out,
       backward: dy => {
-        const dx = empty(x.shape)
+        const dx = empty(x.shape, x.dtype)
         firstTokenBackward(gpu, {
           dy: dy.view,
           cuSeqlens: cuSeqlens.view,
@@ -107,6 +111,7 @@ export function firstToken(x: Tensor, { cuSeqlens, rowIds }: PackedRows): Tensor
           dx: dx.view,
           T,
           H,
+          storage: x.storage,
         })
         return [dx]
       },

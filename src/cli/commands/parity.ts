@@ -15,12 +15,14 @@ export interface ParityOptions {
   folder: string
   adapter?: string
   json?: boolean
+  fp16?: boolean
 }
 
 /** What a case folder holds decides who checks it; the folder's name does not matter. */
 function checkerOf(
   folder: string,
   frozen: Record<string, unknown>,
+  options: Pick<ParityOptions, 'fp16'>,
 ): ((gpu: Gpu) => Promise<Finding[]>) | undefined {
   if (hasFile(folder, 'ops.safetensors'))
     return gpu => checkOpsCase(gpu, folder, frozen as Record<string, string>)
@@ -29,7 +31,7 @@ function checkerOf(
   if (Array.isArray(frozen.cases))
     return async () => checkMetricsCase(folder, frozen as unknown as MetricsCase)
   if (hasFile(folder, 'train.parquet') && Array.isArray(frozen.runs))
-    return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase)
+    return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase, options)
   if (!hasFile(folder, 'batches.safetensors')) return undefined
   if (hasFile(folder, 'weights.safetensors'))
     return gpu => checkModelCase(gpu, folder, frozen as unknown as ModelCase)
@@ -38,7 +40,7 @@ function checkerOf(
 }
 
 /** Checks every case folder of frozen values against the adapter in use; 1 when a bound is passed. */
-export async function run({ folder, adapter, json }: ParityOptions): Promise<number> {
+export async function run({ folder, adapter, json, fp16 }: ParityOptions): Promise<number> {
   const folders = caseFolders(folder)
   const gpu = await openGpu({ adapter })
   const findings: Finding[] = []
@@ -46,7 +48,9 @@ export async function run({ folder, adapter, json }: ParityOptions): Promise<num
   try {
     if (!json) process.stdout.write(`${gpu.adapter.line}\n\n`)
     for (const path of folders) {
-      const check = checkerOf(path, (await readJson(join(path, 'case.json'))) as Record<string, unknown>)
+      const check = checkerOf(path, (await readJson(join(path, 'case.json'))) as Record<string, unknown>, {
+        fp16,
+      })
       if (check) findings.push(...(await check(gpu)))
       else skipped.push(path)
     }

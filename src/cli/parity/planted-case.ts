@@ -24,8 +24,19 @@ export interface PlantedCase {
   runs: ({ model: 'TextTabular' | 'TextOnly'; seed: number } & Scores)[]
 }
 
-/** Trains each model of the case once, on the rows of train.parquet, and scores test.parquet. */
-export async function checkPlantedCase(gpu: Gpu, folder: string, frozen: PlantedCase): Promise<Finding[]> {
+/** How far the ROC AUC of a run in mixed precision may be from float32's. */
+const FP16_BOUND = 0.003
+
+/**
+ * Trains each model of the case once, on the rows of train.parquet, and scores test.parquet; with `fp16` a second time, from
+ * the same seed in mixed precision, which is held against the first.
+ */
+export async function checkPlantedCase(
+  gpu: Gpu,
+  folder: string,
+  frozen: PlantedCase,
+  { fp16 = false }: { fp16?: boolean | undefined } = {},
+): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const kind of new Set(frozen.runs.map(run => run.model))) {
     const scores = await trainOnce(gpu, folder, frozen, kind)
@@ -38,6 +49,14 @@ export async function checkPlantedCase(gpu: Gpu, folder: string, frozen: Planted
       check.add(figure, spreadShare(scores[metric], values))
     }
     findings.push(...check.done())
+    if (!fp16) continue
+    const half = await trainOnce(gpu, folder, frozen, kind, true)
+    const mixed = new Check(`${basename(folder)}/${kind} fp16`, FP16_BOUND)
+    mixed.add(
+      `roc_auc ${half.roc_auc.toFixed(4)}, float32 ${scores.roc_auc.toFixed(4)}`,
+      Math.abs(half.roc_auc - scores.roc_auc),
+    )
+    findings.push(...mixed.done())
   }
   return findings
 }
@@ -57,6 +76,7 @@ async function trainOnce(
   folder: string,
   frozen: PlantedCase,
   kind: PlantedCase['runs'][number]['model'],
+  fp16 = false,
 ): Promise<Scores> {
   const architecture = kind === 'TextOnly' ? 'DistilBertForSequenceClassification' : 'TextTabularModel'
   const { trainer, ...config } = parseTrainingConfig(
@@ -75,6 +95,7 @@ async function trainOnce(
         logging_steps: null,
         load_best_model_at_end: false,
         seed: 0,
+        fp16,
       },
     },
     join(folder, 'case.json'),

@@ -1,0 +1,45 @@
+import { ShapeError } from '../errors.ts'
+import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import castWgsl from '../wgsl/cast.ts'
+import f16 from '../wgsl/f16.ts'
+
+const WG = 256
+const GROUP = WG * 4 // fours a workgroup covers
+const kernel = (entry: string, bindings: Access[] = ['read', 'write']) =>
+  defineKernel({
+    name: 'cast',
+    wgsl: f16 + castWgsl,
+    entry,
+    params: { n: 'u32' },
+    bindings,
+    workgroup: WG,
+  })
+const toF16 = kernel('to_f16')
+const toF32 = kernel('to_f32')
+const blocks = kernel('blocks', ['read', 'read', 'write'])
+
+/** Values of a block of `castBlocks`. */
+export const CAST_BLOCK = 64
+
+/**
+ * y = x in another storage type. float32 to f16 rounds to nearest; magnitudes from 65520 become infinity. f16 to float32 is
+ * exact. f16 is packed in pairs, the first of two in the low 16 bits of a uint32; x, y: [n] in two buffers.
+ *
+ * @throws ShapeError unless n is a multiple of 4
+ */
+export function cast(gpu: Gpu, { x, y, n, to }: { x: View; y: View; n: number; to: 'f16' | 'f32' }): void {
+  if (n % 4) throw new ShapeError(`f16 storage takes multiples of 4 values, got ${n}`)
+  if (n === 0) return
+  gpu.launch(to === 'f16' ? toF16 : toF32, { n: n / 4 }, [x, y], Math.ceil(n / 4 / GROUP))
+}
+
+/**
+ * Blocks of 64 float32 to f16, each to a place of its own: block b of x goes to block places[b] of y (64 halves, 128 bytes). So
+ * arrays that lie one behind the other can be moved apart. x: [64 n] float32, places: [n] uint32, y: f16.
+ */
+export function castBlocks(
+  gpu: Gpu,
+  { x, places, y, n }: { x: View; places: View; y: View; n: number },
+): void {
+  gpu.launch(blocks, { n: n * (CAST_BLOCK / 4) }, [x, places, y], Math.ceil((n * 4) / WG))
+}

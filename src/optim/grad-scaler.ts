@@ -1,0 +1,91 @@
+import { scaleBy, type Tensor } from '../autograd/index.ts'
+import { ConfigError } from '../errors.ts'
+import type { Gpu, View } from '../gpu/index.ts'
+import { SCALER_BYTES, type ScalerSettings, scalerUpdate } from '../kernels/scaler.ts'
+
+export interface GradScalerOptions extends Partial<ScalerSettings> {
+  initScale?: number
+}
+
+/** A scaler's numbers, as torch's `state_dict` names them, and how often it stepped in. */
+export interface GradScalerState {
+  scale: number
+  growthTracker: number
+  /** Optimizer steps taken; AdamW's bias correction counts these. */
+  taken: number
+  /** Optimizer steps skipped because gradients overflowed. */
+  skipped: number
+}
+
+/** What `AdamW.step` hands over. */
+export interface ScaledStep {
+  /** [1]: the norm of the scaled gradients; unscaled in place. */
+  norm: View
+  /** [1]: what the optimizer multiplies gradients by; overwritten. */
+  coefficient: View
+  history: View
+  /** Index in `history`. */
+  step: number
+  groups: number
+  maxNorm: number
+}
+
+/**
+ * Dynamic loss scaling for f16 gradients: `torch.amp.GradScaler`. `scaler.scale(loss).backward()`, then
+ * `optimizer.step({ scaler })`, which unscales, clips, skips the step when a gradient overflowed, and updates the scale. All of
+ * it happens on the device: nothing is read back. A skipped step does not advance AdamW's bias correction, as in PyTorch; a
+ * learning-rate schedule, which runs on the host, goes on. One scaler serves one optimizer.
+ */
+export class GradScaler {
+  readonly #gpu: Gpu
+  readonly #settings: ScalerSettings
+  readonly #state: View
+
+  constructor(
+    gpu: Gpu,
+    {
+      initScale = 65536,
+      growthFactor = 2,
+      backoffFactor = 0.5,
+      growthInterval = 2000,
+    }: GradScalerOptions = {},
+  ) {
+    if (!(growthFactor > 1) || !(backoffFactor > 0 && backoffFactor < 1)) {
+      throw new ConfigError(
+        `a gradient scaler takes growthFactor > 1 and backoffFactor in (0, 1), got ${growthFactor} and ${backoffFactor}`,
+      )
+    }
+    this.#gpu = gpu
+    this.#settings = { growthFactor, backoffFactor, growthInterval }
+    this.#state = gpu.allocate(SCALER_BYTES, 'gradient scaler')
+    this.load({ scale: initScale, growthTracker: 0, taken: 0, skipped: 0 })
+  }
+
+  /** The loss times the scale: call `backward()` on it. The loss itself stays readable. */
+  scale(loss: Tensor): Tensor {
+    return scaleBy(loss.keep(), this.#state)
+  }
+
+  /** For `AdamW.step`. */
+  update(step: ScaledStep): void {
+    scalerUpdate(this.#gpu, { ...step, ...this.#settings, state: this.#state })
+  }
+
+  /** Waits for the device: for logs, now and then, and for checkpoints. */
+  async read(): Promise<GradScalerState> {
+    const words = await this.#gpu.readUints({ ...this.#state, size: SCALER_BYTES })
+    const [, growthTracker, taken, skipped] = words as unknown as [number, number, number, number]
+    return { scale: new Float32Array(words.buffer)[0]!, growthTracker, taken, skipped }
+  }
+
+  /** Goes on from what `read` returned. */
+  load({ scale, growthTracker, taken, skipped }: GradScalerState): void {
+    const words = Uint32Array.of(0, growthTracker, taken, skipped)
+    new Float32Array(words.buffer)[0] = scale
+    this.#gpu.upload(this.#state, words)
+  }
+
+  dispose(): void {
+    this.#gpu.release(this.#state)
+  }
+}

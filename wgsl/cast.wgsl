@@ -1,0 +1,54 @@
+// Between float32 and half precision in storage (f16.wgsl), four values at a time; n counts fours.
+//   to_f16   x[n] f32 -> y[n] f16   overwrites; rounds to nearest, |x| >= 65520 becomes infinity, NaN stays
+//   to_f32   x[n] f16 -> y[n] f32   overwrites; exact
+//   blocks   x[n] f32, places -> y   to_f16 of blocks of 64 values: block b of x goes to block places[b] of y
+// f16.wgsl stands before this text. A workgroup that lies within n runs without bounds checks and loops.
+
+const WG: u32 = 256;
+const PER: u32 = 4; // fours per invocation
+
+struct Params { n: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec2u>;
+
+@group(0) @binding(1) var<storage, read> halves: array<vec2u>;
+@group(0) @binding(2) var<storage, read_write> floats: array<vec4f>;
+
+@compute @workgroup_size(WG)
+fn to_f16(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  if (first - local + WG * PER <= params.n) {
+    // @unroll j in 0..PER
+    y[first + $(j)u * WG] = pack4(x[first + $(j)u * WG]);
+    // @end
+  } else {
+    for (var i = first; i < params.n; i += WG) { y[i] = pack4(x[i]); }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn to_f32(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  if (first - local + WG * PER <= params.n) {
+    // @unroll j in 0..PER
+    floats[first + $(j)u * WG] = unpack4(halves[first + $(j)u * WG]);
+    // @end
+  } else {
+    for (var i = first; i < params.n; i += WG) { floats[i] = unpack4(halves[i]); }
+  }
+}
+
+@group(0) @binding(2) var<storage, read> places: array<u32>;
+@group(0) @binding(3) var<storage, read_write> placed: array<vec2u>;
+
+// A quarter of a block each.
+@compute @workgroup_size(WG)
+fn blocks(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let unit = invocation_index(wid, count, local, WG);
+  if (unit * 4u >= params.n) { return; }
+  let to = places[unit / 4u] * 16u + unit % 4u * 4u;
+  // @unroll j in 0..4
+  placed[to + $(j)u] = pack4(x[unit * 4u + $(j)u]);
+  // @end
+}
