@@ -28,7 +28,6 @@ const B_N4: u32 = 1; // b[K,N] as vec4f
 const B_N1: u32 = 0; // b[K,N] as f32
 const B_KV: u32 = 0; // b[N,K] as vectors of STEP
 const B_K1: u32 = 0; // b[N,K] as f32
-const CHAIN: u32 = 384; // most k summed in one chain; a multiple of STEP
 const TAIL: u32 = 0; // 1: K is not a multiple of STEP
 const SUMS: u32 = 0; // 1, TN: sums[M] = (+=) the sums of a over K, which are a bias's gradient beside its weight's
 
@@ -77,20 +76,6 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u) * K;
   // @end
 
-  // Sums of CHAIN products are added up apart: one chain over all of K loses accuracy as K grows.
-  // @unroll r in 0..R
-  // @unroll v in 0..4*C
-  var t$(r)_$v = 0.0;
-  // @end
-  // @end
-  // @unroll g in 0..R/SG/4*A_M4*SUMS
-  var all$g = vec4f();
-  // @end
-  // @unroll g in 0..R/SG*A_M1*SUMS
-  var all$g = 0.0;
-  // @end
-  for (var block = start; block < end; block += CHAIN) {
-  let stop = min(block + CHAIN, end);
   // @unroll r in 0..R
   // @unroll v in 0..4*C
   var s$(r)_$v = 0.0;
@@ -98,13 +83,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   // @end
 
   // @unroll g in 0..R/SG/4*A_M4*SUMS
-  var some$g = vec4f();
+  var all$g = vec4f();
   // @end
   // @unroll g in 0..R/SG*A_M1*SUMS
-  var some$g = 0.0;
+  var all$g = 0.0;
   // @end
 
-  for (var k = block; k < stop; k += STEP) {
+  for (var k = start; k < end; k += STEP) {
     // Past the end the last k is read again, and a counts as 0.
     // @unroll q in 0..STEP*TAIL
     let k$q = min(k + $(q)u, end - 1u);
@@ -138,14 +123,14 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
 
     // @unroll g in 0..R/SG/4*A_M4*SUMS
-    some$g = some$g
+    all$g = all$g
     // @unroll q in 0..STEP
       + va$(q)_$g
     // @end
     ;
     // @end
     // @unroll g in 0..R/SG*A_M1*SUMS
-    some$g = some$g
+    all$g = all$g
     // @unroll q in 0..STEP
       + a$(g)_$q
     // @end
@@ -210,16 +195,6 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
   }
 
-  // @unroll r in 0..R
-  // @unroll v in 0..4*C
-  t$(r)_$v += s$(r)_$v;
-  // @end
-  // @end
-  // @unroll g in 0..(R/SG/4*A_M4+R/SG*A_M1)*SUMS
-  all$g += some$g;
-  // @end
-  }
-
   // @unroll one in 0..SUMS
   if (index % tiles_n == 0u) {
     // @unroll g in 0..R/SG/4*A_M4
@@ -238,9 +213,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   for (var r = 0u; r < rows; r++) {
     let m = m0 + ((r / AW) ^ (lane * QUAD)) * AW + r % AW;
     // @unroll g in 0..C
-    var x$g = vec4f(t0_$(4 * g), t0_$(4 * g + 1), t0_$(4 * g + 2), t0_$(4 * g + 3));
+    var x$g = vec4f(s0_$(4 * g), s0_$(4 * g + 1), s0_$(4 * g + 2), s0_$(4 * g + 3));
     // @unroll i in 1..R
-    x$g = select(x$g, vec4f(t$(i)_$(4 * g), t$(i)_$(4 * g + 1), t$(i)_$(4 * g + 2), t$(i)_$(4 * g + 3)), r == $(i)u);
+    x$g = select(x$g, vec4f(s$(i)_$(4 * g), s$(i)_$(4 * g + 1), s$(i)_$(4 * g + 2), s$(i)_$(4 * g + 3)), r == $(i)u);
     // @end
     // @end
     // @unroll g in 0..C

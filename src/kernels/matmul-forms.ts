@@ -84,8 +84,10 @@ export const DEVICES: Record<AdapterKind, Device> = {
   },
 }
 
-/** Least K of a part when K is cut. */
+/** Least K of a part when K is cut for more tiles. */
 const PART = 256
+/** Most products that are summed one after the other. */
+const CHAIN = 1536
 
 /** Why a form cannot run on this device, or undefined when it can. */
 export function unusable(gpu: Gpu, { subgroup }: MatmulForm): string | undefined {
@@ -106,10 +108,13 @@ const wantedTiles = (form: MatmulForm, device: Device) =>
 
 const mostSplits = (K: number) => Math.max(1, Math.min(Math.floor(K / PART), 64))
 
-/** Parts into which K is cut so that the device is busy. */
+/**
+ * Parts into which K is cut so that the device is busy, and no sum is a chain of more than CHAIN products: gradient norms of
+ * the full model were off by 9.5e-5 with chains of 3,072, and by 1.6e-5 with shorter ones.
+ */
 export function splitsOf(kind: AdapterKind, form: MatmulForm, { M, N, K }: MatmulShape): number {
-  const wanted = wantedTiles(form, DEVICES[kind]) / tilesOf(form, M, N)
-  return Math.min(Math.max(1, Math.ceil(wanted)), mostSplits(K))
+  const busy = Math.ceil(wantedTiles(form, DEVICES[kind]) / tilesOf(form, M, N))
+  return Math.max(1, Math.min(busy, mostSplits(K)), Math.ceil(K / CHAIN))
 }
 
 /**

@@ -6,6 +6,7 @@ import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { collate, type Dataset, shuffledOrder } from '../data/index.ts'
 import { KernelgradError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
+import { type Choices, choicesOf } from '../kernels/tuning.ts'
 import { AdamW, GradScaler, type Schedule, schedule } from '../optim/index.ts'
 import { loadWeights, prepareOutputFolder, saveModel, WEIGHTS_FILE } from './checkpoint.ts'
 import { LossLog } from './loss-log.ts'
@@ -25,6 +26,8 @@ export interface TrainerState {
   best_global_step: number | null
   best_model_checkpoint: string | null
   log_history: LogEntry[]
+  /** Kernel forms that were measured to be fastest and are used instead of the built-in ones: they decide the last bits. */
+  kernel_choices: Choices
 }
 
 export interface TrainerProgress {
@@ -107,6 +110,7 @@ export class Trainer {
       best_global_step: null,
       best_model_checkpoint: null,
       log_history: [],
+      kernel_choices: choicesOf(model.gpu),
     }
   }
 

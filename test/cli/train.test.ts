@@ -127,6 +127,7 @@ test('train writes checkpoints and a model, and predict gives the same metrics',
 
   // Each checkpoint gives what was logged when it was saved; the best of those saved is the model.
   const state = JSON.parse(readFileSync(join(out, 'checkpoint-5', 'trainer_state.json'), 'utf8'))
+  assert.equal(state.kernel_choices, {}, 'the built-in forms')
   for (const step of [3, 5]) {
     const { metrics: again } = await predict(join(out, `checkpoint-${step}`), data.test)
     const entry = state.log_history.find((e: Metrics) => e.step === step && 'eval_loss' in e)
