@@ -12,6 +12,15 @@ export interface Rng {
   step: number
 }
 
+/** What a kernel that drops is told, in the order of its WGSL struct: from `dropoutParams` and an `Rng`. */
+export const DROPOUT_PARAMS = {
+  threshold: 'u32',
+  scale: 'f32',
+  seed: 'u32',
+  layer: 'u32',
+  step: 'u32',
+} as const
+
 /** Elements a workgroup covers. */
 const WG = 256
 const GROUP = WG * 4 * 2
@@ -20,7 +29,7 @@ const kernel = byStorage(
     name: 'dropout',
     wgsl: philox + STORAGE_WGSL + dropoutWgsl,
     entry: 'dropout',
-    params: { n: 'u32', threshold: 'u32', scale: 'f32', seed: 'u32', layer: 'u32', step: 'u32' },
+    params: { n: 'u32', ...DROPOUT_PARAMS },
     bindings: ['read', 'write'],
     workgroup: WG,
   }),

@@ -1,7 +1,7 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/layernorm.ts'
 import philox from '../wgsl/philox.ts'
-import { dropout as dropoutKernel, dropoutParams, type Rng } from './dropout.ts'
+import { DROPOUT_PARAMS, dropout as dropoutKernel, dropoutParams, type Rng } from './dropout.ts'
 import { finishColumns, rowBlocks } from './reduce.ts'
 import { type ByWidth, byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
@@ -15,11 +15,7 @@ const params = {
   per_block: 'u32',
   accumulate: 'u32',
   gate: 'f32',
-  threshold: 'u32',
-  scale: 'f32',
-  seed: 'u32',
-  layer: 'u32',
-  step: 'u32',
+  ...DROPOUT_PARAMS,
 } as const
 
 /** What stands before and after the normalisation: each a constant of the kernels. */

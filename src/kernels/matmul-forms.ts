@@ -129,8 +129,9 @@ export function candidates(gpu: Gpu, shape: MatmulShape): string[] {
     return M * N * K >= form.work && unusable(gpu, form) === undefined
   })
   if (M === 1) return ['1x4', ...usable.filter(name => name !== '1x4')]
-  const first = fastest(usable, shape) ?? usable.find(name => keepsBusy(matmulForms[name]!, device, shape))
-  return [first ?? '4x4', ...usable.filter(name => name !== (first ?? '4x4'))]
+  const busy = (name: string) => keepsBusy(matmulForms[name]!, device, shape)
+  const first = fastest(usable, shape) ?? usable.find(busy) ?? '4x4'
+  return [first, ...usable.filter(name => name !== first)]
 }
 
 /** Sums of parts cost time of their own, so a smaller tile goes before a tile that only parts of K make enough of. */

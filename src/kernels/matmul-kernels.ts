@@ -9,6 +9,7 @@ import sumWgsl from '../wgsl/matmul_sum.ts'
 import workgroupWgsl from '../wgsl/matmul_workgroup.ts'
 import normalCdf from '../wgsl/normal_cdf.ts'
 import philox from '../wgsl/philox.ts'
+import { DROPOUT_PARAMS } from './dropout.ts'
 import { type AdapterKind, DEVICES, type MatmulForm, type MatmulShape } from './matmul-forms.ts'
 import type { Storage } from './width.ts'
 
@@ -20,11 +21,7 @@ const params = {
   accumulate: 'u32',
   bias: 'u32',
   residual: 'u32',
-  threshold: 'u32',
-  scale: 'f32',
-  seed: 'u32',
-  layer: 'u32',
-  step: 'u32',
+  ...DROPOUT_PARAMS,
 } as const
 
 export type MatmulKernel = Kernel<keyof typeof params>

@@ -5,6 +5,7 @@
 import { readCache, tuningSetting, writeCache } from '#platform'
 import { ConfigError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
+import { fnv1a } from '../hash.ts'
 import { VERSION } from '../wgsl/version.ts'
 
 /** Form by class of shapes, such as 'matmul NT 1024x1024x1024 444' to 'subgroup64'. */
@@ -25,9 +26,7 @@ export function adapterKey({ adapter }: Gpu): string {
 }
 
 function fileName(key: string): string {
-  let hash = 0x811c9dc5
-  for (const byte of new TextEncoder().encode(key)) hash = Math.imul(hash ^ byte, 0x01000193)
-  return `tuning-${(hash >>> 0).toString(16).padStart(8, '0')}.json`
+  return `tuning-${fnv1a(key).toString(16).padStart(8, '0')}.json`
 }
 
 /** What is in use on a device: for checkpoints, which record it. */

@@ -5,7 +5,6 @@ import {
   allocateDense,
   DenseParameter,
   readParameter,
-  TableParameter,
   tensor,
   writeParameter,
 } from '../../src/autograd/index.ts'
@@ -13,24 +12,11 @@ import type { Gpu } from '../../src/gpu/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { assertClose } from '../support/close.ts'
 import { generator, openTestGpu, seeded } from '../support/gpu.ts'
+import { denseParameter, tableParameter } from '../support/parameters.ts'
 import { readSafetensors } from '../support/read-safetensors.ts'
 
 const gpu = await openTestGpu()
 const zero = { kind: 'constant', value: 0 } as const
-
-function denseParameter(values: Float32Array, shape: number[]): DenseParameter {
-  const parameter = new DenseParameter(shape, zero)
-  allocateDense(gpu, [parameter])
-  writeParameter(parameter, values)
-  return parameter
-}
-
-function tableParameter(values: Float32Array, shape: [number, number], device: Gpu = gpu): TableParameter {
-  const table = new TableParameter(shape, zero)
-  table.allocate(device)
-  writeParameter(table, values)
-  return table
-}
 
 function setGrad(parameter: DenseParameter, values: Float32Array): void {
   gpu.upload(parameter.gradTarget().view, values)
@@ -64,8 +50,8 @@ function goldenStep(step: number): { rows: Uint32Array; values: Float32Array } {
 }
 
 test('300 steps agree with torch.optim.AdamW in float64, sparse and dense alike, and with each other to the bit', async () => {
-  const table = tableParameter(floats('w0'), [rows, width])
-  const dense = denseParameter(floats('w0'), [rows, width])
+  const table = tableParameter(gpu, floats('w0'), [rows, width])
+  const dense = denseParameter(gpu, floats('w0'), [rows, width])
   const options = { betas, eps, weightDecay, lr: 1 }
   const [sparseOptimizer, denseOptimizer] = [
     new AdamW(gpu, [{ params: [table] }], options),
@@ -108,9 +94,9 @@ test('300 steps agree with torch.optim.AdamW in float64, sparse and dense alike,
 test('rows that sit out 1 to 250 steps catch up to the bit, over shards, odd widths, clipping and micro-batches', async () => {
   const [V, H] = [37, 5]
   const start = seeded(V * H, 1)
-  const table = tableParameter(start, [V, H], shardedGpu(7 * H * 4))
+  const table = tableParameter(shardedGpu(7 * H * 4), start, [V, H])
   assert.is(table.shards.length, 6)
-  const dense = denseParameter(start, [V, H])
+  const dense = denseParameter(gpu, start, [V, H])
   const [a, b] = [new AdamW(gpu, [{ params: [table] }]), new AdamW(gpu, [{ params: [dense] }])]
   const next = generator(5)
   // Row r is touched every so many steps; a few never.
@@ -190,7 +176,7 @@ test('clipping scales gradients as torch.nn.utils.clip_grad_norm_', async () => 
   const values = seeded(33, 4)
   const grad = seeded(33, 5, 10)
   const norm = Math.hypot(...grad)
-  const [clipped, scaled] = [denseParameter(values, [33]), denseParameter(values, [33])]
+  const [clipped, scaled] = [denseParameter(gpu, values, [33]), denseParameter(gpu, values, [33])]
   const [a, b] = [
     new AdamW(gpu, [{ params: [clipped] }], { eps: 1 }),
     new AdamW(gpu, [{ params: [scaled] }], { eps: 1 }),
@@ -208,7 +194,7 @@ test('clipping scales gradients as torch.nn.utils.clip_grad_norm_', async () => 
 })
 
 test('a parameter in two groups is refused', () => {
-  const parameter = denseParameter(seeded(3, 1), [3])
+  const parameter = denseParameter(gpu, seeded(3, 1), [3])
   assert.throws(
     () => new AdamW(gpu, [{ params: [parameter] }, { params: [parameter] }]),
     /two parameter groups/,

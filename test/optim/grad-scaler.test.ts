@@ -9,7 +9,6 @@ import {
   readParameter,
   scope,
   sum,
-  TableParameter,
   tensor,
   writeParameter,
 } from '../../src/autograd/index.ts'
@@ -18,26 +17,18 @@ import { AdamW, GradScaler } from '../../src/optim/index.ts'
 import * as reference from '../../src/reference/index.ts'
 import { assertClose } from '../support/close.ts'
 import { generator, openTestGpu, seeded } from '../support/gpu.ts'
+import { denseParameter, tableParameter } from '../support/parameters.ts'
 
 const gpu = await openTestGpu()
 const zero = { kind: 'constant', value: 0 } as const
 const settings = { growthFactor: 2, backoffFactor: 0.5, growthInterval: 5 }
 const bits = (values: Float32Array) => new Uint32Array(values.slice().buffer)
 
-function denseParameter(values: Float32Array, shape: number[]): DenseParameter {
-  const parameter = new DenseParameter(shape, zero)
-  allocateDense(gpu, [parameter])
-  writeParameter(parameter, values)
-  return parameter
-}
-
 test('through overflows a table equals the dense parameter to the bit, and both the oracle', async () => {
   const [V, H] = [23, 5]
   const start = seeded(V * H, 1)
-  const table = new TableParameter([V, H], zero)
-  table.allocate(gpu)
-  writeParameter(table, start)
-  const dense = denseParameter(start, [V, H])
+  const table = tableParameter(gpu, start, [V, H])
+  const dense = denseParameter(gpu, start, [V, H])
   const options = { lr: 1e-2, weightDecay: 0.1 }
   const optimizers = [
     new AdamW(gpu, [{ params: [table] }], options),
@@ -107,7 +98,7 @@ test('through overflows a table equals the dense parameter to the bit, and both 
 test('a scaled loss and an unscaled one train to nearly the same weights', async () => {
   const x = seeded(6 * 8, 2)
   const start = seeded(3 * 8, 4)
-  const [plain, scaled] = [denseParameter(start, [3, 8]), denseParameter(start, [3, 8])]
+  const [plain, scaled] = [denseParameter(gpu, start, [3, 8]), denseParameter(gpu, start, [3, 8])]
   const [a, b] = [new AdamW(gpu, [{ params: [plain] }]), new AdamW(gpu, [{ params: [scaled] }])]
   const scaler = new GradScaler(gpu)
   for (let step = 0; step < 5; step++) {

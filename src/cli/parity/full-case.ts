@@ -2,6 +2,7 @@
 import { basename, join } from 'node:path'
 import { DenseParameter, type Parameter, scope } from '../../autograd/index.ts'
 import type { Gpu } from '../../gpu/index.ts'
+import { fnv1a } from '../../hash.ts'
 import { LayerNorm, TextTabularModel } from '../../nn/index.ts'
 import { AdamW } from '../../optim/index.ts'
 import { parameterGroups } from '../../train/index.ts'
@@ -68,13 +69,6 @@ export async function checkFullCase(gpu: Gpu, folder: string, frozen: FullCase):
     model.free()
   }
   return [...countCheck.done(), ...lossCheck.done(), ...normCheck.done(), ...logitCheck.done()]
-}
-
-/** 32-bit FNV-1a of a name's UTF-8 bytes. */
-function fnv1a(name: string): number {
-  let hash = 0x811c9dc5
-  for (const byte of new TextEncoder().encode(name)) hash = Math.imul(hash ^ byte, 0x01000193)
-  return hash >>> 0
 }
 
 /** Elements `start` to `start + size - 1` of a parameter: murmur3's finalizer over the flat index, 24 high bits. */
