@@ -4,6 +4,7 @@ import { wholeNumber } from '../src/cli/command.ts'
 import { UsageError } from '../src/errors.ts'
 import { type Gpu, openGpu } from '../src/gpu/index.ts'
 import { compare } from './compare/compare.ts'
+import { benchData, dataTable } from './data.ts'
 import { benchGpuJs, gpuJsTable } from './gpujs.ts'
 import { benchKernels } from './kernels.ts'
 import type { StepSize } from './models.ts'
@@ -26,6 +27,7 @@ interface Options {
   steps?: number
   compare?: boolean
   peer?: string
+  rows?: number
 }
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
@@ -69,6 +71,12 @@ async function step(gpu: Gpu, options: Options): Promise<void> {
   const result = await benchStep(gpu, { ...options, size })
   print(`${options.json ? '' : '\n'}${stepTable(result)}`)
   if (options.json) print(JSON.stringify(result))
+}
+
+/** Needs no device. */
+async function data(options: Options): Promise<void> {
+  const result = await benchData(options)
+  print(options.json ? JSON.stringify(result) : dataTable(result))
 }
 
 async function compared(gpu: Gpu, options: Options): Promise<void> {
@@ -125,6 +133,12 @@ export async function runBench(args: readonly string[]): Promise<number> {
     )
     .option('--default-limits', 'with the limits that every WebGPU device has, and no more')
     .option('--steps <count>', 'steps after three of warm-up', wholeNumber(1))
+  program
+    .command('data')
+    .description('decoding and collating rows shaped like the KDD Cup 2012 data')
+    .option('--rows <count>', 'rows of the file, default 900,000', wholeNumber(1))
+    .option('--json', 'print JSON instead of tables')
+    .action(data)
   try {
     await program.parseAsync(args, { from: 'user' })
     return 0
