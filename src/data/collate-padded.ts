@@ -2,7 +2,7 @@
 import { DataError, ShapeError } from '../errors.ts'
 import { groupIds } from '../ids.ts'
 import type { Batch } from './batch.ts'
-import { checkIds, tokenPacker } from './collate.ts'
+import { checkIds, packTokens, tokenRoom } from './collate.ts'
 
 /** Row-major [B, S] integers: nested rows of one length, or flat data with its shape. */
 export type PaddedIds = number[][] | { data: ArrayLike<number | bigint>; shape: readonly number[] }
@@ -82,18 +82,25 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batc
   if (mask && (mask.rows !== size || mask.width !== width))
     throw new ShapeError(`attentionMask is [${mask.rows}, ${mask.width}], inputIds is [${size}, ${width}]`)
   checkIds(ids.data, vocabSize, 'inputIds', i => Math.floor(i / width))
-  const packer = tokenPacker(size, padTokenId)
+  const room = tokenRoom(size, size * Math.max(width, options.keepFirst ? 1 : 0))
+  let tokens = 0
+  const push = (b: number, s: number, id: number, keep: 0 | 1) => {
+    room.ids[tokens] = id
+    room.positions[tokens] = s
+    room.keyMask[tokens] = keep
+    room.rowIds[tokens++] = b
+  }
   for (let b = 0; b < size; b++) {
     for (let s = 0; s < width; s++) {
       const id = ids.data[b * width + s]!
       const kept = mask ? mask.data[b * width + s] !== 0 : id !== padTokenId
-      if (kept) packer.push(id, s, 1)
-      else if (options.keepFirst && s === 0) packer.push(id, s, 0)
+      if (kept) push(b, s, id, 1)
+      else if (options.keepFirst && s === 0) push(b, s, id, 0)
     }
-    if (options.keepFirst && width === 0) packer.push(padTokenId, 0, 0)
-    packer.endRow()
+    if (options.keepFirst && width === 0) push(b, 0, padTokenId, 0)
+    room.cuSeqlens[b + 1] = tokens
   }
-  batch.text = packer.finish()
+  batch.text = packTokens(room, padTokenId)
   return batch
 }
 

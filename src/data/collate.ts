@@ -1,8 +1,8 @@
 /** Rows to batches: packed tokens, grouped ids, plain arrays. */
 import { DataError } from '../errors.ts'
-import { groupIds } from '../ids.ts'
+import { groupIds, type Take } from '../ids.ts'
 import type { Batch, TokenBatch } from './batch.ts'
-import { range } from './columns.ts'
+import { range, type TokenLists } from './columns.ts'
 import type { Columns } from './dataset.ts'
 
 /** How texts become packed tokens. */
@@ -30,30 +30,86 @@ export interface CollateOptions {
  */
 export function collate(columns: Columns, rows: ArrayLike<number>, options: CollateOptions): Batch {
   const size = rows.length
-  const source = Array.from(rows, row => {
+  const source = new Array<number>(size)
+  for (let b = 0; b < size; b++) {
+    const row = rows[b]!
     if (!(row >= 0 && row < columns.length))
       throw new DataError(`row ${row} is asked for, the data has rows 0 to ${columns.length - 1}`)
-    return columns.rowStart + row
-  })
+    source[b] = columns.rowStart + row
+  }
+  const lists = Object.entries(columns.lists)
+  const room = lists.length > 0 ? mostTokens(lists, rows, options) : 0
+  const take = batchMemory(columns, size, room)
   const batch: Batch = { size, categorical: {}, numerical: {}, rows: source }
   for (const [name, feature] of Object.entries(columns.features)) {
     if (feature.dtype === 'categorical') {
-      const ids = gather(columns.categorical[name]!, rows, new Uint32Array(size))
+      const ids = gather(columns.categorical[name]!, rows, take(size))
       checkIds(ids, feature.vocab_size, name, i => source[i]!)
-      batch.categorical[name] = groupIds(ids)
+      batch.categorical[name] = groupIds(ids, -1, take)
     } else if (feature.dtype === 'numerical') {
-      batch.numerical[name] = gather(columns.numerical[name]!, rows, new Float32Array(size))
+      const { buffer, byteOffset } = take(size)
+      batch.numerical[name] = gather(
+        columns.numerical[name]!,
+        rows,
+        new Float32Array(buffer, byteOffset, size),
+      )
     }
   }
-  if (columns.labels) batch.labels = gather(columns.labels, rows, new Uint32Array(size))
-  if (Object.keys(columns.lists).length > 0) batch.text = collateTokens(columns, rows, source, options)
+  if (columns.labels) batch.labels = gather(columns.labels, rows, take(size))
+  if (lists.length > 0) batch.text = collateTokens(lists, rows, source, options, tokenRoom(size, room, take))
   return batch
 }
 
-function collateTokens(columns: Columns, rows: ArrayLike<number>, source: number[], options: CollateOptions) {
-  const { padTokenId, maxPositions = 512, truncate = false, keepFirst = false, vocabSize } = options
-  const lists = Object.entries(columns.lists)
-  const packer = tokenPacker(rows.length, padTokenId)
+/**
+ * Memory of one batch, in one piece: it is asked for once, and moves to another thread as a whole.
+ * @param tokens Most tokens that the texts can have.
+ */
+function batchMemory({ features, labels }: Columns, size: number, tokens: number): Take {
+  const kinds = Object.values(features).map(({ dtype }) => dtype)
+  const categorical = kinds.filter(dtype => dtype === 'categorical').length
+  const numerical = kinds.filter(dtype => dtype === 'numerical').length
+  const text = size + 1 + 4 * tokens + 2 * (3 * tokens + 1)
+  const buffer = new ArrayBuffer(
+    4 * (categorical * (4 * size + 1) + numerical * size + (labels ? size : 0) + text),
+  )
+  let at = 0
+  return n => {
+    const part = new Uint32Array(buffer, at, n)
+    at += 4 * n
+    return part
+  }
+}
+
+function mostTokens(
+  lists: [string, TokenLists][],
+  rows: ArrayLike<number>,
+  { maxPositions = 512, keepFirst = false }: CollateOptions,
+): number {
+  let tokens = 0
+  for (let b = 0; b < rows.length; b++) {
+    const row = rows[b]!
+    let length = 0
+    for (const [, { offsets }] of lists) length += offsets[row + 1]! - offsets[row]!
+    tokens += Math.max(Math.min(length, maxPositions), keepFirst ? 1 : 0)
+  }
+  return tokens
+}
+
+function collateTokens(
+  lists: [string, TokenLists][],
+  rows: ArrayLike<number>,
+  source: number[],
+  {
+    padTokenId,
+    maxPositions = 512,
+    truncate = false,
+    keepFirst = false,
+    vocabSize = 2 ** 32,
+  }: CollateOptions,
+  room: TokenRoom,
+): TokenBatch {
+  const { ids, positions, keyMask, rowIds, cuSeqlens } = room
+  let tokens = 0
   for (let b = 0; b < rows.length; b++) {
     const row = rows[b]!
     let length = 0
@@ -67,45 +123,60 @@ function collateTokens(columns: Columns, rows: ArrayLike<number>, source: number
       const end = Math.min(offsets[row + 1]!, offsets[row]! + maxPositions - position)
       for (let i = offsets[row]!; i < end; i++, position++) {
         const id = values[i]!
-        if (vocabSize !== undefined && id >= vocabSize) badId(name, source[b]!, id, vocabSize)
-        if (id !== padTokenId) packer.push(id, position, 1)
-        else if (keepFirst && position === 0) packer.push(id, position, 0)
+        if (id >= vocabSize) badId(name, source[b]!, id, vocabSize)
+        if (id === padTokenId && !(keepFirst && position === 0)) continue
+        ids[tokens] = id
+        positions[tokens] = position
+        keyMask[tokens] = id === padTokenId ? 0 : 1
+        rowIds[tokens++] = b
       }
     }
-    if (keepFirst && position === 0) packer.push(padTokenId, 0, 0)
-    packer.endRow()
+    if (keepFirst && position === 0) {
+      ids[tokens] = padTokenId
+      positions[tokens] = 0
+      keyMask[tokens] = 0
+      rowIds[tokens++] = b
+    }
+    cuSeqlens[b + 1] = tokens
   }
-  return packer.finish()
+  return packTokens(room, padTokenId)
 }
 
-/** Collects kept tokens row by row. */
-export function tokenPacker(size: number, padTokenId: number) {
-  const ids: number[] = []
-  const positions: number[] = []
-  const mask: number[] = []
-  const rowIds: number[] = []
-  const cuSeqlens = new Uint32Array(size + 1)
-  let row = 0
+/** Arrays that texts are packed into, row after row; cuSeqlens ends with the number of tokens there are. */
+export interface TokenRoom {
+  ids: Uint32Array
+  positions: Uint32Array
+  keyMask: Uint32Array
+  rowIds: Uint32Array
+  cuSeqlens: Uint32Array
+  take: Take
+}
+
+/** Room for `tokens` tokens in `size` rows: with what {@link packTokens} adds, `size` + 10 `tokens` + 3 numbers. */
+export function tokenRoom(size: number, tokens: number, take: Take = n => new Uint32Array(n)): TokenRoom {
   return {
-    push(id: number, position: number, keep: 0 | 1) {
-      ids.push(id)
-      positions.push(position)
-      mask.push(keep)
-      rowIds.push(row)
-    },
-    endRow() {
-      cuSeqlens[++row] = ids.length
-    },
-    finish(): TokenBatch {
-      return {
-        tokens: ids.length,
-        inputIds: groupIds(Uint32Array.from(ids), padTokenId),
-        positionIds: groupIds(Uint32Array.from(positions)),
-        keyMask: Uint32Array.from(mask),
-        cuSeqlens,
-        rowIds: Uint32Array.from(rowIds),
-      }
-    },
+    ids: take(tokens),
+    positions: take(tokens),
+    keyMask: take(tokens),
+    rowIds: take(tokens),
+    cuSeqlens: take(size + 1),
+    take,
+  }
+}
+
+/** Cuts the room to what is in it, and groups ids and positions. */
+export function packTokens(
+  { ids, positions, keyMask, rowIds, cuSeqlens, take }: TokenRoom,
+  padTokenId: number,
+): TokenBatch {
+  const tokens = cuSeqlens.at(-1)!
+  return {
+    tokens,
+    inputIds: groupIds(ids.subarray(0, tokens), padTokenId, take),
+    positionIds: groupIds(positions.subarray(0, tokens), -1, take),
+    keyMask: keyMask.subarray(0, tokens),
+    cuSeqlens,
+    rowIds: rowIds.subarray(0, tokens),
   }
 }
 

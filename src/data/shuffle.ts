@@ -53,7 +53,8 @@ export function randomStream(seed: number, ...keys: number[]): RandomStream {
 
 /** The order in which epoch `epoch` visits rows 0 … n - 1: a Fisher-Yates shuffle, the same for the same arguments. */
 export function shuffledOrder(n: number, seed: number, epoch: number): Uint32Array {
-  const order = Uint32Array.from({ length: n }, (_, i) => i)
+  const order = new Uint32Array(n)
+  for (let i = 0; i < n; i++) order[i] = i
   const random = randomStream(seed, epoch)
   for (let i = n - 1; i > 0; i--) {
     const j = random.below(i + 1)
