@@ -112,7 +112,7 @@ export function listColumn(pages: Page[], spec: ColumnSpec, limit: number): Toke
 }
 
 /** One array after the other. */
-export function concatIds(parts: Uint32Array[]): Uint32Array {
+function concatIds(parts: Uint32Array[]): Uint32Array {
   if (parts.length === 1) return parts[0]!
   const out = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0

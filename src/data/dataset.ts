@@ -2,15 +2,7 @@
 
 import type { FeaturesConfig } from '../config/index.ts'
 import { ConfigError, DataError } from '../errors.ts'
-import {
-  type ColumnSpec,
-  concatIds,
-  floatColumn,
-  idColumn,
-  listColumn,
-  type TokenLists,
-  textColumn,
-} from './columns.ts'
+import { type ColumnSpec, floatColumn, idColumn, listColumn, type TokenLists, textColumn } from './columns.ts'
 import {
   columnOf,
   isParquetFile,
@@ -63,7 +55,7 @@ export interface ReadOptions {
 }
 
 /**
- * Reads whole files into memory: about 4 bytes per value.
+ * Reads whole files into memory, which threads can share where the platform has such memory: about 4 bytes per value.
  * @param sources Paths, buffers or open files, one or several with the same columns.
  * @throws DataError naming file, column, row and value of the first bad value; or that there are no rows.
  */
@@ -91,10 +83,27 @@ export async function loadDataset(
     length,
     rowStart: 0,
     features: options.features,
-    lists: mapKeys(first.lists, name => concatLists(chunks.map(chunk => chunk.lists[name]!))),
-    categorical: mapKeys(first.categorical, name => concatIds(chunks.map(chunk => chunk.categorical[name]!))),
-    numerical: mapKeys(first.numerical, name => concatFloats(chunks.map(chunk => chunk.numerical[name]!))),
-    ...(labelled ? { labels: concatIds(chunks.map(chunk => chunk.labels!)) } : {}),
+    lists: mapKeys(first.lists, name => joinLists(chunks.map(chunk => taken(chunk.lists, name)))),
+    categorical: mapKeys(first.categorical, name =>
+      joined(
+        chunks.map(chunk => taken(chunk.categorical, name)),
+        sharedIds,
+      ),
+    ),
+    numerical: mapKeys(first.numerical, name =>
+      joined(
+        chunks.map(chunk => taken(chunk.numerical, name)),
+        sharedFloats,
+      ),
+    ),
+    ...(labelled
+      ? {
+          labels: joined(
+            chunks.map(chunk => chunk.labels!),
+            sharedIds,
+          ),
+        }
+      : {}),
   }
 }
 
@@ -179,20 +188,38 @@ function tokenizeAll(
   return { values: Uint32Array.from(values), offsets }
 }
 
-function concatLists(lists: TokenLists[]): TokenLists {
-  const rows = lists.reduce((sum, list) => sum + list.offsets.length - 1, 0)
-  const offsets = new Uint32Array(rows + 1)
+/** Takes a column out of its chunk, so that its memory goes when it has been copied: whole, data is there only once. */
+function taken<T>(record: Record<string, T>, name: string): T {
+  const column = record[name]!
+  delete record[name]
+  return column
+}
+
+// A worker reads shared memory in place. Browsers have it in pages that are isolated from others only.
+const Memory = typeof SharedArrayBuffer === 'undefined' ? ArrayBuffer : SharedArrayBuffer
+const sharedIds = (n: number) => new Uint32Array(new Memory(4 * n))
+const sharedFloats = (n: number) => new Float32Array(new Memory(4 * n))
+
+function joinLists(lists: TokenLists[]): TokenLists {
+  const offsets = sharedIds(lists.reduce((rows, list) => rows + list.offsets.length - 1, 1))
   let row = 0
   let start = 0
   for (const list of lists) {
     for (let i = 1; i < list.offsets.length; i++) offsets[++row] = start + list.offsets[i]!
     start += list.values.length
   }
-  return { values: concatIds(lists.map(list => list.values)), offsets }
+  return {
+    values: joined(
+      lists.map(list => list.values),
+      sharedIds,
+    ),
+    offsets,
+  }
 }
 
-function concatFloats(parts: Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0))
+/** One array after the other, in memory that threads can share. */
+function joined<A extends Uint32Array | Float32Array>(parts: A[], memory: (n: number) => A): A {
+  const out = memory(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0
   for (const part of parts) {
     out.set(part, at)

@@ -1,0 +1,85 @@
+/** The caller's end of the thread that collates: requests go out, batches come back in the same order. */
+import { startThread, type Thread } from '#threads'
+import * as errors from '../errors.ts'
+import type { Batch } from './batch.ts'
+import type { CollateOptions } from './collate.ts'
+import type { Columns } from './dataset.ts'
+
+/** To the worker: first what to collate from and how, then row indices, one message a batch. */
+export type Request = { columns: Columns; options: CollateOptions } | Uint32Array
+
+/** From the worker: a batch, or the error that collate ended with. */
+export type Reply = { batch: Batch } | { error: { name: string; message: string; stack?: string } }
+
+interface Pending {
+  resolve(batch: Batch): void
+  reject(error: Error): void
+}
+
+export class CollateThread {
+  readonly #thread: Thread
+  readonly #pending: Pending[] = []
+  /** Why there will be no more replies. */
+  #over: Error | undefined
+  #waiting = 0
+
+  constructor(columns: Columns, options: CollateOptions) {
+    this.#thread = startThread(
+      reply => this.#settle(reply),
+      error => this.#end(error),
+    )
+    // Field by field: a chunk has columns besides, which are not needed there.
+    const { length, rowStart, features, lists, categorical, numerical, labels } = columns
+    this.#thread.post({
+      columns: { length, rowStart, features, lists, categorical, numerical, labels },
+      options,
+    })
+  }
+
+  /** Requests a batch. What goes wrong with it is thrown by {@link wait}. */
+  collate(rows: Uint32Array): Promise<Batch> {
+    const reply = new Promise<Batch>((resolve, reject) => {
+      if (this.#over) reject(this.#over)
+      else this.#pending.push({ resolve, reject })
+    })
+    // Its error counts when the batch is due, and not at all if the caller stops before: it is no unhandled rejection.
+    reply.catch(() => {})
+    // A copy: a view would take the whole order along.
+    this.#thread.post(rows.slice())
+    return reply
+  }
+
+  /** Waits for a batch, and keeps the process from ending meanwhile. */
+  async wait(reply: Promise<Batch>): Promise<Batch> {
+    if (this.#waiting++ === 0) this.#thread.hold(true)
+    try {
+      return await reply
+    } finally {
+      if (--this.#waiting === 0) this.#thread.hold(false)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#end(new errors.KernelgradError('the loader was closed while a batch was waited for'))
+    await this.#thread.terminate()
+  }
+
+  #settle(reply: Reply): void {
+    const pending = this.#pending.shift()
+    if ('batch' in reply) pending?.resolve(reply.batch)
+    else pending?.reject(restore(reply.error))
+  }
+
+  #end(error: Error): void {
+    this.#over ??= error
+    for (const { reject } of this.#pending.splice(0)) reject(this.#over)
+  }
+}
+
+/** An error as it was thrown: one of ours by its class. */
+function restore({ name, message, stack }: { name: string; message: string; stack?: string }): Error {
+  const known = (errors as Record<string, new (message: string) => Error>)[name] ?? Error
+  const error = new known(message)
+  if (stack) error.stack = stack
+  return error
+}

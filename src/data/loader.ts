@@ -1,0 +1,62 @@
+/**
+ * Batches in an order given, collated ahead of the loop that takes them: in a thread of their own, which reads the
+ * dataset's shared memory and hands each batch over without a copy, or in the thread of the caller.
+ */
+import { KernelgradError } from '../errors.ts'
+import type { Batch } from './batch.ts'
+import { type CollateOptions, collate } from './collate.ts'
+import type { Columns } from './dataset.ts'
+import { CollateThread } from './loader-thread.ts'
+
+export interface LoaderOptions extends CollateOptions {
+  /** Rows a batch; the last one of an order has what is left. */
+  batchSize: number
+  /** Collate in a thread of its own. Columns that are not in shared memory are copied to it. */
+  worker?: boolean
+}
+
+/** Hands out batches of one dataset; the same batches, to the byte, with a worker and without. */
+export interface Loader {
+  /**
+   * The batches of `order`, row indices of the dataset, cut every `batchSize` rows.
+   * @param first Number of the batch to start with, to resume in the middle.
+   * @throws DataError as collate, when the batch at fault is asked for; batches before it are handed out.
+   */
+  batches(order: Uint32Array, first?: number): AsyncGenerator<Batch, void, void>
+  /** Ends the worker. A batch that is still waited for, or asked for later, is an error. */
+  close(): Promise<void>
+}
+
+/** Batches that are on their way while one is used. */
+const AHEAD = 4
+
+/** A loader of `columns`. Close it when done: until then the worker keeps its memory, yet not the process alive. */
+export function createLoader(
+  columns: Columns,
+  { batchSize, worker = false, ...options }: LoaderOptions,
+): Loader {
+  const thread = worker ? new CollateThread(columns, options) : undefined
+  let closed = false
+  async function* batches(order: Uint32Array, first = 0) {
+    const count = Math.ceil(order.length / batchSize)
+    const rows = (i: number) => order.subarray(i * batchSize, (i + 1) * batchSize)
+    const ahead: Promise<Batch>[] = []
+    for (let i = first; i < count; i++) {
+      if (closed) throw new KernelgradError('the loader is closed, and a batch is asked for')
+      if (thread) {
+        while (ahead.length < AHEAD && i + ahead.length < count)
+          ahead.push(thread.collate(rows(i + ahead.length)))
+        yield await thread.wait(ahead.shift()!)
+      } else {
+        yield collate(columns, rows(i), options)
+      }
+    }
+  }
+  return {
+    batches,
+    async close() {
+      closed = true
+      await thread?.close()
+    },
+  }
+}
