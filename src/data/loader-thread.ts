@@ -51,6 +51,7 @@ export class CollateThread {
 
   /** Waits for a batch, and keeps the process from ending meanwhile. */
   async wait(reply: Promise<Batch>): Promise<Batch> {
+    this.#thread.poll()
     if (this.#waiting++ === 0) this.#thread.hold(true)
     try {
       return await reply
@@ -61,6 +62,8 @@ export class CollateThread {
 
   async close(): Promise<void> {
     this.#end(new errors.KernelgradError('the loader was closed while a batch was waited for'))
+    // Held until it has ended, also by a wait that ends now: else the process might end before the caller goes on.
+    if (this.#waiting++ === 0) this.#thread.hold(true)
     await this.#thread.terminate()
   }
 
@@ -76,10 +79,11 @@ export class CollateThread {
   }
 }
 
-/** An error as it was thrown: one of ours by its class. */
+const CLASSES: Record<string, new (message: string) => Error> = { ...errors, RangeError, TypeError }
+
+/** An error as it was thrown, by its class. */
 function restore({ name, message, stack }: { name: string; message: string; stack?: string }): Error {
-  const known = (errors as Record<string, new (message: string) => Error>)[name] ?? Error
-  const error = new known(message)
+  const error = new (CLASSES[name] ?? Error)(message)
   if (stack) error.stack = stack
   return error
 }

@@ -2,7 +2,8 @@
  * Batches in an order given, collated ahead of the loop that takes them: in a thread of their own, which reads the
  * dataset's shared memory and hands each batch over without a copy, or in the thread of the caller.
  */
-import { KernelgradError } from '../errors.ts'
+import { spareCore } from '#threads'
+import { ConfigError, KernelgradError } from '../errors.ts'
 import type { Batch } from './batch.ts'
 import { type CollateOptions, collate } from './collate.ts'
 import type { Columns } from './dataset.ts'
@@ -11,7 +12,10 @@ import { CollateThread } from './loader-thread.ts'
 export interface LoaderOptions extends CollateOptions {
   /** Rows a batch; the last one of an order has what is left. */
   batchSize: number
-  /** Collate in a thread of its own. Columns that are not in shared memory are copied to it. */
+  /**
+   * Collate in a thread of its own; Columns that are not in shared memory are copied to it. Default: in Node with more
+   * than two cores.
+   */
   worker?: boolean
 }
 
@@ -22,30 +26,37 @@ export interface Loader {
    * @param first Number of the batch to start with, to resume in the middle.
    * @throws DataError as collate, when the batch at fault is asked for; batches before it are handed out.
    */
-  batches(order: Uint32Array, first?: number): AsyncGenerator<Batch, void, void>
+  batches(order: Uint32Array, first?: number): AsyncGenerator<Batch, undefined>
   /** Ends the worker. A batch that is still waited for, or asked for later, is an error. */
   close(): Promise<void>
 }
 
-/** Batches that are on their way while one is used. */
-const AHEAD = 4
+/** Most batches that are on their way. They are asked for in halves of it: a worker woken less often disturbs less. */
+const AHEAD = 8
 
-/** A loader of `columns`. Close it when done: until then the worker keeps its memory, yet not the process alive. */
+/**
+ * A loader of `columns`. Close it when done: until then the worker keeps its memory, yet does not keep the process alive.
+ * @throws ConfigError for a batch size that is no positive whole number.
+ */
 export function createLoader(
   columns: Columns,
-  { batchSize, worker = false, ...options }: LoaderOptions,
+  { batchSize, worker = spareCore, ...options }: LoaderOptions,
 ): Loader {
+  if (!(Number.isSafeInteger(batchSize) && batchSize > 0))
+    throw new ConfigError(`batchSize is ${batchSize}, expected a whole number of at least 1`)
   const thread = worker ? new CollateThread(columns, options) : undefined
   let closed = false
-  async function* batches(order: Uint32Array, first = 0) {
+  async function* batches(order: Uint32Array, first = 0): AsyncGenerator<Batch, undefined> {
     const count = Math.ceil(order.length / batchSize)
     const rows = (i: number) => order.subarray(i * batchSize, (i + 1) * batchSize)
     const ahead: Promise<Batch>[] = []
     for (let i = first; i < count; i++) {
       if (closed) throw new KernelgradError('the loader is closed, and a batch is asked for')
       if (thread) {
-        while (ahead.length < AHEAD && i + ahead.length < count)
-          ahead.push(thread.collate(rows(i + ahead.length)))
+        if (ahead.length <= AHEAD / 2) {
+          const end = Math.min(i + AHEAD, count)
+          for (let next = i + ahead.length; next < end; next++) ahead.push(thread.collate(rows(next)))
+        }
         yield await thread.wait(ahead.shift()!)
       } else {
         yield collate(columns, rows(i), options)
