@@ -2,9 +2,10 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
 import { formatTable } from '../src/cli/table.ts'
 import type { FeaturesConfig } from '../src/config/index.ts'
-import { collate, type Dataset, loadDataset, openParquet, shuffledOrder } from '../src/data/index.ts'
+import { createLoader, type Dataset, loadDataset, openParquet, shuffledOrder } from '../src/data/index.ts'
 import { digits } from './report.ts'
 
 export interface DataOptions {
@@ -31,6 +32,9 @@ export interface DataResult {
   rowsPerSecond: number
   /** CPU over wall time of decoding and collating: 1 is one core. */
   cores: number
+  /** One epoch by the loader's worker, and what of it the calling thread is busy. */
+  workerSeconds: number
+  workerMainSeconds: number
   /** Resident bytes after the first and after the last epoch of collating. */
   residentFirst: number
   residentLast: number
@@ -97,17 +101,25 @@ export async function benchData({ rows = 900_000, epochs = 4 }: DataOptions = {}
     const seconds: number[] = []
     const resident: number[] = []
     let tokens = 0
-    for (let epoch = 0; epoch < epochs; epoch++) {
-      const order = shuffledOrder(rows, 1, epoch)
+    const collateAll = async (epoch: number, worker: boolean) => {
+      const loader = createLoader(data, { ...COLLATING, batchSize: BATCH, worker })
       const started = performance.now()
       tokens = 0
-      for (let first = 0; first < rows; first += BATCH)
-        tokens += collate(data, order.subarray(first, first + BATCH), COLLATING).text!.tokens
-      seconds.push((performance.now() - started) / 1000)
+      for await (const batch of loader.batches(shuffledOrder(rows, 1, epoch))) tokens += batch.text!.tokens
+      const took = (performance.now() - started) / 1000
+      await loader.close()
+      return took
+    }
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      seconds.push(await collateAll(epoch, false))
       resident.push(process.memoryUsage().rss)
     }
     const collateSeconds = Math.min(...seconds)
     const { user, system } = process.cpuUsage(cpu)
+    const cores = (user + system) / 1000 / (performance.now() - began)
+    const idle = performance.eventLoopUtilization()
+    const workerSeconds = await collateAll(epochs, true)
+    const { active } = performance.eventLoopUtilization(idle)
     return {
       rows,
       tokens,
@@ -122,7 +134,9 @@ export async function benchData({ rows = 900_000, epochs = 4 }: DataOptions = {}
       decodeRowsPerSecond: rows / decodeSeconds,
       collateRowsPerSecond: rows / collateSeconds,
       rowsPerSecond: rows / (decodeSeconds + collateSeconds),
-      cores: (user + system) / 1000 / (performance.now() - began),
+      cores,
+      workerSeconds,
+      workerMainSeconds: active / 1000,
       residentFirst: resident[0]!,
       residentLast: resident.at(-1)!,
       epochs,
@@ -157,6 +171,13 @@ export function dataTable(result: DataResult): string {
       [`collating, batches of ${BATCH}, shuffled`, rate(result.collateRowsPerSecond, collateSeconds)],
       ['both', rate(result.rowsPerSecond, decodeSeconds + collateSeconds)],
       ['cores in use', digits(result.cores)],
+      ['collating in a worker', rate(rows / result.workerSeconds, result.workerSeconds)],
+      [
+        'calling thread, a batch: without and with a worker',
+        [collateSeconds, result.workerMainSeconds]
+          .map(s => `${digits((s * 1e6 * BATCH) / rows)} µs`)
+          .join(', '),
+      ],
       [
         `resident memory after epoch 1 and ${result.epochs}`,
         `${mega(result.residentFirst)}, ${mega(result.residentLast)}`,
