@@ -118,10 +118,11 @@ function readPage(
       body = body.subarray(4 + length)
     }
   }
+  const max = leaf.maxDefinition
   let present = count
   if (definition) {
     present = 0
-    for (const level of definition) if (level === leaf.maxDefinition) present++
+    for (let i = 0; i < count; i++) if (definition[i] === max) present++
     if (present === count) definition = undefined
   }
   const page: Page = { count, values: [] }
