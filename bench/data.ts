@@ -6,13 +6,12 @@ import { performance } from 'node:perf_hooks'
 import { formatTable } from '../src/cli/table.ts'
 import type { FeaturesConfig } from '../src/config/index.ts'
 import { createLoader, type Dataset, loadDataset, openParquet, shuffledOrder } from '../src/data/index.ts'
+import { UsageError } from '../src/errors.ts'
 import { digits } from './report.ts'
 
 export interface DataOptions {
   /** Default 900,000: what the notebook trains on. */
   rows?: number
-  /** Default 4. */
-  epochs?: number
 }
 
 export interface DataResult {
@@ -38,11 +37,11 @@ export interface DataResult {
   /** Resident bytes after the first and after the last epoch of collating. */
   residentFirst: number
   residentLast: number
-  epochs: number
 }
 
 const VOCAB = 148_598
 const BATCH = 64
+const EPOCHS = 4
 const CATEGORIES = { gender: 4, age: 7, advertiser_id: 12_193, user_id: 50_000 }
 const COLLATING = { padTokenId: VOCAB - 1, vocabSize: VOCAB }
 
@@ -60,7 +59,9 @@ export const FEATURES: FeaturesConfig = {
  * out of vocabulary, the others, users and advertisers by Zipf's law. DuckDB writes them, as it does in preprocessing.
  */
 export async function writeClicks(path: string, rows: number, seed = 1): Promise<void> {
-  const { DuckDBInstance } = await import('@duckdb/node-api')
+  const { DuckDBInstance } = await import('@duckdb/node-api').catch(error => {
+    throw new UsageError(`the file is written by @duckdb/node-api, which cannot be loaded: ${error.message}`)
+  })
   const instance = await DuckDBInstance.create(':memory:')
   const connection = await instance.connect()
   try {
@@ -86,8 +87,8 @@ export async function writeClicks(path: string, rows: number, seed = 1): Promise
   }
 }
 
-/** Decodes a generated file and collates every row `epochs` times. */
-export async function benchData({ rows = 900_000, epochs = 4 }: DataOptions = {}): Promise<DataResult> {
+/** Decodes a generated file and collates every row several times. */
+export async function benchData({ rows = 900_000 }: DataOptions = {}): Promise<DataResult> {
   const folder = await mkdtemp(join(tmpdir(), 'kernelgrad-bench-'))
   try {
     const path = join(folder, 'train.parquet')
@@ -110,7 +111,7 @@ export async function benchData({ rows = 900_000, epochs = 4 }: DataOptions = {}
       await loader.close()
       return took
     }
-    for (let epoch = 0; epoch < epochs; epoch++) {
+    for (let epoch = 0; epoch < EPOCHS; epoch++) {
       seconds.push(await collateAll(epoch, false))
       resident.push(process.memoryUsage().rss)
     }
@@ -118,7 +119,7 @@ export async function benchData({ rows = 900_000, epochs = 4 }: DataOptions = {}
     const { user, system } = process.cpuUsage(cpu)
     const cores = (user + system) / 1000 / (performance.now() - began)
     const idle = performance.eventLoopUtilization()
-    const workerSeconds = await collateAll(epochs, true)
+    const workerSeconds = await collateAll(EPOCHS, true)
     const { active } = performance.eventLoopUtilization(idle)
     return {
       rows,
@@ -139,7 +140,6 @@ export async function benchData({ rows = 900_000, epochs = 4 }: DataOptions = {}
       workerMainSeconds: active / 1000,
       residentFirst: resident[0]!,
       residentLast: resident.at(-1)!,
-      epochs,
     }
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -179,7 +179,7 @@ export function dataTable(result: DataResult): string {
           .join(', '),
       ],
       [
-        `resident memory after epoch 1 and ${result.epochs}`,
+        `resident memory after epoch 1 and ${EPOCHS}`,
         `${mega(result.residentFirst)}, ${mega(result.residentLast)}`,
       ],
     ],
