@@ -14,8 +14,10 @@ export function collator(post: (reply: Reply, transfer: ArrayBuffer[]) => void):
     try {
       const batch = collate(from!.columns, request, from!.options)
       // All arrays of a batch lie in one buffer.
-      const some = batch.text?.cuSeqlens ?? batch.labels ?? Object.values(batch.numerical)[0]
-      post({ batch }, [(some ?? Object.values(batch.categorical)[0]!.ids).buffer as ArrayBuffer])
+      const { text, labels, numerical, categorical } = batch
+      const any =
+        text?.cuSeqlens ?? labels ?? Object.values(numerical)[0] ?? Object.values(categorical)[0]?.ids
+      post({ batch }, any ? [any.buffer as ArrayBuffer] : [])
     } catch (error) {
       const { name, message, stack } = error as Error
       post({ error: { name, message, stack } }, [])

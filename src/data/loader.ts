@@ -13,7 +13,7 @@ export interface LoaderOptions extends CollateOptions {
   /** Rows a batch; the last one of an order has what is left. */
   batchSize: number
   /**
-   * Collate in a thread of its own; Columns that are not in shared memory are copied to it. Default: in Node with more
+   * Collate in a thread of its own; columns that are not in shared memory are copied to it. Default: in Node with more
    * than two cores.
    */
   worker?: boolean

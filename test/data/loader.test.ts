@@ -173,6 +173,7 @@ test('a batch is one buffer, handed over whole', async () => {
 test('columns of one kind alone', async () => {
   const { features, lists, categorical, numerical, ...rest } = columns
   const alone: Columns[] = [
+    { ...rest, features: {}, lists: {}, categorical: {}, numerical: {} },
     {
       ...rest,
       features: { gender: features.gender! },
