@@ -9,6 +9,9 @@ export interface TrainerProgress {
   maxSteps: number
   rows: number
   totalRows: number
+  /** Steps and rows that the checkpoint brought, which a run went on from. */
+  startStep: number
+  startRows: number
   /** Mean loss of recent steps, once one has been read. */
   loss?: number
 }

@@ -87,7 +87,9 @@ export class Trainer {
   #losses!: LossLog
   #data: ResumePoint['data'] = { train: [], evaluation: [] }
   readonly #inFlight = new InFlight()
+  /** The step of the last log line, and the step this process started at. */
   #logged = 0
+  #startStep = 0
   #lastRead = Date.now()
 
   constructor(options: TrainerOptions) {
@@ -130,7 +132,8 @@ export class Trainer {
     if (output) await prepareOutputFolder(output, { resume: resumeFromCheckpoint !== false })
     const resumed = await this.#prepare(resumeFromCheckpoint)
     this.#losses = new LossLog(this.#gpu, this.state.global_step, resumed?.point.losses)
-    this.#logged = this.state.global_step - (resumed?.point.losses.since_log.length ?? 0)
+    this.#startStep = this.state.global_step
+    this.#logged = this.#startStep - (resumed?.point.losses.since_log.length ?? 0)
     try {
       await this.#call('onTrainBegin')
       model.train()
@@ -395,8 +398,16 @@ export class Trainer {
   #report(): void {
     const { global_step: step, max_steps: maxSteps } = this.state
     const rows = (steps: number) => rowsAfter(this.#plan, steps, this.#options.train.length)
-    const loss = this.#losses.recent
-    this.#options.onProgress?.({ step, maxSteps, rows: rows(step), totalRows: rows(maxSteps), loss })
+    const startStep = this.#startStep
+    this.#options.onProgress?.({
+      step,
+      maxSteps,
+      rows: rows(step),
+      totalRows: rows(maxSteps),
+      startStep,
+      startRows: rows(startStep),
+      loss: this.#losses.recent,
+    })
   }
 
   #call(hook: PlainHook): Promise<void> {
