@@ -18,31 +18,46 @@ export class BrokenLossError extends KernelgradError {
   }
 }
 
+const ADVICE = 'a lower learning rate, gradient clipping (max_grad_norm) or a check of the numerical features'
+
 /** The error for a loss that broke in micro-batch `microBatch` of step `step`, counted from 0. */
 export function brokenLoss(
   plan: readonly Stage[],
   data: Dataset,
   { step, microBatch }: { step: number; microBatch: number },
 ): BrokenLossError {
-  const position = positionOf(plan, step, microBatch)
-  const { config, firstEpoch } = plan[position.stage]!
-  const size = config.per_device_train_batch_size
-  const order = epochOrder(data.length, config, firstEpoch + position.epoch)
-  const rows = byFile(data, order.subarray(position.microBatch * size, (position.microBatch + 1) * size))
+  const { config, rows } = rowsOf(plan, data, { step, microBatch, count: 1 })
   // Scaling the loss keeps gradients in f16's range; activations beyond 65504 it cannot help.
   const precision = config.fp16 ? 'float32 (fp16: false), ' : ''
   return new BrokenLossError(
-    `the loss is not a number at step ${step + 1}; try ${precision}a lower learning rate, gradient clipping (max_grad_norm) or ` +
-      `a check of the numerical features; the batch was ${rows.map(describe).join(', ')}`,
+    `the loss is not a number at step ${step + 1}; try ${precision}${ADVICE}; the batch was ${rows.map(describe).join(', ')}`,
     step + 1,
     rows,
   )
 }
 
-/** The error for a gradient norm that is not a number, after step `step`, counted from 1. */
-export function brokenGradient(step: number): BrokenLossError {
-  const message = `the gradient is not a number at step ${step}; try a lower learning rate or a check of the numerical features`
-  return new BrokenLossError(message, step, [])
+/** The error for a gradient that broke in step `step`, counted from 0, whose loss was a number. */
+export function brokenGradient(plan: readonly Stage[], data: Dataset, step: number): BrokenLossError {
+  const { rows } = rowsOf(plan, data, { step, microBatch: 0 })
+  return new BrokenLossError(
+    `the gradient is not a number at step ${step + 1}; try ${ADVICE}; the step's rows were ${rows.map(describe).join(', ')}`,
+    step + 1,
+    rows,
+  )
+}
+
+/** The rows of `count` micro-batches of a step, of all unless given, and the settings of its stage. */
+function rowsOf(
+  plan: readonly Stage[],
+  data: Dataset,
+  { step, microBatch, count }: { step: number; microBatch: number; count?: number },
+) {
+  const position = positionOf(plan, step, microBatch)
+  const { config, firstEpoch } = plan[position.stage]!
+  const { per_device_train_batch_size: size, gradient_accumulation_steps } = config
+  const order = epochOrder(data.length, config, firstEpoch + position.epoch)
+  const end = position.microBatch + (count ?? gradient_accumulation_steps)
+  return { config, rows: byFile(data, order.subarray(position.microBatch * size, end * size)) }
 }
 
 function byFile(data: Dataset, order: Uint32Array): BrokenLossError['rows'] {

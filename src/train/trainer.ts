@@ -206,7 +206,7 @@ export class Trainer {
           this.#next = { stage: index, epoch: this.#next.epoch + 1, microBatch: 0 }
       } while (this.#going())
       await this.#watch.time('wait', () => this.#inFlight.drain())
-      await this.#readLosses()
+      await this.#checkNumbers()
       this.optimizer.synchronize()
     } finally {
       this.optimizer.dispose()
@@ -320,6 +320,7 @@ export class Trainer {
   async #evaluateAndLog(evaluation: Dataset): Promise<void> {
     const { model } = this.#options
     const { config } = this.#stage
+    await this.#checkNumbers()
     const found = await this.#watch.time('evaluate', () => {
       this.optimizer.synchronize()
       return evaluate(model, evaluation, {
@@ -338,9 +339,8 @@ export class Trainer {
   async #save(output: string, onPlan: boolean): Promise<void> {
     const { model, config } = this.#options
     const folder = checkpointPath(output, this.state.global_step)
-    await this.#readLosses()
+    await this.#checkNumbers()
     await this.#watch.time('save', async () => {
-      await this.#stopAtBrokenGradient()
       if (onPlan && this.state.best_global_step === this.state.global_step)
         this.state.best_model_checkpoint = folder
       await saveCheckpoint(folder, {
@@ -380,12 +380,13 @@ export class Trainer {
     if (this.#losses.broken) throw brokenLoss(this.#plan, this.#options.train, this.#losses.broken)
   }
 
-  /** A gradient that broke has broken the weights: they are not to replace a checkpoint. A scaler skips such a step. */
-  async #stopAtBrokenGradient(): Promise<void> {
-    const { global_step: step } = this.state
-    if (this.scaler || !this.#stage.config.max_grad_norm || Number.isFinite(await this.optimizer.gradNorm()))
-      return
-    throw brokenGradient(step)
+  /** Weights that a loss or a gradient has broken are neither evaluated nor saved. A scaler skips a broken gradient. */
+  async #checkNumbers(): Promise<void> {
+    await this.#readLosses()
+    if (this.scaler || !this.#stage.config.max_grad_norm) return
+    const norm = await this.#watch.time('wait', () => this.optimizer.gradNorm())
+    if (!Number.isFinite(norm))
+      throw brokenGradient(this.#plan, this.#options.train, this.state.global_step - 1)
   }
 
   async #log(entry: Record<string, number>): Promise<void> {

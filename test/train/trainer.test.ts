@@ -1,8 +1,9 @@
 // The loop itself: what callbacks see and steer, which model is the best, when it ends, and what it holds on the device.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { DenseParameter, type Parameter } from '../../src/autograd/index.ts'
 import type { Dataset } from '../../src/data/index.ts'
-import { schedule } from '../../src/optim/index.ts'
+import { AdamW, schedule } from '../../src/optim/index.ts'
 import { batches } from '../../src/train/batches.ts'
 import { noteEvaluation, outOfPatience } from '../../src/train/best-metric.ts'
 import {
@@ -217,6 +218,30 @@ test('a broken loss names files and rows of its batch, in any epoch and window',
     new RegExp(`not a number at step ${error.step}; try .*; the batch was .*b\\.parquet rows`),
   )
 })
+
+test('a gradient that is not a number, of a loss that is one, is not saved either', async () => {
+  const { trainer, model } = await makeRun(gpu, { eval_steps: 2, logging_steps: null })
+  const step = AdamW.prototype.step
+  // The second step's gradients break after their losses were computed.
+  AdamW.prototype.step = function (options) {
+    if (this.stepCount === 1)
+      gpu.upload([...model.parameters()].find(isDense)!.gradView, Float32Array.of(Number.NaN))
+    step.call(this, options)
+  }
+  try {
+    const error = (await refusal(trainer.train())) as BrokenLossError
+    assert.match(
+      error.message,
+      /^the gradient is not a number at step 2; try a lower .*; the step's rows were .*rows/,
+    )
+    assert.is(error.rows[0]!.rows.length, 24)
+  } finally {
+    AdamW.prototype.step = step
+    model.free()
+  }
+})
+
+const isDense = (parameter: Parameter): parameter is DenseParameter => parameter instanceof DenseParameter
 
 test('an epoch can be entered at any batch, and gives the same batches', async () => {
   const { model, train } = await makeRun(gpu)
