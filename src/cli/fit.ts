@@ -15,6 +15,7 @@ import {
   type TrainerState,
   WEIGHTS_FILE,
 } from '../train/index.ts'
+import { onInterrupt } from './interrupt.ts'
 import { createProgress } from './progress.ts'
 import { metricsLine } from './say.ts'
 
@@ -26,6 +27,8 @@ export interface FitOptions {
   evaluation?: Dataset
   /** Folder for checkpoints. */
   output?: string
+  /** Go on from a checkpoint: its folder, or true for the newest in `output`. */
+  resume?: string | true
   /** Where progress is told. */
   stream: NodeJS.WriteStream
 }
@@ -35,6 +38,8 @@ export interface Fitted {
   state: TrainerState
   /** Of the weights that the model holds now; absent without evaluation data. */
   metrics?: Record<string, number>
+  /** Ctrl-C ended the run before it was over. */
+  interrupted?: boolean
 }
 
 /** Makes a model on the device and trains it, telling how it goes. */
@@ -45,13 +50,10 @@ export async function fit({
   train,
   evaluation,
   output,
+  resume,
   stream,
 }: FitOptions): Promise<Fitted> {
   const model = createModel(config).to(gpu, { seed: trainer.seed })
-  const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
-  stream.write(
-    `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
-  )
   const started = Date.now()
   const run = new Trainer({
     model,
@@ -63,20 +65,33 @@ export async function fit({
     train,
     evaluation,
     output,
-    onProgress: ({ step, rows, loss }) =>
-      progress.update({ done: step, loss, rowsPerSecond: (rows / (Date.now() - started)) * 1000 }),
+    onWarning: message => stream.write(`warning: ${message}\n`),
+    onProgress: ({ step, rows, startRows, loss }) =>
+      progress.update({
+        done: step,
+        loss,
+        rowsPerSecond: ((rows - startRows) / (Date.now() - started)) * 1000,
+      }),
     onLog(entry) {
       const metrics = metricsOfEntry(entry)
       if (metrics)
         progress.note(`step ${entry.step}, epoch ${entry.epoch.toFixed(2)}: ${metricsLine(metrics)}`)
     },
   })
+  // Without a folder there is nothing to save, and Ctrl-C ends the process as it always does.
+  const letGo = output ? onInterrupt(() => run.interrupt()) : () => {}
+  const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
+  stream.write(
+    `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
+  )
   const progress = createProgress({ total: run.state.max_steps, label: 'step', stream })
   try {
-    await run.train()
+    await run.train({ resumeFromCheckpoint: resume })
   } finally {
+    letGo()
     progress.stop()
   }
+  if (run.interrupted) return { model, state: run.state, interrupted: true }
   if (!evaluation) return { model, state: run.state }
   const metrics =
     finalMetrics(run.state, trainer) ??
