@@ -5,6 +5,7 @@ export { collatePadded, type PaddedBatch, type PaddedIds, type PaddedOptions } f
 export type { TokenLists } from './columns.ts'
 export * from './dataset.ts'
 export { openParquet, type ParquetFile, readColumns } from './parquet.ts'
+export { rebatch } from './rebatch.ts'
 export * from './safetensors.ts'
 export * from './shuffle.ts'
 export type { ParquetSource } from './source.ts'

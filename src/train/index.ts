@@ -8,13 +8,12 @@ export {
   saveWeights,
   WEIGHTS_FILE,
 } from './checkpoint.ts'
-export * from './metrics.ts'
+export { type EvaluateOptions, Evaluation, type EvaluationMetrics, evaluate, metricsOf } from './evaluate.ts'
+export * from './metrics/index.ts'
 export { type ClickModel, collateOptions, createModel, readOptions } from './model.ts'
 export { clickProbability, type PredictOptions, predict } from './predict.ts'
 export {
-  evaluate,
   type LogEntry,
-  metricsOf,
   parameterGroups,
   Trainer,
   type TrainerOptions,

@@ -9,10 +9,9 @@ import { type Gpu, InFlight } from '../gpu/index.ts'
 import { type Choices, choicesOf } from '../kernels/tuning.ts'
 import { AdamW, GradScaler, type Schedule, schedule } from '../optim/index.ts'
 import { loadWeights, prepareOutputFolder, saveModel, WEIGHTS_FILE } from './checkpoint.ts'
+import { type Evaluation, evaluate } from './evaluate.ts'
 import { LossLog } from './loss-log.ts'
-import { accuracy, binaryMetrics, logLossMulti } from './metrics.ts'
 import { type ClickModel, collateOptions } from './model.ts'
-import { clickProbability, predict } from './predict.ts'
 
 /** One entry of the log history, as the transformers Trainer writes it. */
 export type LogEntry = { step: number; epoch: number } & Record<string, number>
@@ -48,6 +47,8 @@ export interface TrainerOptions {
   output?: string
   onProgress?: (progress: TrainerProgress) => void
   onLog?: (entry: LogEntry) => void
+  /** Gets the labels and probabilities of every evaluation, for curves, before its metrics are logged. */
+  onEvaluation?: (evaluation: Evaluation, step: number) => void
 }
 
 const READ_EVERY_MS = 1000
@@ -193,6 +194,7 @@ export class Trainer {
     const metrics = await evaluate(model, evaluation!, {
       batchSize: config.per_device_eval_batch_size,
       truncate: config.truncate,
+      onEvaluation: done => this.#options.onEvaluation?.(done, this.state.global_step),
     })
     const entry = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval_${name}`, value]))
     this.#log(entry)
@@ -263,25 +265,3 @@ export class Trainer {
 }
 
 const due = (step: number, every: number | null) => every !== null && step % every === 0
-
-/** Loss and metrics over a labelled data set: loss is the mean cross-entropy; binary models add log_loss, roc_auc, pr_auc. */
-export async function evaluate(
-  model: ClickModel,
-  data: Dataset,
-  options: { batchSize?: number; truncate?: boolean; onBatch?: (rows: number) => void } = {},
-): Promise<{ loss: number } & Record<string, number>> {
-  if (!data.labels) throw new KernelgradError('evaluation needs labels, and the data has none')
-  const probabilities = await predict(model, data, options)
-  return metricsOf(data.labels, probabilities, model.config.num_labels)
-}
-
-/** What `evaluate` returns, of probabilities [rows, C] already there. */
-export function metricsOf(
-  labels: Uint32Array,
-  probabilities: Float32Array,
-  C: number,
-): { loss: number } & Record<string, number> {
-  const loss = logLossMulti(labels, probabilities, C)
-  if (C > 2) return { loss, accuracy: accuracy(labels, probabilities, C) }
-  return { loss, ...binaryMetrics(labels, clickProbability(probabilities)) }
-}
