@@ -11,7 +11,8 @@ export {
 export { type EvaluateOptions, Evaluation, type EvaluationMetrics, evaluate, metricsOf } from './evaluate.ts'
 export * from './metrics/index.ts'
 export { type ClickModel, collateOptions, createModel, readOptions } from './model.ts'
-export { clickProbability, type PredictOptions, predict } from './predict.ts'
+export { clickProbability, type PredictOptions, predict, predictStream, type Scored } from './predict.ts'
+export * from './report/index.ts'
 export {
   type LogEntry,
   parameterGroups,

@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import { parseTrainingConfig } from '../../config/index.ts'
 import { readJson, writeJson } from '../../data/files.ts'
 import { openGpu } from '../../gpu/index.ts'
-import { formatMetrics, prepareOutputFolder } from '../../train/index.ts'
-import { fit, saveResult } from '../fit.ts'
+import { formatMetrics, prepareOutputFolder, REPORT_HTML } from '../../train/index.ts'
+import { fit, runName, saveResult } from '../fit.ts'
 import { checkSupported, readRows } from '../inputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
@@ -32,7 +32,7 @@ export async function run(options: TrainOptions): Promise<void> {
   try {
     stream.write(`${gpu.adapter.line}\n`)
     await writeJson(join(out, 'training_args.json'), trainer)
-    const { model, state, metrics } = await fit({
+    const fitted = await fit({
       gpu,
       config,
       trainer,
@@ -40,9 +40,12 @@ export async function run(options: TrainOptions): Promise<void> {
       evaluation,
       output: out,
       stream,
+      name: runName(out),
+      onLog: json ? entry => void process.stdout.write(`${JSON.stringify(entry)}\n`) : undefined,
     })
+    const { model, state, metrics } = fitted
     const parameters = model.numParameters()
-    await saveResult(model, out)
+    await saveResult(fitted, out)
     const seconds = (Date.now() - started) / 1000
     if (json) {
       const { global_step: steps } = state
@@ -52,7 +55,9 @@ export async function run(options: TrainOptions): Promise<void> {
     }
     if (metrics)
       stream.write(`\n${formatTable(['metric', 'value'], Object.entries(formatMetrics(shown(metrics))))}\n`)
-    stream.write(`\n${state.global_step} steps in ${formatSeconds(seconds)}; the model is in ${out}\n`)
+    stream.write(
+      `\n${state.global_step} steps in ${formatSeconds(seconds)}; the model is in ${out}, the report in ${join(out, REPORT_HTML)}\n`,
+    )
   } finally {
     gpu.close()
   }
