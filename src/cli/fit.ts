@@ -67,7 +67,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     train,
     evaluation,
     output,
-    onProgress: ({ step, rows, loss }) => progress.update({ done: step, rows, loss, auc }),
+    onProgress: ({ step, ...more }) => progress.update({ ...more, done: step, auc }),
     onEvaluation(done, step) {
       // Of the earlier ones, the best may still be the one that is kept.
       for (const old of curves.keys()) if (old !== run.state.best_global_step) curves.delete(old)

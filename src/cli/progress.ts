@@ -3,8 +3,11 @@ import { Presets, SingleBar } from 'cli-progress'
 export interface ProgressUpdate {
   /** Rows or steps done so far, out of `total`. */
   done: number
-  /** Rows done so far, for the speed. */
-  rows?: number
+  /** Rows done so far and in all: they tell speed and time left. */
+  rows: number
+  totalRows: number
+  /** Rows that an earlier run had done already, of `rows`. */
+  startRows?: number
   loss?: number
   /** ROC AUC of the last evaluation. */
   auc?: number
@@ -20,8 +23,6 @@ export interface Progress {
 export interface ProgressOptions {
   total: number
   label: string
-  /** What an earlier run had done already: speed and time left are of this run. */
-  start?: { done: number; rows: number }
   stream?: NodeJS.WritableStream & { isTTY?: boolean }
   /** Milliseconds between lines where no bar can be drawn. */
   interval?: number
@@ -34,20 +35,17 @@ export function createProgress(options: ProgressOptions): Progress {
   return (options.stream ?? process.stdout).isTTY ? bar(options) : lines(options)
 }
 
-/** What an update says besides how far it is: loss, AUC, speed and the time left, both at the mean pace so far. */
-function details(
-  { done, rows, loss, auc }: ProgressUpdate,
-  options: ProgressOptions,
-  elapsed: number,
-): string {
-  const { total, start = { done: 0, rows: 0 } } = options
+/** What an update says besides how far it is: loss, AUC, speed and the time left, both at the mean pace of this run so far. */
+function details(update: ProgressUpdate, elapsed: number): string {
+  const { rows, totalRows, startRows = 0, loss, auc } = update
   const parts: string[] = []
   if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`)
   if (auc !== undefined && !Number.isNaN(auc)) parts.push(`auc ${auc.toFixed(3)}`)
-  if (rows !== undefined && elapsed > 0)
-    parts.push(`${formatRate(((rows - start.rows) / elapsed) * 1000)} rows/s`)
-  if (done > start.done && done < total)
-    parts.push(`${formatSeconds(((elapsed / (done - start.done)) * (total - done)) / 1000)} left`)
+  if (rows > startRows && elapsed > 0) {
+    const perSecond = ((rows - startRows) / elapsed) * 1000
+    parts.push(`${formatRate(perSecond)} rows/s`)
+    if (rows < totalRows) parts.push(`${formatSeconds((totalRows - rows) / perSecond)} left`)
+  }
   return parts.join('  ')
 }
 
@@ -63,15 +61,15 @@ export function formatSeconds(seconds: number): string {
 }
 
 function bar(options: ProgressOptions): Progress {
-  const { total, label, start, stream = process.stdout, now = Date.now } = options
+  const { total, label, stream = process.stdout, now = Date.now } = options
   const format = `${label} {bar} {value}/{total}  {details}`
   // Redrawn always: after a note, the bar's unchanged text stands a line too high.
-  const look = { format, stream, hideCursor: true, fps: 5, forceRedraw: true, barsize: 24 }
+  const look = { format, stream, hideCursor: true, fps: 5, forceRedraw: true, barsize: 16 }
   const drawn = new SingleBar(look, Presets.shades_classic)
   const started = now()
-  drawn.start(total, start?.done ?? 0, { details: '' })
+  drawn.start(total, 0, { details: '' })
   return {
-    update: state => drawn.update(state.done, { details: details(state, options, now() - started) }),
+    update: state => drawn.update(state.done, { details: details(state, now() - started) }),
     note(line) {
       stream.write(`\r\x1b[K${line}\n`)
       drawn.render()
@@ -86,7 +84,7 @@ function lines(options: ProgressOptions): Progress {
   let printed = started
   let pending: ProgressUpdate | undefined
   const print = (state: ProgressUpdate) => {
-    const more = details(state, options, now() - started)
+    const more = details(state, now() - started)
     stream.write(`${label} ${state.done}/${total}${more && `  ${more}`}\n`)
     printed = now()
     pending = undefined

@@ -72,7 +72,7 @@ export async function* scoredRows(
   stream: NodeJS.WriteStream,
 ): AsyncGenerator<Scored> {
   const progress = createProgress({ total: file.rows, label: 'row', stream })
-  const onBatch = (done: number) => progress.update({ done, rows: done })
+  const onBatch = (done: number) => progress.update({ done, rows: done, totalRows: file.rows })
   try {
     yield* predictStream(model, file, { ...options, onBatch })
   } finally {

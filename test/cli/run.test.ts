@@ -208,7 +208,13 @@ test('progress is a line every five seconds where there is no terminal', () => {
   const progress = createProgress({ total: 100, label: 'train', stream, now: () => time })
   for (const done of [1, 20, 30, 40, 99]) {
     time += 2000
-    progress.update({ done, rows: 64 * done, loss: 0.5, auc: done > 30 ? 0.71249 : undefined })
+    progress.update({
+      done,
+      rows: 64 * done,
+      totalRows: 6400,
+      loss: 0.5,
+      auc: done > 30 ? 0.71249 : undefined,
+    })
     if (done === 30) progress.note('evaluated')
   }
   progress.stop()
@@ -222,10 +228,9 @@ test('progress is a line every five seconds where there is no terminal', () => {
 test('speed and time left are those of this run, not of the one it goes on from', () => {
   const { stream, written } = sink()
   let time = 0
-  const start = { done: 40, rows: 4000 }
-  const progress = createProgress({ total: 100, label: 'step', start, stream, now: () => time })
+  const progress = createProgress({ total: 100, label: 'step', stream, now: () => time })
   time = 10_000
-  progress.update({ done: 60, rows: 6000 })
+  progress.update({ done: 60, rows: 6000, startRows: 4000, totalRows: 10_000 })
   progress.stop()
   assert.equal(written, ['step 60/100  200 rows/s  20s left\n'])
 })
@@ -233,7 +238,7 @@ test('speed and time left are those of this run, not of the one it goes on from'
 test('progress on a terminal is a bar', () => {
   const tty = sink(true)
   const progress = createProgress({ total: 4, label: 'train', stream: tty.stream })
-  progress.update({ done: 2, loss: 0.25, auc: Number.NaN })
+  progress.update({ done: 2, rows: 20, totalRows: 40, loss: 0.25, auc: Number.NaN })
   progress.note('evaluated')
   progress.stop()
   assert.match(tty.written.join(''), /train .*2\/4 {2}loss 0\.2500/)

@@ -31,10 +31,11 @@ export function pageData(reports: readonly RunReport[]): PageData {
   }
 }
 
-/** The parts, and what they leave of the total. */
+/** The parts, and what they leave of the total; parts of less than a thousandth are too small to see or count. */
 export function partsOf({ total, parts }: RunReport['seconds']): Record<string, number> {
   const known = Object.values(parts).reduce((sum, part) => sum + part, 0)
-  return { ...parts, other: Math.max(0, total - known) }
+  const all = Object.entries({ ...parts, other: total - known })
+  return Object.fromEntries(all.filter(([, seconds]) => seconds > total / 1000))
 }
 
 function seriesOf(log: readonly Figures[]): PageRun['series'] {

@@ -152,9 +152,9 @@ function histogram(run: PageRun): BarChart {
 function time(): BarChart {
   const shown = runs.filter((_, i) => !hidden.has(i))
   const total = (part: string) => runs.reduce((sum, { seconds }) => sum + (seconds[part] ?? 0), 0)
-  const parts = [...new Set(runs.flatMap(({ seconds }) => Object.keys(seconds)))]
-    .filter(part => total(part) > 0)
-    .sort((a, b) => total(b) - total(a))
+  const parts = [...new Set(runs.flatMap(({ seconds }) => Object.keys(seconds)))].sort(
+    (a, b) => total(b) - total(a),
+  )
   return {
     type: 'bar',
     data: {

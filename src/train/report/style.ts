@@ -17,7 +17,7 @@ export const STYLE = `
 body { margin: 0; background: var(--bg); color: var(--text); font: 16px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; overflow-wrap: anywhere; }
 header, main, footer { max-width: 1180px; margin: 0 auto; padding: 0 16px; }
 header { padding-top: 24px; }
-footer { padding-bottom: 32px; color: var(--soft); font-size: 0.875rem; }
+footer { padding-top: 16px; padding-bottom: 32px; color: var(--soft); font-size: 0.875rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 4px; }
 h2 { font-size: 1.2rem; margin: 36px 0 12px; }
 h3 { font-size: 1rem; margin: 0 0 2px; }

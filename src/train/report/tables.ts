@@ -148,9 +148,9 @@ export function formatDuration(seconds: number): string {
 /** Where each run's time went, the longest part first. */
 export function timeTable(reports: readonly RunReport[]): string {
   const total = (part: string) => reports.reduce((sum, { seconds }) => sum + (partsOf(seconds)[part] ?? 0), 0)
-  const parts = [...new Set(reports.flatMap(({ seconds }) => Object.keys(partsOf(seconds))))]
-    .filter(part => total(part) > 0)
-    .sort((a, b) => total(b) - total(a))
+  const parts = [...new Set(reports.flatMap(({ seconds }) => Object.keys(partsOf(seconds))))].sort(
+    (a, b) => total(b) - total(a),
+  )
   const columns: Column<RunReport>[] = [
     { title: 'Run', cell: ({ name }) => ({ text: name }) },
     { title: 'Total', number: true, cell: ({ seconds }) => ({ text: formatDuration(seconds.total) }) },
