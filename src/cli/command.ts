@@ -16,8 +16,8 @@ export interface OptionSpec {
 export interface CommandSpec {
   name: string
   description: string
-  /** Positional arguments, all required; each value joins the options under its name. */
-  arguments?: readonly { name: string; description: string }[]
+  /** Positional arguments, all required; each value joins the options under its name. Of the last, there may be several. */
+  arguments?: readonly { name: string; description: string; variadic?: boolean }[]
   options: readonly OptionSpec[]
   load(): Promise<CommandModule>
 }

@@ -6,6 +6,13 @@ const ADAPTER: OptionSpec = {
   choices: ['auto', 'hardware', 'system', 'embedded'],
 }
 
+/** A saved model to score with. */
+const MODEL: readonly OptionSpec[] = [
+  { flags: '--model <folder>', description: 'folder with config.json and weights', required: true },
+  { flags: '--batch-size <rows>', description: 'rows a batch', default: 256, parse: wholeNumber(1) },
+  { flags: '--truncate', description: 'cut texts longer than the encoder reads' },
+]
+
 const JSON_LINE: OptionSpec = {
   flags: '--json',
   description: 'print the result as one line of JSON, everything else to stderr',
@@ -32,7 +39,10 @@ export const COMMANDS: readonly CommandSpec[] = [
         description: "go on from a checkpoint (default: the newest whole one in --out's folder)",
       },
       ADAPTER,
-      JSON_LINE,
+      {
+        flags: '--json',
+        description: 'print each log entry as a line of JSON, then the result; everything else to stderr',
+      },
     ],
     load: () => import('./commands/train.ts'),
   },
@@ -40,15 +50,34 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'predict',
     description: 'write the click probability of every row of a Parquet file',
     options: [
-      { flags: '--model <folder>', description: 'folder with config.json and weights', required: true },
+      ...MODEL,
       { flags: '--data <file>', description: 'Parquet file to read; labels are optional', required: true },
       { flags: '--out <file>', description: 'Parquet file to write', required: true },
-      { flags: '--batch-size <rows>', description: 'rows a batch', default: 256, parse: wholeNumber(1) },
-      { flags: '--truncate', description: 'cut texts longer than the encoder reads' },
       ADAPTER,
       JSON_LINE,
     ],
     load: () => import('./commands/predict.ts'),
+  },
+  {
+    name: 'evaluate',
+    description: 'tell how good a model is on a labelled Parquet file',
+    options: [
+      ...MODEL,
+      { flags: '--data <file>', description: 'Parquet file with labels', required: true },
+      { flags: '--group-by <column>', description: 'also the AUC within groups, such as those of a user' },
+      ADAPTER,
+      JSON_LINE,
+    ],
+    load: () => import('./commands/evaluate.ts'),
+  },
+  {
+    name: 'report',
+    description: 'write one page that compares training runs',
+    arguments: [
+      { name: 'runs', description: 'folders of training runs, or report.json files', variadic: true },
+    ],
+    options: [{ flags: '--out <file>', description: 'HTML file to write', default: 'report.html' }],
+    load: () => import('./commands/report.ts'),
   },
   {
     name: 'tune',

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import type { ResolvedModelConfig, ResolvedTrainerConfig } from '../config/index.ts'
 import { writeJson } from '../data/files.ts'
 import type { Dataset } from '../data/index.ts'
@@ -7,13 +7,17 @@ import type { Gpu } from '../gpu/index.ts'
 import {
   type ClickModel,
   CONFIG_FILE,
+  type Curves,
   createModel,
   evaluate,
   type LogEntry,
+  type RunReport,
+  runReport,
   saveWeights,
   Trainer,
   type TrainerState,
   WEIGHTS_FILE,
+  writeRunReport,
 } from '../train/index.ts'
 import { onInterrupt } from './interrupt.ts'
 import { createProgress } from './progress.ts'
@@ -31,6 +35,10 @@ export interface FitOptions {
   resume?: string | true
   /** Where progress is told. */
   stream: NodeJS.WriteStream
+  /** Gets every entry of the log as it is made. */
+  onLog?: (entry: LogEntry) => void
+  /** What the run is called in its report. */
+  name: string
 }
 
 export interface Fitted {
@@ -39,22 +47,21 @@ export interface Fitted {
   /** Of the weights that the model holds now; absent without evaluation data. */
   metrics?: Record<string, number>
   /** Ctrl-C ended the run before it was over. */
-  interrupted?: boolean
+  interrupted: boolean
+  report: RunReport
 }
 
 /** Makes a model on the device and trains it, telling how it goes. */
-export async function fit({
-  gpu,
-  config,
-  trainer,
-  train,
-  evaluation,
-  output,
-  resume,
-  stream,
-}: FitOptions): Promise<Fitted> {
+export async function fit(options: FitOptions): Promise<Fitted> {
+  const { gpu, config, trainer, train, evaluation, output, resume, stream } = options
   const model = createModel(config).to(gpu, { seed: trainer.seed })
-  const started = Date.now()
+  const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
+  stream.write(
+    `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
+  )
+  const started = performance.now()
+  const curves = new Map<number, Curves | undefined>()
+  let auc: number | undefined
   const run = new Trainer({
     model,
     // The best of no evaluations is not to be had.
@@ -66,24 +73,22 @@ export async function fit({
     evaluation,
     output,
     onWarning: message => stream.write(`warning: ${message}\n`),
-    onProgress: ({ step, rows, startRows, loss }) =>
-      progress.update({
-        done: step,
-        loss,
-        rowsPerSecond: ((rows - startRows) / (Date.now() - started)) * 1000,
-      }),
+    onProgress: ({ step, ...more }) => progress.update({ ...more, done: step, auc }),
+    onEvaluation(done, step) {
+      // Of the earlier ones, the best may still be the one that is kept.
+      for (const old of curves.keys()) if (old !== run.state.best_global_step) curves.delete(old)
+      curves.set(step, done.curves())
+    },
     onLog(entry) {
+      options.onLog?.(entry)
       const metrics = metricsOfEntry(entry)
-      if (metrics)
-        progress.note(`step ${entry.step}, epoch ${entry.epoch.toFixed(2)}: ${metricsLine(metrics)}`)
+      if (!metrics) return
+      auc = metrics.roc_auc
+      progress.note(`step ${entry.step}, epoch ${entry.epoch.toFixed(2)}: ${metricsLine(metrics)}`)
     },
   })
   // Without a folder there is nothing to save, and Ctrl-C ends the process as it always does.
   const letGo = output ? onInterrupt(() => run.interrupt()) : () => {}
-  const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
-  stream.write(
-    `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
-  )
   const progress = createProgress({ total: run.state.max_steps, label: 'step', stream })
   try {
     await run.train({ resumeFromCheckpoint: resume })
@@ -91,22 +96,42 @@ export async function fit({
     letGo()
     progress.stop()
   }
-  if (run.interrupted) return { model, state: run.state, interrupted: true }
-  if (!evaluation) return { model, state: run.state }
-  const metrics =
-    finalMetrics(run.state, trainer) ??
-    (await evaluate(model, evaluation, {
+  const trained = performance.now()
+  const stepKept = keptStep(run.state, trainer)
+  let metrics = evaluation && loggedMetrics(run.state, stepKept)
+  if (evaluation && !run.interrupted && !(metrics && curves.has(stepKept))) {
+    metrics = await evaluate(model, evaluation, {
       batchSize: trainer.per_device_eval_batch_size,
       truncate: trainer.truncate,
-    }))
-  return { model, state: run.state, metrics }
+      onEvaluation: done => curves.set(stepKept, done.curves()),
+    })
+  }
+  const ended = performance.now()
+  const report = runReport({
+    name: options.name,
+    adapter: gpu.adapter.line,
+    config: { ...config, trainer },
+    model: { architecture: model.constructor.name, parameters: model.numParameters() },
+    rows: { train: train.length, evaluation: evaluation?.length },
+    state: run.state,
+    stepKept,
+    seconds: (ended - started) / 1000,
+    timings: { ...run.timings, 'final evaluation': (ended - trained) / 1000 },
+    metrics,
+    curves: curves.get(stepKept),
+  })
+  return { model, state: run.state, metrics, report, interrupted: run.interrupted }
 }
 
-/** The logged evaluation of the weights that are left at the end, if there was one. */
-function finalMetrics(state: TrainerState, { load_best_model_at_end }: ResolvedTrainerConfig) {
+/** The step whose weights are left at the end. */
+function keptStep(state: TrainerState, { load_best_model_at_end }: ResolvedTrainerConfig): number {
   // The best evaluation may fall between two saves; what is loaded is the best that was saved.
   const loaded = load_best_model_at_end && /checkpoint-(\d+)$/.exec(state.best_model_checkpoint ?? '')
-  const step = loaded ? Number(loaded[1]) : state.global_step
+  return loaded ? Number(loaded[1]) : state.global_step
+}
+
+/** The logged evaluation of a step's weights, if there was one. */
+function loggedMetrics(state: TrainerState, step: number): Record<string, number> | undefined {
   const entry = state.log_history.findLast(entry => entry.step === step && 'eval_loss' in entry)
   return entry && metricsOfEntry(entry)
 }
@@ -117,11 +142,15 @@ function metricsOfEntry(entry: LogEntry): Record<string, number> | undefined {
   return Object.fromEntries(named.map(([name, value]) => [name.slice('eval_'.length), value]))
 }
 
-/** Writes the model into a folder, which may hold other files; `loadModel` reads it. */
-export async function saveResult(model: ClickModel, folder: string): Promise<void> {
+/** Writes the model into a folder, which may hold other files; `loadModel` reads it. The report lies beside it. */
+export async function saveResult({ model, report }: Fitted, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
   await saveWeights(model, join(folder, WEIGHTS_FILE))
   await writeJson(join(folder, CONFIG_FILE), model.config)
+  await writeRunReport(folder, report)
 }
+
+/** What a run is called in a report: its folder's name. */
+export const runName = (folder: string): string => basename(resolve(folder))
 
 const count = (n: number) => n.toLocaleString('en-US')

@@ -3,8 +3,14 @@ import { Presets, SingleBar } from 'cli-progress'
 export interface ProgressUpdate {
   /** Rows or steps done so far, out of `total`. */
   done: number
+  /** Rows done so far and in all: they tell speed and time left. */
+  rows: number
+  totalRows: number
+  /** Rows that an earlier run had done already, of `rows`. */
+  startRows?: number
   loss?: number
-  rowsPerSecond?: number
+  /** ROC AUC of the last evaluation. */
+  auc?: number
 }
 
 export interface Progress {
@@ -17,8 +23,6 @@ export interface Progress {
 export interface ProgressOptions {
   total: number
   label: string
-  /** Print nothing: stdout belongs to the JSON. */
-  json?: boolean
   stream?: NodeJS.WritableStream & { isTTY?: boolean }
   /** Milliseconds between lines where no bar can be drawn. */
   interval?: number
@@ -26,19 +30,22 @@ export interface ProgressOptions {
   now?: () => number
 }
 
-/** A bar on a terminal, a line every 5 seconds elsewhere, nothing with `json`. */
+/** A bar on a terminal, a line every 5 seconds elsewhere. */
 export function createProgress(options: ProgressOptions): Progress {
-  if (options.json) return { update() {}, note() {}, stop() {} }
   return (options.stream ?? process.stdout).isTTY ? bar(options) : lines(options)
 }
 
-/** What an update says besides how far it is: loss, speed and the time left at the mean pace so far. */
-function details({ done, loss, rowsPerSecond }: ProgressUpdate, total: number, elapsed: number): string {
+/** What an update says besides how far it is: loss, AUC, speed and the time left, both at the mean pace of this run so far. */
+function details(update: ProgressUpdate, elapsed: number): string {
+  const { rows, totalRows, startRows = 0, loss, auc } = update
   const parts: string[] = []
   if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`)
-  if (rowsPerSecond !== undefined) parts.push(`${formatRate(rowsPerSecond)} rows/s`)
-  if (done > 0 && done < total)
-    parts.push(`${formatSeconds(((elapsed / done) * (total - done)) / 1000)} left`)
+  if (auc !== undefined && !Number.isNaN(auc)) parts.push(`auc ${auc.toFixed(3)}`)
+  if (rows > startRows && elapsed > 0) {
+    const perSecond = ((rows - startRows) / elapsed) * 1000
+    parts.push(`${formatRate(perSecond)} rows/s`)
+    if (rows < totalRows) parts.push(`${formatSeconds((totalRows - rows) / perSecond)} left`)
+  }
   return parts.join('  ')
 }
 
@@ -53,15 +60,16 @@ export function formatSeconds(seconds: number): string {
   return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`
 }
 
-function bar({ total, label, stream = process.stdout, now = Date.now }: ProgressOptions): Progress {
+function bar(options: ProgressOptions): Progress {
+  const { total, label, stream = process.stdout, now = Date.now } = options
   const format = `${label} {bar} {value}/{total}  {details}`
   // Redrawn always: after a note, the bar's unchanged text stands a line too high.
-  const look = { format, stream, hideCursor: true, fps: 5, forceRedraw: true }
+  const look = { format, stream, hideCursor: true, fps: 5, forceRedraw: true, barsize: 16 }
   const drawn = new SingleBar(look, Presets.shades_classic)
   const started = now()
   drawn.start(total, 0, { details: '' })
   return {
-    update: state => drawn.update(state.done, { details: details(state, total, now() - started) }),
+    update: state => drawn.update(state.done, { details: details(state, now() - started) }),
     note(line) {
       stream.write(`\r\x1b[K${line}\n`)
       drawn.render()
@@ -76,7 +84,7 @@ function lines(options: ProgressOptions): Progress {
   let printed = started
   let pending: ProgressUpdate | undefined
   const print = (state: ProgressUpdate) => {
-    const more = details(state, total, now() - started)
+    const more = details(state, now() - started)
     stream.write(`${label} ${state.done}/${total}${more && `  ${more}`}\n`)
     printed = now()
     pending = undefined

@@ -62,10 +62,11 @@ function programOf(context: CliContext, setCode: (code: number) => void): Comman
     .exitOverride()
   for (const spec of context.commands) {
     const command = program.command(spec.name).description(spec.description)
-    for (const { name, description } of spec.arguments ?? []) command.argument(`<${name}>`, description)
+    for (const { name, description, variadic } of spec.arguments ?? [])
+      command.argument(variadic ? `<${name}...>` : `<${name}>`, description)
     for (const option of spec.options) command.addOption(optionOf(option))
     command.action(async () => {
-      const positional = (spec.arguments ?? []).map(({ name }, i) => [name, command.args[i]])
+      const positional = (spec.arguments ?? []).map(({ name }, i) => [name, command.processedArgs[i]])
       const { run } = await spec.load()
       setCode((await run({ ...command.opts(), ...Object.fromEntries(positional) })) ?? 0)
     })

@@ -9,6 +9,12 @@ export function shown(metrics: Record<string, number>): Record<string, number> {
   return Object.fromEntries(names.map(name => [name, metrics[name]!]))
 }
 
+/** All figures of an evaluation, the best known first. `loss` is left to JSON where `log_loss` says the same. */
+export function allShown(metrics: Record<string, number>): Record<string, number> {
+  const { loss: _, ...others } = metrics
+  return { ...shown(metrics), ...('log_loss' in metrics ? others : metrics) }
+}
+
 /** Figures as 'log_loss 0.431  roc_auc 0.702'. */
 export function metricsLine(metrics: Record<string, number>): string {
   return Object.entries(formatMetrics(shown(metrics)))

@@ -30,8 +30,8 @@ function makeResident(path: string): boolean {
 /** Whether this machine has a Vulkan loader. */
 export const vulkanLoaderPresent = (): boolean => makeResident(LOADER)
 
-/** Path of the package's package.json; its `exports` hide the file, so it is found from the package's entry. */
-function findPackage(): string {
+/** Path of the package's package.json, or an error with code MODULE_NOT_FOUND; its `exports` hide the file, so it is found from the package's entry. */
+export function findPackage(): string {
   const require = createRequire(import.meta.url)
   let folder = dirname(require.resolve(PACKAGE))
   while (!existsSync(join(folder, 'bin', 'swiftshader.tar.br'))) {
@@ -41,8 +41,8 @@ function findPackage(): string {
   return join(folder, 'package.json')
 }
 
-/** Unpacks the regular files of a ustar archive: five flat files of a known package. */
-function* tarFiles(tar: Uint8Array): Generator<{ name: string; data: Uint8Array }> {
+/** Unpacks the regular files of a ustar archive: the few files of a known package. */
+export function* tarFiles(tar: Uint8Array): Generator<{ name: string; data: Uint8Array }> {
   const text = (from: number, length: number) =>
     String.fromCharCode(...tar.subarray(from, from + length)).replace(/\0.*$/s, '')
   for (let at = 0; at + 512 <= tar.length && tar[at] !== 0; ) {

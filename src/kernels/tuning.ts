@@ -8,6 +8,8 @@ import type { Gpu } from '../gpu/index.ts'
 import { fnv1a } from '../hash.ts'
 import { VERSION } from '../wgsl/version.ts'
 
+export { VERSION }
+
 /** Form by class of shapes, such as 'matmul NT 1024x1024x1024 444' to 'subgroup64'. */
 export type Choices = Record<string, string>
 

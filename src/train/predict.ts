@@ -1,10 +1,12 @@
 import { noGrad, scope, softmax } from '../autograd/index.ts'
-import { type Columns, collate } from '../data/index.ts'
+import { type Chunk, type Columns, collate, type ParquetFile, rebatch, streamChunks } from '../data/index.ts'
 import { InFlight } from '../gpu/index.ts'
-import { type ClickModel, collateOptions } from './model.ts'
+import { type ClickModel, collateOptions, readOptions } from './model.ts'
+
+const BATCH_SIZE = 256
 
 export interface PredictOptions {
-  /** Rows a batch. */
+  /** Rows a batch, default 256. */
   batchSize?: number
   truncate?: boolean
   onBatch?: (rowsDone: number) => void
@@ -14,7 +16,7 @@ export interface PredictOptions {
 export async function predict(
   model: ClickModel,
   columns: Columns,
-  { batchSize = 256, truncate = false, onBatch }: PredictOptions = {},
+  { batchSize = BATCH_SIZE, truncate = false, onBatch }: PredictOptions = {},
 ): Promise<Float32Array<ArrayBuffer>> {
   const { gpu } = model
   const options = collateOptions(model, { truncate })
@@ -48,6 +50,39 @@ export async function predict(
     model.train(wasTraining)
   }
   return probabilities
+}
+
+/** Rows of a file and what the model says of them. */
+export interface Scored {
+  rows: Chunk
+  /** [rows, C], row-major. */
+  probabilities: Float32Array<ArrayBuffer>
+}
+
+/**
+ * Class probabilities of every row of a file, row group by row group, so that its size does not matter. Batches are the same rows
+ * as in {@link predict} over the whole file, whatever the row groups are: so are the results, to the bit.
+ * @param options.requireLabels Whether a file without labels is an error (default) or has none.
+ * @param options.extra Further columns to hand through.
+ * @param options.onBatch Gets the rows of the file that are done.
+ * @throws DataError naming file, column, row and value of a bad one.
+ */
+export async function* predictStream(
+  model: ClickModel,
+  file: ParquetFile,
+  options: PredictOptions & { requireLabels?: boolean; extra?: string[] } = {},
+): AsyncGenerator<Scored> {
+  const { batchSize = BATCH_SIZE, requireLabels, extra, onBatch } = options
+  const chunks = streamChunks(file, { ...readOptions(model.config, { requireLabels }), extra })
+  for await (const rows of rebatch(chunks, batchSize)) {
+    const { rowStart } = rows
+    const probabilities = await predict(model, rows, {
+      ...options,
+      batchSize,
+      onBatch: onBatch && (done => onBatch(rowStart + done)),
+    })
+    yield { rows, probabilities }
+  }
 }
 
 /** The probability of class 1, of probabilities [rows, 2]. */

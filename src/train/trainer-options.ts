@@ -1,6 +1,7 @@
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import type { Dataset } from '../data/index.ts'
 import type { TrainerCallback } from './callbacks.ts'
+import type { Evaluation } from './evaluate.ts'
 import type { ClickModel } from './model.ts'
 import type { LogEntry } from './trainer-state.ts'
 
@@ -26,6 +27,8 @@ export interface TrainerOptions {
   callbacks?: TrainerCallback[]
   onProgress?: (progress: TrainerProgress) => void
   onLog?: (entry: LogEntry) => void
+  /** Gets the labels and probabilities of every evaluation, for curves, before its metrics are logged. */
+  onEvaluation?: (evaluation: Evaluation, step: number) => void
   /** What a run should know that goes on from a checkpoint; `console.warn` unless given. */
   onWarning?: (message: string) => void
 }

@@ -326,6 +326,7 @@ export class Trainer {
       return evaluate(model, evaluation, {
         batchSize: config.per_device_eval_batch_size,
         truncate: config.truncate,
+        onEvaluation: done => this.#options.onEvaluation?.(done, this.state.global_step),
       })
     })
     const metrics = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]))

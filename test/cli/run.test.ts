@@ -208,31 +208,43 @@ test('progress is a line every five seconds where there is no terminal', () => {
   const progress = createProgress({ total: 100, label: 'train', stream, now: () => time })
   for (const done of [1, 20, 30, 40, 99]) {
     time += 2000
-    progress.update({ done, loss: 0.5, rowsPerSecond: 1234.5 })
+    progress.update({
+      done,
+      rows: 64 * done,
+      totalRows: 6400,
+      loss: 0.5,
+      auc: done > 30 ? 0.71249 : undefined,
+    })
     if (done === 30) progress.note('evaluated')
   }
   progress.stop()
   assert.equal(written, [
-    'train 30/100  loss 0.5000  1235 rows/s  14s left\n',
+    'train 30/100  loss 0.5000  320 rows/s  14s left\n',
     'evaluated\n',
-    'train 99/100  loss 0.5000  1235 rows/s  0s left\n',
+    'train 99/100  loss 0.5000  auc 0.712  634 rows/s  0s left\n',
   ])
 })
 
-test('progress on a terminal is a bar, and with --json nothing', () => {
+test('speed and time left are those of this run, not of the one it goes on from', () => {
+  const { stream, written } = sink()
+  let time = 0
+  const progress = createProgress({ total: 100, label: 'step', stream, now: () => time })
+  time = 10_000
+  progress.update({ done: 60, rows: 6000, startRows: 4000, totalRows: 10_000 })
+  progress.stop()
+  assert.equal(written, ['step 60/100  200 rows/s  20s left\n'])
+})
+
+test('progress on a terminal is a bar', () => {
   const tty = sink(true)
   const progress = createProgress({ total: 4, label: 'train', stream: tty.stream })
-  progress.update({ done: 2, loss: 0.25 })
+  progress.update({ done: 2, rows: 20, totalRows: 40, loss: 0.25, auc: Number.NaN })
   progress.note('evaluated')
   progress.stop()
   assert.match(tty.written.join(''), /train .*2\/4 {2}loss 0\.2500/)
+  assert.not.match(tty.written.join(''), /auc|NaN/, 'a figure that does not exist is not shown')
   const [, after] = tty.written.join('').split('\r\x1b[Kevaluated\n')
   assert.match(after!, /train .*2\/4 {2}loss 0\.2500/, 'the bar is drawn again below the note')
-  const silent = sink(true)
-  const none = createProgress({ total: 4, label: 'train', json: true, stream: silent.stream })
-  none.update({ done: 4 })
-  none.stop()
-  assert.equal(silent.written, [])
 })
 
 test('durations are short', () => {

@@ -14,7 +14,7 @@ import {
   writeSyntheticKdd,
 } from '../../src/data/index.ts'
 import { writeSafetensors } from '../../src/data/safetensors-file.ts'
-import { createModel } from '../../src/train/index.ts'
+import { createModel, readRunReport } from '../../src/train/index.ts'
 import { kernelgrad } from './capture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-train-'))
@@ -53,7 +53,7 @@ type Metrics = Record<string, number>
 async function train(
   name: string,
   ...more: string[]
-): Promise<{ out: string; told: Record<string, unknown> }> {
+): Promise<{ out: string; told: Record<string, unknown>; log: Metrics[] }> {
   const config = join(folder, `${name}.json`)
   writeFileSync(config, JSON.stringify({ ...model, trainer: TRAINER }))
   const out = join(folder, 'runs', name)
@@ -70,7 +70,12 @@ async function train(
   )
   assert.is(run.code, 0, run.err)
   assert.match(run.err, /^adapter: .*\nTextTabularModel: [\d,]+ parameters, \d+ rows to train on/)
-  return { out, told: JSON.parse(run.out) }
+  // A line of JSON per entry of the log, and then the result.
+  const lines = run.out
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  return { out, told: lines.pop(), log: lines }
 }
 
 async function predict(
@@ -105,12 +110,14 @@ async function without(column: string | undefined, path: string): Promise<string
 }
 
 test('train writes checkpoints and a model, and predict gives the same metrics', async () => {
-  const { out, told } = await train('full', '--eval', data.test)
+  const { out, told, log } = await train('full', '--eval', data.test)
   assert.equal(readdirSync(out).sort(), [
     'checkpoint-3',
     'checkpoint-5',
     'config.json',
     'model.safetensors',
+    'report.html',
+    'report.json',
     'training_args.json',
   ])
   assert.is(told.steps, 5)
@@ -123,7 +130,7 @@ test('train writes checkpoints and a model, and predict gives the same metrics',
   const metrics = told.metrics as Metrics
   assert.ok(metrics.roc_auc! > 0 && metrics.roc_auc! < 1)
   const whole = await predict(out, data.test)
-  close(whole.metrics, metrics, 1e-6)
+  assert.equal(whole.metrics, metrics, 'to the last bit')
 
   // Each checkpoint gives what was logged when it was saved; the best of those saved is the model.
   const state = JSON.parse(readFileSync(join(out, 'checkpoint-5', 'trainer_state.json'), 'utf8'))
@@ -132,9 +139,24 @@ test('train writes checkpoints and a model, and predict gives the same metrics',
     const { metrics: again } = await predict(join(out, `checkpoint-${step}`), data.test)
     const entry = state.log_history.find((e: Metrics) => e.step === step && 'eval_loss' in e)
     const logged = Object.keys(again).map(name => [name, entry[`eval_${name}`]])
-    close(again, Object.fromEntries(logged), 1e-6)
-    if (state.best_model_checkpoint.endsWith(`-${step}`)) close(again, metrics, 1e-6)
+    assert.equal(again, Object.fromEntries(logged), 'to the last bit')
+    if (state.best_model_checkpoint.endsWith(`-${step}`)) assert.equal(again, metrics)
   }
+  assert.equal(log, state.log_history)
+
+  const report = await readRunReport(out)
+  const step = Number(state.best_model_checkpoint.split('-').at(-1))
+  assert.equal([report.name, report.steps, report.step_kept], ['full', 5, step])
+  assert.equal([report.rows, report.metrics], [{ train: 160, evaluation: 70 }, metrics])
+  assert.equal(report.log_history, state.log_history)
+  assert.is((report.config.trainer as Metrics).seed, 3)
+  assert.match(report.adapter, /^adapter: /)
+  const { clicks, others } = report.curves!.histogram
+  assert.is(
+    [...clicks, ...others].reduce((a, b) => a + b),
+    70,
+  )
+  assert.ok(report.seconds.parts.train! > 0 && report.seconds.parts.train! <= report.seconds.total)
 
   const file = await openParquet(whole.out)
   assert.equal(file.columns, ['row', 'label', 'probability'])
@@ -186,7 +208,7 @@ test('train and predict tell people what they need', async () => {
     /^adapter: .*\nTextTabularModel: .* 160 rows to train on, 70 to evaluate on\n(.*\n)*step 1\/1 /,
   )
   assert.match(run.out, /\nmetric +value\n-+ +-+\nlog_loss +0\.\d{3}\nroc_auc +0\.\d{3}\npr_auc +0\.\d{3}\n/)
-  assert.match(run.out, /\n1 steps in \d+s; the model is in .*people\n$/)
+  assert.match(run.out, /\n1 steps in \d+s; the model is in .*people, the report in .*people.report\.html\n$/)
 })
 
 test('more than two classes have a probability each', async () => {

@@ -7,7 +7,10 @@ import {
   binaryMetrics,
   formatMetrics,
   prepareOutputFolder,
+  REPORT_HTML,
+  type RunReport,
   WEIGHTS_FILE,
+  writeReportPage,
 } from '../../train/index.ts'
 import { demoModels } from '../demo-models.ts'
 import { fit, saveResult } from '../fit.ts'
@@ -63,14 +66,17 @@ async function compare(gpu: Gpu, { out, rows, seed, stream }: Comparison): Promi
   const testRows = Math.ceil(rows / 4)
   const data = await writeSyntheticKdd({ folder: join(out, 'data'), trainRows: rows, testRows, seed })
   const results: Record<string, Scores> = {}
+  const reports: RunReport[] = []
   for (const [name, { trainer, ...config }] of Object.entries(demoModels(data, seed))) {
     const train = await readRows([data.train], config, trainer)
     const evaluation = await readRows([data.test], config, trainer)
-    const { model, metrics } = await fit({ gpu, config, trainer, train, evaluation, stream })
-    await saveResult(model, join(out, name))
-    model.free()
-    results[name] = scores(metrics as unknown as BinaryMetrics)
+    const fitted = await fit({ gpu, config, trainer, train, evaluation, stream, name: TITLES[name]! })
+    await saveResult(fitted, join(out, name))
+    fitted.model.free()
+    reports.push(fitted.report)
+    results[name] = scores(fitted.metrics as unknown as BinaryMetrics)
   }
+  await writeReportPage(join(out, REPORT_HTML), reports)
   results.best_possible = scores(binaryMetrics(data.testLabels, data.testProbability))
   return results
 }

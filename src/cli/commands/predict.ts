@@ -1,41 +1,16 @@
 import { mkdir, realpath, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { parseModelConfig } from '../../config/index.ts'
-import { readJson, reason } from '../../data/files.ts'
-import {
-  type ColumnKind,
-  type ColumnValues,
-  openParquet,
-  type ParquetFile,
-  streamChunks,
-  writeParquetGroups,
-} from '../../data/index.ts'
+import { dirname } from 'node:path'
+import { reason } from '../../data/files.ts'
+import { type ColumnKind, type ColumnValues, type ParquetFile, writeParquetGroups } from '../../data/index.ts'
 import { DataError, UsageError } from '../../errors.ts'
-import { openGpu } from '../../gpu/index.ts'
-import {
-  type ClickModel,
-  CONFIG_FILE,
-  checkWeights,
-  createModel,
-  formatMetrics,
-  loadModel,
-  metricsOf,
-  predict,
-  readOptions,
-  WEIGHTS_FILE,
-} from '../../train/index.ts'
-import { checkSupported } from '../inputs.ts'
-import { createProgress, type Progress } from '../progress.ts'
+import { Evaluation, formatMetrics, type Scored } from '../../train/index.ts'
 import { shown, talkStream } from '../say.ts'
+import { checkModel, openRows, type ScoreOptions, scoredRows, withModel } from '../score.ts'
 import { formatTable } from '../table.ts'
 
-export interface PredictCommandOptions {
-  model: string
+export interface PredictCommandOptions extends ScoreOptions {
   data: string
   out: string
-  batchSize: number
-  truncate?: boolean
-  adapter?: string
   json?: boolean
 }
 
@@ -43,39 +18,24 @@ const LABEL = 'label'
 
 /** Predicts a file one row group at a time, and tells the metrics where the file has labels. */
 export async function run(options: PredictCommandOptions): Promise<void> {
-  const { model: folder, data, out, json } = options
+  const { data, out, json, batchSize, truncate } = options
   const stream = talkStream(json)
-  await checkModel(folder)
-  const file = await openParquet(data)
-  if (file.rows === 0) throw new DataError(`${data} has no rows`)
+  const { num_labels: classes } = await checkModel(options.model)
+  const file = await openRows(data)
   await prepareOutputFile(out, data)
-  const gpu = await openGpu({ adapter: options.adapter })
-  const progress = createProgress({ total: file.rows, label: 'row', stream })
-  try {
-    stream.write(`${gpu.adapter.line}\n`)
-    const model = await loadModel(gpu, folder)
-    const scored = new Scored(file, model.config.num_labels)
-    await writeParquetGroups(out, scored.columns, scored.groups(model, options, progress))
-    progress.stop()
-    const metrics = scored.metrics()
-    if (json) {
-      process.stdout.write(`${JSON.stringify({ out, rows: file.rows, metrics: metrics ?? null })}\n`)
-      return
-    }
-    if (metrics)
-      stream.write(`\n${formatTable(['metric', 'value'], Object.entries(formatMetrics(shown(metrics))))}\n`)
-    stream.write(`\n${file.rows} rows in ${out}\n`)
-  } finally {
-    gpu.close()
+  const output = new Output(file, classes)
+  await withModel(options, stream, model => {
+    const scored = scoredRows(model, file, { batchSize, truncate, requireLabels: false }, stream)
+    return writeParquetGroups(out, output.columns, output.groups(scored))
+  })
+  const metrics = output.evaluation?.metrics()
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ out, rows: file.rows, metrics: metrics ?? null })}\n`)
+    return
   }
-}
-
-/** Configuration and weights fit together; the weights' values are left on disk. */
-async function checkModel(folder: string): Promise<void> {
-  const path = join(folder, CONFIG_FILE)
-  const config = parseModelConfig(await readJson(path), path)
-  checkSupported({ ...config, use_pretrained: false }, path)
-  await checkWeights(createModel(config), join(folder, WEIGHTS_FILE))
+  if (metrics)
+    stream.write(`\n${formatTable(['metric', 'value'], Object.entries(formatMetrics(shown(metrics))))}\n`)
+  stream.write(`\n${file.rows} rows in ${out}\n`)
 }
 
 /** Makes the folder to write into; a path that cannot be written must show before the work is done. */
@@ -92,19 +52,16 @@ async function prepareOutputFile(out: string, data: string): Promise<void> {
 }
 
 /** The rows of a file on their way to another, with what the metrics need of them. */
-class Scored {
+class Output {
   readonly columns: { name: string; kind: ColumnKind }[]
-  readonly #file: ParquetFile
+  /** Where the file has labels. */
+  readonly evaluation: Evaluation | undefined
   readonly #classes: number
-  readonly #labels: Uint32Array | undefined
-  readonly #probabilities: Float32Array
 
   constructor(file: ParquetFile, classes: number) {
     const labelled = file.columns.includes(LABEL)
-    this.#file = file
     this.#classes = classes
-    this.#labels = labelled ? new Uint32Array(file.rows) : undefined
-    this.#probabilities = new Float32Array(labelled ? file.rows * classes : 0)
+    this.evaluation = labelled ? new Evaluation(classes, { rows: file.rows }) : undefined
     this.columns = [
       { name: 'row', kind: 'int64' },
       ...(labelled ? [{ name: LABEL, kind: 'int64' as const }] : []),
@@ -113,37 +70,21 @@ class Scored {
   }
 
   /** Row groups of the output. */
-  async *groups(
-    model: ClickModel,
-    { batchSize, truncate }: PredictCommandOptions,
-    progress: Progress,
-  ): AsyncGenerator<Record<string, ColumnValues>> {
-    const started = Date.now()
+  async *groups(scored: AsyncIterable<Scored>): AsyncGenerator<Record<string, ColumnValues>> {
     const C = this.#classes
-    for await (const chunk of streamChunks(this.#file, readOptions(model.config, { requireLabels: false }))) {
-      const { rowStart, length, labels } = chunk
-      const onBatch = (rows: number) => {
-        const done = rowStart + rows
-        progress.update({ done, rowsPerSecond: (done / (Date.now() - started)) * 1000 })
-      }
-      const probabilities = await predict(model, chunk, { batchSize, truncate, onBatch })
+    for await (const { rows, probabilities } of scored) {
+      const { rowStart, length, labels } = rows
       const group: Record<string, ColumnValues> = {
         row: Float64Array.from({ length }, (_, i) => rowStart + i),
       }
       if (labels) {
         group[LABEL] = labels
-        this.#labels!.set(labels, rowStart)
-        this.#probabilities.set(probabilities, rowStart * C)
+        this.evaluation!.add(labels, probabilities)
       }
       for (const [name, c] of this.#names())
         group[name] = Float64Array.from({ length }, (_, i) => probabilities[i * C + c]!)
       yield group
     }
-  }
-
-  /** As `evaluate` gives them; nothing without labels. */
-  metrics(): Record<string, number> | undefined {
-    return this.#labels && metricsOf(this.#labels, this.#probabilities, this.#classes)
   }
 
   /** Probability columns and the class of each. */

@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import { parseTrainingConfig } from '../../config/index.ts'
 import { readJson, writeJson } from '../../data/files.ts'
 import { openGpu } from '../../gpu/index.ts'
-import { formatMetrics, prepareOutputFolder } from '../../train/index.ts'
-import { fit, saveResult } from '../fit.ts'
+import { formatMetrics, prepareOutputFolder, REPORT_HTML } from '../../train/index.ts'
+import { fit, runName, saveResult } from '../fit.ts'
 import { checkSupported, readRows } from '../inputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
@@ -37,7 +37,7 @@ export async function run(options: TrainOptions): Promise<number | undefined> {
   try {
     stream.write(`${gpu.adapter.line}\n`)
     await writeJson(join(out, 'training_args.json'), trainer)
-    const { model, state, metrics, interrupted } = await fit({
+    const fitted = await fit({
       gpu,
       config,
       trainer,
@@ -46,7 +46,10 @@ export async function run(options: TrainOptions): Promise<number | undefined> {
       output: out,
       resume,
       stream,
+      name: runName(out),
+      onLog: json ? entry => void process.stdout.write(`${JSON.stringify(entry)}\n`) : undefined,
     })
+    const { model, state, metrics, interrupted } = fitted
     if (interrupted) {
       const { global_step: step, max_steps } = state
       process.stderr.write(
@@ -55,7 +58,7 @@ export async function run(options: TrainOptions): Promise<number | undefined> {
       return INTERRUPTED
     }
     const parameters = model.numParameters()
-    await saveResult(model, out)
+    await saveResult(fitted, out)
     const seconds = (Date.now() - started) / 1000
     if (json) {
       const { global_step: steps } = state
@@ -65,7 +68,9 @@ export async function run(options: TrainOptions): Promise<number | undefined> {
     }
     if (metrics)
       stream.write(`\n${formatTable(['metric', 'value'], Object.entries(formatMetrics(shown(metrics))))}\n`)
-    stream.write(`\n${state.global_step} steps in ${formatSeconds(seconds)}; the model is in ${out}\n`)
+    stream.write(
+      `\n${state.global_step} steps in ${formatSeconds(seconds)}; the model is in ${out}, the report in ${join(out, REPORT_HTML)}\n`,
+    )
     return undefined
   } finally {
     gpu.close()

@@ -1,17 +1,21 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DataError } from '../../src/errors.ts'
+import { DataError } from '../../../src/errors.ts'
 import {
   accuracy,
   binaryMetrics,
   brier,
+  calibrationRatio,
+  expectedCalibrationError,
   formatMetrics,
+  groupedAuc,
   logLoss,
   logLossMulti,
+  normalizedEntropy,
   prAuc,
   rocAuc,
-} from '../../src/train/metrics.ts'
+} from '../../../src/train/metrics/index.ts'
 
 interface Case {
   y: number[]
@@ -77,7 +81,14 @@ test('scores may be infinite or signed zeros', () => {
 test('one class only: no curve', () => {
   assert.ok(Number.isNaN(rocAuc([0, 0], [0.1, 0.2])))
   assert.ok(Number.isNaN(rocAuc([1, 1], [0.1, 0.2])))
-  assert.ok(Number.isNaN(prAuc([0, 0], [0.1, 0.2])))
+  assert.is(prAuc([0, 0], [0.1, 0.2]), 0)
+  for (const labels of [
+    [0, 0],
+    [1, 1],
+  ])
+    assert.ok(Number.isNaN(normalizedEntropy(labels, [0.1, 0.2])))
+  assert.ok(Number.isNaN(calibrationRatio([0, 0], [0.1, 0.2])))
+  assert.is(calibrationRatio([1, 1], [0.5, 0.75]), 0.625)
   assert.is(prAuc([1, 1], [0.1, 0.2]), 1)
   close(logLoss([0, 0], [0.5, 0.5]), Math.LN2, 1e-15, 'log loss')
 })
@@ -133,6 +144,13 @@ const refused: [string, () => unknown, RegExp][] = [
   ['a logit', () => brier([0, 1], [-3, 0.5]), /-3 in row 0/],
   ['too few columns', () => logLossMulti([0, 1], [0.5, 0.5], 2), /2 labels need 4 scores, got 2/],
   ['a class too many', () => logLossMulti([3], [0.2, 0.3, 0.5], 3), /label 3 in row 0.*0 to 2/],
+  ['a calibration of no rows', () => expectedCalibrationError([], []), /at least one row/],
+  ['a group too few', () => groupedAuc([0, 1], [0.5, 0.5], ['a']), /2 rows need a group each, got 1/],
+  [
+    'a list for a group',
+    () => groupedAuc([0, 1], [0.5, 0.5], [1, [2]]),
+    /row 1 has the group \[2\], expected/,
+  ],
   ['one class', () => accuracy([0], [1], 1), /at least 2 classes, got 1/],
 ]
 for (const [name, act, message] of refused) {
@@ -146,6 +164,11 @@ test('display rounds to 3 digits', () => {
     log_loss: '0.642',
     roc_auc: '1.000',
     pr_auc: 'n/a',
+  })
+  // As JSON brings them back.
+  assert.equal(formatMetrics({ roc_auc: null, gauc_groups: 12345 }), {
+    roc_auc: 'n/a',
+    gauc_groups: '12,345',
   })
 })
 

@@ -1,0 +1,45 @@
+import { columnOf } from '../../data/parquet.ts'
+import { DataError, UsageError } from '../../errors.ts'
+import { Evaluation, formatMetrics } from '../../train/index.ts'
+import { allShown, talkStream } from '../say.ts'
+import { checkModel, openRows, type ScoreOptions, scoredRows, withModel } from '../score.ts'
+import { formatTable } from '../table.ts'
+
+export interface EvaluateCommandOptions extends ScoreOptions {
+  data: string
+  groupBy?: string
+  json?: boolean
+}
+
+/** Tells how good a model is on a labelled file, read one row group at a time. */
+export async function run(options: EvaluateCommandOptions): Promise<void> {
+  const { data, json, groupBy, batchSize, truncate } = options
+  const stream = talkStream(json)
+  const { num_labels: classes } = await checkModel(options.model)
+  const file = await openRows(data)
+  if (groupBy !== undefined) {
+    if (classes !== 2) {
+      throw new UsageError(`--group-by needs a model of 2 classes, ${options.model} has ${classes}`)
+    }
+    const { kind, list, description } = columnOf(file, groupBy)
+    if (list || kind === 'other') {
+      throw new DataError(
+        `${data}: column ${groupBy} is ${description}, a number or text per row is expected`,
+      )
+    }
+  }
+  const evaluation = new Evaluation(classes, { rows: file.rows })
+  await withModel(options, stream, async model => {
+    const extra = groupBy === undefined ? [] : [groupBy]
+    const scored = scoredRows(model, file, { batchSize, truncate, extra }, stream)
+    for await (const { rows, probabilities } of scored)
+      evaluation.add(rows.labels!, probabilities, groupBy === undefined ? undefined : rows.extra[groupBy])
+  })
+  const metrics = evaluation.metrics()
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ model: options.model, data, rows: file.rows, metrics })}\n`)
+    return
+  }
+  const rows = Object.entries(formatMetrics(allShown(metrics)))
+  stream.write(`\n${formatTable(['metric', 'value'], rows)}\n\n${file.rows} rows of ${data}\n`)
+}

@@ -1,0 +1,75 @@
+/** Row groups cut anew, so that batches are the same rows however a file was written. */
+import type { TokenLists } from './columns.ts'
+import type { Chunk } from './dataset.ts'
+
+/**
+ * Hands chunks on with a whole number of batches in each but the last: rows left over from one go in front of the next. A batch of
+ * rows k * batchSize and on is then the same rows as over a file in one piece, so that a model's results are the same to the bit.
+ * Memory: one chunk, and less than a batch.
+ */
+export async function* rebatch(chunks: AsyncIterable<Chunk>, batchSize: number): AsyncGenerator<Chunk> {
+  let left: Chunk | undefined
+  for await (const chunk of chunks) {
+    const rows = left ? joinRows(left, chunk) : chunk
+    const whole = rows.length - (rows.length % batchSize)
+    if (whole > 0) yield sliceRows(rows, 0, whole)
+    left = whole < rows.length ? sliceRows(rows, whole, rows.length) : undefined
+  }
+  if (left) yield left
+}
+
+/** Rows `start` to `end - 1`, copied, so that a few rows do not hold on to a whole row group. */
+function sliceRows(chunk: Chunk, start: number, end: number): Chunk {
+  if (start === 0 && end === chunk.length) return chunk
+  return {
+    ...chunk,
+    length: end - start,
+    rowStart: chunk.rowStart + start,
+    lists: mapValues(chunk.lists, list => sliceLists(list, start, end)),
+    categorical: mapValues(chunk.categorical, values => values.slice(start, end)),
+    numerical: mapValues(chunk.numerical, values => values.slice(start, end)),
+    labels: chunk.labels?.slice(start, end),
+    extra: mapValues(chunk.extra, values => values.slice(start, end)),
+  }
+}
+
+function sliceLists({ values, offsets }: TokenLists, start: number, end: number): TokenLists {
+  const first = offsets[start]!
+  return {
+    values: values.slice(first, offsets[end]!),
+    offsets: offsets.slice(start, end + 1).map(offset => offset - first),
+  }
+}
+
+/** Rows of a file and those that follow them. */
+function joinRows(a: Chunk, b: Chunk): Chunk {
+  return {
+    ...a,
+    length: a.length + b.length,
+    lists: mapValues(a.lists, (list, name) => joinLists(list, b.lists[name]!)),
+    categorical: mapValues(a.categorical, (values, name) =>
+      joined(values, b.categorical[name]!, new Uint32Array(a.length + b.length)),
+    ),
+    numerical: mapValues(a.numerical, (values, name) =>
+      joined(values, b.numerical[name]!, new Float32Array(a.length + b.length)),
+    ),
+    labels: a.labels && joined(a.labels, b.labels!, new Uint32Array(a.length + b.length)),
+    extra: mapValues(a.extra, (values, name) => [...values, ...b.extra[name]!]),
+  }
+}
+
+function joinLists(a: TokenLists, b: TokenLists): TokenLists {
+  const values = joined(a.values, b.values, new Uint32Array(a.values.length + b.values.length))
+  const more = b.offsets.subarray(1).map(offset => offset + a.values.length)
+  return { values, offsets: joined(a.offsets, more, new Uint32Array(a.offsets.length + more.length)) }
+}
+
+function joined<T extends Uint32Array | Float32Array>(a: T, b: T, into: T): T {
+  into.set(a)
+  into.set(b, a.length)
+  return into
+}
+
+function mapValues<A, B>(record: Record<string, A>, make: (value: A, name: string) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, make(value, name)]))
+}

@@ -1,0 +1,9 @@
+// Classification metrics as scikit-learn computes them, over whole evaluation sets: O(n log n), sums in float64.
+export { type BinaryMetrics, binaryMetrics, ScoreAccumulator } from './accumulator.ts'
+export { type CalibrationCurve, calibrationRatio, expectedCalibrationError } from './calibration.ts'
+export type { Numbers } from './check.ts'
+export type { Curves } from './curves.ts'
+export { formatMetrics } from './format.ts'
+export { type GroupedAuc, groupedAuc } from './grouped.ts'
+export { accuracy, brier, logLoss, logLossMulti, normalizedEntropy } from './loss.ts'
+export { prAuc, rocAuc } from './ranking.ts'

@@ -1,0 +1,112 @@
+// What a training run leaves for its report: one JSON value, with everything the page shows.
+import * as v from 'valibot'
+import type { ResolvedTrainingConfig } from '../../config/index.ts'
+import { parseStrict } from '../../config/schema.ts'
+import { VERSION } from '../../kernels/tuning.ts'
+import type { Curves } from '../metrics/index.ts'
+import type { LogEntry, TrainerState } from '../trainer-state.ts'
+
+/** Figures as JSON holds them: null where one does not exist. */
+export type Figures = Record<string, number | null>
+
+/** Content of `report.json`. */
+export interface RunReport {
+  /** Of this layout. */
+  format: 1
+  /** What the run is called where several are shown; its folder's name. */
+  name: string
+  /** When training ended, ISO 8601. */
+  created: string
+  /** Of this library. */
+  version: string
+  /** The start-up line: adapter, driver, why this one. */
+  adapter: string
+  /** Class of the model, and its trained values. */
+  model: { architecture: string; parameters: number }
+  rows: { train: number; evaluation: number | null }
+  steps: number
+  epochs: number
+  /** Step whose weights the model holds at the end. */
+  step_kept: number
+  seconds: { total: number; parts: Record<string, number> }
+  config: Record<string, unknown>
+  /** Of the weights at the end. */
+  metrics: Figures | null
+  log_history: Figures[]
+  /** Of the weights at the end; binary models with evaluation data. */
+  curves: Curves | null
+}
+
+export interface RunReportInput {
+  name: string
+  adapter: string
+  config: ResolvedTrainingConfig
+  model: RunReport['model']
+  rows: { train: number; evaluation?: number }
+  state: Pick<TrainerState, 'global_step' | 'epoch'> & { log_history: readonly LogEntry[] }
+  stepKept?: number
+  seconds: number
+  /** Seconds of the run's parts, such as data, wait or save; what they leave of `seconds` is shown as 'other'. */
+  timings?: Record<string, number>
+  metrics?: Record<string, number>
+  curves?: Curves
+}
+
+/** Puts a run's report together; the result is plain JSON. */
+export function runReport(input: RunReportInput): RunReport {
+  const { state, rows, config } = input
+  const report: RunReport = {
+    format: 1,
+    name: input.name,
+    created: new Date().toISOString(),
+    version: VERSION,
+    adapter: input.adapter,
+    model: input.model,
+    rows: { train: rows.train, evaluation: rows.evaluation ?? null },
+    steps: state.global_step,
+    epochs: state.epoch,
+    step_kept: input.stepKept ?? state.global_step,
+    seconds: { total: input.seconds, parts: { ...input.timings } },
+    config: { ...config },
+    metrics: input.metrics ?? null,
+    log_history: [...state.log_history],
+    curves: input.curves ?? null,
+  }
+  // NaN becomes null here, not only once it was written and read.
+  return JSON.parse(JSON.stringify(report))
+}
+
+const figures = v.record(v.string(), v.nullable(v.number()))
+const numbers = v.array(v.number())
+const reportSchema = v.object({
+  format: v.literal(1, ({ input }) => `expected format 1, got ${JSON.stringify(input)}`),
+  name: v.string(),
+  created: v.string(),
+  version: v.string(),
+  adapter: v.string(),
+  model: v.object({ architecture: v.string(), parameters: v.number() }),
+  rows: v.object({ train: v.number(), evaluation: v.nullable(v.number()) }),
+  steps: v.number(),
+  epochs: v.number(),
+  step_kept: v.number(),
+  seconds: v.object({ total: v.number(), parts: v.record(v.string(), v.number()) }),
+  config: v.record(v.string(), v.unknown()),
+  metrics: v.nullable(figures),
+  log_history: v.array(figures),
+  curves: v.nullable(
+    v.object({
+      roc: v.object({ fpr: numbers, tpr: numbers }),
+      precision_recall: v.object({ precision: numbers, recall: numbers }),
+      reliability: v.object({ prob_true: numbers, prob_pred: numbers, counts: numbers }),
+      histogram: v.object({ edges: numbers, clicks: numbers, others: numbers }),
+    }),
+  ),
+})
+
+/**
+ * Checks the content of a `report.json`.
+ * @throws ConfigError naming `where`, the key and what was expected.
+ */
+export function parseRunReport(json: unknown, where: string): RunReport {
+  return parseStrict(reportSchema, json, where)
+}

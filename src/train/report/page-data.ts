@@ -1,0 +1,53 @@
+// What the page's script gets: each run's lines, thin enough to draw.
+
+import { thinned } from '../metrics/curves.ts'
+import type { Curves } from '../metrics/index.ts'
+import type { Figures, RunReport } from './data.ts'
+
+/** Stretches of steps that a line of the log is thinned to; four points of each are kept at most. */
+const LOG_STRETCHES = 200
+
+export interface PageRun {
+  name: string
+  /** Lines over steps, by the log's names: points [step, value]. */
+  series: Record<string, [number, number][]>
+  curves: Curves | null
+  /** Seconds by part. */
+  seconds: Record<string, number>
+}
+
+export interface PageData {
+  runs: PageRun[]
+}
+
+export function pageData(reports: readonly RunReport[]): PageData {
+  return {
+    runs: reports.map(({ name, log_history, curves, seconds }) => ({
+      name,
+      series: seriesOf(log_history),
+      curves,
+      seconds: partsOf(seconds),
+    })),
+  }
+}
+
+/** The parts, and what they leave of the total; parts of less than a thousandth are too small to see or count. */
+export function partsOf({ total, parts }: RunReport['seconds']): Record<string, number> {
+  const known = Object.values(parts).reduce((sum, part) => sum + part, 0)
+  const all = Object.entries({ ...parts, other: total - known })
+  return Object.fromEntries(all.filter(([, seconds]) => seconds > total / 1000))
+}
+
+function seriesOf(log: readonly Figures[]): PageRun['series'] {
+  const lastStep = log.reduce((last, entry) => Math.max(last, entry.step ?? 0), 1)
+  const lines = new Map<string, ReturnType<typeof thinned>>()
+  for (const { step, epoch: _, ...entry } of log) {
+    if (step === null || step === undefined) continue
+    for (const [name, value] of Object.entries(entry)) {
+      if (value === null) continue
+      if (!lines.has(name)) lines.set(name, thinned(lastStep, LOG_STRETCHES))
+      lines.get(name)!.add(step, value)
+    }
+  }
+  return Object.fromEntries([...lines].map(([name, line]) => [name, line.points()]))
+}
