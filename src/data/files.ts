@@ -75,8 +75,8 @@ function isSystemError(error: unknown): boolean {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string'
 }
 
-// A rename lasts through a power cut only once its folder is on disk. Windows cannot open folders; there it is skipped.
-async function syncFolder(path: string): Promise<void> {
+/** A rename lasts through a power cut only once its folder is on disk. Windows cannot open folders; there it is skipped. */
+export async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return
   const folder = await open(path, 'r')
   try {
