@@ -11,6 +11,11 @@ const JSON_LINE: OptionSpec = {
   description: 'print the result as one line of JSON, everything else to stderr',
 }
 
+const FEATURES: OptionSpec = {
+  flags: '--features <file>',
+  description: 'features.json of preprocess: fills the sizes that the configuration leaves out',
+}
+
 /** The subcommands, in the order that --help lists them. */
 export const COMMANDS: readonly CommandSpec[] = [
   {
@@ -20,10 +25,43 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/info.ts'),
   },
   {
+    name: 'preprocess',
+    description: 'turn raw KDD Cup 2012 track 2 files into Parquet (needs @duckdb/node-api)',
+    arguments: [{ name: 'folder', description: 'folder with training.txt, the token and the profile files' }],
+    options: [
+      {
+        flags: '--out <folder>',
+        description: 'folder for train.parquet, test.parquet and features.json',
+        required: true,
+      },
+      {
+        flags: '--rows <count>',
+        description: 'rows read from the start of training.txt',
+        default: 1_000_000,
+        parse: wholeNumber(1),
+      },
+      {
+        flags: '--seed <number>',
+        description: 'decides which tenth of the rows is the test',
+        default: 42,
+        parse: wholeNumber(0),
+      },
+      {
+        flags: '--memory <MiB>',
+        description: 'what DuckDB may hold; the rest is spilled below --out',
+        default: 1024,
+        parse: wholeNumber(64),
+      },
+      JSON_LINE,
+    ],
+    load: () => import('./commands/preprocess.ts'),
+  },
+  {
     name: 'train',
     description: 'train a model on Parquet files',
     options: [
       { flags: '--config <file>', description: 'model and trainer configuration, JSON', required: true },
+      FEATURES,
       { flags: '--train <files...>', description: 'Parquet files to train on', required: true },
       { flags: '--eval <files...>', description: 'Parquet files to evaluate on' },
       { flags: '--out <folder>', description: 'new folder for checkpoints and the model', required: true },
@@ -51,6 +89,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     description: 'time the kernel forms for a model and its batches, and keep the fastest',
     options: [
       { flags: '--config <file>', description: 'model and trainer configuration, JSON', required: true },
+      FEATURES,
       { flags: '--data <file>', description: 'Parquet file whose first rows make the batch', required: true },
       ADAPTER,
       JSON_LINE,

@@ -3,7 +3,6 @@ import { ConfigError } from '../errors.ts'
 import { integer, oneOf, parseStrict, strict } from './schema.ts'
 
 const count = integer(0)
-const perFile = strict({ train: count, test: count })
 
 /** What preprocessing found out about the data, and a model's configuration must agree with: features.json. */
 export type FeatureSizes = v.InferOutput<typeof sizesSchema>
@@ -21,8 +20,9 @@ const sizesSchema = strict({
   /** Also the id of every token that is out of vocabulary. */
   pad_token_id: count,
   num_labels: integer(2),
-  rows: perFile,
-  clicks: perFile,
+  /** Raw rows read, and those in the files: a row whose title or query is unknown is in neither. */
+  rows: strict({ read: count, train: count, test: count }),
+  clicks: strict({ train: count, test: count }),
   seed: count,
 })
 

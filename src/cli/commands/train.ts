@@ -1,6 +1,5 @@
 import { join } from 'node:path'
-import { parseTrainingConfig } from '../../config/index.ts'
-import { readJson, writeJson } from '../../data/files.ts'
+import { writeJson } from '../../data/files.ts'
 import { openGpu } from '../../gpu/index.ts'
 import { formatMetrics, prepareOutputFolder } from '../../train/index.ts'
 import { fit, saveResult } from '../fit.ts'
@@ -8,9 +7,11 @@ import { checkSupported, readRows } from '../inputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
+import { readTrainingConfig } from '../training-config.ts'
 
 export interface TrainOptions {
   config: string
+  features?: string
   train: string[]
   eval?: string[]
   out: string
@@ -23,7 +24,7 @@ export async function run(options: TrainOptions): Promise<void> {
   const { out, json } = options
   const started = Date.now()
   const stream = talkStream(json)
-  const { trainer, ...config } = parseTrainingConfig(await readJson(options.config), options.config)
+  const { trainer, ...config } = await readTrainingConfig(options.config, options.features)
   checkSupported(config, options.config)
   await prepareOutputFolder(out)
   const train = await readRows(options.train, config, trainer)

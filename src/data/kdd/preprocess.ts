@@ -35,13 +35,13 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     progress?.done()
     return result
   }
-  const texts = await checkFiles(input, rows, stage, signal)
+  const counts = await checkFiles(input, rows, stage, signal)
   // On the same file system as the result, so that moving it there is a rename.
   const folder = await makeFolder(output)
   try {
     const db = await openDatabase({ folder, memoryMiB, signal })
     try {
-      return await build(db, { options, folder, texts, stage })
+      return await build(db, { options, folder, counts, stage })
     } finally {
       db.close()
     }
@@ -50,8 +50,8 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
   }
 }
 
-/** Checks the raw files, small ones first; returns how many titles and queries there are. */
-async function checkFiles(input: string, rows: number, stage: Stage, signal?: AbortSignal): Promise<number> {
+/** Checks the raw files, small ones first. */
+async function checkFiles(input: string, rows: number, stage: Stage, signal?: AbortSignal): Promise<Counts> {
   const check = (file: typeof TRAINING | typeof TITLES | typeof QUERIES | typeof PROFILES, limit?: number) =>
     stage(`check ${file.name}`, onProgress =>
       checkRawFile(join(input, file.name), file, { rows: limit, signal, onProgress }),
@@ -59,8 +59,14 @@ async function checkFiles(input: string, rows: number, stage: Stage, signal?: Ab
   await check(PROFILES)
   const titles = await check(TITLES)
   const queries = await check(QUERIES)
-  await check(TRAINING, rows)
-  return titles + queries
+  return { texts: titles + queries, read: await check(TRAINING, rows) }
+}
+
+interface Counts {
+  /** Titles and queries. */
+  texts: number
+  /** Rows of training.txt in use. */
+  read: number
 }
 
 async function makeFolder(output: string): Promise<string> {
@@ -80,15 +86,15 @@ async function makeFolder(output: string): Promise<string> {
 interface Build {
   options: PreprocessOptions
   folder: string
-  texts: number
+  counts: Counts
   stage: Stage
 }
 
-async function build(db: Database, { options, folder, texts, stage }: Build): Promise<PreprocessResult> {
-  const { input, output, rows = 1_000_000, seed = 42, testShare = 0.1 } = options
+async function build(db: Database, { options, folder, counts, stage }: Build): Promise<PreprocessResult> {
+  const { input, output, seed = 42, testShare = 0.1 } = options
   const work = { db, input }
-  await stage(`read ${TRAINING.name}`, onProgress => readTraining({ ...work, onProgress }, rows))
-  const words = await stage('count tokens', onProgress => countTokens({ ...work, onProgress }, texts))
+  await stage(`read ${TRAINING.name}`, onProgress => readTraining({ ...work, onProgress }, counts.read))
+  const words = await stage('count tokens', onProgress => countTokens({ ...work, onProgress }, counts.texts))
   for (const file of [TITLES, QUERIES])
     await stage(`map ${file.name}`, onProgress => mapTexts({ ...work, onProgress }, file, words))
   await stage('join', onProgress => joinRows({ ...work, onProgress }, seed))
@@ -120,7 +126,7 @@ async function build(db: Database, { options, folder, texts, stage }: Build): Pr
     vocab_size: words + 1,
     pad_token_id: words,
     num_labels: 2,
-    rows: { train: facts.rows - split.rows, test: split.rows },
+    rows: { read: counts.read, train: facts.rows - split.rows, test: split.rows },
     clicks: { train: facts.clicks - split.clicks, test: split.clicks },
     seed,
   }
