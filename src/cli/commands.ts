@@ -49,8 +49,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       {
         flags: '--memory <MiB>',
         description: 'what DuckDB may hold; the rest is spilled below --out',
-        default: 1024,
-        parse: wholeNumber(64),
+        default: 768,
+        parse: wholeNumber(128),
       },
       JSON_LINE,
     ],

@@ -15,7 +15,7 @@ const ZERO = 48
 const NINE = 57
 const BAR = 124
 /** Also the longest line. */
-const BUFFER_BYTES = 1 << 22
+const BUFFER_BYTES = 1 << 20
 
 export interface CheckOptions {
   /** Rows to look at, default all. */

@@ -26,8 +26,8 @@ export interface Database {
   close(): void
 }
 
-// Each thread holds buffers of its own, whatever the limit says.
-const MAX_THREADS = 4
+// Each thread holds buffers of its own, some beyond the limit; more threads want a higher one.
+const MAX_THREADS = 2
 
 /** @throws DataError naming the command that installs DuckDB where it is missing. */
 export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOptions): Promise<Database> {
@@ -51,7 +51,9 @@ export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOption
         return (await connection.runAndReadAll(sql)).getRowObjectsJS()
       } catch (error) {
         signal?.throwIfAborted()
-        throw new DataError(`DuckDB failed: ${(error as Error).message}`, { cause: error })
+        const [why] = (error as Error).message.split('\n') // The rest is advice about settings that are not the user's.
+        const more = why!.startsWith('Out of Memory') ? `; give it more than ${memoryMiB} MiB` : ''
+        throw new DataError(`DuckDB failed: ${why}${more}`, { cause: error })
       } finally {
         clearInterval(timer)
       }

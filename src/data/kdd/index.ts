@@ -13,7 +13,7 @@ export interface PreprocessOptions {
   seed?: number
   /** Share of the rows with a click, and of those without, that are test rows; default 0.1. */
   testShare?: number
-  /** What DuckDB may hold in memory, default 1,024; the rest is spilled into a temporary folder below the output. */
+  /** What DuckDB may hold in memory, default 768; the rest is spilled into a temporary folder below the output. */
   memoryMiB?: number
   /** Stops the work and removes what it has made so far. */
   signal?: AbortSignal

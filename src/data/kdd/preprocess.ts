@@ -28,7 +28,7 @@ type Stage = <T>(name: string, work: (onProgress: (share: number) => void) => Pr
 
 /** See `preprocessKdd`. */
 export async function preprocess(options: PreprocessOptions): Promise<PreprocessResult> {
-  const { input, output, rows = 1_000_000, memoryMiB = 1024, signal, onStage } = options
+  const { input, output, rows = 1_000_000, memoryMiB = 768, signal, onStage } = options
   const stage: Stage = async (name, work) => {
     const progress = onStage?.(name)
     const result = await work(share => progress?.update(share))

@@ -17,6 +17,9 @@ const MISSING_CATEGORY = -1
 /** Token lists are gathered for this many texts at a time: DuckDB cannot spill lists that are growing. */
 const TEXTS_AT_A_TIME = 400_000
 
+/** What DuckDB reads of a raw file at once; several such pieces are in memory. Its own default is four times as much. */
+const READ_BYTES = 8_000_000
+
 /** In the order of the expected features. */
 export const CATEGORIES = ['gender', 'age', 'advertiser_id', 'user_id'] as const
 export type Category = (typeof CATEGORIES)[number]
@@ -39,7 +42,7 @@ function source(input: string, file: RawFile): string {
   const columns = Object.entries(file.columns).map(([name, kind]) => `${quoted(name)}: '${types[kind]}'`)
   return (
     `read_csv(${quoted(join(input, file.name))}, auto_detect = false, header = false, delim = '\\t', quote = '', ` +
-    `escape = '', columns = {${columns.join(', ')}})`
+    `escape = '', buffer_size = ${READ_BYTES}, columns = {${columns.join(', ')}})`
   )
 }
 
