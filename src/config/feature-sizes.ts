@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
+import { FEATURE_DTYPES } from './features.ts'
 import { integer, oneOf, parseStrict, strict } from './schema.ts'
 
 const count = integer(0)
@@ -11,7 +12,7 @@ const sizesSchema = strict({
   features_config: v.record(
     v.string(),
     strict({
-      dtype: oneOf(['token_id', 'numerical', 'categorical']),
+      dtype: oneOf(FEATURE_DTYPES),
       vocab_size: v.optional(integer(1)),
     }),
   ),
