@@ -38,6 +38,8 @@ export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOption
     threads: String(Math.min(MAX_THREADS, availableParallelism())),
     preserve_insertion_order: 'true',
     autoinstall_known_extensions: 'false',
+  }).catch(error => {
+    throw failure(error, memoryMiB)
   })
   const connection = await instance.connect()
   await connection.run('SET enable_progress_bar = true; SET enable_progress_bar_print = false')
@@ -51,9 +53,7 @@ export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOption
         return (await connection.runAndReadAll(sql)).getRowObjectsJS()
       } catch (error) {
         signal?.throwIfAborted()
-        const [why] = (error as Error).message.split('\n') // The rest is advice about settings that are not the user's.
-        const more = why!.startsWith('Out of Memory') ? `; give it more than ${memoryMiB} MiB` : ''
-        throw new DataError(`DuckDB failed: ${why}${more}`, { cause: error })
+        throw failure(error, memoryMiB)
       } finally {
         clearInterval(timer)
       }
@@ -64,6 +64,12 @@ export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOption
       instance.closeSync()
     },
   }
+}
+
+function failure(error: unknown, memoryMiB: number): DataError {
+  const [why] = (error as Error).message.split('\n') // The rest is advice about settings that are not the user's.
+  const more = why!.startsWith('Out of Memory') ? `; give it more than ${memoryMiB} MiB` : ''
+  return new DataError(`DuckDB failed: ${why}${more}`, { cause: error })
 }
 
 function report(connection: DuckDBConnection, onProgress: (share: number) => void): void {
