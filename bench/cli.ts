@@ -9,6 +9,7 @@ import { benchGpuJs, gpuJsTable } from './gpujs.ts'
 import { benchKernels } from './kernels.ts'
 import type { StepSize } from './models.ts'
 import { measurePeaks } from './peaks.ts'
+import { benchPreprocess } from './preprocess.ts'
 import { jsonLine, peakLines } from './report.ts'
 import { benchScaling, scalingTable } from './scaling.ts'
 import { benchStep, stepTable } from './step.ts'
@@ -139,6 +140,21 @@ export async function runBench(args: readonly string[]): Promise<number> {
     .option('--rows <count>', 'rows of the file, default 900,000', wholeNumber(1))
     .option('--json', 'print JSON instead of tables')
     .action(data)
+  program
+    .command('preprocess')
+    .description('time and peak memory of preprocessing raw files of any size; needs Linux, and no GPU')
+    .requiredOption('--folder <folder>', 'for raw files and tables; 30 million rows take 10 GB on the way')
+    .option('--rows <count>', 'lines of training.txt', wholeNumber(100), 1_000_000)
+    .option('--json', 'print JSON instead of a line')
+    .action(async ({ folder, rows, json }: { folder: string; rows: number; json?: boolean }) => {
+      const result = await benchPreprocess(folder, rows)
+      const { seconds, peakMiB } = result
+      print(
+        json
+          ? JSON.stringify(result)
+          : `${rows} rows in ${seconds.toFixed(1)} s, at most ${peakMiB.toFixed(0)} MiB resident`,
+      )
+    })
   try {
     await program.parseAsync(args, { from: 'user' })
     return 0

@@ -19,7 +19,7 @@ import {
   WEIGHTS_FILE,
   writeRunReport,
 } from '../train/index.ts'
-import { onInterrupt } from './interrupt.ts'
+import { InterruptedError, onInterrupt } from './interrupt.ts'
 import { createProgress } from './progress.ts'
 import { metricsLine } from './say.ts'
 
@@ -46,12 +46,13 @@ export interface Fitted {
   state: TrainerState
   /** Of the weights that the model holds now; absent without evaluation data. */
   metrics?: Record<string, number>
-  /** Ctrl-C ended the run before it was over. */
-  interrupted: boolean
   report: RunReport
 }
 
-/** Makes a model on the device and trains it, telling how it goes. */
+/**
+ * Makes a model on the device and trains it, telling how it goes.
+ * @throws InterruptedError when Ctrl-C ended it, with a checkpoint saved.
+ */
 export async function fit(options: FitOptions): Promise<Fitted> {
   const { gpu, config, trainer, train, evaluation, output, resume, stream } = options
   const model = createModel(config).to(gpu, { seed: trainer.seed })
@@ -96,10 +97,16 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     letGo()
     progress.stop()
   }
+  const { global_step: step, max_steps: last } = run.state
+  if (run.interrupted) {
+    throw new InterruptedError(
+      `interrupted after step ${step} of ${last}; ${output}/checkpoint-${step} is saved, --resume goes on from it`,
+    )
+  }
   const trained = performance.now()
   const stepKept = keptStep(run.state, trainer)
   let metrics = evaluation && loggedMetrics(run.state, stepKept)
-  if (evaluation && !run.interrupted && !(metrics && curves.has(stepKept))) {
+  if (evaluation && !(metrics && curves.has(stepKept))) {
     metrics = await evaluate(model, evaluation, {
       batchSize: trainer.per_device_eval_batch_size,
       truncate: trainer.truncate,
@@ -120,7 +127,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     metrics,
     curves: curves.get(stepKept),
   })
-  return { model, state: run.state, metrics, report, interrupted: run.interrupted }
+  return { model, state: run.state, metrics, report }
 }
 
 /** The step whose weights are left at the end. */

@@ -1,3 +1,8 @@
+import { KernelgradError } from '../errors.ts'
+
+/** Ctrl-C ended the work in good order; the message says what is left. Exit code 130, as shells count it. */
+export class InterruptedError extends KernelgradError {}
+
 /**
  * Takes over Ctrl-C: the first calls `stop`, which ends the work in good order; the second ends the process at once.
  * @returns what gives Ctrl-C back.

@@ -3,9 +3,9 @@ import { Presets, SingleBar } from 'cli-progress'
 export interface ProgressUpdate {
   /** Rows or steps done so far, out of `total`. */
   done: number
-  /** Rows done so far and in all: they tell speed and time left. */
-  rows: number
-  totalRows: number
+  /** Rows done so far and in all, where there are any: they tell speed and time left. */
+  rows?: number
+  totalRows?: number
   /** Rows that an earlier run had done already, of `rows`. */
   startRows?: number
   loss?: number
@@ -37,7 +37,7 @@ export function createProgress(options: ProgressOptions): Progress {
 
 /** What an update says besides how far it is: loss, AUC, speed and the time left, both at the mean pace of this run so far. */
 function details(update: ProgressUpdate, elapsed: number): string {
-  const { rows, totalRows, startRows = 0, loss, auc } = update
+  const { rows = 0, totalRows = 0, startRows = 0, loss, auc } = update
   const parts: string[] = []
   if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`)
   if (auc !== undefined && !Number.isNaN(auc)) parts.push(`auc ${auc.toFixed(3)}`)

@@ -1,8 +1,9 @@
-// From argument list to exit code: 0 fine, 1 failed, 2 called wrongly. Errors are one line on stderr; the stack trace
+// From argument list to exit code: 0 fine, 1 failed, 2 called wrongly, 130 interrupted. Errors are one line on stderr; the stack trace
 // comes only when asked for.
 import { Command, CommanderError, Option } from 'commander'
 import { KernelgradError, UsageError } from '../errors.ts'
 import type { CommandSpec } from './command.ts'
+import { InterruptedError } from './interrupt.ts'
 
 /** Where a run of the command line reads its surroundings and writes its messages. */
 export interface CliContext {
@@ -32,6 +33,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     const stack = program.opts().stack || Boolean(env.KERNELGRAD_DEBUG && env.KERNELGRAD_DEBUG !== '0')
     err(describe(error, stack))
+    if (error instanceof InterruptedError) return 130
     return error instanceof UsageError ? 2 : 1
   }
 }
@@ -40,6 +42,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
 function describe(error: unknown, stack: boolean): string {
   const message = error instanceof Error ? error.message || error.name : String(error)
   if (stack && error instanceof Error) return `error: ${message}\n${traces(error)}\n`
+  if (error instanceof InterruptedError) return `${message}\n`
   // An error of our own says all there is to say; any other is a surprise whose origin may matter.
   if (error instanceof KernelgradError) return `error: ${message}\n`
   return `error: ${message}\nhint: set KERNELGRAD_DEBUG=1 or pass --stack for the stack trace\n`

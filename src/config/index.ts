@@ -1,3 +1,4 @@
+export { type FeatureSizes, fillSizes, parseFeatureSizes } from './feature-sizes.ts'
 export * from './features.ts'
 export {
   type EncoderConfig,

@@ -5,6 +5,7 @@
  */
 import type { FeaturesConfig } from '../config/index.ts'
 import { type RandomStream, randomStream } from './shuffle.ts'
+import { AGES, clickProbability, drawRow, GENDERS, plant, type Row, type World } from './synthetic-world.ts'
 import { type WriteColumn, writeParquet } from './write.ts'
 
 /** Sizes of the data; every field but the folder has a default. */
@@ -39,11 +40,6 @@ export interface SyntheticData {
   testProbability: Float64Array
   testLabels: Uint32Array
 }
-
-const TOPICS = 8
-const GENDERS = 3
-const AGES = 6
-const CLICK_SHARE = 0.2
 
 /** Writes train.parquet, test.parquet and planted.json. The same options give the same files. */
 export async function writeSyntheticKdd(options: SyntheticOptions): Promise<SyntheticData> {
@@ -81,94 +77,13 @@ export async function writeSyntheticKdd(options: SyntheticOptions): Promise<Synt
   return { ...facts, testProbability, testLabels }
 }
 
-/** The effects, in logits. Ids are codes by falling frequency, as traffic is skewed: few ids make most rows. */
-interface World {
-  intercept: number
-  wordEffect: Float64Array
-  topic: Uint8Array
-  userEffect: Float64Array
-  userTaste: Float64Array // [users, TOPICS]
-  advertiserEffect: Float64Array
-  genderAge: Float64Array // [GENDERS, AGES]
-  gender: Uint8Array // of each user
-  age: Uint8Array
-  drawWord: (random: RandomStream) => number
-  drawUser: (random: RandomStream) => number
-  drawAdvertiser: (random: RandomStream) => number
-  topics: number[][] // words of each topic
-}
-
-function plant({
-  words,
-  advertisers,
-  users,
-  seed,
-}: {
-  words: number
-  advertisers: number
-  users: number
-  seed: number
-}): World {
-  const random = randomStream(seed, 0)
-  const normals = (n: number, scale: number) =>
-    Float64Array.from({ length: n }, () => scale * random.normal())
-  const codes = (n: number, count: number) => Uint8Array.from({ length: n }, () => random.below(count))
-  const topic = codes(words, TOPICS)
-  const topics: number[][] = Array.from({ length: TOPICS }, () => [])
-  for (let word = 0; word < words; word++) topics[topic[word]!]!.push(word)
-  const world: World = {
-    intercept: 0,
-    wordEffect: normals(words, 0.8),
-    topic,
-    topics,
-    userEffect: normals(users, 0.9),
-    userTaste: normals(users * TOPICS, 0.6),
-    advertiserEffect: normals(advertisers, 0.8),
-    genderAge: normals(GENDERS * AGES, 0.5),
-    gender: codes(users, GENDERS),
-    age: codes(users, AGES),
-    drawWord: zipf(words, 0.8),
-    drawUser: zipf(users, 1),
-    drawAdvertiser: zipf(advertisers, 1),
-  }
-  world.intercept = calibrate(world, random)
-  return world
-}
-
-interface Row {
-  title: Uint32Array
-  query: Uint32Array
-  user: number
-  advertiser: number
-  depth: number // ads shown, 1 to 3
-  position: number // 1 to depth
-}
-
-function drawRow(world: World, random: RandomStream): Row {
-  const user = world.drawUser(random)
-  const advertiser = world.drawAdvertiser(random)
-  const depth = 1 + random.below(3)
-  const position = 1 + random.below(depth)
-  const about = random.below(TOPICS)
-  // Queries keep to one topic; titles keep to the same one in half of the rows, and then the ad answers the query.
-  const query = text(world, random, 1 + random.below(4), about, 0.9)
-  const title = text(
-    world,
-    random,
-    3 + random.below(9),
-    random.uniform() < 0.5 ? about : random.below(TOPICS),
-    0.6,
-  )
-  return { title, query, user, advertiser, depth, position }
-}
-
 function draw(world: World, rows: number, random: RandomStream, padTokenId: number, oovShare: number) {
   const probability = new Float64Array(rows)
   const labels = new Uint32Array(rows)
   const drawn: Row[] = []
   for (let i = 0; i < rows; i++) {
     const row = drawRow(world, random)
-    probability[i] = sigmoid(world.intercept + effects(world, row))
+    probability[i] = clickProbability(world, row)
     labels[i] = random.uniform() < probability[i]! ? 1 : 0
     // Words are lost only after they had their effect, as in real data.
     const lose = (word: number) => (random.uniform() < oovShare ? padTokenId : word)
@@ -211,68 +126,4 @@ function draw(world: World, rows: number, random: RandomStream, padTokenId: numb
     code('age', row => world.age[row.user]!),
   ]
   return { columns, probability, labels }
-}
-
-function text(world: World, random: RandomStream, length: number, topic: number, share: number): Uint32Array {
-  const pool = world.topics[topic]!
-  return Uint32Array.from({ length }, () => {
-    const word = world.drawWord(random)
-    // Words of the topic keep the skew: a drawn word stands for the topic's word of about the same rank.
-    if (pool.length === 0 || random.uniform() >= share) return word
-    return pool[Math.floor((word * pool.length) / world.topic.length)]!
-  })
-}
-
-function effects(world: World, { title, query, user, advertiser, depth }: Row): number {
-  let words = 0
-  let taste = 0
-  let same = 0
-  for (const word of title) {
-    words += world.wordEffect[word]!
-    taste += world.userTaste[user * TOPICS + world.topic[word]!]!
-    for (const asked of query) if (world.topic[asked] === world.topic[word]) same++
-  }
-  return (
-    words / Math.sqrt(title.length) +
-    (2.4 * same) / (title.length * query.length) +
-    taste / title.length +
-    world.userEffect[user]! +
-    world.advertiserEffect[advertiser]! +
-    world.genderAge[world.gender[user]! * AGES + world.age[user]!]! +
-    0.2 * (depth - 1)
-  )
-}
-
-const sigmoid = (x: number) => 1 / (1 + Math.exp(-x))
-
-/** The intercept that makes CLICK_SHARE of the rows clicks; the few most frequent ids would else decide it. */
-function calibrate(world: World, random: RandomStream): number {
-  const scores = Array.from({ length: 4_000 }, () => effects(world, drawRow(world, random)))
-  let low = -20
-  let high = 20
-  while (high - low > 1e-6) {
-    const middle = (low + high) / 2
-    const share = scores.reduce((sum, score) => sum + sigmoid(middle + score), 0) / scores.length
-    if (share < CLICK_SHARE) low = middle
-    else high = middle
-  }
-  return low
-}
-
-/** Draws 0 … n - 1 with weights 1 / (rank + 1)^exponent, by bisection in the cumulated weights. */
-function zipf(n: number, exponent: number): (random: RandomStream) => number {
-  const cumulated = new Float64Array(n)
-  let sum = 0
-  for (let i = 0; i < n; i++) cumulated[i] = sum += 1 / (i + 1) ** exponent
-  return random => {
-    const at = random.uniform() * sum
-    let low = 0
-    let high = n - 1
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (cumulated[middle]! > at) high = middle
-      else low = middle + 1
-    }
-    return low
-  }
 }

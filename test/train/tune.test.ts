@@ -13,7 +13,13 @@ import { openTestGpu } from '../support/gpu.ts'
 test('tuning for a model covers its products and leaves it as it was', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-tune-'))
   const data = await writeSyntheticKdd({ folder, trainRows: 40, testRows: 1, seed: 1 })
-  const { trainer, ...given } = demoModels(data, 1).text_only!
+  const sizes = {
+    features_config: data.features_config,
+    vocab_size: data.vocabSize,
+    pad_token_id: data.padTokenId,
+    num_labels: data.numLabels,
+  }
+  const { trainer, ...given } = demoModels(sizes, { seed: 1 }).text_only
   const small = { dim: 8, n_heads: 2, n_layers: 1, hidden_dim: 12 }
   const config = { ...given, pretrained_model_config: { ...given.pretrained_model_config, ...small } }
   const rows = await readRows([data.train], config, trainer)

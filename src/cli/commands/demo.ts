@@ -1,23 +1,12 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeSyntheticKdd } from '../../data/index.ts'
+import { preprocessKdd, readColumns, writeSyntheticRaw } from '../../data/index.ts'
 import { type Gpu, openGpu } from '../../gpu/index.ts'
-import {
-  type BinaryMetrics,
-  binaryMetrics,
-  formatMetrics,
-  prepareOutputFolder,
-  REPORT_HTML,
-  type RunReport,
-  WEIGHTS_FILE,
-  writeReportPage,
-} from '../../train/index.ts'
+import { binaryMetrics, prepareOutputFolder, WEIGHTS_FILE } from '../../train/index.ts'
+import { comparePair, comparisonTable, PAIR, type Scores, scoresOf } from '../compare.ts'
 import { demoModels } from '../demo-models.ts'
-import { fit, saveResult } from '../fit.ts'
-import { readRows } from '../inputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { talkStream } from '../say.ts'
-import { formatTable } from '../table.ts'
 
 export interface DemoOptions {
   out: string
@@ -27,9 +16,7 @@ export interface DemoOptions {
   json?: boolean
 }
 
-type Scores = Pick<BinaryMetrics, 'roc_auc' | 'pr_auc' | 'log_loss'>
-
-/** Draws click data with a planted signal, trains on it with and without the tabular features, and compares. */
+/** Makes raw click data with a planted signal, preprocesses it, trains with and without tabular features, and compares. */
 export async function run({ out, rows, seed, adapter, json }: DemoOptions): Promise<void> {
   const started = Date.now()
   const stream = talkStream(json)
@@ -38,14 +25,16 @@ export async function run({ out, rows, seed, adapter, json }: DemoOptions): Prom
   try {
     stream.write(`${gpu.adapter.line}\n`)
     // Models of an earlier demo do not belong to the data that is made now. Only the demo's own files are touched.
-    for (const name of ['text_tabular', 'text_only']) await rm(join(out, name, WEIGHTS_FILE), { force: true })
+    for (const name of PAIR) await rm(join(out, name, WEIGHTS_FILE), { force: true })
     const results = await compare(gpu, { out, rows, seed, stream })
     if (json) {
       process.stdout.write(`${JSON.stringify(results)}\n`)
       return
     }
     const seconds = formatSeconds((Date.now() - started) / 1000)
-    stream.write(`\n${tableOf(results)}\n\ndone in ${seconds}; next, score a file with the trained model:\n`)
+    stream.write(
+      `\n${comparisonTable(results)}\n\ndone in ${seconds}; next, score a file with the trained model:\n`,
+    )
     stream.write(
       `npx kernelgrad predict --model ${join(out, 'text_tabular')} --data ${join(out, 'data', 'test.parquet')} --out ${join(out, 'predictions.parquet')}\n`,
     )
@@ -54,45 +43,39 @@ export async function run({ out, rows, seed, adapter, json }: DemoOptions): Prom
   }
 }
 
-interface Comparison {
+interface Demo {
   out: string
   rows: number
   seed: number
   stream: NodeJS.WriteStream
 }
 
-async function compare(gpu: Gpu, { out, rows, seed, stream }: Comparison): Promise<Record<string, Scores>> {
+async function compare(gpu: Gpu, { out, rows, seed, stream }: Demo): Promise<Record<string, Scores>> {
   // A quarter of the training rows tells AUCs apart to about 0.01 at the default size.
   const testRows = Math.ceil(rows / 4)
-  const data = await writeSyntheticKdd({ folder: join(out, 'data'), trainRows: rows, testRows, seed })
-  const results: Record<string, Scores> = {}
-  const reports: RunReport[] = []
-  for (const [name, { trainer, ...config }] of Object.entries(demoModels(data, seed))) {
-    const train = await readRows([data.train], config, trainer)
-    const evaluation = await readRows([data.test], config, trainer)
-    const fitted = await fit({ gpu, config, trainer, train, evaluation, stream, name: TITLES[name]! })
-    await saveResult(fitted, join(out, name))
-    fitted.model.free()
-    reports.push(fitted.report)
-    results[name] = scores(fitted.metrics as unknown as BinaryMetrics)
-  }
-  await writeReportPage(join(out, REPORT_HTML), reports)
-  results.best_possible = scores(binaryMetrics(data.testLabels, data.testProbability))
-  return results
-}
-
-const scores = ({ roc_auc, pr_auc, log_loss }: BinaryMetrics): Scores => ({ roc_auc, pr_auc, log_loss })
-
-const TITLES: Record<string, string> = {
-  text_tabular: 'text + tabular',
-  text_only: 'text only',
-  best_possible: 'best possible',
-}
-
-function tableOf(results: Record<string, Scores>): string {
-  const rows = Object.entries(results).map(([name, result]) => {
-    const { roc_auc, pr_auc, log_loss } = formatMetrics({ ...result })
-    return [TITLES[name]!, roc_auc, pr_auc, log_loss]
+  const all = rows + testRows
+  const raw = join(out, 'raw')
+  const probability = await writeSyntheticRaw({ folder: raw, rows: all, seed })
+  const data = await preprocessKdd({
+    input: raw,
+    output: join(out, 'data'),
+    rows: all,
+    seed,
+    testShare: testRows / all,
   })
-  return formatTable(['model', 'ROC AUC', 'PR AUC', 'log loss'], rows)
+  stream.write(
+    `${all.toLocaleString('en-US')} lines of raw text in ${raw}, preprocessed into ${join(out, 'data')}\n`,
+  )
+  const results = await comparePair(gpu, {
+    models: demoModels(data.features, { seed }),
+    train: [data.train],
+    evaluation: [data.test],
+    out,
+    checkpoints: false,
+    stream,
+  })
+  // keyword_id is the line that the row came from, which knows the true probability.
+  const { label, keyword_id } = await readColumns(data.test, ['label', 'keyword_id'])
+  const truth = Float64Array.from(keyword_id!, line => probability[Number(line)]!)
+  return { ...results, best_possible: scoresOf(binaryMetrics(label!.map(Number), truth)) }
 }

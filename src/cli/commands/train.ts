@@ -1,6 +1,5 @@
 import { join } from 'node:path'
-import { parseTrainingConfig } from '../../config/index.ts'
-import { readJson, writeJson } from '../../data/files.ts'
+import { writeJson } from '../../data/files.ts'
 import { openGpu } from '../../gpu/index.ts'
 import { formatMetrics, prepareOutputFolder, REPORT_HTML } from '../../train/index.ts'
 import { fit, runName, saveResult } from '../fit.ts'
@@ -8,9 +7,11 @@ import { checkSupported, readRows } from '../inputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
+import { readTrainingConfig } from '../training-config.ts'
 
 export interface TrainOptions {
   config: string
+  features?: string
   train: string[]
   eval?: string[]
   out: string
@@ -20,15 +21,12 @@ export interface TrainOptions {
   json?: boolean
 }
 
-/** Exit code of a process that SIGINT ended, as shells count it. */
-const INTERRUPTED = 130
-
-/** Trains the model of a configuration file, and saves it with its checkpoints; 130 when Ctrl-C ended it. */
-export async function run(options: TrainOptions): Promise<number | undefined> {
+/** Trains the model of a configuration file, and saves it with its checkpoints. */
+export async function run(options: TrainOptions): Promise<void> {
   const { out, json, resume } = options
   const started = Date.now()
   const stream = talkStream(json)
-  const { trainer, ...config } = parseTrainingConfig(await readJson(options.config), options.config)
+  const { trainer, ...config } = await readTrainingConfig(options.config, options.features)
   checkSupported(config, options.config)
   await prepareOutputFolder(out, { resume: resume !== undefined })
   const train = await readRows(options.train, config, trainer)
@@ -49,14 +47,7 @@ export async function run(options: TrainOptions): Promise<number | undefined> {
       name: runName(out),
       onLog: json ? entry => void process.stdout.write(`${JSON.stringify(entry)}\n`) : undefined,
     })
-    const { model, state, metrics, interrupted } = fitted
-    if (interrupted) {
-      const { global_step: step, max_steps } = state
-      process.stderr.write(
-        `interrupted after step ${step} of ${max_steps}; ${out}/checkpoint-${step} is saved, --resume goes on from it\n`,
-      )
-      return INTERRUPTED
-    }
+    const { model, state, metrics } = fitted
     const parameters = model.numParameters()
     await saveResult(fitted, out)
     const seconds = (Date.now() - started) / 1000
@@ -64,14 +55,13 @@ export async function run(options: TrainOptions): Promise<number | undefined> {
       const { global_step: steps } = state
       const result = { model: out, parameters, rows: train.length, steps, seconds, metrics: metrics ?? null }
       process.stdout.write(`${JSON.stringify(result)}\n`)
-      return undefined
+      return
     }
     if (metrics)
       stream.write(`\n${formatTable(['metric', 'value'], Object.entries(formatMetrics(shown(metrics))))}\n`)
     stream.write(
       `\n${state.global_step} steps in ${formatSeconds(seconds)}; the model is in ${out}, the report in ${join(out, REPORT_HTML)}\n`,
     )
-    return undefined
   } finally {
     gpu.close()
   }

@@ -1,22 +1,22 @@
-import { parseTrainingConfig } from '../../config/index.ts'
-import { readJson } from '../../data/files.ts'
 import { openGpu } from '../../gpu/index.ts'
 import { createModel, tune } from '../../train/index.ts'
 import { checkSupported, readRows } from '../inputs.ts'
 import { talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
+import { readTrainingConfig } from '../training-config.ts'
 
 export interface TuneOptions {
   config: string
+  features?: string
   data: string
   adapter?: string
   json?: boolean
 }
 
 /** Times the kernel forms for the shapes of a model and its batches, and keeps the fastest for later runs. */
-export async function run({ config: path, data: file, adapter, json }: TuneOptions): Promise<void> {
+export async function run({ config: path, features, data: file, adapter, json }: TuneOptions): Promise<void> {
   const stream = talkStream(json)
-  const { trainer, ...config } = parseTrainingConfig(await readJson(path), path)
+  const { trainer, ...config } = await readTrainingConfig(path, features)
   checkSupported(config, path)
   const data = await readRows([file], config, trainer)
   const gpu = await openGpu({ adapter })

@@ -1,0 +1,93 @@
+/** DuckDB with a bound on its memory, what does not fit in a folder of its own, and progress. Node only. */
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import { DataError } from '../../errors.ts'
+
+export interface DatabaseOptions {
+  /** An existing folder, for the tables and what is spilled. The caller removes it. */
+  folder: string
+  /** What DuckDB may hold in memory. */
+  memoryMiB: number
+  signal?: AbortSignal
+}
+
+/** One row of a result: whole numbers are numbers or, from 64-bit columns, bigints. */
+export type ResultRow = Record<string, unknown>
+
+/** A temporary database; statements run one after the other. */
+export interface Database {
+  /**
+   * Runs one statement.
+   * @param onProgress called a few times a second with the share that DuckDB thinks is done.
+   * @throws DataError with DuckDB's reason; the signal's reason once it was aborted.
+   */
+  run(sql: string, onProgress?: (share: number) => void): Promise<ResultRow[]>
+  close(): void
+}
+
+// Each thread holds buffers of its own, some beyond the limit; more threads want a higher one.
+const MAX_THREADS = 2
+
+/** @throws DataError naming the command that installs DuckDB where it is missing. */
+export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOptions): Promise<Database> {
+  const { DuckDBInstance: Instance } = await loadDuckDb()
+  const instance: DuckDBInstance = await Instance.create(join(folder, 'work.duckdb'), {
+    memory_limit: `${memoryMiB}MiB`,
+    temp_directory: join(folder, 'spill'),
+    threads: String(Math.min(MAX_THREADS, availableParallelism())),
+    preserve_insertion_order: 'true',
+    autoinstall_known_extensions: 'false',
+  }).catch(error => {
+    throw failure(error, memoryMiB)
+  })
+  const connection = await instance.connect()
+  await connection.run('SET enable_progress_bar = true; SET enable_progress_bar_print = false')
+  const interrupt = () => connection.interrupt()
+  signal?.addEventListener('abort', interrupt)
+  return {
+    async run(sql, onProgress) {
+      signal?.throwIfAborted()
+      const timer = onProgress && setInterval(() => report(connection, onProgress), 200)
+      try {
+        return (await connection.runAndReadAll(sql)).getRowObjectsJS()
+      } catch (error) {
+        signal?.throwIfAborted()
+        throw failure(error, memoryMiB)
+      } finally {
+        clearInterval(timer)
+      }
+    },
+    close() {
+      signal?.removeEventListener('abort', interrupt)
+      connection.closeSync()
+      instance.closeSync()
+    },
+  }
+}
+
+function failure(error: unknown, memoryMiB: number): DataError {
+  const [why] = (error as Error).message.split('\n') // The rest is advice about settings that are not the user's.
+  const more = why!.startsWith('Out of Memory') ? `; give it more than ${memoryMiB} MiB` : ''
+  return new DataError(`DuckDB failed: ${why}${more}`, { cause: error })
+}
+
+function report(connection: DuckDBConnection, onProgress: (share: number) => void): void {
+  const { percentage } = connection.progress // -1 until it is known
+  if (percentage > 0) onProgress(percentage / 100)
+}
+
+async function loadDuckDb(): Promise<typeof import('@duckdb/node-api')> {
+  try {
+    return await import('@duckdb/node-api')
+  } catch (error) {
+    const [why] = (error as Error).message.split('\n')
+    throw new DataError(
+      `preprocessing needs DuckDB, which cannot be loaded (${why}); install it with: npm install @duckdb/node-api`,
+      { cause: error },
+    )
+  }
+}
+
+/** A text as an SQL literal. */
+export const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`

@@ -1,0 +1,184 @@
+/** KDD Cup 2012 track 2, raw text to a training and a test table in Parquet, larger than memory where need be. */
+import { mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { FeatureSizes } from '../../config/index.ts'
+import { DataError } from '../../errors.ts'
+import { reason, syncFolder, writeJson } from '../files.ts'
+import { checkRawFile } from './check.ts'
+import { type Database, openDatabase, quoted } from './database.ts'
+import type { PreprocessOptions, PreprocessResult } from './index.ts'
+import { PROFILES, QUERIES, TITLES, TRAINING } from './raw-files.ts'
+import {
+  countTokens,
+  joinRows,
+  mapTexts,
+  measure,
+  readTraining,
+  type TableFacts,
+  tableQuery,
+} from './tables.ts'
+
+/** Rows of a row group: what a reader holds at once. A multiple of DuckDB's vector of 2,048. */
+const ROW_GROUP_ROWS = 40_960
+const TRAIN = 'train.parquet'
+const TEST = 'test.parquet'
+const FEATURES = 'features.json'
+
+type Stage = <T>(name: string, work: (onProgress: (share: number) => void) => Promise<T>) => Promise<T>
+
+/** See `preprocessKdd`. */
+export async function preprocess(options: PreprocessOptions): Promise<PreprocessResult> {
+  const { input, output, rows = 1_000_000, memoryMiB = 768, signal, onStage } = options
+  const stage: Stage = async (name, work) => {
+    const progress = onStage?.(name)
+    const result = await work(share => progress?.update(share))
+    progress?.done()
+    return result
+  }
+  const counts = await checkFiles(input, rows, stage, signal)
+  // On the same file system as the result, so that moving it there is a rename.
+  const folder = await makeFolder(output)
+  try {
+    const db = await openDatabase({ folder, memoryMiB, signal })
+    try {
+      return await build(db, { options, folder, counts, stage })
+    } finally {
+      db.close()
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Checks the raw files, small ones first. */
+async function checkFiles(input: string, rows: number, stage: Stage, signal?: AbortSignal): Promise<Counts> {
+  const check = (file: typeof TRAINING | typeof TITLES | typeof QUERIES | typeof PROFILES, limit?: number) =>
+    stage(`check ${file.name}`, onProgress =>
+      checkRawFile(join(input, file.name), file, { rows: limit, signal, onProgress }),
+    )
+  await check(PROFILES)
+  const titles = await check(TITLES)
+  const queries = await check(QUERIES)
+  return { texts: titles + queries, read: await check(TRAINING, rows) }
+}
+
+interface Counts {
+  /** Titles and queries. */
+  texts: number
+  /** Rows of training.txt in use. */
+  read: number
+}
+
+async function makeFolder(output: string): Promise<string> {
+  try {
+    await mkdir(output, { recursive: true })
+    // What could not be replaced must show before the work is done.
+    for (const { name } of (await readdir(output, { withFileTypes: true })).filter(entry =>
+      entry.isDirectory(),
+    ))
+      if ([TRAIN, TEST, FEATURES].includes(name)) throw new Error(`${name} is a folder`)
+    return await mkdtemp(join(output, '.preprocess-'))
+  } catch (error) {
+    throw new DataError(`cannot write into ${output}: ${reason(error)}`, { cause: error })
+  }
+}
+
+interface Build {
+  options: PreprocessOptions
+  folder: string
+  counts: Counts
+  stage: Stage
+}
+
+async function build(db: Database, { options, folder, counts, stage }: Build): Promise<PreprocessResult> {
+  const { input, output, seed = 42, testShare = 0.1 } = options
+  const work = { db, input }
+  await stage(`read ${TRAINING.name}`, onProgress => readTraining({ ...work, onProgress }, counts.read))
+  const words = await stage('count tokens', onProgress => countTokens({ ...work, onProgress }, counts.texts))
+  for (const file of [TITLES, QUERIES])
+    await stage(`map ${file.name}`, onProgress => mapTexts({ ...work, onProgress }, file, words))
+  await stage('join', onProgress => joinRows({ ...work, onProgress }, seed))
+  const facts = await stage('encode categories', onProgress => measure({ ...work, onProgress }))
+  const split = await drawTest(db, facts, testShare)
+  for (const [name, where] of [
+    [TRAIN, `NOT (${split.test})`],
+    [TEST, split.test],
+  ] as const) {
+    await stage(`write ${name}`, async onProgress => {
+      const path = join(folder, name)
+      await db.run(
+        `COPY (${tableQuery(facts, where)}) TO ${quoted(path)} (FORMAT parquet, ROW_GROUP_SIZE ${ROW_GROUP_ROWS})`,
+        onProgress,
+      )
+      await sync(path)
+    })
+  }
+  const features: FeatureSizes = {
+    features_config: {
+      tokenized_title: { dtype: 'token_id' },
+      tokenized_query: { dtype: 'token_id' },
+      depth: { dtype: 'numerical' },
+      gender: { dtype: 'categorical', vocab_size: facts.codes.gender.size },
+      age: { dtype: 'categorical', vocab_size: facts.codes.age.size },
+      advertiser_id: { dtype: 'categorical', vocab_size: facts.codes.advertiser_id.size },
+      user_id: { dtype: 'categorical', vocab_size: facts.codes.user_id.size },
+    },
+    vocab_size: words + 1,
+    pad_token_id: words,
+    num_labels: 2,
+    rows: { read: counts.read, train: facts.rows - split.rows, test: split.rows },
+    clicks: { train: facts.clicks - split.clicks, test: split.clicks },
+    seed,
+  }
+  await writeJson(join(folder, FEATURES), features)
+  await publish(folder, output)
+  return {
+    train: join(output, TRAIN),
+    test: join(output, TEST),
+    featuresFile: join(output, FEATURES),
+    features,
+  }
+}
+
+/**
+ * Decides the test rows: of each label, the share with the lowest hashes.
+ * @returns the rows as a condition, and how many they are.
+ */
+async function drawTest(db: Database, { rows, clicks }: TableFacts, share: number) {
+  if (Math.min(clicks, rows - clicks) < 2) {
+    throw new DataError(
+      `${clicks} of ${rows} rows have a click, expected at least 2 rows with and 2 without for a split by label`,
+    )
+  }
+  const part = (n: number, wanted: number) => Math.min(Math.max(wanted, 1), n - 1)
+  const testClicks = part(clicks, Math.round(clicks * share))
+  const others = part(rows - clicks, Math.ceil(rows * share) - testClicks)
+  const limit = async (label: string, n: number) => {
+    const [last] = await db.run(
+      `SELECT hash::VARCHAR AS hash FROM joined WHERE ${label} ORDER BY joined.hash LIMIT 1 OFFSET ${n - 1}`,
+    )
+    return `(${label} AND hash <= ${last!.hash}::UBIGINT)`
+  }
+  const test = `${await limit('click > 0', testClicks)} OR ${await limit('click = 0', others)}`
+  return { test, rows: testClicks + others, clicks: testClicks }
+}
+
+/** Moves the finished files to where they belong. Should the machine stop in between, no features.json is left to trust. */
+async function publish(folder: string, output: string) {
+  try {
+    await rm(join(output, FEATURES), { force: true })
+    for (const name of [TRAIN, TEST, FEATURES]) await rename(join(folder, name), join(output, name))
+    await syncFolder(output)
+  } catch (error) {
+    throw new DataError(`cannot write into ${output}: ${reason(error)}`, { cause: error })
+  }
+}
+
+async function sync(path: string): Promise<void> {
+  const file = await open(path, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
