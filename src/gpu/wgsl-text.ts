@@ -31,7 +31,12 @@ export function wgslLines(source: string, constants: Constants = {}, prelude = '
   const lines = unroll(numbered, readConstants(text))
   // WGSL wants `enable` before all else, the prelude included.
   const isEnable = ({ text }: WgslLine) => text.startsWith('enable ')
-  const before = prelude ? prelude.replace(/\n$/, '').split('\n').map(text => ({ text, source: 0 })) : []
+  const before = prelude
+    ? prelude
+        .replace(/\n$/, '')
+        .split('\n')
+        .map(text => ({ text, source: 0 }))
+    : []
   return [...lines.filter(isEnable), ...before, ...lines.filter(line => !isEnable(line))]
 }
 
