@@ -34,14 +34,13 @@ const BYTES: Record<DType, number> = { f32: 4, f16: 2, u32: 4 }
 export class Tensor {
   readonly shape: Shape
   readonly dtype: DType
-  /** Whether a gradient is wanted for this tensor, or flows through it. */
-  requiresGrad = false
   /** The gradient of a leaf tensor after `backward()`. */
   grad: Tensor | undefined
   /** Whether the tape leaves this tensor alive after the backward pass; see `keep()`. */
   kept = false
   #view: View | undefined
   #refs = 1
+  #requiresGrad = false
   readonly #gpu: Gpu | undefined
   readonly #base: Tensor | undefined
 
@@ -57,6 +56,15 @@ export class Tensor {
 
   get gpu(): Gpu {
     return this.#gpu!
+  }
+
+  /** Whether a gradient is wanted for this tensor, or flows through it. */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad
+  }
+
+  set requiresGrad(wanted: boolean) {
+    this.#requiresGrad = wanted
   }
 
   /** The memory: bytes of a device buffer. Throws once the tensor is disposed. */

@@ -1,13 +1,14 @@
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
 import { finishModel, type ModelConfig, modelEntries, type ResolvedModelConfig } from './model.ts'
-import { flag, integer, nonNegative, oneOf, parseStrict, positive, real, strict } from './schema.ts'
+import { flag, integer, nonNegative, oneOf, parseStrict, positive, real, strict, text } from './schema.ts'
 
 /** Schedules by transformers' names. */
 export const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const
 
 const beta = real('in [0, 1)', x => x >= 0 && x < 1)
 const every = v.nullable(integer(1))
+const patterns = v.array(text, 'expected a list of name patterns')
 
 /**
  * How to train, under the names of transformers' TrainingArguments; everything has a default.
@@ -35,6 +36,15 @@ const trainerSchema = strict({
   fp16: v.optional(flag, false),
   lr_scheduler_type: v.optional(oneOf(LR_SCHEDULER_TYPES), 'constant'),
   warmup_steps: v.optional(integer(0), 0),
+  /** Patterns of parameter names ('*' stands for anything) that are not trained; left out: as the model is. */
+  freeze: v.optional(patterns),
+  /** Patterns of parameters without weight decay: of names, or with the module's class before the last part. */
+  no_decay: v.optional(patterns, []),
+  /** Each encoder layer learns at this factor of the rate of the one above, embeddings slowest; 1: all alike. */
+  layer_decay: v.optional(
+    real('in (0, 1]', x => x > 0 && x <= 1),
+    1,
+  ),
   /** Optimizer steps between evaluations, saves and log lines; null: none on the way. */
   eval_steps: v.optional(every, 1000),
   save_steps: v.optional(every, 1000),

@@ -21,5 +21,6 @@ export {
   Sequential,
 } from './layers.ts'
 export { Module, type RngState } from './module.ts'
+export { chooseNames } from './patterns.ts'
 export { DistilBertForSequenceClassification } from './sequence-classification.ts'
 export { type ModelInput, type ModelOutput, TextTabularModel } from './text-tabular.ts'

@@ -10,12 +10,12 @@ export {
 } from './checkpoint.ts'
 export * from './metrics.ts'
 export { type ClickModel, collateOptions, createModel, readOptions } from './model.ts'
+export { type GroupSettings, parameterGroups } from './parameter-groups.ts'
 export { clickProbability, type PredictOptions, predict } from './predict.ts'
 export {
   evaluate,
   type LogEntry,
   metricsOf,
-  parameterGroups,
   Trainer,
   type TrainerOptions,
   type TrainerProgress,

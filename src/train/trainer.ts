@@ -1,7 +1,7 @@
 // The training loop, in the terms of the transformers Trainer.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { autocast, type Parameter, scope } from '../autograd/index.ts'
+import { autocast, scope } from '../autograd/index.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { collate, type Dataset, shuffledOrder } from '../data/index.ts'
 import { KernelgradError } from '../errors.ts'
@@ -12,6 +12,7 @@ import { loadWeights, prepareOutputFolder, saveModel, WEIGHTS_FILE } from './che
 import { LossLog } from './loss-log.ts'
 import { accuracy, binaryMetrics, logLossMulti } from './metrics.ts'
 import { type ClickModel, collateOptions } from './model.ts'
+import { parameterGroups } from './parameter-groups.ts'
 import { clickProbability, predict } from './predict.ts'
 
 /** One entry of the log history, as the transformers Trainer writes it. */
@@ -51,24 +52,6 @@ export interface TrainerOptions {
 }
 
 const READ_EVERY_MS = 1000
-
-/** Splits parameters as the notebook does: names with 'bert.' in them are the encoder's. */
-export function parameterGroups(
-  model: ClickModel,
-  {
-    learning_rate,
-    encoder_learning_rate,
-  }: Pick<ResolvedTrainerConfig, 'learning_rate' | 'encoder_learning_rate'>,
-): { params: Parameter[]; lr: number }[] {
-  const encoder: Parameter[] = []
-  const other: Parameter[] = []
-  for (const [name, parameter] of model.namedParameters())
-    (name.includes('bert.') ? encoder : other).push(parameter)
-  return [
-    { params: encoder, lr: encoder_learning_rate },
-    { params: other, lr: learning_rate },
-  ]
-}
 
 /** Trains a model on a data set, evaluating and saving on the way. */
 export class Trainer {

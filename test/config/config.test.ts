@@ -321,6 +321,8 @@ test('trainer settings have the defaults of the notebook', () => {
     max_grad_norm: 1,
     lr_scheduler_type: 'constant',
     warmup_steps: 0,
+    no_decay: [],
+    layer_decay: 1,
     eval_steps: 1000,
     save_steps: 1000,
     save_total_limit: 2,
