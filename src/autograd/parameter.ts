@@ -3,6 +3,7 @@
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import type { TableShard } from '../kernels/embedding.ts'
+import { type GradHook, type RemovableHandle, tableHooks } from './hooks.ts'
 import type { GradTarget } from './tape.ts'
 import { numel, type Shape, Tensor } from './tensor.ts'
 
@@ -234,6 +235,11 @@ export class TableParameter {
 
   get hasGrad(): boolean {
     return this.grads.length > 0
+  }
+
+  /** As `Tensor.registerHook`, with the gradient of one use of the table; what the hook returns replaces its values. */
+  registerHook(hook: GradHook<RowGrad>): RemovableHandle {
+    return tableHooks.add(this, hook)
   }
 
   zeroGrad(): void {

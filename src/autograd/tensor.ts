@@ -1,6 +1,7 @@
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { cast } from '../kernels/cast.ts'
+import { type GradHook, type RemovableHandle, tensorHooks } from './hooks.ts'
 import { track, untrack } from './scope.ts'
 import { type BackwardOptions, backward } from './tape.ts'
 
@@ -110,6 +111,20 @@ export class Tensor {
   keep(): this {
     this.kept = true
     return this
+  }
+
+  /**
+   * Calls `hook` with this tensor's gradient in every backward pass, once it is complete; what the hook returns takes the
+   * gradient's place: `torch.Tensor.register_hook`. Of a parameter it is the gradient of that pass alone, before it is added to
+   * those of other micro-batches, and of a scaled loss it is scaled.
+   *
+   * ```ts
+   * const handle = model.head.weight.registerHook(grad => scale(grad, 0.1))
+   * handle.remove()
+   * ```
+   */
+  registerHook(hook: GradHook): RemovableHandle {
+    return tensorHooks.add(this, hook)
   }
 
   dispose(): void {
