@@ -79,7 +79,7 @@ const RESERVED = ['gpu', 'out', 'dout', 'needsInputGrad']
  * const y = square(x)
  * ```
  *
- * Options that are no tensors are one object, the last argument: annotate it in `forward`. examples/custom-kernel is a package that
+ * What is no tensor, a number or an object of options, is one last argument: annotate it in `forward`. examples/custom-kernel is a package that
  * defines an operation, checks it with `gradcheck` and times it with `benchOp`.
  *
  * @throws ConfigError when a name is used twice or stands for something else in the steps (`gpu`, `out`, `dout`)

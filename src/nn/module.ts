@@ -11,6 +11,7 @@ import {
 import { ConfigError, KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { chooseNames } from './patterns.ts'
+import { type LoadResult, readState, type StateDict, type StateTensor, writeState } from './state-dict.ts'
 
 /** What dropout masks are drawn from: one seed per model, and a count of the masks drawn so far. */
 export interface RngState {
@@ -135,6 +136,21 @@ export abstract class Module {
       module.#rng = rng
     }
     return this
+  }
+
+  /** The values of every parameter by name, read from the device: `torch.nn.Module.state_dict`. A shared one stands once. */
+  stateDict(): Promise<StateDict> {
+    return readState(this.namedParameters())
+  }
+
+  /**
+   * Sets parameters by name, from a `stateDict()` or the tensors of `parseSafetensors`: `torch.nn.Module.load_state_dict`. The
+   * model is on a device. Nothing is set when anything does not fit.
+   * @param options.strict whether names that are missing or too many are an error; true unless given.
+   * @throws CheckpointError naming the parameter, what it is in the state, and what was expected.
+   */
+  loadStateDict(state: Iterable<readonly [string, StateTensor]>, { strict = true } = {}): LoadResult {
+    return writeState(this.namedParameters(), state, strict)
   }
 
   /** Forgets every gradient. */
