@@ -57,7 +57,7 @@ const OPERATOR_BOUND = 1e-4
 const LIMIT = 300_000
 
 /** One side's turns, in milliseconds of one step or call. */
-export interface Side {
+interface Side {
   variant: string
   run: (count: number) => Promise<Answer>
   times: number[]

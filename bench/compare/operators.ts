@@ -38,7 +38,7 @@ export interface Operator {
 }
 
 /** A job whose result can be looked at. */
-export interface OperatorJob extends Job {
+interface OperatorJob extends Job {
   values(): Promise<number[]>
 }
 

@@ -15,7 +15,7 @@ export interface GradTarget {
 }
 
 /** A leaf that keeps its gradient in memory of its own: parameters. */
-export interface GradHolder {
+interface GradHolder {
   gradTarget(): GradTarget
 }
 
@@ -178,13 +178,6 @@ export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}
   tape.grads.clear()
 }
 
-/** Adds a gradient to what a parameter keeps, or begins with it. */
-function keepIn({ view, accumulate }: GradTarget, { gpu, size: n, bytes }: Tensor, grad: Tensor): void {
-  if (accumulate) addInto(gpu, { x: grad.view, into: view, n })
-  else gpu.copy(grad.view, view, bytes)
-  grad.dispose()
-}
-
 function constant(like: Tensor, value: number): Tensor {
   const made = empty(like.gpu, like.shape)
   fill(like.gpu, { out: made.view, value, n: like.size })
@@ -203,6 +196,13 @@ export function clearTape(gpu: Gpu): void {
 function release({ output, saved }: Entry): void {
   for (const tensor of saved) if (!tensor.kept) tensor.dispose()
   if (!output.kept) output.dispose()
+}
+
+/** Adds a gradient to what a parameter keeps, or begins with it. */
+function keepIn({ view, accumulate }: GradTarget, { gpu, size: n, bytes }: Tensor, grad: Tensor): void {
+  if (accumulate) addInto(gpu, { x: grad.view, into: view, n })
+  else gpu.copy(grad.view, view, bytes)
+  grad.dispose()
 }
 
 function addGrad(tape: Tape, input: Tensor, grad: Tensor): void {

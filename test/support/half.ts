@@ -3,7 +3,7 @@ import type { Gpu, View } from '../../src/gpu/index.ts'
 import * as reference from '../../src/reference/index.ts'
 import { guarded, HALF_ROUNDING, packHalves, unpackHalves } from '../../src/testing/index.ts'
 
-export { HALF_ROUNDING, packHalves, unpackHalves }
+export { HALF_ROUNDING }
 
 /** Values rounded to halves, on the device and for the oracle. */
 export function halves(gpu: Gpu, values: ArrayLike<number>): { view: View; values: Float64Array } {
