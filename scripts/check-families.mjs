@@ -8,8 +8,6 @@ const NO_OP = {
   scaler: ['src/optim/', 'scales the loss of a whole step; the loss itself is multiplied by scaleBy'],
   random: ['src/autograd/parameter-values.ts', 'draws starting values'],
 }
-/** Families whose oracle has another name. */
-const ORACLE = { random: 'philox' }
 /** Files in src/kernels for all families. */
 const SHARED_LAUNCHERS = ['index', 'tuning', 'width']
 /** WGSL that stands before the texts of several families. */
@@ -47,20 +45,19 @@ const [kernelIndex, oracleIndex, rowIndex] = [
 ].map(read)
 
 for (const family of families) {
-  const oracle = ORACLE[family] ?? family
   const places = [
     `wgsl/${family}.wgsl`,
-    `src/reference/${oracle}.ts`,
+    `src/reference/${family}.ts`,
     `test/kernels/${family}.test.ts`,
     `bench/rows/${family}.ts`,
   ]
   for (const place of places) if (!existsSync(join(root, place))) fail(`${family}: ${place} is missing`)
-  for (const [index, text, name] of [
-    ['src/kernels/index.ts', kernelIndex, family],
-    ['src/reference/index.ts', oracleIndex, oracle],
-    ['bench/rows/index.ts', rowIndex, family],
+  for (const [index, text] of [
+    ['src/kernels/index.ts', kernelIndex],
+    ['src/reference/index.ts', oracleIndex],
+    ['bench/rows/index.ts', rowIndex],
   ])
-    if (!text.includes(`'./${name}.ts'`)) fail(`${family}: ${index} does not name ./${name}.ts`)
+    if (!text.includes(`'./${family}.ts'`)) fail(`${family}: ${index} does not name ./${family}.ts`)
   const hasOp = ops.some(file => launches(file, family))
   const [user, why] = NO_OP[family] ?? []
   if (!user && !hasOp)
