@@ -2,7 +2,7 @@
 import type { FeaturesConfig, ModelConfig } from '../src/config/index.ts'
 import { collatePadded } from '../src/data/index.ts'
 import type { ModelInput } from '../src/nn/index.ts'
-import { generator, permutation, rowLengths } from './random.ts'
+import { generator, permutation, rowLengths } from '../src/testing/index.ts'
 
 export type StepSize = 'tiny' | 'small' | 'full'
 

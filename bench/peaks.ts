@@ -1,7 +1,7 @@
 // What the adapter in use can do at most: the fastest sample of each. The shares in the tables are of these.
 import { readFileSync } from 'node:fs'
 import { defineKernel, type Gpu, type Kernel, withConstants } from '../src/gpu/index.ts'
-import { type TimingOptions, timeLaunches } from './measure.ts'
+import { type TimingOptions, timeLaunches } from '../src/testing/index.ts'
 import { Workspace } from './row.ts'
 
 export interface Peaks {

@@ -1,6 +1,6 @@
 // Timed rows to lines: a table for people, a JSON object a row for programs.
 import { formatTable } from '../src/cli/table.ts'
-import type { Timing } from './measure.ts'
+import type { Timing } from '../src/testing/index.ts'
 import type { Peaks } from './peaks.ts'
 import type { Row } from './row.ts'
 

@@ -1,6 +1,6 @@
 // What a row of the kernel benchmark is, and the memory its setup takes.
 import type { Gpu, View } from '../src/gpu/index.ts'
-import { generator } from './random.ts'
+import { generator } from '../src/testing/index.ts'
 
 /** Device memory of `n` 4-byte elements that a job writes. */
 export interface Output {

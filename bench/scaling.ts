@@ -7,8 +7,7 @@ import { collatePadded } from '../src/data/index.ts'
 import type { Gpu } from '../src/gpu/index.ts'
 import { DistilBertModel, Embedding } from '../src/nn/index.ts'
 import { AdamW } from '../src/optim/index.ts'
-import { median } from './measure.ts'
-import { generator, permutation } from './random.ts'
+import { generator, median, permutation } from '../src/testing/index.ts'
 import { digits } from './report.ts'
 
 /** One point of a curve. */

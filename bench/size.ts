@@ -1,5 +1,5 @@
 // The model's shapes that kernels are timed at.
-import { generator, rowLengths } from './random.ts'
+import { generator, rowLengths } from '../src/testing/index.ts'
 
 /** Shapes of one model and batch: B rows padded to S, H hidden, A heads, F feed-forward, V word table rows. */
 export interface Size {

@@ -1,6 +1,6 @@
 /**
  * kernelgrad: handwritten WGSL kernels, a small tape autograd and nn modules, for training on any WebGPU device. The
- * subpaths `kernelgrad/gpu`, `/kernels`, `/reference`, `/autograd`, `/nn`, `/optim`, `/data` and `/train` hold the rooms one by
+ * subpaths `kernelgrad/gpu`, `/kernels`, `/reference`, `/autograd`, `/nn`, `/optim`, `/data`, `/train` and `/testing` hold the rooms one by
  * one; this entry is what most programs need.
  */
 export * from './autograd/index.ts'
@@ -19,4 +19,5 @@ export {
   type ParameterGroup,
   schedule,
 } from './optim/index.ts'
+export { type GradcheckInput, type GradcheckOptions, gradcheck, type PlainFunction } from './testing/index.ts'
 export { createModel, evaluate, loadModel, predict, saveModel, Trainer } from './train/index.ts'

@@ -3,7 +3,7 @@
 import { formatTable } from '../../src/cli/table.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
 import { TextTabularModel } from '../../src/nn/index.ts'
-import { median } from '../measure.ts'
+import { median } from '../../src/testing/index.ts'
 import { type StepSize, stepModel } from '../models.ts'
 import { digits } from '../report.ts'
 import { type Operator, operators } from './operators.ts'
@@ -57,7 +57,7 @@ const OPERATOR_BOUND = 1e-4
 const LIMIT = 300_000
 
 /** One side's turns, in milliseconds of one step or call. */
-export interface Side {
+interface Side {
   variant: string
   run: (count: number) => Promise<Answer>
   times: number[]

@@ -7,7 +7,7 @@ import { gelu } from '../../src/kernels/gelu.ts'
 import { layerNorm } from '../../src/kernels/layernorm.ts'
 import { matmul } from '../../src/kernels/matmul.ts'
 import * as reference from '../../src/reference/index.ts'
-import { generator } from '../random.ts'
+import { generator } from '../../src/testing/index.ts'
 import { Workspace } from '../row.ts'
 import type { Job } from './ours.ts'
 
@@ -38,7 +38,7 @@ export interface Operator {
 }
 
 /** A job whose result can be looked at. */
-export interface OperatorJob extends Job {
+interface OperatorJob extends Job {
   values(): Promise<number[]>
 }
 

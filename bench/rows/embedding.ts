@@ -1,6 +1,6 @@
 import { groupIds } from '../../src/ids.ts'
 import { embedding, embeddingBackward, scatterAddRows } from '../../src/kernels/embedding.ts'
-import { generator } from '../random.ts'
+import { generator } from '../../src/testing/index.ts'
 import { type Row, Workspace } from '../row.ts'
 import type { Size } from '../size.ts'
 

@@ -1,7 +1,9 @@
 export { autocast } from './autocast.ts'
-export { type GradcheckOptions, gradcheck } from './gradcheck.ts'
+export { defineOp, type Op, type OpBackward, type OpDefinition, type OpForward } from './define-op.ts'
 export { freeHalves, halfView, weightsChanged } from './half-copy.ts'
+export type { GradHook, RemovableHandle } from './hooks.ts'
 export * from './ops/index.ts'
+export { expectSame, expectShape, rowsAndColumns } from './ops/shapes.ts'
 export {
   type Arena,
   allocateDense,

@@ -3,6 +3,7 @@
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import type { TableShard } from '../kernels/embedding.ts'
+import { type GradHook, type RemovableHandle, tableHooks } from './hooks.ts'
 import type { GradTarget } from './tape.ts'
 import { numel, type Shape, Tensor } from './tensor.ts'
 
@@ -39,6 +40,8 @@ export class DenseParameter extends Tensor {
   /** The larger parameter whose rows this one is, and where: see `packParameters`. */
   parent: DenseParameter | undefined
   parentOffset = 0
+  /** The parameters whose rows make up this one, where it is a pack. */
+  readonly parts: DenseParameter[] = []
   #arena: Arena | undefined
   #offset = 0
   #written = false
@@ -47,6 +50,16 @@ export class DenseParameter extends Tensor {
     super(shape, 'f32')
     this.init = init
     this.requiresGrad = true
+  }
+
+  /** Whether it is trained; of a pack, whether any part is. A frozen parameter takes no part in the backward pass. */
+  override get requiresGrad(): boolean {
+    return this.parts.length ? this.parts.some(part => part.requiresGrad) : super.requiresGrad
+  }
+
+  override set requiresGrad(wanted: boolean) {
+    for (const part of this.parts) part.requiresGrad = wanted
+    super.requiresGrad = wanted
   }
 
   override get gpu(): Gpu {
@@ -135,6 +148,7 @@ export function packParameters(parts: DenseParameter[]): DenseParameter {
   for (const [i, part] of parts.entries()) {
     part.parent = pack
     part.parentOffset = i * part.size
+    pack.parts.push(part)
   }
   return pack
 }
@@ -177,6 +191,7 @@ export class TableParameter {
   readonly shape: Shape
   readonly init: Init
   readonly paddingIdx: number | undefined
+  /** Whether it is trained. */
   requiresGrad = true
   /** Gradients since the last `zeroGrad`, one per use. */
   grads: RowGrad[] = []
@@ -220,6 +235,11 @@ export class TableParameter {
 
   get hasGrad(): boolean {
     return this.grads.length > 0
+  }
+
+  /** As `Tensor.registerHook`, with the gradient of one use of the table; what the hook returns replaces its values. */
+  registerHook(hook: GradHook<RowGrad>): RemovableHandle {
+    return tableHooks.add(this, hook)
   }
 
   zeroGrad(): void {

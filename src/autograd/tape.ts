@@ -3,6 +3,7 @@
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { add, addInto, fill } from '../kernels/elementwise.ts'
+import { afterHooks, isHooked } from './hooks.ts'
 import { untrack } from './scope.ts'
 import { type DType, empty, type Shape, type Tensor, tensor } from './tensor.ts'
 
@@ -14,7 +15,7 @@ export interface GradTarget {
 }
 
 /** A leaf that keeps its gradient in memory of its own: parameters. */
-export interface GradHolder {
+interface GradHolder {
   gradTarget(): GradTarget
 }
 
@@ -103,7 +104,9 @@ export function op(
   return output
 }
 
-const isHolder = (tensor: Tensor): tensor is Tensor & GradHolder => 'gradTarget' in tensor
+/** Whether gradients of a tensor go straight to where it keeps them; what a hook waits for is gathered on the tape first. */
+const isHolder = (tensor: Tensor): tensor is Tensor & GradHolder =>
+  'gradTarget' in tensor && !isHooked(tensor)
 
 /** Where the backward step may write `input`'s gradient itself, instead of returning it. */
 export function gradTarget(input: Tensor): GradTarget {
@@ -150,8 +153,9 @@ export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}
   const leaves = new Set<Tensor>()
   for (let i = start; i >= 0; i--) {
     const entry = tape.entries[i]!
-    const dy = tape.grads.get(entry.output)
-    if (dy) {
+    const gathered = tape.grads.get(entry.output)
+    if (gathered) {
+      const dy = hooked(tape, entry.output, gathered)
       const seen = new Set([dy])
       for (const [j, result] of (entry.backward(dy) ?? []).entries()) {
         if (!result) continue
@@ -166,7 +170,10 @@ export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}
   }
   for (const entry of tape.entries.splice(start + 1)) release(entry)
   tape.entries = []
-  for (const leaf of leaves) settle(tape, leaf)
+  for (const leaf of leaves) {
+    const grad = tape.grads.get(leaf)
+    if (grad) settle(tape, leaf, hooked(tape, leaf, grad))
+  }
   for (const grad of tape.grads.values()) grad.dispose()
   tape.grads.clear()
 }
@@ -191,6 +198,13 @@ function release({ output, saved }: Entry): void {
   if (!output.kept) output.dispose()
 }
 
+/** Adds a gradient to what a parameter keeps, or begins with it. */
+function keepIn({ view, accumulate }: GradTarget, { gpu, size: n, bytes }: Tensor, grad: Tensor): void {
+  if (accumulate) addInto(gpu, { x: grad.view, into: view, n })
+  else gpu.copy(grad.view, view, bytes)
+  grad.dispose()
+}
+
 function addGrad(tape: Tape, input: Tensor, grad: Tensor): void {
   if (!input.requiresGrad) {
     grad.dispose()
@@ -200,10 +214,7 @@ function addGrad(tape: Tape, input: Tensor, grad: Tensor): void {
     throw new KernelgradError(`a gradient is ${grad.dtype}, the tensor it belongs to is ${input.dtype}`)
   const { size: n, storage } = input
   if (isHolder(input)) {
-    const { view, accumulate } = input.gradTarget()
-    if (accumulate) addInto(input.gpu, { x: grad.view, into: view, n })
-    else input.gpu.copy(grad.view, view, input.bytes)
-    grad.dispose()
+    keepIn(input.gradTarget(), input, grad)
     return
   }
   const known = tape.grads.get(input)
@@ -221,11 +232,24 @@ function addGrad(tape: Tape, input: Tensor, grad: Tensor): void {
   }
 }
 
-/** Moves a leaf tensor's gradient from the tape to its `grad`, which lives as long as the leaf, whatever scope this is. */
-function settle(tape: Tape, leaf: Tensor): void {
-  const grad = tape.grads.get(leaf)
-  if (!grad) return
+/** A complete gradient after the hooks of its tensor. */
+function hooked(tape: Tape, tensor: Tensor, grad: Tensor): Tensor {
+  if (!isHooked(tensor)) return grad
+  const after = noGrad(() => afterHooks(tensor, grad, shape => empty(tensor.gpu, shape)))
+  tape.grads.set(tensor, after)
+  return after
+}
+
+/**
+ * Moves a leaf's gradient from the tape to where it keeps it: a parameter in its own memory, another tensor in its `grad`, which
+ * lives as long as the leaf, whatever scope this is.
+ */
+function settle(tape: Tape, leaf: Tensor, grad: Tensor): void {
   tape.grads.delete(leaf)
+  if ('gradTarget' in leaf) {
+    keepIn((leaf as Tensor & GradHolder).gradTarget(), leaf, grad)
+    return
+  }
   if (leaf.grad) {
     addInto(leaf.gpu, { x: grad.view, into: leaf.grad.view, n: leaf.size, storage: leaf.storage })
     grad.dispose()

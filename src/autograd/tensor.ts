@@ -1,6 +1,7 @@
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { cast } from '../kernels/cast.ts'
+import { type GradHook, type RemovableHandle, tensorHooks } from './hooks.ts'
 import { track, untrack } from './scope.ts'
 import { type BackwardOptions, backward } from './tape.ts'
 
@@ -34,14 +35,13 @@ const BYTES: Record<DType, number> = { f32: 4, f16: 2, u32: 4 }
 export class Tensor {
   readonly shape: Shape
   readonly dtype: DType
-  /** Whether a gradient is wanted for this tensor, or flows through it. */
-  requiresGrad = false
   /** The gradient of a leaf tensor after `backward()`. */
   grad: Tensor | undefined
   /** Whether the tape leaves this tensor alive after the backward pass; see `keep()`. */
   kept = false
   #view: View | undefined
   #refs = 1
+  #requiresGrad = false
   readonly #gpu: Gpu | undefined
   readonly #base: Tensor | undefined
 
@@ -57,6 +57,15 @@ export class Tensor {
 
   get gpu(): Gpu {
     return this.#gpu!
+  }
+
+  /** Whether a gradient is wanted for this tensor, or flows through it. */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad
+  }
+
+  set requiresGrad(wanted: boolean) {
+    this.#requiresGrad = wanted
   }
 
   /** The memory: bytes of a device buffer. Throws once the tensor is disposed. */
@@ -102,6 +111,20 @@ export class Tensor {
   keep(): this {
     this.kept = true
     return this
+  }
+
+  /**
+   * Calls `hook` with this tensor's gradient in every backward pass, once it is complete; what the hook returns takes the
+   * gradient's place: `torch.Tensor.register_hook`. Of a parameter it is the gradient of that pass alone, before it is added to
+   * those of other micro-batches, and of a scaled loss it is scaled.
+   *
+   * ```ts
+   * const handle = model.head.weight.registerHook(grad => scale(grad, 0.1))
+   * handle.remove()
+   * ```
+   */
+  registerHook(hook: GradHook): RemovableHandle {
+    return tensorHooks.add(this, hook)
   }
 
   dispose(): void {

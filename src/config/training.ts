@@ -9,6 +9,7 @@ export const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear',
 const beta = real('in [0, 1)', x => x >= 0 && x < 1)
 const share = real('from 0 to 1', x => x >= 0 && x <= 1)
 const every = v.nullable(integer(1))
+const patterns = v.array(text, 'expected a list of name patterns')
 
 /** Settings that a stage may have of its own. */
 const stageEntries = {
@@ -36,6 +37,15 @@ const stageEntries = {
   early_stopping_patience: v.optional(every, null),
   /** By how much the metric must improve to count as better for `early_stopping_patience`. */
   early_stopping_threshold: v.optional(nonNegative, 0),
+  /** Patterns of parameter names ('*' stands for anything) that are not trained; left out: as the model is, or none in a stage beside others that freeze. */
+  freeze: v.optional(patterns),
+  /** Patterns of parameters without weight decay: of names, or with the module's class before the last part. */
+  no_decay: v.optional(patterns, []),
+  /** Each encoder layer learns at this factor of the rate of the one above, embeddings slowest; 1: all alike. */
+  layer_decay: v.optional(
+    real('in (0, 1]', x => x > 0 && x <= 1),
+    1,
+  ),
 }
 
 /** Settings that hold for a whole run. */

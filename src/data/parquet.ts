@@ -154,7 +154,7 @@ export function isParquetFile(source: ParquetSource | ParquetFile): source is Pa
 }
 
 /** Decoders throw what they stumble over (RangeError, TypeError, wasm traps): all of it means a damaged file. */
-export function decodeError(where: string, error: unknown): DataError {
+function decodeError(where: string, error: unknown): DataError {
   if (error instanceof DataError) return error
   return new DataError(
     `${where} cannot be decoded: ${error instanceof Error ? error.message : String(error)}`,

@@ -15,7 +15,7 @@ export interface AdapterFound {
 }
 
 /** `choice`, or the setting KERNELGRAD_ADAPTER, or 'auto'. */
-export function readChoice(choice?: string): AdapterChoice {
+function readChoice(choice?: string): AdapterChoice {
   const wanted = choice ?? adapterSetting() ?? 'auto'
   if (!CHOICES.includes(wanted as AdapterChoice)) {
     throw new ConfigError(`adapter '${wanted}' is unknown; expected one of ${CHOICES.join(', ')}`)

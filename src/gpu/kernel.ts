@@ -19,6 +19,8 @@ export type Access = 'read' | 'write'
 export interface Kernel<P extends string = string> {
   name: string
   wgsl: string
+  /** WGSL that stands before `wgsl`, such as `STORAGE_WGSL`. Lines in error messages count from the start of `wgsl`. */
+  prelude?: string | undefined
   entry: string
   params: Record<P, 'u32' | 'i32' | 'f32'>
   bindings: Access[]

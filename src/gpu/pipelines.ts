@@ -1,6 +1,7 @@
 import { DeviceError } from '../errors.ts'
 import { type Kernel, PRELUDE } from './kernel.ts'
-import { wgslText } from './wgsl-text.ts'
+import { compileError } from './wgsl-error.ts'
+import { wgslLines } from './wgsl-text.ts'
 
 /** A kernel's pipeline and the layout its bind groups have. */
 export interface Compiled {
@@ -34,7 +35,7 @@ export class Pipelines {
   get(kernel: Kernel): Compiled {
     const known = this.#byKernel.get(kernel)
     if (known) return known
-    const key = `${kernel.name} ${kernel.entry} ${kernel.workgroup} ${JSON.stringify(kernel.constants)}\n${kernel.wgsl}`
+    const key = `${kernel.name} ${kernel.entry} ${kernel.workgroup} ${JSON.stringify(kernel.constants)}\n${kernel.prelude ?? ''}\n${kernel.wgsl}`
     let compiled = this.#byContent.get(key)
     if (!compiled) {
       compiled = this.#compile(kernel)
@@ -51,24 +52,29 @@ export class Pipelines {
         `kernel ${kernel.name} binds ${kernel.bindings.length} storage buffers, this device allows ${limits.maxStorageBuffersPerShaderStage}`,
       )
     }
-    const code = wgslText(kernel.wgsl, { WG: kernel.workgroup, ...kernel.constants }, PRELUDE)
+    const source = kernel.prelude === undefined ? kernel.wgsl : `${kernel.prelude}\n${kernel.wgsl}`
+    const lines = wgslLines(source, { WG: kernel.workgroup, ...kernel.constants }, PRELUDE)
+    const code = lines.map(({ text }) => text).join('\n')
     const layout = this.#layout(kernel)
     const compiled: Compiled = { pipeline: undefined, layout, groups: new Map() }
+    // What is wrong with a module is reported below, by its kernel and line, not as an uncaptured error.
+    this.#device.pushErrorScope('validation')
+    const module = this.#device.createShaderModule({ code, label: kernel.name })
+    const scope = this.#device.popErrorScope()
     const pipeline = this.#device.createComputePipelineAsync({
       label: `${kernel.name}.${kernel.entry}`,
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: {
-        module: this.#device.createShaderModule({ code, label: kernel.name }),
-        entryPoint: kernel.entry,
-      },
+      compute: { module, entryPoint: kernel.entry },
     })
     const done = pipeline.then(
       made => {
         compiled.pipeline = made
         this.#compiling.delete(done)
       },
-      error => {
-        throw new DeviceError(`kernel ${kernel.name}, entry ${kernel.entry}: ${(error as Error).message}`)
+      async error => {
+        await scope
+        const { messages } = await module.getCompilationInfo()
+        throw new DeviceError(compileError(kernel, lines, messages, (error as Error).message))
       },
     )
     this.#compiling.add(done)

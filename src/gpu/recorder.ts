@@ -76,6 +76,10 @@ export class Recorder {
         `kernel ${kernel.name} binds ${kernel.bindings.length} buffers, got ${views.length}`,
       )
     }
+    for (const name in kernel.params) {
+      if (params[name] === undefined)
+        throw new ShapeError(`kernel ${kernel.name}: no value for params.${name}`)
+    }
     const compiled = this.#pipelines.get(kernel)
     if (!compiled.pipeline && !this.#waiting) this.#startWaiting()
     if (this.#waiting) this.#waiting.push(() => this.#launch(kernel, compiled, params, views, grid))
@@ -134,7 +138,9 @@ export class Recorder {
       key += whole ? `${this.#touch(buffer)} ` : `${this.#touch(buffer)}:${offset}:${size} `
     let group = compiled.groups.get(key)
     if (!group) {
+      checkAliases(kernel, views)
       group = this.#device.createBindGroup({
+        label: kernel.name,
         layout: compiled.layout,
         entries: [
           { binding: 0, resource: { buffer: this.#params, size: SLOT } },
@@ -254,6 +260,18 @@ export class Recorder {
  */
 const bound = ({ buffer, offset, size, whole }: View): GPUBufferBinding =>
   whole ? { buffer } : { buffer, offset, size }
+
+/** WebGPU refuses a buffer that one launch both reads and writes, but does not say which kernel's it was. */
+function checkAliases({ name, bindings }: Kernel, views: View[]): void {
+  for (const [i, { buffer }] of views.entries()) {
+    const other = views.findIndex((view, j) => view.buffer === buffer && bindings[j] !== bindings[i])
+    if (other >= 0) {
+      throw new ShapeError(
+        `kernel ${name}: bindings ${Math.min(i, other) + 1} and ${Math.max(i, other) + 1} are one buffer, once to read and once to write`,
+      )
+    }
+  }
+}
 
 /** Thrown when a launch is recorded on a device that is gone. */
 export const lostError = (reason: string): DeviceError =>

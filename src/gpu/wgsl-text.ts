@@ -12,8 +12,14 @@ import { ConfigError } from '../errors.ts'
 
 export type Constants = Record<string, number>
 
-/** A WGSL module's final text. Integers become `u32` literals where the constant's declared type is `u32`. */
-export function wgslText(source: string, constants: Constants = {}, prelude = ''): string {
+/** A line of a final text, and the number of the source line it came from (from 1; 0 for the prelude's). */
+export interface WgslLine {
+  text: string
+  source: number
+}
+
+/** A WGSL module's final lines. Integers become `u32` literals where the constant's declared type is `u32`. */
+export function wgslLines(source: string, constants: Constants = {}, prelude = ''): WgslLine[] {
   let text = source
   for (const [name, value] of Object.entries(constants)) {
     const line = new RegExp(`^(const ${name}\\b[^=]*= ?)[^;]+;`, 'm')
@@ -21,11 +27,24 @@ export function wgslText(source: string, constants: Constants = {}, prelude = ''
       throw new ConfigError(`the WGSL text declares no constant ${name} to set to ${value}`)
     text = text.replace(line, (_, head: string) => `${head}${literal(value, head)};`)
   }
-  const lines = unroll(text.split('\n'), readConstants(text))
+  const numbered = text.split('\n').map((text, i) => ({ text, source: i + 1 }))
+  const lines = unroll(numbered, readConstants(text))
   // WGSL wants `enable` before all else, the prelude included.
-  const enables = lines.filter(line => line.startsWith('enable '))
-  return [...enables, prelude + lines.filter(line => !line.startsWith('enable ')).join('\n')].join('\n')
+  const isEnable = ({ text }: WgslLine) => text.startsWith('enable ')
+  const before = prelude
+    ? prelude
+        .replace(/\n$/, '')
+        .split('\n')
+        .map(text => ({ text, source: 0 }))
+    : []
+  return [...lines.filter(isEnable), ...before, ...lines.filter(line => !isEnable(line))]
 }
+
+/** The final text: `wgslLines`, joined. */
+export const wgslText = (source: string, constants?: Constants, prelude?: string): string =>
+  wgslLines(source, constants, prelude)
+    .map(({ text }) => text)
+    .join('\n')
 
 function literal(value: number, head: string): string {
   if (/: *f32/.test(head)) return Number.isInteger(value) ? `${value}.0` : `${value}`
@@ -49,19 +68,20 @@ function tryEvaluate(expression: string, names: Constants): number | undefined {
     : evaluate(expression, names)
 }
 
-function unroll(lines: string[], names: Constants): string[] {
-  const out: string[] = []
+function unroll(lines: WgslLine[], names: Constants): WgslLine[] {
+  const out: WgslLine[] = []
   for (let i = 0; i < lines.length; i++) {
-    const open = /^\s*\/\/ @unroll (\w+) in (.+)\.\.(.+)$/.exec(lines[i]!)
+    const { text, source } = lines[i]!
+    const open = /^\s*\/\/ @unroll (\w+) in (.+)\.\.(.+)$/.exec(text)
     if (!open) {
-      out.push(substitute(lines[i]!, names))
+      out.push({ text: substitute(text, names), source })
       continue
     }
     let depth = 1
     let end = i + 1
     for (; end < lines.length; end++) {
-      if (/^\s*\/\/ @unroll /.test(lines[end]!)) depth++
-      else if (/^\s*\/\/ @end\s*$/.test(lines[end]!) && --depth === 0) break
+      if (/^\s*\/\/ @unroll /.test(lines[end]!.text)) depth++
+      else if (/^\s*\/\/ @end\s*$/.test(lines[end]!.text) && --depth === 0) break
     }
     if (depth) throw new ConfigError(`@unroll ${open[1]} in the WGSL text has no @end`)
     const body = lines.slice(i + 1, end)

@@ -136,7 +136,7 @@ export function layerNorm(
  * Gradients of layerNorm with the same options. x is what was normalised (the forward's sum when it had a residual); dx is
  * the gradient of x and of residual alike and is overwritten. With `dropout` they differ: dx is x's, dresidual the other,
  * overwritten too. After an activation, y is the forward's result. dweight and dbias, [H], are overwritten, or added to with
- * `accumulate`. `storage` says how dy, x, y, dx and dresidual lie.
+ * `accumulate`; without both, only the rows' gradients are computed. `storage` says how dy, x, y, dx and dresidual lie.
  */
 export function layerNormBackward(
   gpu: Gpu,
@@ -147,8 +147,8 @@ export function layerNormBackward(
     mean: View
     rstd: View
     dx: View
-    dweight: View
-    dbias: View
+    dweight?: View | undefined
+    dbias?: View | undefined
     rows: number
     H: number
     accumulate?: boolean
@@ -171,6 +171,7 @@ export function layerNormBackward(
   }
   const { perBlock, blocks } = rowBlocks(rows)
   if (n === 0) {
+    if (!dweight || !dbias) return
     finishColumns(gpu, { partials: dx, out: dweight, blocks, C: H, accumulate })
     finishColumns(gpu, { partials: dx, out: dbias, blocks, C: H, accumulate })
     return
@@ -187,6 +188,7 @@ export function layerNormBackward(
   const backward = kernel('backward', [...READ_ROW, 'read', 'write', ...readAfter, ...writeDropped], variant)
   const results = dropout ? [dropout.dresidual, ...after, dx] : [dx, ...after]
   gpu.launch(backward[formOf(storage, H)], values, [...row, weight, ...results], Math.ceil(rows / ROWS / WG))
+  if (!dweight || !dbias) return
   const [dweights, dbiases] = [gpu.acquire(blocks * H * 4), gpu.acquire(blocks * H * 4)]
   const columns = kernel('columns', [...READ_ROW, 'write', 'write', ...readAfter], { RELU: variant.RELU })
   const groups = Math.ceil((blocks * H) / width / WG)

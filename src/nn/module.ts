@@ -8,8 +8,10 @@ import {
   type Parameter,
   TableParameter,
 } from '../autograd/index.ts'
-import { KernelgradError } from '../errors.ts'
+import { ConfigError, KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
+import { chooseNames } from './patterns.ts'
+import { type LoadResult, readState, type StateDict, type StateTensor, writeState } from './state-dict.ts'
 
 /** What dropout masks are drawn from: one seed per model, and a count of the masks drawn so far. */
 export interface RngState {
@@ -64,6 +66,39 @@ export abstract class Module {
     return count
   }
 
+  /**
+   * Stops training the parameters whose names match any of the patterns, as `requires_grad_(False)`: they get no gradient, no
+   * update and no weight decay. '*' stands for any characters, dots included. Returns their names. Freeze before the optimizer is
+   * made: then they take no room in it.
+   * @throws ConfigError for a pattern that matches nothing, and where only some of q, k and v of a layer would be frozen.
+   */
+  freeze(...patterns: string[]): string[] {
+    return this.#setTrained('freeze', patterns, false)
+  }
+
+  /** Trains the parameters whose names match again; an optimizer that was made while they were frozen does not know them. */
+  unfreeze(...patterns: string[]): string[] {
+    return this.#setTrained('unfreeze', patterns, true)
+  }
+
+  #setTrained(what: string, patterns: string[], trained: boolean): string[] {
+    const parameters = new Map(this.namedParameters())
+    const chosen = chooseNames(parameters.keys(), patterns, what)
+    const after = (name: string) => (chosen.has(name) ? trained : parameters.get(name)!.requiresGrad)
+    const packs = new Map<DenseParameter, string>()
+    for (const [name, parameter] of parameters) {
+      if (!(parameter instanceof DenseParameter) || !parameter.parent) continue
+      const first = packs.get(parameter.parent) ?? name
+      packs.set(parameter.parent, first)
+      if (after(first) !== after(name))
+        throw new ConfigError(
+          `${what}: ${first} and ${name} lie side by side and are trained together; name both, or neither`,
+        )
+    }
+    for (const name of chosen) parameters.get(name)!.requiresGrad = trained
+    return [...chosen]
+  }
+
   /** Training mode: dropout is on. */
   train(mode = true): this {
     for (const [, module] of this.namedModules()) module.training = mode
@@ -101,6 +136,21 @@ export abstract class Module {
       module.#rng = rng
     }
     return this
+  }
+
+  /** The values of every parameter by name, read from the device: `torch.nn.Module.state_dict`. A shared one stands once. */
+  stateDict(): Promise<StateDict> {
+    return readState(this.namedParameters())
+  }
+
+  /**
+   * Sets parameters by name, from a `stateDict()` or the tensors of `parseSafetensors`: `torch.nn.Module.load_state_dict`. The
+   * model is on a device. Nothing is set when anything does not fit.
+   * @param options.strict whether names that are missing or too many are an error; true unless given.
+   * @throws CheckpointError naming the parameter, what it is in the state, and what was expected.
+   */
+  loadStateDict(state: Iterable<readonly [string, StateTensor]>, { strict = true } = {}): LoadResult {
+    return writeState(this.namedParameters(), state, strict)
   }
 
   /** Forgets every gradient. */

@@ -1,6 +1,5 @@
 import {
   type Arena,
-  BLOCK_BYTES,
   DenseParameter,
   type Parameter,
   type TableParameter,
@@ -8,10 +7,11 @@ import {
 } from '../autograd/index.ts'
 import { ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
-import { ADAMW_SKIP, type AdamWStep, adamw, adamwHistory } from '../kernels/adamw.ts'
+import { type AdamWStep, adamw, adamwHistory } from '../kernels/adamw.ts'
 import { fill } from '../kernels/elementwise.ts'
 import { gradNorm } from '../kernels/reduce.ts'
 import { scalerPending } from '../kernels/scaler.ts'
+import { type ArenaState, arenaStates } from './arena-state.ts'
 import type { GradScaler } from './grad-scaler.ts'
 import { type MomentChunk, TableState } from './table-state.ts'
 
@@ -33,24 +33,15 @@ export interface FullGroup extends AdamWStep {
   params: Parameter[]
 }
 
-/** Flat memory of one arena and its moments. */
-interface ArenaState {
-  arena: Arena
-  m: View
-  v: View
-  slots: View
-  /** What `slots` holds, to upload it only when it changes. */
-  shown: string
-  blocks: number
-}
-
 const HISTORY_STEPS = 4096
 const FLOATS = 8
 
 /**
  * AdamW with parameter groups: `torch.optim.AdamW`. Dense parameters are updated one launch per arena. Embedding tables are
  * updated only in the rows that have gradients; the others catch up, step by step and to the bit, before they are next
- * read. A parameter without a gradient since `zeroGrad` is left alone, and so is a frozen one.
+ * read. A parameter without a gradient since `zeroGrad` is left alone. Parameters that are frozen when the optimizer is made are not
+ * taken into it and cost no memory: after unfreezing them, make a new one. One that is frozen later stays as it is, moments
+ * included, until it is trained again.
  */
 export class AdamW {
   readonly groups: FullGroup[]
@@ -60,6 +51,8 @@ export class AdamW {
   readonly #arenas: ArenaState[]
   readonly #tables: TableState[]
   readonly #groupOf = new Map<Parameter, number>()
+  /** Those that were frozen when the optimizer was made. */
+  readonly #leftOut: Parameter[]
   readonly #history: View
   readonly #one: View
   readonly #clip: View
@@ -73,8 +66,10 @@ export class AdamW {
     { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01 }: AdamWOptions = {},
   ) {
     this.#gpu = gpu
-    this.groups = groups.map(group => ({
-      params: [...group.params],
+    const given = groups.map(group => ({ ...group, params: [...group.params] }))
+    this.#leftOut = given.flatMap(({ params }) => params.filter(parameter => !parameter.requiresGrad))
+    this.groups = given.map(group => ({
+      params: group.params.filter(parameter => parameter.requiresGrad),
       lr: group.lr ?? lr,
       beta1: (group.betas ?? betas)[0],
       beta2: (group.betas ?? betas)[1],
@@ -95,7 +90,9 @@ export class AdamW {
     this.#clip = gpu.allocate(4)
     this.#norm = gpu.allocate(4)
     fill(gpu, { out: this.#one, value: 1, n: 1 })
-    this.#arenas = [...arenas].map(arena => this.#arenaState(arena))
+    this.#arenas = [...arenas].flatMap(arena =>
+      arenaStates(gpu, arena, parameter => this.#groupOf.has(parameter)),
+    )
     this.#tables = [...tables].map(table => new TableState(gpu, table, this.#groupOf.get(table)!))
     for (const state of this.#tables) state.table.beforeRead = rows => this.#catchUp(state, rows)
   }
@@ -108,6 +105,11 @@ export class AdamW {
    */
   step({ maxGradNorm = 0, scaler }: { maxGradNorm?: number; scaler?: GradScaler | undefined } = {}): void {
     const gpu = this.#gpu
+    if (this.#leftOut.some(parameter => parameter.requiresGrad)) {
+      throw new ConfigError(
+        'a parameter was unfrozen that this optimizer left out when it was made; make a new optimizer',
+      )
+    }
     if (this.stepCount - this.#base === HISTORY_STEPS) this.#restartHistory()
     this.stepCount++
     const index = this.stepCount - this.#base - 1
@@ -116,7 +118,7 @@ export class AdamW {
     )
     gpu.upload(this.#history, Float32Array.from(numbers), index * numbers.length * 4)
     for (const table of this.#tables) table.merge()
-    const active = this.#arenas.map(state => this.#showSlots(state))
+    const active = this.#arenas.map(state => state.show(parameter => this.#groupOf.get(parameter)))
     const measured = maxGradNorm > 0 || scaler !== undefined
     const clip = measured ? this.#clip : this.#one
     if (measured) this.#measureNorm(maxGradNorm)
@@ -129,9 +131,9 @@ export class AdamW {
       maxNorm: maxGradNorm,
     })
     const shared = { history: this.#history, clip, groups: this.groups.length }
-    for (const [i, { arena, m, v, slots, blocks }] of this.#arenas.entries()) {
+    for (const [i, { arena, w, m, v, g, slots, blocks }] of this.#arenas.entries()) {
       if (!active[i]) continue
-      adamw(gpu, { ...shared, w: arena.weights, m, v, g: arena.grads, slots, blocks, step: index })
+      adamw(gpu, { ...shared, w, m, v, g, slots, blocks, step: index })
       weightsChanged(arena)
     }
     for (const table of this.#tables) table.step(shared, this.#base, this.stepCount)
@@ -179,14 +181,10 @@ export class AdamW {
       this.#catchUp(state)
       return state.chunks()
     }
-    const state = this.#arenas.find(({ arena }) => arena === parameter.arena)
+    const state = this.#groupOf.has(parameter) && this.#arenas.find(state => state.holds(parameter))
     if (!state) throw new ConfigError('the parameter belongs to no group of this optimizer')
-    const { offset, size } = parameter.view
-    const [expAvg, expAvgSq] = [state.m, state.v].map(({ buffer }) => ({ buffer, offset, size })) as [
-      View,
-      View,
-    ]
-    return [{ expAvg, expAvgSq, size: parameter.size }]
+    const { m, v } = state.momentsOf(parameter)
+    return [{ expAvg: m, expAvgSq: v, size: parameter.size }]
   }
 
   /** Goes on after `steps` steps, whose moments have been written to `momentChunks` and whose weights are the model's. */
@@ -198,7 +196,7 @@ export class AdamW {
 
   /** Returns the optimizer's memory; call `synchronize()` first where the model is used on. */
   dispose(): void {
-    for (const { m, v, slots } of this.#arenas) for (const view of [m, v, slots]) this.#gpu.release(view)
+    for (const state of this.#arenas) state.dispose()
     for (const state of this.#tables) state.dispose()
     for (const view of [this.#history, this.#one, this.#clip, this.#norm]) this.#gpu.release(view)
   }
@@ -214,46 +212,8 @@ export class AdamW {
     this.#groupOf.set(parameter.parent, group)
   }
 
-  #arenaState(arena: Arena): ArenaState {
-    const gpu = this.#gpu
-    const bytes = arena.weights.size
-    const zeros = () => {
-      const view = gpu.allocate(bytes, 'optimizer moments')
-      gpu.clear(view)
-      return view
-    }
-    const blocks = bytes / BLOCK_BYTES
-    return {
-      arena,
-      m: zeros(),
-      v: zeros(),
-      slots: gpu.allocate(blocks * 4, 'optimizer slots'),
-      shown: '',
-      blocks,
-    }
-  }
-
-  /** Uploads which group each block belongs to, if that changed. False when no block has a gradient. */
-  #showSlots(state: ArenaState): boolean {
-    const slotOf = (parameter: DenseParameter) =>
-      parameter.hasGrad && parameter.requiresGrad ? (this.#groupOf.get(parameter) ?? ADAMW_SKIP) : ADAMW_SKIP
-    const slots = state.arena.blocks.map(({ parameter }) => slotOf(parameter))
-    if (slots.join() !== state.shown) {
-      const table = new Uint32Array(state.blocks)
-      for (const [i, { offset, bytes }] of state.arena.blocks.entries()) {
-        table.fill(slots[i]!, offset / BLOCK_BYTES, (offset + bytes) / BLOCK_BYTES)
-        // The norm runs over whole arenas: a gradient left over from an earlier step must not count.
-        if (slots[i] === ADAMW_SKIP)
-          this.#gpu.clear({ buffer: state.arena.grads.buffer, offset, size: bytes })
-      }
-      this.#gpu.upload(state.slots, table)
-      state.shown = slots.join()
-    }
-    return slots.some(slot => slot !== ADAMW_SKIP)
-  }
-
   #measureNorm(maxNorm: number): void {
-    const dense = this.#arenas.map(({ arena }) => ({ view: arena.grads, n: arena.grads.size / 4 }))
+    const dense = this.#arenas.map(({ g }) => ({ view: g, n: g.size / 4 }))
     const sparse = this.#tables.flatMap(({ merged }) =>
       merged ? [{ view: merged.values.view, n: merged.values.size }] : [],
     )

@@ -22,6 +22,8 @@ export class TableState {
   readonly #moments: { m: View; v: View }[]
   /** [V]: how many steps each row has taken. Ids come from the host, and so can this. */
   readonly #stamps: Uint32Array
+  /** Whether the last step found the table frozen: steps do not count for its rows. */
+  #asleep = false
 
   constructor(gpu: Gpu, table: TableParameter, group: number) {
     this.#gpu = gpu
@@ -69,6 +71,13 @@ export class TableState {
 
   /** Takes step `step` (counted from 1) with the merged gradient. */
   step(shared: Shared, base: number, step: number): void {
+    if (!this.table.requiresGrad) {
+      this.catchUp(shared, base, step - 1)
+      this.#asleep = true
+      return
+    }
+    if (this.#asleep) this.#stamps.fill(step - 1)
+    this.#asleep = false
     if (!this.merged) return
     this.#run(shared, this.merged.rows, base, step - 1, this.merged.values.view)
     for (const row of this.merged.rows) this.#stamps[row] = step
@@ -77,6 +86,7 @@ export class TableState {
 
   /** Replays the steps that rows (all of them unless named) sat out, up to step `step`. */
   catchUp(shared: Shared, base: number, step: number, rows?: Uint32Array): void {
+    if (this.#asleep) return
     const behind = rows
       ? rows.filter(row => this.#stamps[row]! < step)
       : Uint32Array.from(this.#stamps.keys()).filter(row => this.#stamps[row]! < step)

@@ -25,7 +25,7 @@ export function f16Value(bits: number): number {
   return sign * (exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24)
 }
 
-/** Each value rounded to the nearest binary16: what storing it as f16 and loading it again gives. */
+/** x: any shape. Each value rounded to the nearest binary16: what storing it as f16 and loading it again gives. */
 export function roundF16(x: ArrayLike<number>): Float64Array {
   return Float64Array.from(x, value => f16Value(f16Bits(value)))
 }

@@ -1,18 +1,18 @@
-/** y = a + b, same shapes. The gradient of either operand is dy itself. */
+/** y = a + b. a, b, y: any one shape. The gradient of either operand is dy itself. */
 export function add(a: ArrayLike<number>, b: ArrayLike<number>): Float64Array {
   const y = new Float64Array(a.length)
   for (let i = 0; i < a.length; i++) y[i] = a[i]! + b[i]!
   return y
 }
 
-/** y = c x. Its own backward: dx = c dy. */
+/** y = c x. x, y: any shape. Its own backward: dx = c dy. */
 export function scale(x: ArrayLike<number>, c: number): Float64Array {
   const y = new Float64Array(x.length)
   for (let i = 0; i < x.length; i++) y[i] = c * x[i]!
   return y
 }
 
-/** n elements of one value. */
+/** [n], all of one value. */
 export function fill(n: number, value: number): Float64Array {
   return new Float64Array(n).fill(value)
 }

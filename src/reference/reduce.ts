@@ -1,4 +1,4 @@
-/** Σ x, in index order. */
+/** Σ x, in index order. x: any shape. The gradient of every element is that of the sum. */
 export function sum(x: ArrayLike<number>): number {
   let total = 0
   for (let i = 0; i < x.length; i++) total += x[i]!

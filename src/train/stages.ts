@@ -28,8 +28,10 @@ export interface Position {
 export function planStages(config: ResolvedTrainerConfig, rows: number): Stage[] {
   const plan: Stage[] = []
   let [firstStep, firstEpoch] = [0, 0]
+  // What one stage freezes is not frozen in the next, unless that says so.
+  const freeze = config.freeze ?? (config.stages.some(stage => stage.freeze) ? [] : undefined)
   for (const [index, changes] of (config.stages.length ? config.stages : [{}]).entries()) {
-    const own: ResolvedTrainerConfig = { ...config, ...changes }
+    const own: ResolvedTrainerConfig = { ...config, freeze, ...changes }
     const microBatches = Math.ceil(rows / own.per_device_train_batch_size)
     const stepsPerEpoch = Math.ceil(microBatches / own.gradient_accumulation_steps)
     const steps = own.max_steps ?? Math.ceil(own.num_train_epochs * stepsPerEpoch)

@@ -1,7 +1,6 @@
 // The training loop, in the terms of the transformers Trainer.
 import { basename, join } from 'node:path'
-import { autocast, type Parameter, scope } from '../autograd/index.ts'
-import type { ResolvedTrainerConfig } from '../config/index.ts'
+import { autocast, scope } from '../autograd/index.ts'
 import type { Batch, Dataset } from '../data/index.ts'
 import { ConfigError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
@@ -22,7 +21,8 @@ import {
 import { evaluate } from './evaluate.ts'
 import { fingerprint } from './fingerprint.ts'
 import { LossLog } from './loss-log.ts'
-import { type ClickModel, collateOptions } from './model.ts'
+import { collateOptions } from './model.ts'
+import { parameterGroups } from './parameter-groups.ts'
 import { type Position, planStages, rowsAfter, type Stage } from './stages.ts'
 import {
   loadOptimizer,
@@ -41,24 +41,6 @@ import {
 } from './trainer-state.ts'
 
 const READ_EVERY_MS = 1000
-
-/** Splits parameters as the notebook does: names with 'bert.' in them are the encoder's. */
-export function parameterGroups(
-  model: ClickModel,
-  {
-    learning_rate,
-    encoder_learning_rate,
-  }: Pick<ResolvedTrainerConfig, 'learning_rate' | 'encoder_learning_rate'>,
-): { params: Parameter[]; lr: number }[] {
-  const encoder: Parameter[] = []
-  const other: Parameter[] = []
-  for (const [name, parameter] of model.namedParameters())
-    (name.includes('bert.') ? encoder : other).push(parameter)
-  return [
-    { params: encoder, lr: encoder_learning_rate },
-    { params: other, lr: learning_rate },
-  ]
-}
 
 /**
  * Trains a model on a data set, evaluating and saving on the way. The same model, data, settings and adapter give the same

@@ -324,6 +324,8 @@ test('trainer settings have the defaults of the notebook', () => {
     warmup_ratio: 0,
     early_stopping_patience: null,
     early_stopping_threshold: 0,
+    no_decay: [],
+    layer_decay: 1,
     eval_steps: 1000,
     save_steps: 1000,
     save_total_limit: 2,

@@ -1,4 +1,4 @@
-import * as assert from 'uvu/assert'
+import { expectClose } from '../../src/testing/index.ts'
 
 const SEED = Number(process.env.KERNELGRAD_SEED ?? Date.now() % 2 ** 32)
 console.log(`KERNELGRAD_SEED=${SEED}`)
@@ -15,23 +15,12 @@ export function random(n: number): Float64Array {
 }
 
 /** The largest error, over the largest expected value, is at most `bound`; NaN is never close. */
-export function close(
+export const close = (
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
   bound: number,
-  what: string,
-): void {
-  assert.is(actual.length, expected.length, `${what}: length`)
-  let largest = 0
-  for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i]!))
-  for (let i = 0; i < expected.length; i++) {
-    const error = Math.abs(actual[i]! - expected[i]!) / (largest || 1)
-    assert.ok(
-      error <= bound,
-      `${what}[${i}]: ${actual[i]}, expected ${expected[i]}, error ${error} > ${bound}`,
-    )
-  }
-}
+  label: string,
+): void => expectClose(actual, expected, bound, { label })
 
 /** Σ a b: turns an output into the loss whose gradient by that output is b. */
 export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {

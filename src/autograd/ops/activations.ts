@@ -1,57 +1,44 @@
 import { geluBackward, gelu as geluKernel } from '../../kernels/gelu.ts'
 import { reluBackward, relu as reluKernel } from '../../kernels/relu.ts'
 import { softmaxBackward, softmax as softmaxKernel } from '../../kernels/softmax.ts'
-import { op } from '../tape.ts'
+import { defineOp } from '../define-op.ts'
 import type { Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { rowsAndColumns } from './shapes.ts'
 
 /** GELU in its exact erf form: `torch.nn.functional.gelu`. */
-export function gelu(x: Tensor): Tensor {
-  return op('gelu', x.gpu, [x], ({ gpu, empty }) => {
-    const y = empty(x.shape, x.dtype)
-    geluKernel(gpu, { x: x.view, y: y.view, n: x.size, storage: x.storage })
-    return {
-      output: y,
-      backward: dy => {
-        const dx = empty(x.shape, x.dtype)
-        geluBackward(gpu, { x: x.view, dy: dy.view, dx: dx.view, n: x.size, storage: x.storage })
-        return [dx]
-      },
-    }
-  })
-}
+export const gelu = defineOp({
+  name: 'gelu',
+  inputs: ['x'],
+  dtypes: { x: ['f32', 'f16'] },
+  forward: ({ gpu, x, out }) => geluKernel(gpu, { x: x.view, y: out.view, n: x.size, storage: x.storage }),
+  backward: ({ gpu, x, dout, dx }) =>
+    geluBackward(gpu, { x: x.view, dy: dout.view, dx: dx.view, n: x.size, storage: x.storage }),
+})
 
 /** max(x, 0): `torch.nn.functional.relu`. */
-export function relu(x: Tensor): Tensor {
-  return op('relu', x.gpu, [x], ({ gpu, empty }) => {
-    const y = empty(x.shape, x.dtype)
-    reluKernel(gpu, { x: x.view, y: y.view, n: x.size, storage: x.storage })
-    return {
-      output: y,
-      backward: dy => {
-        const dx = empty(x.shape, x.dtype)
-        reluBackward(gpu, { y: y.view, dy: dy.view, dx: dx.view, n: x.size, storage: x.storage })
-        return [dx]
-      },
-    }
-  })
-}
+export const relu = defineOp({
+  name: 'relu',
+  inputs: ['x'],
+  dtypes: { x: ['f32', 'f16'] },
+  forward: ({ gpu, x, out }) => reluKernel(gpu, { x: x.view, y: out.view, n: x.size, storage: x.storage }),
+  backward: ({ gpu, x, out, dout, dx }) =>
+    reluBackward(gpu, { y: out.view, dy: dout.view, dx: dx.view, n: x.size, storage: x.storage }),
+})
+
+const softmaxRows = defineOp({
+  name: 'softmax',
+  inputs: ['x'],
+  dtypes: { x: ['f32'] },
+  forward({ gpu, x, out }) {
+    const [rows, C] = rowsAndColumns(x)
+    softmaxKernel(gpu, { x: x.view, y: out.view, rows, C })
+  },
+  backward({ gpu, out, dout, dx }) {
+    const [rows, C] = rowsAndColumns(out)
+    softmaxBackward(gpu, { y: out.view, dy: dout.view, dx: dx.view, rows, C })
+  },
+})
 
 /** Softmax over the last dimension, float32: `torch.nn.functional.softmax(x, -1)`. */
-export function softmax(input: Tensor): Tensor {
-  const x = cast(input, 'f32')
-  const [rows, C] = rowsAndColumns(x)
-  return op('softmax', x.gpu, [x], ({ gpu, empty }) => {
-    const y = empty(x.shape)
-    softmaxKernel(gpu, { x: x.view, y: y.view, rows, C })
-    return {
-      output: y,
-      backward: dy => {
-        const dx = empty(x.shape)
-        softmaxBackward(gpu, { y: y.view, dy: dy.view, dx: dx.view, rows, C })
-        return [dx]
-      },
-    }
-  })
-}
+export const softmax = (x: Tensor): Tensor => softmaxRows(cast(x, 'f32'))

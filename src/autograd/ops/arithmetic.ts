@@ -5,6 +5,7 @@ import {
   scale as scaleKernel,
 } from '../../kernels/elementwise.ts'
 import { sum as sumKernel } from '../../kernels/reduce.ts'
+import { defineOp } from '../define-op.ts'
 import { op } from '../tape.ts'
 import { alias, type Shape, type Tensor, tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
@@ -23,36 +24,26 @@ export function add(first: Tensor, second: Tensor): Tensor {
 }
 
 /** x times a number. */
-export function scale(x: Tensor, factor: number): Tensor {
-  return op('scale', x.gpu, [x], ({ gpu, empty }) => {
-    const y = empty(x.shape, x.dtype)
-    scaleKernel(gpu, { x: x.view, y: y.view, factor, n: x.size, storage: x.storage })
-    return {
-      output: y,
-      backward: dy => {
-        const dx = empty(x.shape, x.dtype)
-        scaleKernel(gpu, { x: dy.view, y: dx.view, factor, n: x.size, storage: x.storage })
-        return [dx]
-      },
-    }
-  })
-}
+export const scale = defineOp({
+  name: 'scale',
+  inputs: ['x'],
+  dtypes: { x: ['f32', 'f16'] },
+  forward: ({ gpu, x, out }, factor: number) =>
+    scaleKernel(gpu, { x: x.view, y: out.view, factor, n: x.size, storage: x.storage }),
+  backward: ({ gpu, dout, dx }, factor) =>
+    scaleKernel(gpu, { x: dout.view, y: dx.view, factor, n: dx.size, storage: dx.storage }),
+})
 
 /** x times a number on the device, the float32 at the start of `factor`; it gets no gradient. */
-export function scaleBy(x: Tensor, factor: View): Tensor {
-  return op('scaleBy', x.gpu, [x], ({ gpu, empty }) => {
-    const y = empty(x.shape, x.dtype)
-    scaleByKernel(gpu, { x: x.view, y: y.view, factor, n: x.size, storage: x.storage })
-    return {
-      output: y,
-      backward: dy => {
-        const dx = empty(x.shape, x.dtype)
-        scaleByKernel(gpu, { x: dy.view, y: dx.view, factor, n: x.size, storage: x.storage })
-        return [dx]
-      },
-    }
-  })
-}
+export const scaleBy = defineOp({
+  name: 'scaleBy',
+  inputs: ['x'],
+  dtypes: { x: ['f32', 'f16'] },
+  forward: ({ gpu, x, out }, factor: View) =>
+    scaleByKernel(gpu, { x: x.view, y: out.view, factor, n: x.size, storage: x.storage }),
+  backward: ({ gpu, dout, dx }, factor) =>
+    scaleByKernel(gpu, { x: dout.view, y: dx.view, factor, n: dx.size, storage: dx.storage }),
+})
 
 /** Sum of all elements, [1] float32, in a fixed order. */
 export function sum(input: Tensor): Tensor {

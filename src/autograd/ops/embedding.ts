@@ -1,11 +1,11 @@
 import { ShapeError } from '../../errors.ts'
-import type { Gpu } from '../../gpu/index.ts'
 import { type GroupedIds, groupIds } from '../../ids.ts'
 import { embeddingBackward, embedding as embeddingKernel } from '../../kernels/embedding.ts'
 import { activationDType } from '../autocast.ts'
+import { replace, tableHooks, unshared } from '../hooks.ts'
 import type { TableParameter } from '../parameter.ts'
 import { untrack } from '../scope.ts'
-import { type OpContext, op } from '../tape.ts'
+import { noGrad, type OpContext, op } from '../tape.ts'
 import { empty, type Tensor } from '../tensor.ts'
 
 /** A table and the ids to look up in it. */
@@ -91,7 +91,7 @@ function uploadSegments(
   const positions = context.savedIds(grouped.positions)
   const U = grouped.rows.length
   return dy => {
-    const values = keepOutOfScope(context.gpu, [U, table.width])
+    let values = empty(context.gpu, [U, table.width])
     embeddingBackward(context.gpu, {
       dy: dy.view,
       offsets: offsets.view,
@@ -101,13 +101,14 @@ function uploadSegments(
       H: table.width,
       storage: dy.storage,
     })
-    table.grads.push({ rows: grouped.rows, values })
+    const { rows } = grouped
+    for (const hook of tableHooks.of(table))
+      values = replace(
+        values,
+        noGrad(() => hook({ rows, values })),
+      )
+    values = unshared(values, shape => empty(context.gpu, shape))
+    untrack(values) // gradients outlive the step's scope: `zeroGrad` frees them
+    table.grads.push({ rows, values })
   }
-}
-
-/** Gradients outlive the step's scope: `zeroGrad` frees them. */
-function keepOutOfScope(gpu: Gpu, shape: number[]): Tensor {
-  const made = empty(gpu, shape)
-  untrack(made)
-  return made
 }

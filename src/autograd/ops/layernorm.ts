@@ -5,7 +5,7 @@ import {
   layerNorm as layerNormKernel,
 } from '../../kernels/layernorm.ts'
 import { gradTarget, op } from '../tape.ts'
-import type { Tensor } from '../tensor.ts'
+import type { Shape, Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { expectSame, expectShape, rowsAndColumns } from './shapes.ts'
 
@@ -25,8 +25,7 @@ const dropping = (given: FusedDropout | undefined) => (given?.p === 0 ? undefine
 
 /**
  * LayerNorm over the last dimension, of x or of x + residual: `torch.nn.functional.layer_norm`. weight and bias are [H].
- * The gradients of weight and bias are written together, so they are both wanted or both not. Dropout and activation are
- * fused: they give what `dropout` and `relu` around it would, under the same rng.
+ * Dropout and activation are fused: they give what `dropout` and `relu` around it would, under the same rng.
  *
  * @throws ConfigError for `dropout` without a residual, or with `outputDropout`
  */
@@ -76,10 +75,7 @@ export function layerNorm(
       output: y,
       backward: dy => {
         const dx = empty(x.shape, x.dtype)
-        const wanted = weight.requiresGrad && bias.requiresGrad
-        const unwanted = wanted ? [] : [empty([H]), empty([H])]
-        const dweight = wanted ? gradTarget(weight) : { view: unwanted[0]!.view, accumulate: false }
-        const dbias = wanted ? gradTarget(bias) : { view: unwanted[1]!.view, accumulate: false }
+        const affine = affineTargets(weight, bias, empty)
         const dresidual = dropout && residual ? empty(x.shape, x.dtype) : undefined
         layerNormBackward(gpu, {
           dy: dy.view,
@@ -88,11 +84,9 @@ export function layerNorm(
           mean: mean.view,
           rstd: rstd.view,
           dx: dx.view,
-          dweight: dweight.view,
-          dbias: dbias.view,
+          ...affine,
           rows,
           H,
-          accumulate: dweight.accumulate,
           y: activation && y.view,
           dropout: dropout && dresidual && { ...dropout, dresidual: dresidual.view },
           outputDropout,
@@ -107,4 +101,18 @@ export function layerNorm(
       },
     }
   })
+}
+
+/**
+ * Where the gradients of weight and bias go. One kernel writes both, in one way: where only one is wanted, the other goes to
+ * memory that nobody reads; where one is begun and the other is not, that one goes on from zero.
+ */
+function affineTargets(weight: Tensor, bias: Tensor, empty: (shape: Shape) => Tensor) {
+  const wanted = [weight, bias].filter(({ requiresGrad }) => requiresGrad)
+  if (!wanted.length) return {}
+  const targets = new Map(wanted.map(parameter => [parameter, gradTarget(parameter)]))
+  const accumulate = [...targets.values()].some(target => target.accumulate)
+  for (const target of targets.values()) if (accumulate && !target.accumulate) weight.gpu.clear(target.view)
+  const viewOf = (parameter: Tensor) => (targets.get(parameter) ?? empty(parameter.shape)).view
+  return { dweight: viewOf(weight), dbias: viewOf(bias), accumulate }
 }

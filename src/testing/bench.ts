@@ -1,0 +1,114 @@
+import type { Op, Shape, Tensor } from '../autograd/index.ts'
+import type { Gpu } from '../gpu/index.ts'
+import { type Seed, uniform } from './random.ts'
+import { type TimingOptions, timeLaunches } from './timing.ts'
+
+/** One direction of an operation, timed; `npm run bench -- kernels --json` prints rows with the same keys. */
+export interface BenchRow {
+  /** 'swiglu.forward'. */
+  name: string
+  /** Shapes of the inputs: '37x64 37x64'. */
+  shape: string
+  dtype: string
+  /** Median milliseconds. */
+  ms: number
+  best: number
+  /** 10⁹ operations a second, where the number of operations is given. */
+  gflops: number | null
+  /** 10⁹ bytes a second, of every tensor that the step uses, read or written once. */
+  gbps: number
+}
+
+/** An input to time with: of this shape and dtype with uniform random values in [-1, 1), or these values. */
+export type BenchInput =
+  | { shape: Shape; dtype?: 'f32' | 'f16' }
+  | { shape: Shape; data: Float32Array | Uint32Array }
+
+export interface BenchOpOptions<O> extends TimingOptions {
+  /** What the operation is called with, where it has options. */
+  options?: O
+  /** Arithmetic operations of each direction. */
+  flops?: { forward: number; backward: number }
+  seed?: Seed
+}
+
+/**
+ * Times an operation made by `defineOp`: its forward and backward launches by themselves, without the tape and without making
+ * memory. Frees what it made.
+ *
+ * ```ts
+ * console.table(await benchOp(gpu, swiglu, [{ shape: [4096, 1024] }, { shape: [4096, 1024] }]))
+ * ```
+ */
+export async function benchOp<I extends readonly string[], O>(
+  gpu: Gpu,
+  op: Op<I, O>,
+  inputs: readonly BenchInput[],
+  { options, flops, seed = 1, ...timing }: BenchOpOptions<O> = {},
+): Promise<[forward: BenchRow, backward: BenchRow]> {
+  const { cast, empty, scope, tensor } = await import('../autograd/index.ts')
+  const { gradsOf, resultOf } = await import('../autograd/define-op.ts')
+  const { definition } = op
+  const values = (shape: Shape) =>
+    tensor(
+      gpu,
+      uniform(
+        shape.reduce((n, size) => n * size, 1),
+        seed,
+      ),
+      shape,
+    )
+  const made = scope(() => {
+    const tensors = inputs.map(input => {
+      if ('data' in input) return tensor(gpu, input.data, input.shape)
+      return cast(values(input.shape), input.dtype ?? 'f32')
+    })
+    const named = Object.fromEntries(definition.inputs.map((name, i) => [name, tensors[i]!]))
+    op(...([...tensors, ...(options === undefined ? [] : [options])] as Parameters<typeof op>)).dispose()
+    const { shape, dtype, saved } = resultOf(definition, named as never, options as O)
+    const out = empty(gpu, shape, dtype)
+    const kept = Object.fromEntries(
+      Object.entries(saved).map(([name, shape]) => [name, empty(gpu, shape)] as const),
+    )
+    const dout = dtype === 'f16' ? cast(values(shape), 'f16') : values(shape)
+    return { tensors: { ...named, ...kept, out }, dout, grads: gradsOf(definition.inputs, tensors) }
+  })
+  const { tensors, dout, grads } = made
+  const needsInputGrad = Object.fromEntries(definition.inputs.map(name => [name, `d${name}` in grads]))
+  const used = new Set<Tensor>()
+  const context = (members: Record<string, unknown>) =>
+    new Proxy(members, {
+      get(target, name: string) {
+        const member = target[name]
+        if (member && typeof member === 'object' && 'bytes' in member) used.add(member as Tensor)
+        return member
+      },
+    })
+  const row = async (
+    direction: 'forward' | 'backward',
+    members: Record<string, unknown>,
+  ): Promise<BenchRow> => {
+    used.clear()
+    const step = definition[direction] as (context: unknown, options: O) => void
+    const { ms, best } = await timeLaunches(gpu, () => step(context(members), options as O), timing)
+    let bytes = 0
+    for (const tensor of used) bytes += tensor.bytes
+    return {
+      name: `${definition.name}.${direction}`,
+      shape: inputs.map(({ shape }) => shape.join('x')).join(' '),
+      dtype: tensors.out.dtype,
+      ms,
+      best,
+      gflops: flops ? flops[direction] / ms / 1e6 : null,
+      gbps: bytes / ms / 1e6,
+    }
+  }
+  try {
+    return [
+      await row('forward', { gpu, ...tensors }),
+      await row('backward', { gpu, ...tensors, ...grads, dout, needsInputGrad }),
+    ]
+  } finally {
+    for (const tensor of [...Object.values(tensors), ...Object.values(grads), dout]) tensor.dispose()
+  }
+}

@@ -1,0 +1,53 @@
+import type { Gpu } from '../gpu/index.ts'
+
+export interface TimingOptions {
+  /** Milliseconds of samples to aim at; at least three are taken. */
+  budget?: number
+  /** Least milliseconds of a sample. */
+  sample?: number
+}
+
+const MAX_LAUNCHES = 2048
+const MAX_SAMPLES = 25
+
+/** Milliseconds of one piece of work. */
+export interface Timing {
+  ms: number
+  /** The fastest sample: what the machine does when nothing else runs on it. */
+  best: number
+}
+
+/**
+ * Times one `run`, which records launches. A sample is as many runs in a row as take `sample` milliseconds, and one wait that
+ * sleeps, so that neither the wait nor the clock's grain counts. The first run, which compiles, is not counted.
+ */
+export async function timeLaunches(
+  gpu: Gpu,
+  run: () => void,
+  { budget = 300, sample = 20 }: TimingOptions = {},
+): Promise<Timing> {
+  const once = async (n: number) => {
+    const started = performance.now()
+    for (let i = 0; i < n; i++) run()
+    await gpu.done()
+    return performance.now() - started
+  }
+  await once(1)
+  let launches = 1
+  let took = await once(1)
+  while (took < sample && launches < MAX_LAUNCHES) {
+    launches = Math.min(Math.max(Math.ceil((launches * sample * 1.2) / took), 2 * launches), MAX_LAUNCHES)
+    took = await once(launches)
+  }
+  const samples = Math.min(Math.max(Math.ceil(budget / took), 3), MAX_SAMPLES)
+  const each: number[] = []
+  for (let i = 0; i < samples; i++) each.push((await once(launches)) / launches)
+  return { ms: median(each), best: Math.min(...each) }
+}
+
+/** The middle value, or the mean of the two in the middle. */
+export function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
