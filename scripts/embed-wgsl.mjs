@@ -1,11 +1,18 @@
 // Turns each wgsl/<family>.wgsl into src/wgsl/<family>.ts, a module that exports the file's text, so that the
 // same build runs in Node and in browsers and a bundler drops the kernels nobody imports; and the package's version.
+// Comments and indentation stay behind, lines do not move: a message about line 12 means line 12 of the .wgsl file.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+
+const compact = text =>
+  text
+    .split('\n')
+    .map(line => line.replace(/\/\/(?! @(unroll|end)\b).*/, '').trim())
+    .join('\n')
 
 mkdirSync('src/wgsl', { recursive: true })
 const wanted = new Map()
 for (const file of readdirSync('wgsl').filter(f => f.endsWith('.wgsl'))) {
-  const text = readFileSync(`wgsl/${file}`, 'utf8').replace(/[\\`$]/g, '\\$&')
+  const text = compact(readFileSync(`wgsl/${file}`, 'utf8')).replace(/[\\`$]/g, '\\$&')
   wanted.set(
     file.replace(/wgsl$/, 'ts'),
     `// Made from wgsl/${file} by scripts/embed-wgsl.mjs.\nexport default \`${text}\`\n`,

@@ -1,0 +1,83 @@
+// Holds the package to what its users' tools expect: publint and are-the-types-wrong find nothing, importing one room
+// pulls in no other, and what a page loads to train a model stays small.
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+
+const KB = 1000
+const ENTRIES = [
+  {
+    name: 'the kernels',
+    code: `export * from 'kernelgrad/kernels'`,
+    rooms: ['errors', 'gpu', 'hash', 'kernels', 'wgsl'],
+    limit: 30 * KB,
+  },
+  {
+    name: 'the reference',
+    code: `export * from 'kernelgrad/reference'`,
+    rooms: ['reference'],
+    limit: 8 * KB,
+  },
+  {
+    name: 'a model and its training',
+    code: `export { AdamW, collate, openGpu, schedule, TextTabularModel } from 'kernelgrad'`,
+    rooms: [
+      'autograd',
+      'config',
+      'data',
+      'errors',
+      'gpu',
+      'hash',
+      'ids',
+      'index',
+      'kernels',
+      'nn',
+      'optim',
+      'wgsl',
+    ],
+    limit: 60 * KB,
+  },
+]
+
+let bad = 0
+const fail = message => {
+  console.error(message)
+  bad++
+}
+
+for (const { name, code, rooms, limit } of ENTRIES) {
+  const { outputFiles, metafile } = await build({
+    stdin: { contents: code, resolveDir: process.cwd() },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    write: false,
+    metafile: true,
+    outfile: join('dist', 'bundle.js'),
+    logLevel: 'error',
+  })
+  const [output] = Object.values(metafile.outputs)
+  const used = Object.entries(output.inputs)
+    .filter(([path, { bytesInOutput }]) => path.startsWith('dist/src/') && bytesInOutput > 0)
+    .map(([path]) => path.split('/')[2].replace(/\.js$/, ''))
+  for (const room of new Set(used))
+    if (!rooms.includes(room)) fail(`${name}: pulls in src/${room}, expected only ${rooms.join(', ')}`)
+  const size = gzipSync(outputFiles[0].contents, { level: 9 }).length
+  if (size > limit) fail(`${name}: ${size} bytes minified and gzipped, expected at most ${limit}`)
+  else console.log(`${name}: ${(size / KB).toFixed(1)} kB minified and gzipped (limit ${limit / KB})`)
+}
+
+for (const [command, args] of [
+  ['publint', ['--strict']],
+  ['attw', ['--pack', '.', '--profile', 'esm-only', '--format', 'ascii']],
+]) {
+  try {
+    execFileSync(join('node_modules', '.bin', command), args, { encoding: 'utf8', stdio: 'pipe' })
+    console.log(`${command}: ok`)
+  } catch (error) {
+    fail(`${command}:\n${error.stdout}${error.stderr}`)
+  }
+}
+if (bad) process.exit(1)
