@@ -19,4 +19,12 @@ export {
   type ParameterGroup,
   schedule,
 } from './optim/index.ts'
-export { createModel, evaluate, loadModel, predict, saveModel, Trainer } from './train/index.ts'
+export {
+  createModel,
+  evaluate,
+  fromPretrained,
+  loadModel,
+  predict,
+  saveModel,
+  Trainer,
+} from './train/index.ts'

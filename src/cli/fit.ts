@@ -2,14 +2,16 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ResolvedModelConfig, ResolvedTrainerConfig } from '../config/index.ts'
 import { writeJson } from '../data/files.ts'
-import type { Dataset } from '../data/index.ts'
+import type { Dataset, TextTokenizer } from '../data/index.ts'
 import type { Gpu } from '../gpu/index.ts'
 import {
   type ClickModel,
   CONFIG_FILE,
   createModel,
+  encoderOf,
   evaluate,
   type LogEntry,
+  loadEncoder,
   saveWeights,
   Trainer,
   type TrainerState,
@@ -24,6 +26,8 @@ export interface FitOptions {
   trainer: ResolvedTrainerConfig
   train: Dataset
   evaluation?: Dataset
+  /** For models that read text. */
+  tokenizer?: TextTokenizer | undefined
   /** Folder for checkpoints. */
   output?: string
   /** Where progress is told. */
@@ -44,10 +48,16 @@ export async function fit({
   trainer,
   train,
   evaluation,
+  tokenizer,
   output,
   stream,
 }: FitOptions): Promise<Fitted> {
-  const model = createModel(config).to(gpu, { seed: trainer.seed })
+  const model: ClickModel = createModel(config).to(gpu, { seed: trainer.seed })
+  model.tokenizer = tokenizer
+  if (config.use_pretrained) {
+    const note = (text: string) => stream.write(`note: ${text}\n`)
+    await loadEncoder(encoderOf(model), config.model_name!, { note })
+  }
   const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
   stream.write(
     `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
@@ -106,7 +116,8 @@ function metricsOfEntry(entry: LogEntry): Record<string, number> | undefined {
 export async function saveResult(model: ClickModel, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
   await saveWeights(model, join(folder, WEIGHTS_FILE))
-  await writeJson(join(folder, CONFIG_FILE), model.config)
+  const files = { [CONFIG_FILE]: model.config, ...model.tokenizer?.files }
+  for (const [name, value] of Object.entries(files)) await writeJson(join(folder, name), value)
 }
 
 const count = (n: number) => n.toLocaleString('en-US')

@@ -1,12 +1,13 @@
+export { BertModel } from './bert.ts'
 export {
   DistilBertModel,
-  Embeddings,
   FFN,
   MultiHeadSelfAttention,
-  type TextInput,
   Transformer,
   TransformerBlock,
 } from './distilbert.ts'
+export { Embeddings, type TextInput } from './encoder.ts'
+export { createEncoder, type Encoder } from './encoders.ts'
 export {
   Dropout,
   Embedding,

@@ -8,7 +8,7 @@ import { openSafetensors, type SafetensorsFile, writeSafetensors } from '../data
 import { CheckpointError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import type { Module } from '../nn/index.ts'
-import { type ClickModel, createModel } from './model.ts'
+import { type ClickModel, createModel, tokenizerOf } from './model.ts'
 
 export const WEIGHTS_FILE = 'model.safetensors'
 export const CONFIG_FILE = 'config.json'
@@ -79,7 +79,12 @@ function checkNames(parameters: Map<string, Parameter>, { path, tensors }: Safet
   }
 }
 
-async function loadParameter(parameter: Parameter, name: string, file: SafetensorsFile): Promise<void> {
+/** Sets a parameter's values from the tensor of that name, whose shape is checked. */
+export async function loadParameter(
+  parameter: Parameter,
+  name: string,
+  file: SafetensorsFile,
+): Promise<void> {
   if (parameter instanceof DenseParameter) {
     writeParameter(parameter, Float32Array.from((await file.read(name)) as ArrayLike<number>))
     return
@@ -131,7 +136,8 @@ export async function saveModel(
     await mkdir(fresh, { recursive: true })
     await saveWeights(model, join(fresh, WEIGHTS_FILE))
     await writeJson(join(fresh, CONFIG_FILE), model.config)
-    for (const [name, value] of Object.entries(extra)) await writeJson(join(fresh, name), value)
+    const files = { ...model.tokenizer?.files, ...extra }
+    for (const [name, value] of Object.entries(files)) await writeJson(join(fresh, name), value)
     await rm(folder, { recursive: true, force: true })
     await rename(fresh, folder)
   } catch (error) {
@@ -143,10 +149,13 @@ export async function saveModel(
   }
 }
 
-/** Opens a saved model on a device, in evaluation mode. */
+/** Opens a saved model on a device, in evaluation mode, with its tokenizer where it reads text. */
 export async function loadModel(gpu: Gpu, folder: string): Promise<ClickModel> {
   const configPath = join(folder, CONFIG_FILE)
-  const model = createModel(parseModelConfig(await readJson(configPath), configPath)).to(gpu)
+  const config = parseModelConfig(await readJson(configPath), configPath)
+  const tokenizer = await tokenizerOf(config, folder)
+  const model: ClickModel = createModel(config).to(gpu)
+  model.tokenizer = tokenizer
   try {
     await loadWeights(model, join(folder, WEIGHTS_FILE))
   } catch (error) {

@@ -9,9 +9,17 @@ export {
   WEIGHTS_FILE,
 } from './checkpoint.ts'
 export * from './metrics.ts'
-export { type ClickModel, collateOptions, createModel, readOptions } from './model.ts'
+export { type ClickModel, collateOptions, createModel, encoderOf, readOptions, tokenizerOf } from './model.ts'
 export { type GroupSettings, parameterGroups } from './parameter-groups.ts'
 export { clickProbability, type PredictOptions, predict } from './predict.ts'
+export {
+  checkEncoder,
+  fromPretrained,
+  loadEncoder,
+  type PretrainedOptions,
+  pretrainedConfig,
+  savePretrained,
+} from './pretrained.ts'
 export {
   evaluate,
   type LogEntry,

@@ -22,9 +22,9 @@ import {
   metricsOf,
   predict,
   readOptions,
+  tokenizerOf,
   WEIGHTS_FILE,
 } from '../../train/index.ts'
-import { checkSupported } from '../inputs.ts'
 import { createProgress, type Progress } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
@@ -74,7 +74,7 @@ export async function run(options: PredictCommandOptions): Promise<void> {
 async function checkModel(folder: string): Promise<void> {
   const path = join(folder, CONFIG_FILE)
   const config = parseModelConfig(await readJson(path), path)
-  checkSupported({ ...config, use_pretrained: false }, path)
+  await tokenizerOf(config, folder)
   await checkWeights(createModel(config), join(folder, WEIGHTS_FILE))
 }
 
@@ -120,7 +120,8 @@ class Scored {
   ): AsyncGenerator<Record<string, ColumnValues>> {
     const started = Date.now()
     const C = this.#classes
-    for await (const chunk of streamChunks(this.#file, readOptions(model.config, { requireLabels: false }))) {
+    const reading = readOptions(model.config, { requireLabels: false, tokenizer: model.tokenizer })
+    for await (const chunk of streamChunks(this.#file, reading)) {
       const { rowStart, length, labels } = chunk
       const onBatch = (rows: number) => {
         const done = rowStart + rows

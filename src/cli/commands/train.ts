@@ -1,10 +1,9 @@
 import { join } from 'node:path'
-import { parseTrainingConfig } from '../../config/index.ts'
-import { readJson, writeJson } from '../../data/files.ts'
+import { writeJson } from '../../data/files.ts'
 import { openGpu } from '../../gpu/index.ts'
-import { formatMetrics, prepareOutputFolder } from '../../train/index.ts'
+import { formatMetrics, prepareOutputFolder, tokenizerOf } from '../../train/index.ts'
 import { fit, saveResult } from '../fit.ts'
-import { checkSupported, readRows } from '../inputs.ts'
+import { readRows, readTrainingConfig } from '../inputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
@@ -23,11 +22,12 @@ export async function run(options: TrainOptions): Promise<void> {
   const { out, json } = options
   const started = Date.now()
   const stream = talkStream(json)
-  const { trainer, ...config } = parseTrainingConfig(await readJson(options.config), options.config)
-  checkSupported(config, options.config)
+  const { trainer, ...config } = await readTrainingConfig(options.config)
+  const tokenizer = await tokenizerOf(config, config.model_name)
   await prepareOutputFolder(out)
-  const train = await readRows(options.train, config, trainer)
-  const evaluation = options.eval && (await readRows(options.eval, config, trainer))
+  const reading = { truncate: trainer.truncate, tokenizer }
+  const train = await readRows(options.train, config, reading)
+  const evaluation = options.eval && (await readRows(options.eval, config, reading))
   const gpu = await openGpu({ adapter: options.adapter })
   try {
     stream.write(`${gpu.adapter.line}\n`)
@@ -38,6 +38,7 @@ export async function run(options: TrainOptions): Promise<void> {
       trainer,
       train,
       evaluation,
+      tokenizer,
       output: out,
       stream,
     })

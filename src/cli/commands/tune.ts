@@ -1,8 +1,6 @@
-import { parseTrainingConfig } from '../../config/index.ts'
-import { readJson } from '../../data/files.ts'
 import { openGpu } from '../../gpu/index.ts'
-import { createModel, tune } from '../../train/index.ts'
-import { checkSupported, readRows } from '../inputs.ts'
+import { createModel, tokenizerOf, tune } from '../../train/index.ts'
+import { readRows, readTrainingConfig } from '../inputs.ts'
 import { talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
 
@@ -16,9 +14,9 @@ export interface TuneOptions {
 /** Times the kernel forms for the shapes of a model and its batches, and keeps the fastest for later runs. */
 export async function run({ config: path, data: file, adapter, json }: TuneOptions): Promise<void> {
   const stream = talkStream(json)
-  const { trainer, ...config } = parseTrainingConfig(await readJson(path), path)
-  checkSupported(config, path)
-  const data = await readRows([file], config, trainer)
+  const { trainer, ...config } = await readTrainingConfig(path)
+  const tokenizer = await tokenizerOf(config, config.model_name)
+  const data = await readRows([file], config, { truncate: trainer.truncate, tokenizer })
   const gpu = await openGpu({ adapter })
   try {
     stream.write(`${gpu.adapter.line}\n`)
