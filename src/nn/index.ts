@@ -21,6 +21,7 @@ export {
   ReLU,
   Sequential,
 } from './layers.ts'
+export { DistilBertForMaskedLM, IGNORE_INDEX, type MaskedInput } from './masked-lm.ts'
 export { Module, type RngState } from './module.ts'
 export { chooseNames } from './patterns.ts'
 export { DistilBertForSequenceClassification } from './sequence-classification.ts'
