@@ -1,6 +1,7 @@
 // The least time a training step could take on an adapter: operations on kept tokens over the rate that matmul reaches,
 // plus the fewest bytes over the copy peak.
 import { DenseParameter } from '../src/autograd/index.ts'
+import { encoderShape } from '../src/config/index.ts'
 import type { Gpu } from '../src/gpu/index.ts'
 import type { ModelInput } from '../src/nn/index.ts'
 import type { ClickModel } from '../src/train/index.ts'
@@ -43,7 +44,7 @@ export async function measureRates(gpu: Gpu): Promise<Rates> {
  */
 export function floorOf(model: ClickModel, batch: ModelInput, rates: Rates): Floor {
   const { cuSeqlens, keyMask, inputIds, positionIds } = batch.text!
-  const { dim, n_layers } = model.config.pretrained_model_config
+  const { dim, n_layers } = encoderShape(model.config.pretrained_model_config)
   const T = keyMask.length
   const count = (ids: typeof inputIds) => ('rows' in ids ? ids.rows.length : new Set(ids).size)
   let [flops, bytes] = [0, 0]

@@ -5,7 +5,7 @@ import { formatTable } from '../src/cli/table.ts'
 import { parseEncoderConfig } from '../src/config/index.ts'
 import { collatePadded } from '../src/data/index.ts'
 import type { Gpu } from '../src/gpu/index.ts'
-import { DistilBertModel, Embedding } from '../src/nn/index.ts'
+import { createEncoder, Embedding } from '../src/nn/index.ts'
 import { AdamW } from '../src/optim/index.ts'
 import { generator, median, permutation } from '../src/testing/index.ts'
 import { digits } from './report.ts'
@@ -40,7 +40,7 @@ function encoderPoints(gpu: Gpu, quick: boolean): Point[] {
   const [B, S, dim, n_heads, vocab_size] = quick ? [4, 8, 16, 2, 50] : [64, 24, 768, 12, 2000]
   const pad = vocab_size - 1
   const config = { vocab_size, pad_token_id: pad, dim, hidden_dim: 4 * dim, n_heads, n_layers: 2 }
-  const encoder = new DistilBertModel(
+  const encoder = createEncoder(
     parseEncoderConfig({ ...config, dropout: 0, attention_dropout: 0 }, 'the benchmark’s encoder'),
   ).to(gpu, { seed: 1 })
   const next = generator(1)

@@ -20,4 +20,12 @@ export {
   schedule,
 } from './optim/index.ts'
 export { type GradcheckInput, type GradcheckOptions, gradcheck, type PlainFunction } from './testing/index.ts'
-export { createModel, evaluate, loadModel, predict, saveModel, Trainer } from './train/index.ts'
+export {
+  createModel,
+  evaluate,
+  fromPretrained,
+  loadModel,
+  predict,
+  saveModel,
+  Trainer,
+} from './train/index.ts'

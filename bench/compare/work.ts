@@ -1,6 +1,6 @@
 // The work that every library in a comparison does, as data: JSON that a peer in another process reads.
 import { DenseParameter, type Parameter } from '../../src/autograd/index.ts'
-import { parseModelConfig } from '../../src/config/index.ts'
+import { encoderShape, parseModelConfig } from '../../src/config/index.ts'
 import { LayerNorm } from '../../src/nn/index.ts'
 import type { ClickModel } from '../../src/train/index.ts'
 import { type PaddedRows, paddedRows, type StepModel } from '../models.ts'
@@ -36,7 +36,7 @@ export const TRAINING = { lr: [1e-4, 1e-3] as [number, number], weightDecay: 0.0
 
 export function trainWork(built: StepModel, model: ClickModel, steps: number): TrainWork {
   const config = parseModelConfig(built.config, 'the benchmark’s model')
-  const encoder = config.pretrained_model_config
+  const encoder = encoderShape(config.pretrained_model_config)
   const norms = new Set<Parameter>()
   for (const [, module] of model.namedModules()) if (module instanceof LayerNorm) norms.add(module.weight)
   const parameters = [...model.namedParameters()]

@@ -2,15 +2,17 @@ import { mkdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { ResolvedModelConfig, ResolvedTrainerConfig } from '../config/index.ts'
 import { writeJson } from '../data/files.ts'
-import type { Dataset } from '../data/index.ts'
+import type { Dataset, TextTokenizer } from '../data/index.ts'
 import type { Gpu } from '../gpu/index.ts'
 import {
   type ClickModel,
   CONFIG_FILE,
   type Curves,
   createModel,
+  encoderOf,
   evaluate,
   type LogEntry,
+  loadEncoder,
   type RunReport,
   runReport,
   saveWeights,
@@ -29,6 +31,8 @@ export interface FitOptions {
   trainer: ResolvedTrainerConfig
   train: Dataset
   evaluation?: Dataset
+  /** For models that read text. */
+  tokenizer?: TextTokenizer | undefined
   /** Folder for checkpoints. */
   output?: string
   /** Go on from a checkpoint: its folder, or true for the newest in `output`. */
@@ -54,8 +58,13 @@ export interface Fitted {
  * @throws InterruptedError when Ctrl-C ended it, with a checkpoint saved.
  */
 export async function fit(options: FitOptions): Promise<Fitted> {
-  const { gpu, config, trainer, train, evaluation, output, resume, stream } = options
-  const model = createModel(config).to(gpu, { seed: trainer.seed })
+  const { gpu, config, trainer, train, evaluation, tokenizer, output, resume, stream } = options
+  const model: ClickModel = createModel(config).to(gpu, { seed: trainer.seed })
+  model.tokenizer = tokenizer
+  if (config.use_pretrained) {
+    const note = (text: string) => stream.write(`note: ${text}\n`)
+    await loadEncoder(encoderOf(model), config.model_name!, { note })
+  }
   const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
   stream.write(
     `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
@@ -153,7 +162,8 @@ function metricsOfEntry(entry: LogEntry): Record<string, number> | undefined {
 export async function saveResult({ model, report }: Fitted, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
   await saveWeights(model, join(folder, WEIGHTS_FILE))
-  await writeJson(join(folder, CONFIG_FILE), model.config)
+  const files = { [CONFIG_FILE]: model.config, ...model.tokenizer?.files }
+  for (const [name, value] of Object.entries(files)) await writeJson(join(folder, name), value)
   await writeRunReport(folder, report)
 }
 

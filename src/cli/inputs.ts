@@ -1,26 +1,8 @@
 // What a command reads, checked before the device is opened.
-import { namesByDtype, type ResolvedModelConfig } from '../config/index.ts'
-import { type Columns, type Dataset, loadDataset, openParquet } from '../data/index.ts'
-import { ConfigError, DataError } from '../errors.ts'
+import type { ResolvedModelConfig } from '../config/index.ts'
+import { type Columns, type Dataset, loadDataset, openParquet, type TextTokenizer } from '../data/index.ts'
+import { DataError } from '../errors.ts'
 import { readOptions } from '../train/index.ts'
-
-/** Refuses what a configuration may say and the command line has no means for. */
-export function checkSupported(
-  { features_config, use_pretrained }: ResolvedModelConfig,
-  where: string,
-): void {
-  const [text] = namesByDtype(features_config, 'text')
-  if (text !== undefined) {
-    throw new ConfigError(
-      `${where}: feature '${text}' has dtype 'text', and there is no tokenizer here; expected 'token_id'`,
-    )
-  }
-  if (use_pretrained) {
-    throw new ConfigError(
-      `${where}: use_pretrained is true, expected false: training starts from random weights`,
-    )
-  }
-}
 
 /**
  * Reads the rows of labelled files into memory, as a model takes them.
@@ -29,11 +11,11 @@ export function checkSupported(
 export async function readRows(
   paths: readonly string[],
   config: ResolvedModelConfig,
-  { truncate }: { truncate: boolean },
+  { truncate, tokenizer }: { truncate: boolean; tokenizer?: TextTokenizer | undefined },
 ): Promise<Dataset> {
   // Every footer is read before the first file's data.
   const files = await Promise.all(paths.map(path => openParquet(path)))
-  const data = await loadDataset(files, readOptions(config))
+  const data = await loadDataset(files, readOptions(config, { tokenizer }))
   if (!truncate) checkTextLengths(data, config.pretrained_model_config.max_position_embeddings)
   return data
 }

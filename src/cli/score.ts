@@ -14,9 +14,9 @@ import {
   type PredictOptions,
   predictStream,
   type Scored,
+  tokenizerOf,
   WEIGHTS_FILE,
 } from '../train/index.ts'
-import { checkSupported } from './inputs.ts'
 import { createProgress } from './progress.ts'
 
 export interface ScoreOptions {
@@ -34,7 +34,7 @@ export interface ScoreOptions {
 export async function checkModel(folder: string): Promise<ResolvedModelConfig> {
   const path = join(folder, CONFIG_FILE)
   const config = parseModelConfig(await readJson(path), path)
-  checkSupported({ ...config, use_pretrained: false }, path)
+  await tokenizerOf(config, folder)
   await checkWeights(createModel(config), join(folder, WEIGHTS_FILE))
   return config
 }

@@ -5,14 +5,28 @@ import {
   type ResolvedTrainingConfig,
 } from '../config/index.ts'
 import { readJson } from '../data/files.ts'
+import { checkEncoder, pretrainedConfig } from '../train/index.ts'
 
 /**
- * Reads a training configuration; what it leaves out about the data's sizes comes from `features`, a features.json.
- * @throws ConfigError naming the file, the key and what was expected, or what the two files disagree about.
+ * Reads a training configuration; what it leaves out about the data's sizes comes from `features`, a features.json. With
+ * `use_pretrained`, encoder settings come from the folder `model_name`, and those that the file names under
+ * `pretrained_model_config` replace them.
+ * @throws ConfigError naming the file, the key and what was expected, or what two files disagree about; CheckpointError where
+ * the folder's weights do not fit.
  */
 export async function readTrainingConfig(path: string, features?: string): Promise<ResolvedTrainingConfig> {
-  const config = await readJson(path)
-  if (features === undefined) return parseTrainingConfig(config, path)
-  const sizes = parseFeatureSizes(await readJson(features), features)
-  return parseTrainingConfig(fillSizes(config, sizes, path, features), path)
+  let json = await readJson(path)
+  if (features !== undefined)
+    json = fillSizes(json, parseFeatureSizes(await readJson(features), features), path, features)
+  if (!isRecord(json) || json.use_pretrained !== true || typeof json.model_name !== 'string')
+    return parseTrainingConfig(json, path)
+  const { pretrained_model_config: own = {} } = json
+  const saved = await pretrainedConfig(json.model_name)
+  const merged = isRecord(own) ? { ...saved, ...own } : own
+  const config = parseTrainingConfig({ ...json, pretrained_model_config: merged }, path)
+  await checkEncoder(config.pretrained_model_config, json.model_name)
+  return config
 }
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

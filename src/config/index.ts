@@ -1,13 +1,22 @@
+export {
+  type BertConfig,
+  type DistilBertConfig,
+  type EncoderConfig,
+  type EncoderShape,
+  encoderShape,
+  isBert,
+  parseEncoderConfig,
+  type ResolvedBertConfig,
+  type ResolvedDistilBertConfig,
+  type ResolvedEncoderConfig,
+} from './encoder.ts'
 export { type FeatureSizes, fillSizes, parseFeatureSizes } from './feature-sizes.ts'
 export * from './features.ts'
 export {
-  type EncoderConfig,
   type MlpLayerConfig,
   type ModelConfig,
-  parseEncoderConfig,
   parseFeaturesConfig,
   parseModelConfig,
-  type ResolvedEncoderConfig,
   type ResolvedMlpLayerConfig,
   type ResolvedModelConfig,
 } from './model.ts'

@@ -1,69 +1,20 @@
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
-import { checkFeatures, FEATURE_DTYPES, type FeatureConfig, type FeaturesConfig } from './features.ts'
 import {
-  flag,
-  integer,
-  nonNegative,
-  oneOf,
-  parseStrict,
-  positive,
-  probability,
-  strict,
-  text,
-} from './schema.ts'
+  type EncoderConfig,
+  isBert,
+  parseEncoderConfig,
+  type ResolvedEncoderConfig,
+  withoutBookkeeping,
+} from './encoder.ts'
+import { checkFeatures, FEATURE_DTYPES, type FeatureConfig, type FeaturesConfig } from './features.ts'
+import { flag, integer, oneOf, parseStrict, positive, probability, strict, text } from './schema.ts'
 
 export const ACTIVATION_FUNCTIONS = ['ReLU', 'GELU'] as const
 export const NORMALIZATION_FUNCTIONS = ['LayerNorm'] as const
-export const ENCODER_ACTIVATIONS = ['gelu', 'relu'] as const
 export const ARCHITECTURES = ['TextTabularModel', 'DistilBertForSequenceClassification'] as const
 
 const count = integer(1)
-
-/**
- * Encoder settings under DistilBertConfig's names; only `vocab_size` has no default.
- * @see https://huggingface.co/docs/transformers/model_doc/distilbert#transformers.DistilBertConfig
- */
-export type EncoderConfig = v.InferInput<typeof encoderSchema>
-/** {@link EncoderConfig} with every default filled in. */
-export type ResolvedEncoderConfig = v.InferOutput<typeof encoderSchema>
-const encoderSchema = strict({
-  vocab_size: count,
-  dim: v.optional(count, 768),
-  n_heads: v.optional(count, 12),
-  n_layers: v.optional(count, 6),
-  hidden_dim: v.optional(count, 3072),
-  max_position_embeddings: v.optional(count, 512),
-  pad_token_id: v.optional(integer(0), 0),
-  dropout: v.optional(probability, 0.1),
-  attention_dropout: v.optional(probability, 0.1),
-  activation: v.optional(oneOf(ENCODER_ACTIVATIONS), 'gelu'),
-  initializer_range: v.optional(nonNegative, 0.02),
-  seq_classif_dropout: v.optional(probability, 0.2),
-  qa_dropout: v.optional(probability, 0.1),
-  sinusoidal_pos_embds: v.optional(
-    v.literal(false, 'sinusoidal position embeddings are not supported, expected false'),
-    false,
-  ),
-})
-
-/** What transformers writes into every config.json and no model here reads. */
-const BOOKKEEPING = [
-  '_name_or_path',
-  'add_cross_attention',
-  'architectures',
-  'bos_token_id',
-  'dtype',
-  'eos_token_id',
-  'is_decoder',
-  'model_type',
-  'output_past',
-  'tie_weights_',
-  'tie_word_embeddings',
-  'torch_dtype',
-  'transformers_version',
-  'use_cache',
-]
 
 const activationKwargs = strict({
   // PyTorch's own names and defaults; neither changes a value here.
@@ -124,9 +75,10 @@ export interface ModelConfig {
   mlp_config?: MlpLayerConfig[] | null
   /** Number of classes, default 2. */
   num_labels?: number
+  /** Folder of a saved encoder: its weights with `use_pretrained`, its tokenizer where a feature is text. */
   model_name?: string
   pretrained_model_config: EncoderConfig
-  /** Start the encoder from the weights of `model_name`; default false. */
+  /** Start the encoder from the weights in the folder `model_name`; default false. */
   use_pretrained?: boolean
 }
 
@@ -137,28 +89,6 @@ export interface ResolvedModelConfig extends ModelConfig {
   num_labels: number
   pretrained_model_config: ResolvedEncoderConfig
   use_pretrained: boolean
-}
-
-/** A copy without the keys transformers adds to every saved configuration. */
-function withoutBookkeeping(json: unknown): unknown {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json
-  return Object.fromEntries(Object.entries(json).filter(([key]) => !BOOKKEEPING.includes(key)))
-}
-
-/**
- * Reads encoder settings: a `pretrained_model_config`, or the config.json of a saved DistilBERT folder.
- * @throws ConfigError on an unknown key, a value out of range, or `dim` not divisible by `n_heads`.
- */
-export function parseEncoderConfig(json: unknown, where: string): ResolvedEncoderConfig {
-  const config = parseStrict(encoderSchema, withoutBookkeeping(json), where)
-  const { dim, n_heads, pad_token_id, vocab_size } = config
-  if (dim % n_heads) {
-    throw new ConfigError(`${where}: dim ${dim} is not divisible by n_heads ${n_heads}`)
-  }
-  if (pad_token_id >= vocab_size) {
-    throw new ConfigError(`${where}: pad_token_id ${pad_token_id} is not below vocab_size ${vocab_size}`)
-  }
-  return config
 }
 
 /**
@@ -197,6 +127,16 @@ function finishModel(raw: v.InferOutput<typeof modelSchema>, where: string): Res
     raw.pretrained_model_config,
     `${where}: pretrained_model_config`,
   )
+  if (raw.architecture !== 'TextTabularModel' && isBert(pretrained_model_config)) {
+    throw new ConfigError(
+      `${where}: ${raw.architecture} takes an encoder of model_type 'distilbert', got 'bert'`,
+    )
+  }
+  if (raw.use_pretrained && model_name === undefined) {
+    throw new ConfigError(
+      `${where}: use_pretrained is true, expected model_name to name a folder with weights`,
+    )
+  }
   const features_config = parseFeaturesConfig(raw.features_config, `${where}: features_config`)
   const words = pretrained_model_config.vocab_size
   let texts = 0
@@ -227,7 +167,7 @@ function finishModel(raw: v.InferOutput<typeof modelSchema>, where: string): Res
  * @throws ConfigError naming file, place, key and what was expected.
  */
 export function parseModelConfig(json: unknown, where: string): ResolvedModelConfig {
-  return finishModel(parseStrict(modelSchema, withoutBookkeeping(json), where), where)
+  return finishModel(parseStrict(modelSchema, withoutBookkeeping(json, ['model_type']), where), where)
 }
 
 export { finishModel, modelEntries }

@@ -1,84 +1,29 @@
-// DistilBERT's encoder (Sanh et al. 2019) under transformers' module names, over packed tokens.
+// DistilBERT's encoder (Sanh et al. 2019) under transformers' module names.
+import type { PackedRows, Tensor } from '../autograd/index.ts'
+import { type EncoderShape, encoderShape, type ResolvedDistilBertConfig } from '../config/index.ts'
 import {
-  attention,
-  type DenseParameter,
-  type Init,
-  linear,
-  type PackedRows,
-  packParameters,
-  type Tensor,
-  tensor,
-} from '../autograd/index.ts'
-import type { ResolvedEncoderConfig } from '../config/index.ts'
-import type { GroupedIds } from '../ids.ts'
-import {
-  Dropout,
-  Embedding,
-  GELUActivation,
-  type Layer,
-  LayerNorm,
-  Linear,
-  ModuleList,
-  ReLU,
-} from './layers.ts'
+  AttentionCore,
+  activated,
+  Embeddings,
+  type EncoderOutput,
+  encoderActivation,
+  encoderInit,
+  type TextInput,
+  uploadRows,
+} from './encoder.ts'
+import { Dropout, type Layer, LayerNorm, Linear, ModuleList } from './layers.ts'
 import { Module } from './module.ts'
 
-/** The packed tokens of a batch, as collate makes them. */
-export interface TextInput {
-  inputIds: Uint32Array | GroupedIds
-  positionIds: Uint32Array | GroupedIds
-  keyMask: Uint32Array
-  cuSeqlens: Uint32Array
-  rowIds: Uint32Array
-}
-
-const EPS = 1e-12
-
-/** Linear layers of the encoder start from N(0, initializer_range), their biases at 0. */
-export const encoderInit = (std: number): { weight: Init; bias: Init } => ({
-  weight: { kind: 'normal', std },
-  bias: { kind: 'constant', value: 0 },
-})
-
-/** Word plus learned position embeddings, LayerNorm, dropout. */
-export class Embeddings extends Module {
-  readonly word_embeddings: Embedding
-  readonly position_embeddings: Embedding
-  readonly LayerNorm: LayerNorm
-  readonly dropout: Dropout
-
-  constructor(config: ResolvedEncoderConfig) {
-    super()
-    const init: Init = { kind: 'normal', std: config.initializer_range }
-    this.word_embeddings = new Embedding(config.vocab_size, config.dim, {
-      paddingIdx: config.pad_token_id,
-      init,
-    })
-    this.position_embeddings = new Embedding(config.max_position_embeddings, config.dim, { init })
-    this.LayerNorm = new LayerNorm(config.dim, { eps: EPS })
-    this.dropout = new Dropout(config.dropout)
-  }
-
-  /** [T, H]. */
-  forward({ inputIds, positionIds }: TextInput): Tensor {
-    const position = { table: this.position_embeddings.weight, ids: positionIds }
-    const sum = this.word_embeddings.forward(inputIds, position)
-    return this.LayerNorm.forward(sum, { outputDropout: this.dropout.draw() })
-  }
-}
-
-/** Self-attention inside each row. q, k and v lie side by side in memory: their projection is one matmul. */
+/** Self-attention inside each row. */
 export class MultiHeadSelfAttention extends Module {
   readonly dropout: Dropout
   readonly q_lin: Linear
   readonly k_lin: Linear
   readonly v_lin: Linear
   readonly out_lin: Linear
-  readonly #heads: number
-  readonly #weight: DenseParameter
-  readonly #bias: DenseParameter
+  readonly #core: AttentionCore
 
-  constructor({ dim, n_heads, attention_dropout, initializer_range }: ResolvedEncoderConfig) {
+  constructor({ dim, n_heads, attention_dropout, initializer_range }: EncoderShape) {
     super()
     const projection = () => new Linear(dim, dim, encoderInit(initializer_range))
     this.dropout = new Dropout(attention_dropout)
@@ -86,17 +31,12 @@ export class MultiHeadSelfAttention extends Module {
     this.k_lin = projection()
     this.v_lin = projection()
     this.out_lin = projection()
-    const parts = [this.q_lin, this.k_lin, this.v_lin]
-    this.#weight = packParameters(parts.map(part => part.weight))
-    this.#bias = packParameters(parts.map(part => part.bias))
-    this.#heads = n_heads
+    this.#core = new AttentionCore([this.q_lin, this.k_lin, this.v_lin], n_heads)
   }
 
   /** [T, H] to [T, H]. */
   forward(x: Tensor, rows: PackedRows): Tensor {
-    const qkv = linear(x, this.#weight, this.#bias)
-    const dropout = this.dropout.active ? { p: this.dropout.p, rng: this.dropout.next() } : {}
-    return this.out_lin.forward(attention(qkv, rows, this.#heads, dropout))
+    return this.out_lin.forward(this.#core.forward(x, rows, this.dropout))
   }
 }
 
@@ -107,13 +47,13 @@ export class FFN extends Module implements Layer {
   readonly lin2: Linear
   readonly activation: Layer
 
-  constructor(config: ResolvedEncoderConfig) {
+  constructor(shape: EncoderShape) {
     super()
-    const init = encoderInit(config.initializer_range)
-    this.dropout = new Dropout(config.dropout)
-    this.lin1 = new Linear(config.dim, config.hidden_dim, init)
-    this.lin2 = new Linear(config.hidden_dim, config.dim, init)
-    this.activation = config.activation === 'relu' ? new ReLU() : new GELUActivation()
+    const init = encoderInit(shape.initializer_range)
+    this.dropout = new Dropout(shape.dropout)
+    this.lin1 = new Linear(shape.dim, shape.hidden_dim, init)
+    this.lin2 = new Linear(shape.hidden_dim, shape.dim, init)
+    this.activation = encoderActivation(shape)
   }
 
   forward(x: Tensor): Tensor {
@@ -122,11 +62,7 @@ export class FFN extends Module implements Layer {
 
   /** All but the dropout, which the LayerNorm that follows can do. */
   project(x: Tensor): Tensor {
-    return this.lin2.forward(
-      this.activation instanceof GELUActivation
-        ? this.lin1.forward(x, { activation: 'gelu' })
-        : this.activation.forward(this.lin1.forward(x)),
-    )
+    return this.lin2.forward(activated(this.lin1, this.activation, x))
   }
 }
 
@@ -137,12 +73,12 @@ export class TransformerBlock extends Module {
   readonly ffn: FFN
   readonly output_layer_norm: LayerNorm
 
-  constructor(config: ResolvedEncoderConfig) {
+  constructor(shape: EncoderShape) {
     super()
-    this.attention = new MultiHeadSelfAttention(config)
-    this.sa_layer_norm = new LayerNorm(config.dim, { eps: EPS })
-    this.ffn = new FFN(config)
-    this.output_layer_norm = new LayerNorm(config.dim, { eps: EPS })
+    this.attention = new MultiHeadSelfAttention(shape)
+    this.sa_layer_norm = new LayerNorm(shape.dim, { eps: shape.eps })
+    this.ffn = new FFN(shape)
+    this.output_layer_norm = new LayerNorm(shape.dim, { eps: shape.eps })
   }
 
   forward(x: Tensor, rows: PackedRows): Tensor {
@@ -159,9 +95,9 @@ export class TransformerBlock extends Module {
 export class Transformer extends Module {
   readonly layer: ModuleList<TransformerBlock>
 
-  constructor(config: ResolvedEncoderConfig) {
+  constructor(shape: EncoderShape) {
     super()
-    this.layer = new ModuleList(Array.from({ length: config.n_layers }, () => new TransformerBlock(config)))
+    this.layer = new ModuleList(Array.from({ length: shape.n_layers }, () => new TransformerBlock(shape)))
   }
 
   forward(x: Tensor, rows: PackedRows): Tensor {
@@ -173,25 +109,20 @@ export class Transformer extends Module {
 
 /** The encoder: `transformers.DistilBertModel`. */
 export class DistilBertModel extends Module {
-  readonly config: ResolvedEncoderConfig
+  readonly config: ResolvedDistilBertConfig
   readonly embeddings: Embeddings
   readonly transformer: Transformer
 
-  constructor(config: ResolvedEncoderConfig) {
+  constructor(config: ResolvedDistilBertConfig) {
     super()
+    const shape = encoderShape(config)
     this.config = config
-    this.embeddings = new Embeddings(config)
-    this.transformer = new Transformer(config)
+    this.embeddings = new Embeddings(shape)
+    this.transformer = new Transformer(shape)
   }
 
-  /** Last hidden state [T, H] of packed tokens, and the device's copy of where the rows lie. */
-  forward(text: TextInput): { hidden: Tensor; rows: PackedRows } {
-    const upload = (data: Uint32Array) => tensor(this.gpu, data)
-    const rows = {
-      keyMask: upload(text.keyMask),
-      cuSeqlens: upload(text.cuSeqlens),
-      rowIds: upload(text.rowIds),
-    }
+  forward(text: TextInput): EncoderOutput {
+    const rows = uploadRows(this.gpu, text)
     return { hidden: this.transformer.forward(this.embeddings.forward(text), rows), rows }
   }
 }

@@ -1,12 +1,13 @@
+export { BertModel } from './bert.ts'
 export {
   DistilBertModel,
-  Embeddings,
   FFN,
   MultiHeadSelfAttention,
-  type TextInput,
   Transformer,
   TransformerBlock,
 } from './distilbert.ts'
+export { Embeddings, type TextInput } from './encoder.ts'
+export { createEncoder, type Encoder } from './encoders.ts'
 export {
   Dropout,
   Embedding,
@@ -20,6 +21,7 @@ export {
   ReLU,
   Sequential,
 } from './layers.ts'
+export { DistilBertForMaskedLM, IGNORE_INDEX, type MaskedInput } from './masked-lm.ts'
 export { Module, type RngState } from './module.ts'
 export { chooseNames } from './patterns.ts'
 export { DistilBertForSequenceClassification } from './sequence-classification.ts'

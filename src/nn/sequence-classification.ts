@@ -1,7 +1,8 @@
 import { crossEntropy, firstToken, relu, type Tensor, tensor } from '../autograd/index.ts'
-import { type ModelConfig, parseModelConfig, type ResolvedModelConfig } from '../config/index.ts'
+import { isBert, type ModelConfig, parseModelConfig, type ResolvedModelConfig } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
-import { DistilBertModel, encoderInit } from './distilbert.ts'
+import { DistilBertModel } from './distilbert.ts'
+import { encoderInit } from './encoder.ts'
 import { Dropout, Linear } from './layers.ts'
 import { Module } from './module.ts'
 import type { ModelInput, ModelOutput } from './text-tabular.ts'
@@ -21,6 +22,8 @@ export class DistilBertForSequenceClassification extends Module {
     super()
     this.config = parseModelConfig(config, 'the model configuration')
     const encoder = this.config.pretrained_model_config
+    if (isBert(encoder))
+      throw new ConfigError('DistilBertForSequenceClassification takes a DistilBERT encoder')
     const init = encoderInit(encoder.initializer_range)
     this.distilbert = new DistilBertModel(encoder)
     this.pre_classifier = new Linear(encoder.dim, encoder.dim, init)

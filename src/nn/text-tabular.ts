@@ -9,6 +9,7 @@ import {
 } from '../autograd/index.ts'
 import {
   embeddingTableOf,
+  encoderShape,
   type ModelConfig,
   namesByDtype,
   ownerOf,
@@ -18,7 +19,8 @@ import {
 } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
 import type { GroupedIds } from '../ids.ts'
-import { DistilBertModel, type TextInput } from './distilbert.ts'
+import type { TextInput } from './encoder.ts'
+import { createEncoder, type Encoder } from './encoders.ts'
 import {
   Dropout,
   Embedding,
@@ -72,12 +74,12 @@ function mlpLayers(
 }
 
 /**
- * The click model: a DistilBERT-style encoder over the text, mean-pooled, beside categorical embeddings and numerical
+ * The click model: a DistilBERT or BERT encoder over the text, mean-pooled, beside categorical embeddings and numerical
  * values, through an MLP to class logits.
  */
 export class TextTabularModel extends Module {
   readonly config: ResolvedModelConfig
-  readonly bert: DistilBertModel
+  readonly bert: Encoder
   readonly categorical_embeddings: ModuleDict<Embedding>
   readonly mlp: Sequential | undefined
   readonly head: Linear
@@ -87,9 +89,10 @@ export class TextTabularModel extends Module {
     const resolved = parseModelConfig(config, 'the model configuration')
     this.config = resolved
     const features = resolved.features_config
-    this.bert = new DistilBertModel(resolved.pretrained_model_config)
+    this.bert = createEncoder(resolved.pretrained_model_config)
     const tables: Record<string, Embedding> = {}
-    let width = resolved.pretrained_model_config.dim + namesByDtype(features, 'numerical').length
+    let width =
+      encoderShape(resolved.pretrained_model_config).dim + namesByDtype(features, 'numerical').length
     for (const name of namesByDtype(features, 'categorical')) {
       const { owner, vocabSize, embeddingSize } = embeddingTableOf(features, name)
       tables[`${owner}_embedding`] ??= new Embedding(vocabSize, embeddingSize)

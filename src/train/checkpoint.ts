@@ -14,7 +14,7 @@ import type { Gpu } from '../gpu/index.ts'
 import type { Module } from '../nn/index.ts'
 import { type CheckpointFile, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
-import { type ClickModel, createModel } from './model.ts'
+import { type ClickModel, createModel, tokenizerOf } from './model.ts'
 
 export const CONFIG_FILE = 'config.json'
 const METADATA = { format: 'pt' }
@@ -85,16 +85,22 @@ function checkNames(parameters: Map<string, Parameter>, { path, tensors }: Safet
   }
 }
 
-async function loadParameter(parameter: Parameter, name: string, file: SafetensorsFile): Promise<void> {
+/** Sets a parameter's values from the tensor of that name, whose shape is checked. */
+export async function loadParameter(
+  parameter: Parameter,
+  name: string,
+  file: SafetensorsFile,
+): Promise<void> {
   await writePieces(parameter.gpu, parameter.chunks(), file, name)
   if (parameter instanceof DenseParameter) weightsChanged(parameter.arena!)
 }
 
-/** The files that make a model: weights and configuration. */
+/** The files that make a model: weights, configuration, and those of its tokenizer. */
 export function modelFiles(model: ClickModel): CheckpointFile[] {
   return [
     { name: WEIGHTS_FILE, tensors: weightTensors(model), metadata: METADATA },
     { name: CONFIG_FILE, json: model.config },
+    ...Object.entries(model.tokenizer?.files ?? {}).map(([name, json]) => ({ name, json })),
   ]
 }
 
@@ -112,10 +118,13 @@ export async function saveModel(
   await writeFolder(folder, [...modelFiles(model), ...more])
 }
 
-/** Opens a saved model on a device, in evaluation mode. */
+/** Opens a saved model on a device, in evaluation mode, with its tokenizer where it reads text. */
 export async function loadModel(gpu: Gpu, folder: string): Promise<ClickModel> {
   const configPath = join(folder, CONFIG_FILE)
-  const model = createModel(parseModelConfig(await readJson(configPath), configPath)).to(gpu)
+  const config = parseModelConfig(await readJson(configPath), configPath)
+  const tokenizer = await tokenizerOf(config, folder)
+  const model: ClickModel = createModel(config).to(gpu)
+  model.tokenizer = tokenizer
   try {
     await loadWeights(model, join(folder, WEIGHTS_FILE))
   } catch (error) {

@@ -11,9 +11,17 @@ export {
 export { prepareOutputFolder, WEIGHTS_FILE } from './checkpoint-folder.ts'
 export { type EvaluateOptions, Evaluation, type EvaluationMetrics, evaluate, metricsOf } from './evaluate.ts'
 export * from './metrics/index.ts'
-export { type ClickModel, collateOptions, createModel, readOptions } from './model.ts'
+export { type ClickModel, collateOptions, createModel, encoderOf, readOptions, tokenizerOf } from './model.ts'
 export { type GroupSettings, parameterGroups } from './parameter-groups.ts'
 export { clickProbability, type PredictOptions, predict, predictStream, type Scored } from './predict.ts'
+export {
+  checkEncoder,
+  fromPretrained,
+  loadEncoder,
+  type PretrainedOptions,
+  pretrainedConfig,
+  savePretrained,
+} from './pretrained.ts'
 export * from './report/index.ts'
 export { Trainer } from './trainer.ts'
 export type { TrainerOptions, TrainerProgress, TrainOptions } from './trainer-options.ts'

@@ -1,8 +1,17 @@
-import type { ModelConfig, ResolvedModelConfig } from '../config/index.ts'
-import { DistilBertForSequenceClassification, TextTabularModel } from '../nn/index.ts'
+import { type ModelConfig, namesByDtype, type ResolvedModelConfig } from '../config/index.ts'
+import { loadTokenizer, type TextTokenizer } from '../data/index.ts'
+import { ConfigError } from '../errors.ts'
+import { DistilBertForSequenceClassification, type Encoder, TextTabularModel } from '../nn/index.ts'
 
 /** A model that the trainer, the predictor and checkpoints know. */
-export type ClickModel = TextTabularModel | DistilBertForSequenceClassification
+export type ClickModel = (TextTabularModel | DistilBertForSequenceClassification) & {
+  /** Turns text features into token ids; saved with the model. */
+  tokenizer?: TextTokenizer | undefined
+}
+
+/** The encoder inside a model. */
+export const encoderOf = (model: ClickModel): Encoder =>
+  model instanceof TextTabularModel ? model.bert : model.distilbert
 
 /** The model that a configuration describes; it has no memory yet. */
 export function createModel(config: ModelConfig): ClickModel {
@@ -26,8 +35,14 @@ export function collateOptions(
   }
 }
 
-/** What a model reads of a Parquet file. */
-export function readOptions(config: ResolvedModelConfig, { requireLabels = true } = {}) {
+/** What a model reads of a Parquet file. Text features need a tokenizer. */
+export function readOptions(
+  config: ResolvedModelConfig,
+  {
+    requireLabels = true,
+    tokenizer,
+  }: { requireLabels?: boolean; tokenizer?: TextTokenizer | undefined } = {},
+) {
   const { features_config, num_labels, pretrained_model_config } = config
   const textOnly = config.architecture === 'DistilBertForSequenceClassification'
   const features = textOnly
@@ -35,5 +50,30 @@ export function readOptions(config: ResolvedModelConfig, { requireLabels = true 
         Object.entries(features_config).filter(([, { dtype }]) => dtype === 'token_id' || dtype === 'text'),
       )
     : features_config
-  return { features, numLabels: num_labels, vocabSize: pretrained_model_config.vocab_size, requireLabels }
+  return {
+    features,
+    numLabels: num_labels,
+    vocabSize: pretrained_model_config.vocab_size,
+    requireLabels,
+    ...(tokenizer ? { tokenize: tokenizer.encode } : {}),
+  }
+}
+
+/**
+ * The tokenizer that a model's text features need, from the folder it was trained from or saved in; nothing without them.
+ * @throws ConfigError where no folder is named or it holds none.
+ */
+export async function tokenizerOf(
+  { features_config, pretrained_model_config }: ResolvedModelConfig,
+  folder: string | undefined,
+): Promise<TextTokenizer | undefined> {
+  const [text] = namesByDtype(features_config, 'text')
+  if (text === undefined) return undefined
+  if (folder === undefined) {
+    throw new ConfigError(
+      `feature '${text}' has dtype 'text', expected model_name to name a folder with tokenizer.json`,
+    )
+  }
+  const { max_position_embeddings: maxPositions, vocab_size: vocabSize } = pretrained_model_config
+  return loadTokenizer(folder, { maxPositions, vocabSize })
 }

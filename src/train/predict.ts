@@ -73,7 +73,10 @@ export async function* predictStream(
   options: PredictOptions & { requireLabels?: boolean; extra?: string[] } = {},
 ): AsyncGenerator<Scored> {
   const { batchSize = BATCH_SIZE, requireLabels, extra, onBatch } = options
-  const chunks = streamChunks(file, { ...readOptions(model.config, { requireLabels }), extra })
+  const chunks = streamChunks(file, {
+    ...readOptions(model.config, { requireLabels, tokenizer: model.tokenizer }),
+    extra,
+  })
   for await (const rows of rebatch(chunks, batchSize)) {
     const { rowStart } = rows
     const probabilities = await predict(model, rows, {

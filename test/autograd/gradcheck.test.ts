@@ -24,6 +24,7 @@ import {
   sum,
   TableParameter,
   type Tensor,
+  takeRows,
   tensor,
   writeParameter,
 } from '../../src/autograd/index.ts'
@@ -189,6 +190,12 @@ const cases: Case[] = [
       return out
     },
     inputs: [input(20, T, 5)],
+  },
+  {
+    name: 'takeRows',
+    fn: x => takeRows(x, Uint32Array.from([2, 0])),
+    oracle: x => [...x!.subarray(10, 15), ...x!.subarray(0, 5)],
+    inputs: [input(21, T, 5)],
   },
   {
     name: 'concat',

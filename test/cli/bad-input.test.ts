@@ -92,13 +92,26 @@ const configs: Record<string, TrainCase> = {
     config: { ...model(), mlp_config: [{ hidden_size: 4, activation_function: 'Swish' }] },
     says: /mlp_config\[0\]\.activation_function: expected one of 'ReLU', 'GELU', got "Swish"/,
   },
-  'pretrained weights asked for': {
+  'pretrained weights of no folder': {
     config: { ...model(), use_pretrained: true },
-    says: /use_pretrained is true, expected false/,
+    says: /use_pretrained is true, expected model_name to name a folder/,
+  },
+  'pretrained weights that are not there': {
+    config: { ...model(), use_pretrained: true, model_name: 'distilbert-base-uncased' },
+    says: /there is no folder distilbert-base-uncased; save the model there/,
+  },
+  'pretrained weights of another size': {
+    config: {
+      ...model(),
+      use_pretrained: true,
+      model_name: 'test/golden/encoders/bert',
+      pretrained_model_config: { model_type: 'bert', vocab_size: 148_598, num_hidden_layers: 2 },
+    },
+    says: /does not fit BertModel: .*layer\.2\..* is no part of it.*; and \d+ more/,
   },
   'text without a tokenizer': {
     config: { ...model(), features_config: { title: { dtype: 'text' } } },
-    says: /feature 'title' has dtype 'text', .* expected 'token_id'/,
+    says: /feature 'title' has dtype 'text', expected model_name to name a folder with tokenizer\.json/,
   },
 }
 for (const [name, bad] of Object.entries(configs)) test(`config: ${name}`, () => trainRefuses(bad))

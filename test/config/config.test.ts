@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
+  encoderShape,
   type ModelConfig,
   parseEncoderConfig,
   parseModelConfig,
@@ -116,7 +117,7 @@ test('the config.json of a saved encoder is read, its bookkeeping left aside', (
     dim: 24,
     dtype: 'float32',
   }
-  assert.is(parseEncoderConfig({ ...saved, bos_token_id: null }, 'c').dim, 24)
+  assert.is(encoderShape(parseEncoderConfig({ ...saved, bos_token_id: null }, 'c')).dim, 24)
   assert.match(
     refusal(() => parseEncoderConfig({ ...saved, hidden_size: 3 }, 'c')),
     /unknown key "hidden_size"/,
@@ -140,7 +141,7 @@ const bad: [string, (string | number)[], unknown, RegExp][] = [
     'unknown key in the encoder',
     ['pretrained_model_config', 'layers'],
     3,
-    /^c\.json: pretrained_model_config: unknown key "layers"; allowed keys: vocab_size, dim, n_heads/,
+    /^c\.json: pretrained_model_config: unknown key "layers"; allowed keys: model_type, vocab_size, max_position_embeddings/,
   ],
   [
     'unknown key in a feature',

@@ -4,7 +4,11 @@ import * as assert from 'uvu/assert'
 import { autocast, type Parameter, readParameter, scope, writeParameter } from '../../src/autograd/index.ts'
 import type { ModelConfig } from '../../src/config/index.ts'
 import { type Batch, collatePadded } from '../../src/data/index.ts'
-import { DistilBertForSequenceClassification, TextTabularModel } from '../../src/nn/index.ts'
+import {
+  DistilBertForSequenceClassification,
+  type DistilBertModel,
+  TextTabularModel,
+} from '../../src/nn/index.ts'
 import { AdamW, GradScaler } from '../../src/optim/index.ts'
 import type { ClickModel } from '../../src/train/index.ts'
 import { assertClose } from '../support/close.ts'
@@ -161,7 +165,7 @@ test('activations of 1e4 with eps 1e-12 stay finite, forward and backward', asyn
   const large = (parameter: Parameter) =>
     writeParameter(parameter, new Float32Array(parameter.size).fill(1e4))
   large(model.bert.embeddings.LayerNorm.weight)
-  for (const block of model.bert.transformer.layer) {
+  for (const block of (model.bert as DistilBertModel).transformer.layer) {
     large(block.sa_layer_norm.weight)
     large(block.output_layer_norm.weight)
   }

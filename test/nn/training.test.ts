@@ -20,7 +20,7 @@ import {
 } from '../../src/autograd/index.ts'
 import type { ModelConfig } from '../../src/config/index.ts'
 import { type Batch, collatePadded } from '../../src/data/index.ts'
-import { type Layer, type Module, TextTabularModel } from '../../src/nn/index.ts'
+import { type DistilBertModel, type Layer, type Module, TextTabularModel } from '../../src/nn/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { assertClose } from '../support/close.ts'
 import { generator, openTestGpu, seeded, seededInts } from '../support/gpu.ts'
@@ -120,7 +120,7 @@ for (const [activation, dropoutP] of [
 /** The same function from the smallest operations, its dropout masks drawn in the model's order. */
 function unfusedLoss(model: TextTabularModel, input: Batch): Tensor {
   const { text } = input
-  const { embeddings, transformer } = model.bert
+  const { embeddings, transformer } = model.bert as DistilBertModel
   const rows = {
     keyMask: tensor(gpu, text!.keyMask),
     cuSeqlens: tensor(gpu, text!.cuSeqlens),
@@ -165,7 +165,7 @@ test('the projection of q, k and v in one product is that of three', async () =>
   given.pretrained_model_config.dim = 16 // a part of the pack can be bound by itself
   given.pretrained_model_config.n_heads = 2
   const model = new TextTabularModel(given).to(gpu, { seed: 4 })
-  const [block] = [...model.bert.transformer.layer]
+  const [block] = [...(model.bert as DistilBertModel).transformer.layer]
   const { q_lin, k_lin, v_lin } = block!.attention
   const rows = 7
   const [x, together, apart] = scope(() => {
@@ -287,7 +287,9 @@ test('starting values follow PyTorch’s distributions', async () => {
     word.values.subarray(1999 * 60).every(v => v === 0),
     'the padding row is zero',
   )
-  const q = await stats(model.bert.transformer.layer[Symbol.iterator]().next().value!.attention.q_lin.weight)
+  const q = await stats(
+    (model.bert as DistilBertModel).transformer.layer[Symbol.iterator]().next().value!.attention.q_lin.weight,
+  )
   assert.ok(Math.abs(q.std - 0.02) < 2e-3)
   const mlp = await stats((model.mlp as unknown as { 0: { weight: Parameter } })[0].weight)
   const bound = 1 / Math.sqrt(64)

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { writeJson } from '../../data/files.ts'
 import { openGpu } from '../../gpu/index.ts'
-import { formatMetrics, prepareOutputFolder, REPORT_HTML } from '../../train/index.ts'
+import { formatMetrics, prepareOutputFolder, REPORT_HTML, tokenizerOf } from '../../train/index.ts'
 import { fit, runName, saveResult } from '../fit.ts'
-import { checkSupported, readRows } from '../inputs.ts'
+import { readRows } from '../inputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
@@ -27,10 +27,11 @@ export async function run(options: TrainOptions): Promise<void> {
   const started = Date.now()
   const stream = talkStream(json)
   const { trainer, ...config } = await readTrainingConfig(options.config, options.features)
-  checkSupported(config, options.config)
+  const tokenizer = await tokenizerOf(config, config.model_name)
   await prepareOutputFolder(out, { resume: resume !== undefined })
-  const train = await readRows(options.train, config, trainer)
-  const evaluation = options.eval && (await readRows(options.eval, config, trainer))
+  const reading = { truncate: trainer.truncate, tokenizer }
+  const train = await readRows(options.train, config, reading)
+  const evaluation = options.eval && (await readRows(options.eval, config, reading))
   const gpu = await openGpu({ adapter: options.adapter })
   try {
     stream.write(`${gpu.adapter.line}\n`)
@@ -41,6 +42,7 @@ export async function run(options: TrainOptions): Promise<void> {
       trainer,
       train,
       evaluation,
+      tokenizer,
       output: out,
       resume,
       stream,

@@ -1,6 +1,6 @@
 import { openGpu } from '../../gpu/index.ts'
-import { createModel, tune } from '../../train/index.ts'
-import { checkSupported, readRows } from '../inputs.ts'
+import { createModel, tokenizerOf, tune } from '../../train/index.ts'
+import { readRows } from '../inputs.ts'
 import { talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
 import { readTrainingConfig } from '../training-config.ts'
@@ -17,8 +17,8 @@ export interface TuneOptions {
 export async function run({ config: path, features, data: file, adapter, json }: TuneOptions): Promise<void> {
   const stream = talkStream(json)
   const { trainer, ...config } = await readTrainingConfig(path, features)
-  checkSupported(config, path)
-  const data = await readRows([file], config, trainer)
+  const tokenizer = await tokenizerOf(config, config.model_name)
+  const data = await readRows([file], config, { truncate: trainer.truncate, tokenizer })
   const gpu = await openGpu({ adapter })
   try {
     stream.write(`${gpu.adapter.line}\n`)

@@ -1,0 +1,169 @@
+// Encoders under the keys of transformers' DistilBertConfig and BertConfig.
+import * as v from 'valibot'
+import { ConfigError } from '../errors.ts'
+import { flag, integer, nonNegative, oneOf, parseStrict, positive, probability, strict } from './schema.ts'
+
+export const ENCODER_ACTIVATIONS = ['gelu', 'relu'] as const
+export const MODEL_TYPES = ['distilbert', 'bert'] as const
+
+const count = integer(1)
+const activation = v.optional(oneOf(ENCODER_ACTIVATIONS), 'gelu')
+
+/** What every kind of encoder has under the same name. */
+const common = {
+  vocab_size: count,
+  max_position_embeddings: v.optional(count, 512),
+  pad_token_id: v.optional(integer(0), 0),
+  initializer_range: v.optional(nonNegative, 0.02),
+}
+
+const distilBertSchema = strict({
+  model_type: v.optional(v.literal('distilbert')),
+  ...common,
+  dim: v.optional(count, 768),
+  n_heads: v.optional(count, 12),
+  n_layers: v.optional(count, 6),
+  hidden_dim: v.optional(count, 3072),
+  dropout: v.optional(probability, 0.1),
+  attention_dropout: v.optional(probability, 0.1),
+  activation,
+  seq_classif_dropout: v.optional(probability, 0.2),
+  qa_dropout: v.optional(probability, 0.1),
+  sinusoidal_pos_embds: v.optional(
+    v.literal(false, 'sinusoidal position embeddings are not supported, expected false'),
+    false,
+  ),
+})
+
+const bertSchema = strict({
+  model_type: v.literal('bert'),
+  ...common,
+  hidden_size: v.optional(count, 768),
+  num_attention_heads: v.optional(count, 12),
+  num_hidden_layers: v.optional(count, 12),
+  intermediate_size: v.optional(count, 3072),
+  hidden_act: activation,
+  hidden_dropout_prob: v.optional(probability, 0.1),
+  attention_probs_dropout_prob: v.optional(probability, 0.1),
+  type_vocab_size: v.optional(count, 2),
+  layer_norm_eps: v.optional(positive, 1e-12),
+  position_embedding_type: v.optional(v.literal('absolute', "only 'absolute' positions are supported")),
+  /** Whether the weights of BertModel's pooler are there. No model here reads it; PyTorch's expects it. */
+  add_pooling_layer: v.optional(flag, true),
+})
+
+/**
+ * @see https://huggingface.co/docs/transformers/model_doc/distilbert#transformers.DistilBertConfig
+ */
+export type DistilBertConfig = v.InferInput<typeof distilBertSchema>
+export type ResolvedDistilBertConfig = v.InferOutput<typeof distilBertSchema>
+/**
+ * @see https://huggingface.co/docs/transformers/model_doc/bert#transformers.BertConfig
+ */
+export type BertConfig = v.InferInput<typeof bertSchema>
+export type ResolvedBertConfig = v.InferOutput<typeof bertSchema>
+
+/** Encoder settings; only `vocab_size` has no default, and `model_type` says 'bert' where it is one. */
+export type EncoderConfig = DistilBertConfig | BertConfig
+/** {@link EncoderConfig} with every default filled in. */
+export type ResolvedEncoderConfig = ResolvedDistilBertConfig | ResolvedBertConfig
+
+/** What transformers writes into every config.json and no model here reads. */
+const BOOKKEEPING = [
+  '_name_or_path',
+  'add_cross_attention',
+  'architectures',
+  'bos_token_id',
+  'chunk_size_feed_forward',
+  'classifier_dropout',
+  'dtype',
+  'eos_token_id',
+  'finetuning_task',
+  'gradient_checkpointing',
+  'id2label',
+  'is_decoder',
+  'is_encoder_decoder',
+  'label2id',
+  'output_attentions',
+  'output_hidden_states',
+  'output_past',
+  'problem_type',
+  'return_dict',
+  'tie_weights_',
+  'tie_word_embeddings',
+  'torch_dtype',
+  'transformers_version',
+  'use_cache',
+]
+
+/** A copy without the keys transformers adds to every saved configuration. */
+export function withoutBookkeeping(json: unknown, more: readonly string[] = []): unknown {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json
+  return Object.fromEntries(
+    Object.entries(json).filter(([key]) => !BOOKKEEPING.includes(key) && !more.includes(key)),
+  )
+}
+
+/**
+ * Reads encoder settings: a `pretrained_model_config`, or the config.json of a saved DistilBERT or BERT folder.
+ * @throws ConfigError on an unknown key or model type, a value out of range, or a hidden size that the heads do not divide.
+ */
+export function parseEncoderConfig(json: unknown, where: string): ResolvedEncoderConfig {
+  const plain = withoutBookkeeping(json)
+  const { model_type } = parseStrict(
+    v.looseObject({ model_type: v.optional(oneOf(MODEL_TYPES)) }, 'expected an object'),
+    plain,
+    where,
+  )
+  const config =
+    model_type === 'bert'
+      ? parseStrict(bertSchema, plain, where)
+      : parseStrict(distilBertSchema, plain, where)
+  const { dim, n_heads } = encoderShape(config)
+  const { pad_token_id, vocab_size } = config
+  if (dim % n_heads) {
+    const names = isBert(config) ? ['hidden_size', 'num_attention_heads'] : ['dim', 'n_heads']
+    throw new ConfigError(`${where}: ${names[0]} ${dim} is not divisible by ${names[1]} ${n_heads}`)
+  }
+  if (pad_token_id >= vocab_size) {
+    throw new ConfigError(`${where}: pad_token_id ${pad_token_id} is not below vocab_size ${vocab_size}`)
+  }
+  return config
+}
+
+export const isBert = (config: ResolvedEncoderConfig): config is ResolvedBertConfig =>
+  config.model_type === 'bert'
+
+/** What an encoder is made of, whichever kind it is, under DistilBERT's names. */
+export interface EncoderShape {
+  vocab_size: number
+  max_position_embeddings: number
+  pad_token_id: number
+  initializer_range: number
+  dim: number
+  n_heads: number
+  n_layers: number
+  hidden_dim: number
+  dropout: number
+  attention_dropout: number
+  activation: (typeof ENCODER_ACTIVATIONS)[number]
+  /** Of every LayerNorm. */
+  eps: number
+  /** Rows of the token type table; DistilBERT has none. */
+  type_vocab_size: number
+}
+
+export function encoderShape(config: ResolvedEncoderConfig): EncoderShape {
+  if (!isBert(config)) return { ...config, eps: 1e-12, type_vocab_size: 0 }
+  return {
+    ...config,
+    dim: config.hidden_size,
+    n_heads: config.num_attention_heads,
+    n_layers: config.num_hidden_layers,
+    hidden_dim: config.intermediate_size,
+    dropout: config.hidden_dropout_prob,
+    attention_dropout: config.attention_probs_dropout_prob,
+    activation: config.hidden_act,
+    eps: config.layer_norm_eps,
+  }
+}

@@ -1,0 +1,108 @@
+// What the encoders share, over packed tokens: embeddings, and self-attention with one matmul for q, k and v.
+import {
+  add,
+  attention,
+  type DenseParameter,
+  type Init,
+  linear,
+  type PackedRows,
+  packParameters,
+  type Tensor,
+  tensor,
+} from '../autograd/index.ts'
+import type { EncoderShape } from '../config/index.ts'
+import type { Gpu } from '../gpu/index.ts'
+import type { GroupedIds } from '../ids.ts'
+import { Dropout, Embedding, GELUActivation, type Layer, LayerNorm, type Linear, ReLU } from './layers.ts'
+import { Module } from './module.ts'
+
+/** The packed tokens of a batch, as collate makes them. */
+export interface TextInput {
+  inputIds: Uint32Array | GroupedIds
+  positionIds: Uint32Array | GroupedIds
+  keyMask: Uint32Array
+  cuSeqlens: Uint32Array
+  rowIds: Uint32Array
+}
+
+/** What an encoder makes of a batch: the last hidden state [T, H], and the device's copy of where the rows lie. */
+export interface EncoderOutput {
+  hidden: Tensor
+  rows: PackedRows
+}
+
+/** Linear layers of the encoder start from N(0, initializer_range), their biases at 0. */
+export const encoderInit = (std: number): { weight: Init; bias: Init } => ({
+  weight: { kind: 'normal', std },
+  bias: { kind: 'constant', value: 0 },
+})
+
+/** Word plus learned position embeddings, plus that of token type 0 where there are types; LayerNorm, dropout. */
+export class Embeddings extends Module {
+  readonly word_embeddings: Embedding
+  readonly position_embeddings: Embedding
+  readonly token_type_embeddings?: Embedding
+  readonly LayerNorm: LayerNorm
+  readonly dropout: Dropout
+
+  constructor(shape: EncoderShape) {
+    super()
+    const init: Init = { kind: 'normal', std: shape.initializer_range }
+    this.word_embeddings = new Embedding(shape.vocab_size, shape.dim, {
+      paddingIdx: shape.pad_token_id,
+      init,
+    })
+    this.position_embeddings = new Embedding(shape.max_position_embeddings, shape.dim, { init })
+    if (shape.type_vocab_size)
+      this.token_type_embeddings = new Embedding(shape.type_vocab_size, shape.dim, { init })
+    this.LayerNorm = new LayerNorm(shape.dim, { eps: shape.eps })
+    this.dropout = new Dropout(shape.dropout)
+  }
+
+  /** [T, H]. */
+  forward({ inputIds, positionIds, keyMask }: TextInput): Tensor {
+    const position = { table: this.position_embeddings.weight, ids: positionIds }
+    const words = this.word_embeddings.forward(inputIds, position)
+    // A row is one text, and so of one type.
+    const types = this.token_type_embeddings?.forward(new Uint32Array(keyMask.length))
+    return this.LayerNorm.forward(types ? add(words, types) : words, { outputDropout: this.dropout.draw() })
+  }
+
+  protected override reprName(): string {
+    return this.token_type_embeddings ? 'BertEmbeddings' : 'Embeddings'
+  }
+}
+
+/** Self-attention inside each row, before the output projection. q, k and v lie side by side: their projection is one matmul. */
+export class AttentionCore {
+  readonly #weight: DenseParameter
+  readonly #bias: DenseParameter
+  readonly #heads: number
+
+  constructor(projections: [q: Linear, k: Linear, v: Linear], heads: number) {
+    this.#weight = packParameters(projections.map(({ weight }) => weight))
+    this.#bias = packParameters(projections.map(({ bias }) => bias))
+    this.#heads = heads
+  }
+
+  /** [T, H] to [T, H]. */
+  forward(x: Tensor, rows: PackedRows, dropout: Dropout): Tensor {
+    const qkv = linear(x, this.#weight, this.#bias)
+    return attention(qkv, rows, this.#heads, dropout.draw())
+  }
+}
+
+export const encoderActivation = ({ activation }: EncoderShape): Layer =>
+  activation === 'relu' ? new ReLU() : new GELUActivation()
+
+/** activation(lin(x)), in one launch where it can be. */
+export function activated(lin: Linear, activation: Layer, x: Tensor): Tensor {
+  return activation instanceof GELUActivation
+    ? lin.forward(x, { activation: 'gelu' })
+    : activation.forward(lin.forward(x))
+}
+
+/** Where the rows of a batch lie, on the device. */
+export function uploadRows(gpu: Gpu, { keyMask, cuSeqlens, rowIds }: TextInput): PackedRows {
+  return { keyMask: tensor(gpu, keyMask), cuSeqlens: tensor(gpu, cuSeqlens), rowIds: tensor(gpu, rowIds) }
+}

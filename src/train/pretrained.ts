@@ -1,0 +1,195 @@
+// Encoders as transformers saves them: a folder with config.json and model.safetensors, whole or in shards.
+import { access, mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type EncoderConfig, parseEncoderConfig, type ResolvedEncoderConfig } from '../config/index.ts'
+import { readJson, writeJson } from '../data/files.ts'
+import { openSafetensors, type SafetensorsFile } from '../data/safetensors-file.ts'
+import { CheckpointError, ConfigError } from '../errors.ts'
+import type { Gpu } from '../gpu/index.ts'
+import { createEncoder, type Encoder } from '../nn/index.ts'
+import { CONFIG_FILE, loadParameter, saveWeights } from './checkpoint.ts'
+import { WEIGHTS_FILE } from './checkpoint-folder.ts'
+
+export interface PretrainedOptions {
+  /** Told what was left aside. */
+  note?: (text: string) => void
+}
+
+const INDEX_FILE = `${WEIGHTS_FILE}.index.json`
+/** What a file may put before an encoder's names: nothing, or where a model with a head keeps its encoder. */
+const PREFIXES = ['', 'distilbert.', 'bert.']
+const LISTED = 8
+
+/**
+ * The encoder of a folder on a device, in evaluation mode, as `AutoModel.from_pretrained` gives it: DistilBERT or BERT, float32,
+ * float16 or bfloat16. Heads and what else stands beside the encoder are left aside, with a note.
+ * @throws ConfigError for a config.json that is not supported, naming the key; CheckpointError listing every tensor that is
+ * missing, extra or of another shape.
+ */
+export async function fromPretrained(
+  gpu: Gpu,
+  folder: string,
+  options: PretrainedOptions = {},
+): Promise<Encoder> {
+  const encoder = createEncoder(await pretrainedConfig(folder)).to(gpu)
+  try {
+    await loadEncoder(encoder, folder, options)
+  } catch (error) {
+    encoder.free()
+    throw error
+  }
+  return encoder.eval()
+}
+
+/** Encoder settings of a folder's config.json; of a click model's folder, those of its encoder. */
+export async function pretrainedConfig(folder: string): Promise<ResolvedEncoderConfig> {
+  const path = join(folder, CONFIG_FILE)
+  if (!(await isThere(folder)))
+    throw new ConfigError(`there is no folder ${folder}; save the model there with save_pretrained first`)
+  const json = (await readJson(path)) as EncoderConfig & { pretrained_model_config?: EncoderConfig }
+  const own = json?.pretrained_model_config ?? json
+  const config = parseEncoderConfig(own, path)
+  if (config.model_type !== 'bert') return config
+  const { tensors, close } = await openWeights(folder)
+  await close()
+  const pooled = [...tensors.keys()].some(name => /^(bert\.)?pooler\.dense\.weight$/.test(name))
+  return { ...config, add_pooling_layer: pooled }
+}
+
+/**
+ * Sets an encoder's values from a folder. Every tensor is checked before the first value is set.
+ * @throws CheckpointError listing every tensor that is missing, extra or of another shape.
+ */
+export async function loadEncoder(
+  encoder: Encoder,
+  folder: string,
+  { note }: PretrainedOptions = {},
+): Promise<void> {
+  const file = await openWeights(folder)
+  try {
+    const { names, aside } = match(encoder, file)
+    if (aside.length) note?.(`${file.path}: left aside ${listed(aside)}`)
+    await encoder.gpu.compiled()
+    for (const [name, parameter] of encoder.namedParameters())
+      await loadParameter(parameter, names.get(name)!, file)
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * Checks the weights of a folder against encoder settings, which needs no device.
+ * @throws CheckpointError as {@link loadEncoder}.
+ */
+export async function checkEncoder(config: ResolvedEncoderConfig, folder: string): Promise<void> {
+  const file = await openWeights(folder)
+  try {
+    match(createEncoder(config), file)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Saves an encoder as a folder that transformers opens. */
+export async function savePretrained(encoder: Encoder, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  await saveWeights(encoder, join(folder, WEIGHTS_FILE))
+  const architectures = [encoder.constructor.name]
+  await writeJson(join(folder, CONFIG_FILE), { model_type: 'distilbert', ...encoder.config, architectures })
+}
+
+/** Which tensor each parameter takes, by name, and the tensors that are not the encoder's. */
+function match(
+  encoder: Encoder,
+  { path, tensors }: SafetensorsFile,
+): { names: Map<string, string>; aside: string[] } {
+  const parameters = new Map(encoder.namedParameters())
+  const prefix = PREFIXES.find(before => tensors.has(`${before}embeddings.word_embeddings.weight`))
+  if (prefix === undefined) {
+    throw new CheckpointError(
+      `${path} holds no encoder: expected embeddings.word_embeddings.weight, bare or after 'distilbert.' or 'bert.'`,
+    )
+  }
+  const parts = [...encoder.namedChildren()].map(([name]) => `${prefix}${name}.`)
+  const names = new Map<string, string>()
+  const [faults, aside]: [string[], string[]] = [[], []]
+  for (const name of tensors.keys()) {
+    const own = modernName(name.slice(prefix.length))
+    if (name.startsWith(prefix) && parameters.has(own)) names.set(own, name)
+    else if (parts.some(part => name.startsWith(part)) && !name.endsWith('.position_ids'))
+      faults.push(`${name} is no part of it`)
+    else aside.push(name)
+  }
+  for (const [name, { shape }] of parameters) {
+    const info = tensors.get(names.get(name) ?? '')
+    if (!info) faults.push(`${prefix}${name} is missing`)
+    else if (info.shape.join() !== shape.join())
+      faults.push(`${info.name} has shape [${info.shape.join(', ')}], expected [${shape.join(', ')}]`)
+    else if (!['F32', 'F16', 'BF16', 'F64'].includes(info.dtype))
+      faults.push(`${info.name} has dtype ${info.dtype}, expected a floating-point one`)
+  }
+  if (faults.length)
+    throw new CheckpointError(`${path} does not fit ${encoder.constructor.name}: ${listed(faults)}`)
+  return { names, aside }
+}
+
+/** Older files call LayerNorm's weight and bias gamma and beta. */
+const modernName = (name: string) =>
+  name.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias')
+
+const listed = (items: string[]) =>
+  items.length > LISTED
+    ? `${items.slice(0, LISTED).join('; ')}; and ${items.length - LISTED} more`
+    : items.join('; ')
+
+const isThere = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  )
+
+/** The folder's weights, as one file whether they are one or several. */
+async function openWeights(folder: string): Promise<SafetensorsFile> {
+  const [path, indexPath] = [join(folder, WEIGHTS_FILE), join(folder, INDEX_FILE)]
+  if (await isThere(path)) return openSafetensors(path)
+  if (await isThere(indexPath)) return openShards(folder, indexPath)
+  const others = await readdir(folder).catch(() => [])
+  const pickled = others.find(name => /^pytorch_model.*\.bin$/.test(name))
+  const hint = pickled
+    ? `; it holds ${pickled}, which model.save_pretrained of transformers writes as safetensors`
+    : ''
+  throw new CheckpointError(`${folder} holds neither ${WEIGHTS_FILE} nor ${INDEX_FILE}${hint}`)
+}
+
+async function openShards(folder: string, path: string): Promise<SafetensorsFile> {
+  const { weight_map } = (await readJson(path)) as { weight_map?: Record<string, string> }
+  if (typeof weight_map !== 'object' || weight_map === null)
+    throw new CheckpointError(`${path} has no weight_map`)
+  const shards = new Map<string, SafetensorsFile>()
+  const close = async () => {
+    for (const shard of shards.values()) await shard.close()
+  }
+  try {
+    for (const name of new Set(Object.values(weight_map)))
+      shards.set(name, await openSafetensors(join(folder, name)))
+    const holder = (name: string) => shards.get(weight_map[name] ?? '')!
+    const tensors = Object.keys(weight_map).map(name => {
+      const info = holder(name).tensors.get(name)
+      if (!info)
+        throw new CheckpointError(`${path}: '${name}' is said to be in ${weight_map[name]}, and is not there`)
+      return [name, info] as const
+    })
+    return {
+      path,
+      metadata: {},
+      tensors: new Map(tensors),
+      read: name => holder(name).read(name),
+      readRows: (name, begin, end) => holder(name).readRows(name, begin, end),
+      readBytes: (name, begin, end) => holder(name).readBytes(name, begin, end),
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
