@@ -19,4 +19,14 @@ export {
   type ParameterGroup,
   schedule,
 } from './optim/index.ts'
-export { createModel, evaluate, loadModel, predict, saveModel, Trainer } from './train/index.ts'
+export {
+  createModel,
+  evaluate,
+  loadModel,
+  predict,
+  saveModel,
+  Trainer,
+  type TrainerCallback,
+  type TrainerOptions,
+  type TrainerState,
+} from './train/index.ts'
