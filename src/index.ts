@@ -28,4 +28,7 @@ export {
   predict,
   saveModel,
   Trainer,
+  type TrainerCallback,
+  type TrainerOptions,
+  type TrainerState,
 } from './train/index.ts'

@@ -20,12 +20,24 @@ const FOOTER = 1 << 20
 const SAMPLE = 1 << 16
 const SAMPLES = 64
 
+/** What a run's data is. */
+export interface Fingerprints {
+  train: Fingerprint[]
+  /** Empty without evaluation data. */
+  evaluation: Fingerprint[]
+}
+
+/** Takes the fingerprints of a run's data. */
+export async function fingerprints(train: Dataset, evaluation?: Dataset): Promise<Fingerprints> {
+  return { train: await fingerprint(train), evaluation: evaluation ? await fingerprint(evaluation) : [] }
+}
+
 /**
  * Fingerprints of a data set's files: of files beyond 8 MiB the last MiB, where Parquet describes every page, and 64 samples
  * are hashed. Data from memory is hashed as it stands there.
  * @throws DataError naming a file that cannot be read.
  */
-export async function fingerprint(data: Dataset): Promise<Fingerprint[]> {
+async function fingerprint(data: Dataset): Promise<Fingerprint[]> {
   return Promise.all(
     data.files.map(async ({ name, rowStart, rows }) => {
       const file = await open(name).catch(error => {

@@ -1,5 +1,6 @@
 // What a run consists of, worked out before it starts: stages, their epochs and steps.
 import type { ResolvedTrainerConfig } from '../config/index.ts'
+import { type AdamWOptions, type Schedule, schedule } from '../optim/index.ts'
 
 /** A part of a run with settings and an optimizer of its own. Steps and epochs are counted through all stages. */
 export interface Stage {
@@ -62,4 +63,17 @@ export function rowsAfter(plan: readonly Stage[], steps: number, rows: number): 
     sum += Math.floor(taken / stepsPerEpoch) * rows + Math.min((taken % stepsPerEpoch) * window, rows)
   }
   return sum
+}
+
+/** The learning rate's factor by step of the stage. */
+export function scheduleOf({ config, steps }: Stage): Schedule {
+  const { lr_scheduler_type, warmup_steps, warmup_ratio } = config
+  const warmupSteps = warmup_steps || Math.ceil(warmup_ratio * steps)
+  return schedule(lr_scheduler_type, { warmupSteps, totalSteps: steps })
+}
+
+/** What a stage's optimizer is made with, besides the parameter groups. */
+export function adamwOptions(config: ResolvedTrainerConfig): AdamWOptions {
+  const { adam_beta1, adam_beta2, adam_epsilon: eps, weight_decay: weightDecay } = config
+  return { betas: [adam_beta1, adam_beta2], eps, weightDecay }
 }

@@ -1,18 +1,18 @@
 // A checkpoint that training can go on from, to the bit: the model, `trainer_state.json` in transformers' words,
 // `optimizer.safetensors`, the settings, and `resume.json` with what else decides the bits that follow.
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { readJson } from '../data/files.ts'
 import { openSafetensors, type TensorStream } from '../data/safetensors-file.ts'
 import { CheckpointError, ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
-import { bitsKey, setChoices } from '../kernels/tuning.ts'
+import { bitsKey, choicesOf, setChoices } from '../kernels/tuning.ts'
 import type { RngState } from '../nn/index.ts'
 import type { AdamW, GradScaler, GradScalerState } from '../optim/index.ts'
 import { loadWeights, modelFiles } from './checkpoint.ts'
-import { findCheckpoint, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
+import { findCheckpoint, listCheckpoints, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
-import { checkFingerprints, type Fingerprint } from './fingerprint.ts'
+import { checkFingerprints, type Fingerprints } from './fingerprint.ts'
 import type { LossState } from './loss-log.ts'
 import type { ClickModel } from './model.ts'
 import type { Position } from './stages.ts'
@@ -37,7 +37,7 @@ export interface ResumePoint {
   /** Seed of the dropout masks, and how many have been drawn. */
   rng: RngState
   losses: LossState
-  data: { train: Fingerprint[]; evaluation: Fingerprint[] }
+  data: Fingerprints
 }
 
 /** What a running trainer puts into a checkpoint. */
@@ -49,7 +49,7 @@ export interface Running {
   config: ResolvedTrainerConfig
   next: Position
   losses: LossState
-  data: ResumePoint['data']
+  data: Fingerprints
 }
 
 /**
@@ -101,11 +101,18 @@ function momentTensors(model: ClickModel, optimizer: AdamW): TensorStream[] {
   }))
 }
 
+/** A checkpoint that was read: the model holds its weights. */
+export interface Resumed {
+  folder: string
+  state: TrainerState
+  point: ResumePoint
+}
+
 /** Gives an optimizer and a scaler, made as they were when the checkpoint was saved, their state. */
 export async function loadOptimizer(
-  folder: string,
-  point: ResumePoint,
-  { model, optimizer, scaler }: Pick<Running, 'model' | 'optimizer' | 'scaler'>,
+  { folder, point }: Resumed,
+  model: ClickModel,
+  { optimizer, scaler }: Pick<Running, 'optimizer' | 'scaler'>,
 ): Promise<void> {
   const path = join(folder, OPTIMIZER_FILE)
   const file = await openSafetensors(path)
@@ -125,13 +132,6 @@ export async function loadOptimizer(
   if (scaler && point.scaler) scaler.load(point.scaler)
 }
 
-/** A checkpoint that was read: the model holds its weights. */
-export interface Resumed {
-  folder: string
-  state: TrainerState
-  point: ResumePoint
-}
-
 /**
  * Finds the checkpoint to go on from, checks that model, settings and data are those of its run, and loads the model.
  * @param from A checkpoint, or a run's folder: its newest whole checkpoint.
@@ -139,7 +139,7 @@ export interface Resumed {
  */
 export async function resume(
   from: string,
-  { model, config, data }: Pick<Running, 'model' | 'config' | 'data'>,
+  { model, config, data, output }: Pick<Running, 'model' | 'config' | 'data'> & { output?: string },
   warn: (message: string) => void,
 ): Promise<Resumed> {
   const folder = await findCheckpoint(from, warn)
@@ -154,7 +154,20 @@ export async function resume(
   useChoices(model.gpu, state, point, folder, warn)
   await loadWeights(model, join(folder, WEIGHTS_FILE))
   Object.assign(model.rng, point.rng)
+  state.kernel_choices = choicesOf(model.gpu)
+  const best = state.best_model_checkpoint
+  const runs = output === undefined ? [dirname(folder)] : [output, dirname(folder)]
+  if (best) state.best_model_checkpoint = await sameCheckpoint(best, runs)
   return { folder, state, point }
+}
+
+/** The checkpoint of that name in the first of the run's folders that holds it: one may have been moved, or be new. */
+async function sameCheckpoint(saved: string, runs: readonly string[]): Promise<string | null> {
+  for (const run of runs) {
+    const found = (await listCheckpoints(run)).find(({ folder }) => basename(folder) === basename(saved))
+    if (found) return found.folder
+  }
+  return null
 }
 
 /** Settings that say what is read and kept from step to step: with another value there is no going on. */

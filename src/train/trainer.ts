@@ -1,29 +1,22 @@
 // The training loop, in the terms of the transformers Trainer.
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { autocast, scope } from '../autograd/index.ts'
 import type { Batch, Dataset } from '../data/index.ts'
 import { ConfigError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
-import { choicesOf } from '../kernels/tuning.ts'
-import { AdamW, GradScaler, schedule } from '../optim/index.ts'
+import { AdamW, GradScaler } from '../optim/index.ts'
 import { batches, epochOrder } from './batches.ts'
 import { noteEvaluation, outOfPatience } from './best-metric.ts'
 import { brokenGradient, brokenLoss } from './broken-loss.ts'
 import { type CallbackContext, call, type PlainHook, type TrainerControl } from './callbacks.ts'
 import { loadWeights } from './checkpoint.ts'
-import {
-  checkpointPath,
-  listCheckpoints,
-  prepareOutputFolder,
-  rotateCheckpoints,
-  WEIGHTS_FILE,
-} from './checkpoint-folder.ts'
+import { checkpointPath, prepareOutputFolder, rotateCheckpoints, WEIGHTS_FILE } from './checkpoint-folder.ts'
 import { evaluate } from './evaluate.ts'
-import { fingerprint } from './fingerprint.ts'
+import { fingerprints } from './fingerprint.ts'
 import { LossLog } from './loss-log.ts'
 import { collateOptions } from './model.ts'
 import { parameterGroups } from './parameter-groups.ts'
-import { type Position, planStages, rowsAfter, type Stage } from './stages.ts'
+import { adamwOptions, type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
 import {
   loadOptimizer,
   type Resumed,
@@ -41,6 +34,7 @@ import {
 } from './trainer-state.ts'
 
 const READ_EVERY_MS = 1000
+const DEAF_MS = 200
 
 /**
  * Trains a model on a data set, evaluating and saving on the way. The same model, data, settings and adapter give the same
@@ -64,6 +58,8 @@ export class Trainer {
   }
   #stage: Stage
   #next: Position = { stage: 0, epoch: 0, microBatch: 0 }
+  /** Whether the optimizer has taken a step since it was made, and whether the stage is to end early. */
+  #stepped = false
   #stageStops = false
   #interrupted = false
   #losses!: LossLog
@@ -73,6 +69,7 @@ export class Trainer {
   #logged = 0
   #startStep = 0
   #lastRead = Date.now()
+  #heard = performance.now()
 
   constructor(options: TrainerOptions) {
     const { model, config, train, evaluation } = options
@@ -136,22 +133,15 @@ export class Trainer {
   /** Loads a checkpoint where one is asked for, and notes what the data is for those to come. */
   async #prepare(from: boolean | string): Promise<Resumed | undefined> {
     const { model, config, train, evaluation, output, onWarning = console.warn } = this.#options
-    if (output || from)
-      this.#data = {
-        train: await fingerprint(train),
-        evaluation: evaluation ? await fingerprint(evaluation) : [],
-      }
+    if (output || from) this.#data = await fingerprints(train, evaluation)
     if (from === false) return undefined
     const folder = from === true ? output : from
     if (folder === undefined)
       throw new ConfigError('resumeFromCheckpoint is true, and there is no output folder to look in')
-    const resumed = await resume(folder, { model, config, data: this.#data }, onWarning)
+    const resumed = await resume(folder, { model, config, data: this.#data, output }, onWarning)
     const { max_steps } = this.state
-    Object.assign(this.state, resumed.state, { max_steps, kernel_choices: choicesOf(this.#gpu) })
+    Object.assign(this.state, resumed.state, { max_steps })
     this.#next = { ...resumed.point.next }
-    const best = this.state.best_model_checkpoint
-    // The run's folder may have been moved, or named another way.
-    if (best && output) this.state.best_model_checkpoint = await findBest(output, best)
     return resumed
   }
 
@@ -165,19 +155,11 @@ export class Trainer {
     }
     this.#stageStops = outOfPatience(this.state, config)
     this.state.stage = index
-    this.optimizer = new AdamW(model.gpu, parameterGroups(model, config), {
-      betas: [config.adam_beta1, config.adam_beta2],
-      eps: config.adam_epsilon,
-      weightDecay: config.weight_decay,
-    })
+    this.#stepped = false
+    this.optimizer = new AdamW(model.gpu, parameterGroups(model, config), adamwOptions(config))
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
     try {
-      if (resumed)
-        await loadOptimizer(resumed.folder, resumed.point, {
-          model,
-          optimizer: this.optimizer,
-          scaler: this.scaler,
-        })
+      if (resumed) await loadOptimizer(resumed, model, this)
       const rates = this.optimizer.groups.map(({ lr }) => lr)
       do {
         await this.#runEpoch(rates)
@@ -208,10 +190,7 @@ export class Trainer {
     const { model, train } = this.#options
     const { config, microBatches, firstStep, firstEpoch } = this.#stage
     const { epoch, microBatch } = this.#next
-    const factor = schedule(config.lr_scheduler_type, {
-      warmupSteps: config.warmup_steps || Math.ceil(config.warmup_ratio * this.#stage.steps),
-      totalSteps: this.#stage.steps,
-    })
+    const factor = scheduleOf(this.#stage)
     if (microBatch === 0) await this.#call('onEpochBegin')
     const source = batches(train, epochOrder(train.length, config, firstEpoch + epoch), {
       size: config.per_device_train_batch_size,
@@ -226,6 +205,7 @@ export class Trainer {
         for (let i = 0; i < count; i++) {
           const { value: batch } = await this.#watch.time('data', () => source.next())
           await this.#watch.time('record', () => this.#accumulate(batch!, count))
+          if (performance.now() - this.#heard > DEAF_MS) await this.#listen()
         }
         await this.#watch.time('record', () => this.#step())
         this.#next.microBatch += count
@@ -236,6 +216,12 @@ export class Trainer {
     } finally {
       await source.return(undefined)
     }
+  }
+
+  /** Lets the event loop turn: recording alone never does, and a second Ctrl-C in a long window is to be heard. */
+  async #listen(): Promise<void> {
+    await new Promise(resolve => setTimeout(resolve))
+    this.#heard = performance.now()
   }
 
   /** Adds a micro-batch's gradients to those of its window of `count`. Reads nothing back. */
@@ -254,6 +240,7 @@ export class Trainer {
     this.optimizer.step({ maxGradNorm, scaler: this.scaler })
     this.optimizer.zeroGrad()
     this.#losses.endStep()
+    this.#stepped = true
     this.state.global_step++
   }
 
@@ -289,13 +276,12 @@ export class Trainer {
   }
 
   async #logLoss(): Promise<void> {
-    const { max_grad_norm } = this.#stage.config
     await this.#readLosses()
-    const norm: Record<string, number> = {}
-    if (max_grad_norm) norm.grad_norm = await this.#watch.time('wait', () => this.optimizer.gradNorm())
+    const grad_norm = await this.#gradNorm()
     this.#logged = this.state.global_step
     // The rate of the step just taken, as transformers 5 logs it.
     const learning_rate = this.optimizer.groups[0]!.lr
+    const norm: Record<string, number> = grad_norm === undefined ? {} : { grad_norm }
     await this.#log({ loss: this.#losses.takeMean(), ...norm, learning_rate })
   }
 
@@ -326,16 +312,9 @@ export class Trainer {
     await this.#watch.time('save', async () => {
       if (onPlan && this.state.best_global_step === this.state.global_step)
         this.state.best_model_checkpoint = folder
-      await saveCheckpoint(folder, {
-        model,
-        optimizer: this.optimizer,
-        scaler: this.scaler,
-        state: this.state,
-        config,
-        next: this.#next,
-        losses: this.#losses.state(),
-        data: this.#data,
-      })
+      const { optimizer, scaler, state } = this
+      const [next, data, losses] = [this.#next, this.#data, this.#losses.state()]
+      await saveCheckpoint(folder, { model, optimizer, scaler, state, config, next, losses, data })
       await rotateCheckpoints(output, config.save_total_limit, [folder, this.#bestToKeep()])
     })
     await call(this.#options.callbacks, 'onSave', { ...this.#context(), folder })
@@ -363,12 +342,17 @@ export class Trainer {
     if (this.#losses.broken) throw brokenLoss(this.#plan, this.#options.train, this.#losses.broken)
   }
 
+  /** The last step's, before clipping; undefined where gradients are not clipped, or no step was taken yet. */
+  async #gradNorm(): Promise<number | undefined> {
+    if (!this.#stage.config.max_grad_norm || !this.#stepped) return undefined
+    return this.#watch.time('wait', () => this.optimizer.gradNorm())
+  }
+
   /** Weights that a loss or a gradient has broken are neither evaluated nor saved. A scaler skips a broken gradient. */
   async #checkNumbers(): Promise<void> {
     await this.#readLosses()
-    if (this.scaler || !this.#stage.config.max_grad_norm) return
-    const norm = await this.#watch.time('wait', () => this.optimizer.gradNorm())
-    if (!Number.isFinite(norm))
+    const norm = this.scaler ? undefined : await this.#gradNorm()
+    if (norm !== undefined && !Number.isFinite(norm))
       throw brokenGradient(this.#plan, this.#options.train, this.state.global_step - 1)
   }
 
@@ -383,15 +367,8 @@ export class Trainer {
     const { global_step: step, max_steps: maxSteps } = this.state
     const rows = (steps: number) => rowsAfter(this.#plan, steps, this.#options.train.length)
     const startStep = this.#startStep
-    this.#options.onProgress?.({
-      step,
-      maxSteps,
-      rows: rows(step),
-      totalRows: rows(maxSteps),
-      startStep,
-      startRows: rows(startStep),
-      loss: this.#losses.recent,
-    })
+    const counted = { rows: rows(step), totalRows: rows(maxSteps), startStep, startRows: rows(startStep) }
+    this.#options.onProgress?.({ step, maxSteps, ...counted, loss: this.#losses.recent })
   }
 
   #call(hook: PlainHook): Promise<void> {
@@ -405,8 +382,3 @@ export class Trainer {
 }
 
 const due = (step: number, every: number | null) => every !== null && step % every === 0
-
-async function findBest(output: string, saved: string): Promise<string | null> {
-  const found = (await listCheckpoints(output)).find(({ folder }) => basename(folder) === basename(saved))
-  return found?.folder ?? null
-}

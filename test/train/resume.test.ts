@@ -113,6 +113,10 @@ test('an early stop, the best model and its checkpoint are the same after a resu
   assertSameEnd(resumed, straight)
   const name = ({ state, output }: Ended) => state.best_model_checkpoint?.slice(output.length)
   assert.is(name(resumed), name(straight))
+  // In a new folder, the best is still the one that the first run left.
+  const moved = await part(settings, newOutput(), { resumeFrom: straight.output })
+  assertSameEnd(moved, straight)
+  assert.is(moved.state.best_model_checkpoint, straight.state.best_model_checkpoint)
   // Going on from its last checkpoint, a stopped run is over.
   const again = await part(settings, straight.output, { resumeFrom: true })
   assertSameEnd(again, straight)
