@@ -23,6 +23,8 @@ export interface Database {
    * @throws DataError with DuckDB's reason; the signal's reason once it was aborted.
    */
   run(sql: string, onProgress?: (share: number) => void): Promise<ResultRow[]>
+  /** Whether rows keep their order from source to target from now on; at first they need not, which takes less memory. */
+  keepOrder(keep: boolean): Promise<void>
   close(): void
 }
 
@@ -36,13 +38,15 @@ export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOption
     memory_limit: `${memoryMiB}MiB`,
     temp_directory: join(folder, 'spill'),
     threads: String(Math.min(MAX_THREADS, availableParallelism())),
-    preserve_insertion_order: 'true',
+    preserve_insertion_order: 'false',
     autoinstall_known_extensions: 'false',
   }).catch(error => {
     throw failure(error, memoryMiB)
   })
   const connection = await instance.connect()
   await connection.run('SET enable_progress_bar = true; SET enable_progress_bar_print = false')
+  // Joins run as written, the small table on the right: the optimizer may build several hash tables of the large one.
+  await connection.run("SET disabled_optimizers = 'join_order,build_side_probe_side'")
   const interrupt = () => connection.interrupt()
   signal?.addEventListener('abort', interrupt)
   return {
@@ -57,6 +61,9 @@ export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOption
       } finally {
         clearInterval(timer)
       }
+    },
+    async keepOrder(keep) {
+      await connection.run(`SET preserve_insertion_order = ${keep}`)
     },
     close() {
       signal?.removeEventListener('abort', interrupt)

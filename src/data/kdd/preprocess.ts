@@ -100,6 +100,7 @@ async function build(db: Database, { options, folder, counts, stage }: Build): P
   await stage('join', onProgress => joinRows({ ...work, onProgress }, seed))
   const facts = await stage('encode categories', onProgress => measure({ ...work, onProgress }))
   const split = await drawTest(db, facts, testShare)
+  await db.keepOrder(true)
   for (const [name, where] of [
     [TRAIN, `NOT (${split.test})`],
     [TEST, split.test],

@@ -50,11 +50,13 @@ const number = (value: unknown) => Number(value as bigint)
 
 /** Makes `training`: the first rows of the file, numbered in its order. */
 export async function readTraining({ db, input, onProgress }: Work, rows: number): Promise<void> {
+  await db.keepOrder(true)
   await db.run(
     `CREATE TABLE training AS
      SELECT row_number() OVER () - 1 AS row, * FROM (SELECT * FROM ${source(input, TRAINING)} LIMIT ${rows})`,
     onProgress,
   )
+  await db.keepOrder(false)
 }
 
 /**
@@ -105,7 +107,7 @@ export async function mapTexts(work: Work, file: typeof TITLES | typeof QUERIES,
        SELECT key, list_transform(list_sort(list((place << 32) | coalesce(id, ${oov}))), lambda x: (x & 4294967295)::INTEGER)
        FROM (
          SELECT key, unnest(tokens) AS token, generate_subscripts(tokens, 1) AS place
-         FROM texts WHERE key % ${parts} = ${part}
+         FROM texts WHERE hash(key) % ${parts} = ${part}
        ) LEFT JOIN vocabulary USING (token)
        GROUP BY key`,
       share => onProgress((part + share) / parts),
