@@ -23,9 +23,9 @@ import {
   scale,
   softmax,
   sum,
-  takeRows,
   TableParameter,
   type Tensor,
+  takeRows,
   tensor,
   writeParameter,
 } from '../../src/autograd/index.ts'
