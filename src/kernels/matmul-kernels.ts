@@ -19,15 +19,17 @@ const params = {
   K: 'u32',
   splits: 'u32',
   accumulate: 'u32',
-  bias: 'u32',
-  residual: 'u32',
   ...DROPOUT_PARAMS,
 } as const
 
 export type MatmulKernel = Kernel<keyof typeof params>
 
-/** Parts of the epilogue that are compiled in; the others are switched by parameters. */
+/** Parts of the epilogue that are compiled in. */
 export interface Fused {
+  bias: boolean
+  residual: boolean
+  /** c can be added to; the parameter says whether it is. */
+  accumulate: boolean
   pre: boolean
   activation: 'none' | 'gelu' | 'relu'
   dropout: boolean
@@ -42,7 +44,15 @@ export interface Stored {
   c?: Storage | undefined
 }
 
-export const NOTHING: Fused = { pre: false, activation: 'none', dropout: false, sums: false }
+export const NOTHING: Fused = {
+  bias: false,
+  residual: false,
+  accumulate: false,
+  pre: false,
+  activation: 'none',
+  dropout: false,
+  sums: false,
+}
 
 // a or parts, b, c, bias, residual; then pre or sums where they are written.
 const define = (text: string, entry = 'main', operands = operandsWgsl) =>
@@ -75,6 +85,9 @@ function made(
   if (!kernel) {
     const all = {
       ...constants,
+      BIAS: Number(fused.bias),
+      RESIDUAL: Number(fused.residual),
+      ACCUMULATE: Number(fused.accumulate),
       PRE: Number(fused.pre),
       GELU: Number(fused.activation === 'gelu'),
       RELU: Number(fused.activation === 'relu'),

@@ -142,7 +142,7 @@ function formOf(gpu: Gpu, name: string): MatmulForm {
 }
 
 /** Parameters of a launch without an epilogue. */
-const OFF = { accumulate: 0, bias: 0, residual: 0, threshold: 0, scale: 1, seed: 0, layer: 0, step: 0 }
+const OFF = { accumulate: 0, threshold: 0, scale: 1, seed: 0, layer: 0, step: 0 }
 
 /** Launches the kernel that finishes c. What it binds but does not read is stood in for by its first view. */
 function launchEpilogue(
@@ -151,15 +151,22 @@ function launchEpilogue(
   views: [View, View, View],
   splits: number,
   grid: number,
-  { M, N, K, bias, pre, activation = 'none', dropout, residual, accumulate, sums }: MatmulOptions,
+  { layout, M, N, K, bias, pre, activation = 'none', dropout, residual, accumulate, sums }: MatmulOptions,
 ): void {
   const drops = dropout !== undefined && dropout.p !== 0
-  const kernel = kernelFor({ pre: pre !== undefined, activation, dropout: drops, sums: sums !== undefined })
+  const kernel = kernelFor({
+    bias: bias !== undefined,
+    residual: residual !== undefined,
+    // A weight's gradient is written by the first micro-batch and added to by the others: one pipeline for both.
+    accumulate: accumulate === true || layout === 'TN',
+    pre: pre !== undefined,
+    activation,
+    dropout: drops,
+    sums: sums !== undefined,
+  })
   const params = {
     ...OFF,
     accumulate: Number(accumulate ?? false),
-    bias: Number(bias !== undefined),
-    residual: Number(residual !== undefined),
     ...(drops ? { ...dropoutParams(dropout.p), ...dropout.rng } : {}),
   }
   const last = pre ?? sums
