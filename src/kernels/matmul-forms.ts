@@ -30,16 +30,16 @@ export interface MatmulForm {
   rate?: number
   /** Needs the `subgroups` feature and subgroups of exactly this many lanes. */
   subgroup?: number
-  /** Least M N K from which it is chosen: a large tile takes long to compile on some software adapters. */
+  /** Least M N K from which it is chosen: a large tile takes lavapipe half a second to compile, as long as thousands of small products. */
   work: number
 }
 
 export type AdapterKind = Gpu['adapter']['kind']
 
 export const matmulForms: Record<string, MatmulForm> = {
-  'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, rate: 77, subgroup: 8, work: 1e5 },
-  'broadcast 16x64': { how: 'broadcast', rows: 16, columns: 64, step: 2, rate: 60, subgroup: 8, work: 1e5 },
-  'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 2, rate: 66, subgroup: 8, work: 1e5 },
+  'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, rate: 77, subgroup: 8, work: 5e5 },
+  'broadcast 16x64': { how: 'broadcast', rows: 16, columns: 64, step: 2, rate: 60, subgroup: 8, work: 5e5 },
+  'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 2, rate: 66, subgroup: 8, work: 5e5 },
   'quad 32x32': { how: 'quad', rows: 32, columns: 32, step: 4, rate: 11, subgroup: 4, work: 2e7 },
   'quad 16x32': { how: 'quad', rows: 16, columns: 32, step: 4, rate: 10, subgroup: 4, work: 1e5 },
   'workgroup 64x64': { how: 'workgroup', rows: 64, columns: 64, work: 1e6 },
@@ -85,7 +85,7 @@ export const DEVICES: Record<AdapterKind, Device> = {
 }
 
 /** Least K of a part when K is cut for more tiles. */
-const PART = 256
+const PART = 512
 /** Most products that are summed one after the other. */
 const CHAIN = 1536
 

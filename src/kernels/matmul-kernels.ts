@@ -169,7 +169,8 @@ export function tileKernel(
         ...b,
         B_KV: Number(nt && kv),
         B_K1: Number(nt && !kv),
-        TAIL: Number(!whole),
+        // A weight's gradient sums over tokens, whose number varies: one pipeline for all, at no cost on lavapipe.
+        TAIL: Number(!whole || (tn && form.how === 'broadcast')),
         ...c,
       }
       return made(form.how, lanes, constants, fused)

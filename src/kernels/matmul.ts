@@ -157,8 +157,8 @@ function launchEpilogue(
   const kernel = kernelFor({
     bias: bias !== undefined,
     residual: residual !== undefined,
-    // A weight's gradient is written by the first micro-batch and added to by the others: one pipeline for both.
-    accumulate: accumulate === true || layout === 'TN',
+    // Gradients are written in some places and added to in others, with one pipeline for both; results are only written.
+    accumulate: accumulate === true || layout !== 'NT',
     pre: pre !== undefined,
     activation,
     dropout: drops,
