@@ -57,7 +57,7 @@ fn dense(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3
 // `with_grad` takes step `until` with the gradient of that entry. `width` counts R; `lanes` invocations share a row, each
 // takes PER neighbouring R, which share the loads of a step; those past the row's end are its last one, taken again.
 const WIDTH: u32 = 4; // 4: R is vec4f; 1: f32
-const PER: u32 = 4;
+const PER: u32 = 2;
 
 // @unroll one in 0..WIDTH/4
 alias R = vec4f;

@@ -89,11 +89,24 @@ const PART = 512
 /** Most products that are summed one after the other. */
 const CHAIN = 1536
 
+const sizesByGpu = new WeakMap<Gpu, readonly [number, number] | undefined>()
+
+/** Least and most lanes of a subgroup; undefined without the feature. Asking the bindings takes as long as a launch. */
+function subgroupSizes(gpu: Gpu): readonly [number, number] | undefined {
+  if (!sizesByGpu.has(gpu)) {
+    const { subgroupMinSize, subgroupMaxSize } = gpu.adapter.adapter.info
+    const sizes = [subgroupMinSize, subgroupMaxSize] as const
+    sizesByGpu.set(gpu, gpu.features.has('subgroups') ? sizes : undefined)
+  }
+  return sizesByGpu.get(gpu)
+}
+
 /** Why a form cannot run on this device, or undefined when it can. */
 export function unusable(gpu: Gpu, { subgroup }: MatmulForm): string | undefined {
   if (subgroup === undefined) return undefined
-  if (!gpu.features.has('subgroups')) return "needs the feature 'subgroups', which this device lacks"
-  const { subgroupMinSize: least, subgroupMaxSize: most } = gpu.adapter.adapter.info
+  const sizes = subgroupSizes(gpu)
+  if (!sizes) return "needs the feature 'subgroups', which this device lacks"
+  const [least, most] = sizes
   if (least === subgroup && most === subgroup) return undefined
   return `needs subgroups of ${subgroup} lanes, this device's have ${least === most ? least : `${least} to ${most}`}`
 }

@@ -80,7 +80,8 @@ function made(
   constants: Record<string, number>,
   fused: Fused,
 ) {
-  const key = JSON.stringify([family, workgroup, constants, fused])
+  // Names need no place in the key: a family's constants, and the parts of an epilogue, always come in one order.
+  const key = [family, workgroup, ...Object.values(constants), ...Object.values(fused)].join()
   let kernel = kernels.get(key)
   if (!kernel) {
     const all = {

@@ -9,7 +9,6 @@ import {
 import { ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { ADAMW_SKIP, type AdamWStep, adamw, adamwHistory } from '../kernels/adamw.ts'
-import { fill } from '../kernels/elementwise.ts'
 import { gradNorm } from '../kernels/reduce.ts'
 import { scalerPending } from '../kernels/scaler.ts'
 import type { GradScaler } from './grad-scaler.ts'
@@ -94,7 +93,7 @@ export class AdamW {
     this.#one = gpu.allocate(4)
     this.#clip = gpu.allocate(4)
     this.#norm = gpu.allocate(4)
-    fill(gpu, { out: this.#one, value: 1, n: 1 })
+    gpu.upload(this.#one, Float32Array.of(1))
     this.#arenas = [...arenas].map(arena => this.#arenaState(arena))
     this.#tables = [...tables].map(table => new TableState(gpu, table, this.#groupOf.get(table)!))
     for (const state of this.#tables) state.table.beforeRead = rows => this.#catchUp(state, rows)
