@@ -56,6 +56,11 @@ interface Device {
   /** Invocations per workgroup and values of k per iteration of an `invocation` form. */
   workgroup: number
   step: 1 | 2 | 4
+  /**
+   * Bytes after which addresses fall into the same set of the first cache, where that is known to bind: rows of b that lie
+   * so far apart, or a multiple of it, push each other out.
+   */
+  cacheSets?: number
   /** Forms from the most to the least wanted. */
   prefers: string[]
 }
@@ -73,6 +78,7 @@ export const DEVICES: Record<AdapterKind, Device> = {
     tiles: 4,
     workgroup: 8,
     step: 1,
+    cacheSets: 4096,
     prefers: ['broadcast 32x64', 'broadcast 16x64', 'broadcast 32x32', '16x16', '8x8', '4x4', '1x4'],
   },
   'embedded software': {
@@ -128,6 +134,20 @@ const mostSplits = (K: number) => Math.max(1, Math.min(Math.floor(K / PART), 64)
 export function splitsOf(kind: AdapterKind, form: MatmulForm, { M, N, K }: MatmulShape): number {
   const busy = Math.ceil(wantedTiles(form, DEVICES[kind]) / tilesOf(form, M, N))
   return Math.max(1, Math.min(busy, mostSplits(K)), Math.ceil(K / CHAIN))
+}
+
+/** Least rows of a product that are worth a pass over b. */
+const TRANSPOSE_ROWS = 128
+
+/** Whether b[N,K] is transposed first: its rows share cache sets, and there are enough rows of a to make up for it. */
+export function transposesB(
+  kind: AdapterKind,
+  { how }: MatmulForm,
+  { layout, M, N, K }: MatmulShape,
+): boolean {
+  const { cacheSets } = DEVICES[kind]
+  if (cacheSets === undefined || layout !== 'NT' || how !== 'broadcast' || N % 4) return false
+  return M >= TRANSPOSE_ROWS && (K * 4) % cacheSets === 0
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   shapeClass,
   splitsOf,
   tilesOf,
+  transposesB,
   unusable,
 } from './matmul-forms.ts'
 import {
@@ -21,6 +22,7 @@ import {
   tileKernel,
 } from './matmul-kernels.ts'
 import { columnSum } from './reduce.ts'
+import { transpose } from './transpose.ts'
 import { choiceFor } from './tuning.ts'
 import { formOf as storageFormOf } from './width.ts'
 
@@ -81,13 +83,21 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   storageFormOf(stored.c, N)
   const { kind } = gpu.adapter
   collectors.get(gpu)?.push(shape)
-  const form = formOf(gpu, options.form ?? chosen(gpu, shape))
+  const name = options.form ?? chosen(gpu, shape)
+  const form = formOf(gpu, name)
   const splits = options.splits ?? splitsOf(kind, form, shape)
   if (options.sums && (layout !== 'TN' || splits > 1 || form.how === 'workgroup')) {
     if (layout !== 'TN') throw new ConfigError(`matmul sums a over K in layout TN only, got ${layout}`)
     const sums = { x: a, out: options.sums, rows: K, C: M, accumulate: options.accumulate }
     columnSum(gpu, { ...sums, ...(stored.a && { storage: stored.a }) })
     matmul(gpu, { ...options, sums: undefined })
+    return
+  }
+  if (stored.b !== 'f16' && transposesB(kind, form, shape)) {
+    const turned = gpu.acquire(N * K * 4, 'matmul operand')
+    transpose(gpu, { x: b, y: turned, R: N, C: K })
+    matmul(gpu, { ...options, b: turned, layout: 'NN', form: name, splits })
+    gpu.release(turned)
     return
   }
   const perGroup = form.how === 'invocation' ? DEVICES[kind].workgroup : 1
