@@ -57,7 +57,7 @@ fn dense(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3
 // `with_grad` takes step `until` with the gradient of that entry. `width` counts R; `lanes` invocations share a row, each
 // takes PER neighbouring R, which share the loads of a step; those past the row's end are its last one, taken again.
 const WIDTH: u32 = 4; // 4: R is vec4f; 1: f32
-const PER: u32 = 4;
+const PER: u32 = 2;
 
 // @unroll one in 0..WIDTH/4
 alias R = vec4f;
@@ -89,17 +89,20 @@ fn rows(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   let at$j = entry.x * row_params.width + c$j;
   var state$j = State(vec4f(row_w[at$j]), vec4f(row_m[at$j]), vec4f(row_v[at$j]));
   // @end
-  for (var t = entry.y; t < row_params.until; t++) {
-    let s = history[t * row_params.groups + row_params.group];
+  // One loop for the steps to replay and for the one with a gradient: the update is long, and stands in the code once.
+  let coefficient = clip[0];
+  // @unroll j in 0..PER
+  var grad$j = vec4f();
+  // @end
+  if (row_params.with_grad == 1u) {
     // @unroll j in 0..PER
-    state$j = update(state$j, vec4f(), s);
+    grad$j = clipped(vec4f(row_g[from_row + c$j]), coefficient);
     // @end
   }
-  if (row_params.with_grad == 1u) {
-    let s = history[row_params.until * row_params.groups + row_params.group];
-    let coefficient = clip[0];
+  for (var t = entry.y; t < row_params.until + row_params.with_grad; t++) {
+    let s = history[t * row_params.groups + row_params.group];
     // @unroll j in 0..PER
-    state$j = update(state$j, clipped(vec4f(row_g[from_row + c$j]), coefficient), s);
+    state$j = update(state$j, select(vec4f(), grad$j, t == row_params.until), s);
     // @end
   }
   // @unroll j in 0..PER

@@ -151,6 +151,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   }
   // @end
 
+  // @unroll g in 0..C*BIAS
+  let bias$g = bias_of((n0 + $(g)u) * 4u);
+  // @end
   // Row by row: a store unrolled per row would make a software adapter compile for seconds.
   for (var r = 0u; r < R && m0 + r < M; r++) {
     // @unroll g in 0..C
@@ -158,6 +161,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @unroll i in 1..R
     x$g = select(x$g, s$(i)_$g, r == $(i)u);
     // @end
+    // @end
+    // @unroll g in 0..C*BIAS
+    x$g += bias$g;
     // @end
     // @unroll g in 0..C
     store(x$g, z, m0 + r, (n0 + $(g)u) * 4u);

@@ -208,6 +208,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   }
   // @end
 
+  // @unroll g in 0..C*BIAS
+  let bias$g = bias_of(n0 + $(4 * g * SG)u);
+  // @end
   // Row by row: a store unrolled per row would make a software adapter compile for seconds.
   let rows = select(R, min(R, M - m0), BROADCAST == 1u);
   for (var r = 0u; r < rows; r++) {
@@ -217,6 +220,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @unroll i in 1..R
     x$g = select(x$g, vec4f(s$(i)_$(4 * g), s$(i)_$(4 * g + 1), s$(i)_$(4 * g + 2), s$(i)_$(4 * g + 3)), r == $(i)u);
     // @end
+    // @end
+    // @unroll g in 0..C*BIAS
+    x$g += bias$g;
     // @end
     // @unroll g in 0..C
     store(x$g, z, m, n0 + $(4 * g * SG)u);

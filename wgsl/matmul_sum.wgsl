@@ -26,6 +26,9 @@ fn sum(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u,
       total += vec4f(parts1[i + n], parts1[i + min(n + 1u, last)], parts1[i + min(n + 2u, last)], parts1[i + min(n + 3u, last)]);
       // @end
     }
+    // @unroll one in 0..BIAS
+    total += bias_of(n);
+    // @end
     store(total, 0u, m, n);
   }
 }

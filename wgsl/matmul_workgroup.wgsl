@@ -87,6 +87,14 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     workgroupBarrier();
   }
 
+  // @unroll g in 0..CN*BIAS
+  let bias$g = bias_of(n0 + my_n + $(g * 64 / CN)u);
+  // @end
+  // @unroll r in 0..RM*BIAS
+  // @unroll g in 0..CN
+  s$(r)_$g += bias$g;
+  // @end
+  // @end
   // @unroll r in 0..RM
   // @unroll g in 0..CN
   store(s$(r)_$g, z, m0 + my_m + $(r)u, n0 + my_n + $(g * 64 / CN)u);

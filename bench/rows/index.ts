@@ -17,6 +17,7 @@ import { reduceRows } from './reduce.ts'
 import { reluRows } from './relu.ts'
 import { scalerRows } from './scaler.ts'
 import { softmaxRows } from './softmax.ts'
+import { transposeRows } from './transpose.ts'
 
 /** The rows of every kernel family, named as its file in src/kernels. */
 export const FAMILIES: Record<string, (size: Size) => Row[]> = {
@@ -35,6 +36,7 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   reduce: reduceRows,
   elementwise: elementwiseRows,
   cast: castRows,
+  transpose: transposeRows,
   scaler: scalerRows,
   random: randomRows,
 }

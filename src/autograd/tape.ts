@@ -2,7 +2,7 @@
 // lets go of it as soon as its own backward step is recorded; queue order makes the memory safe to reuse at once.
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
-import { add, addInto, fill } from '../kernels/elementwise.ts'
+import { add, addInto } from '../kernels/elementwise.ts'
 import { afterHooks, isHooked } from './hooks.ts'
 import { untrack } from './scope.ts'
 import { type DType, empty, type Shape, type Tensor, tensor } from './tensor.ts'
@@ -148,7 +148,7 @@ export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}
     )
   }
   loss.keep() // for loss.item()
-  tape.grads.set(loss, seed?.retain() ?? constant(loss, scale))
+  tape.grads.set(loss, seed?.retain() ?? tensor(loss.gpu, Float32Array.of(scale), loss.shape))
   const produced = new Set(tape.entries.map(entry => entry.output))
   const leaves = new Set<Tensor>()
   for (let i = start; i >= 0; i--) {
@@ -176,12 +176,6 @@ export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}
   }
   for (const grad of tape.grads.values()) grad.dispose()
   tape.grads.clear()
-}
-
-function constant(like: Tensor, value: number): Tensor {
-  const made = empty(like.gpu, like.shape)
-  fill(like.gpu, { out: made.view, value, n: like.size })
-  return made
 }
 
 /** Drops what is recorded and not consumed; a step that never reaches `backward()` ends with it. */

@@ -16,7 +16,7 @@ export interface MemoryUse {
 
 const MIN_CLASS = 256
 const SMALL = 1 << 14
-const SPARES = 3
+const SPARES = 4
 
 /** Buffers by size. */
 type FreeLists = Map<number, GPUBuffer[]>

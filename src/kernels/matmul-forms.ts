@@ -30,16 +30,16 @@ export interface MatmulForm {
   rate?: number
   /** Needs the `subgroups` feature and subgroups of exactly this many lanes. */
   subgroup?: number
-  /** Least M N K from which it is chosen: a large tile takes long to compile on some software adapters. */
+  /** Least M N K from which it is chosen: a large tile takes lavapipe half a second to compile, as long as thousands of small products. */
   work: number
 }
 
 export type AdapterKind = Gpu['adapter']['kind']
 
 export const matmulForms: Record<string, MatmulForm> = {
-  'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, rate: 77, subgroup: 8, work: 1e5 },
-  'broadcast 16x64': { how: 'broadcast', rows: 16, columns: 64, step: 2, rate: 60, subgroup: 8, work: 1e5 },
-  'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 2, rate: 66, subgroup: 8, work: 1e5 },
+  'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, rate: 77, subgroup: 8, work: 5e5 },
+  'broadcast 16x64': { how: 'broadcast', rows: 16, columns: 64, step: 2, rate: 60, subgroup: 8, work: 5e5 },
+  'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 2, rate: 66, subgroup: 8, work: 5e5 },
   'quad 32x32': { how: 'quad', rows: 32, columns: 32, step: 4, rate: 11, subgroup: 4, work: 2e7 },
   'quad 16x32': { how: 'quad', rows: 16, columns: 32, step: 4, rate: 10, subgroup: 4, work: 1e5 },
   'workgroup 64x64': { how: 'workgroup', rows: 64, columns: 64, work: 1e6 },
@@ -56,6 +56,11 @@ interface Device {
   /** Invocations per workgroup and values of k per iteration of an `invocation` form. */
   workgroup: number
   step: 1 | 2 | 4
+  /**
+   * Bytes after which addresses fall into the same set of the first cache, where that is known to bind: rows of b that lie
+   * so far apart, or a multiple of it, push each other out.
+   */
+  cacheSets?: number
   /** Forms from the most to the least wanted. */
   prefers: string[]
 }
@@ -73,6 +78,7 @@ export const DEVICES: Record<AdapterKind, Device> = {
     tiles: 4,
     workgroup: 8,
     step: 1,
+    cacheSets: 4096,
     prefers: ['broadcast 32x64', 'broadcast 16x64', 'broadcast 32x32', '16x16', '8x8', '4x4', '1x4'],
   },
   'embedded software': {
@@ -85,15 +91,28 @@ export const DEVICES: Record<AdapterKind, Device> = {
 }
 
 /** Least K of a part when K is cut for more tiles. */
-const PART = 256
+const PART = 512
 /** Most products that are summed one after the other. */
 const CHAIN = 1536
+
+const sizesByGpu = new WeakMap<Gpu, readonly [number, number] | undefined>()
+
+/** Least and most lanes of a subgroup; undefined without the feature. Asking the bindings takes as long as a launch. */
+function subgroupSizes(gpu: Gpu): readonly [number, number] | undefined {
+  if (!sizesByGpu.has(gpu)) {
+    const { subgroupMinSize, subgroupMaxSize } = gpu.adapter.adapter.info
+    const sizes = [subgroupMinSize, subgroupMaxSize] as const
+    sizesByGpu.set(gpu, gpu.features.has('subgroups') ? sizes : undefined)
+  }
+  return sizesByGpu.get(gpu)
+}
 
 /** Why a form cannot run on this device, or undefined when it can. */
 export function unusable(gpu: Gpu, { subgroup }: MatmulForm): string | undefined {
   if (subgroup === undefined) return undefined
-  if (!gpu.features.has('subgroups')) return "needs the feature 'subgroups', which this device lacks"
-  const { subgroupMinSize: least, subgroupMaxSize: most } = gpu.adapter.adapter.info
+  const sizes = subgroupSizes(gpu)
+  if (!sizes) return "needs the feature 'subgroups', which this device lacks"
+  const [least, most] = sizes
   if (least === subgroup && most === subgroup) return undefined
   return `needs subgroups of ${subgroup} lanes, this device's have ${least === most ? least : `${least} to ${most}`}`
 }
@@ -115,6 +134,20 @@ const mostSplits = (K: number) => Math.max(1, Math.min(Math.floor(K / PART), 64)
 export function splitsOf(kind: AdapterKind, form: MatmulForm, { M, N, K }: MatmulShape): number {
   const busy = Math.ceil(wantedTiles(form, DEVICES[kind]) / tilesOf(form, M, N))
   return Math.max(1, Math.min(busy, mostSplits(K)), Math.ceil(K / CHAIN))
+}
+
+/** Least rows of a product that are worth a pass over b. */
+const TRANSPOSE_ROWS = 128
+
+/** Whether b[N,K] is transposed first: its rows share cache sets, and there are enough rows of a to make up for it. */
+export function transposesB(
+  kind: AdapterKind,
+  { how }: MatmulForm,
+  { layout, M, N, K }: MatmulShape,
+): boolean {
+  const { cacheSets } = DEVICES[kind]
+  if (cacheSets === undefined || layout !== 'NT' || how !== 'broadcast' || N % 4) return false
+  return M >= TRANSPOSE_ROWS && (K * 4) % cacheSets === 0
 }
 
 /**

@@ -19,15 +19,17 @@ const params = {
   K: 'u32',
   splits: 'u32',
   accumulate: 'u32',
-  bias: 'u32',
-  residual: 'u32',
   ...DROPOUT_PARAMS,
 } as const
 
 export type MatmulKernel = Kernel<keyof typeof params>
 
-/** Parts of the epilogue that are compiled in; the others are switched by parameters. */
+/** Parts of the epilogue that are compiled in. */
 export interface Fused {
+  bias: boolean
+  residual: boolean
+  /** c can be added to; the parameter says whether it is. */
+  accumulate: boolean
   pre: boolean
   activation: 'none' | 'gelu' | 'relu'
   dropout: boolean
@@ -42,7 +44,15 @@ export interface Stored {
   c?: Storage | undefined
 }
 
-export const NOTHING: Fused = { pre: false, activation: 'none', dropout: false, sums: false }
+export const NOTHING: Fused = {
+  bias: false,
+  residual: false,
+  accumulate: false,
+  pre: false,
+  activation: 'none',
+  dropout: false,
+  sums: false,
+}
 
 // a or parts, b, c, bias, residual; then pre or sums where they are written.
 const define = (text: string, entry = 'main', operands = operandsWgsl) =>
@@ -70,11 +80,15 @@ function made(
   constants: Record<string, number>,
   fused: Fused,
 ) {
-  const key = JSON.stringify([family, workgroup, constants, fused])
+  // Names need no place in the key: a family's constants, and the parts of an epilogue, always come in one order.
+  const key = [family, workgroup, ...Object.values(constants), ...Object.values(fused)].join()
   let kernel = kernels.get(key)
   if (!kernel) {
     const all = {
       ...constants,
+      BIAS: Number(fused.bias),
+      RESIDUAL: Number(fused.residual),
+      ACCUMULATE: Number(fused.accumulate),
       PRE: Number(fused.pre),
       GELU: Number(fused.activation === 'gelu'),
       RELU: Number(fused.activation === 'relu'),
@@ -156,7 +170,8 @@ export function tileKernel(
         ...b,
         B_KV: Number(nt && kv),
         B_K1: Number(nt && !kv),
-        TAIL: Number(!whole),
+        // A weight's gradient sums over tokens, whose number varies: one pipeline for all, at no cost on lavapipe.
+        TAIL: Number(!whole || (tn && form.how === 'broadcast')),
         ...c,
       }
       return made(form.how, lanes, constants, fused)

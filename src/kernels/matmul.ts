@@ -10,6 +10,7 @@ import {
   shapeClass,
   splitsOf,
   tilesOf,
+  transposesB,
   unusable,
 } from './matmul-forms.ts'
 import {
@@ -21,6 +22,7 @@ import {
   tileKernel,
 } from './matmul-kernels.ts'
 import { columnSum } from './reduce.ts'
+import { transpose } from './transpose.ts'
 import { choiceFor } from './tuning.ts'
 import { formOf as storageFormOf } from './width.ts'
 
@@ -81,13 +83,21 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   storageFormOf(stored.c, N)
   const { kind } = gpu.adapter
   collectors.get(gpu)?.push(shape)
-  const form = formOf(gpu, options.form ?? chosen(gpu, shape))
+  const name = options.form ?? chosen(gpu, shape)
+  const form = formOf(gpu, name)
   const splits = options.splits ?? splitsOf(kind, form, shape)
   if (options.sums && (layout !== 'TN' || splits > 1 || form.how === 'workgroup')) {
     if (layout !== 'TN') throw new ConfigError(`matmul sums a over K in layout TN only, got ${layout}`)
     const sums = { x: a, out: options.sums, rows: K, C: M, accumulate: options.accumulate }
     columnSum(gpu, { ...sums, ...(stored.a && { storage: stored.a }) })
     matmul(gpu, { ...options, sums: undefined })
+    return
+  }
+  if (stored.b !== 'f16' && transposesB(kind, form, shape)) {
+    const turned = gpu.acquire(N * K * 4, 'matmul operand')
+    transpose(gpu, { x: b, y: turned, R: N, C: K })
+    matmul(gpu, { ...options, b: turned, layout: 'NN', form: name, splits })
+    gpu.release(turned)
     return
   }
   const perGroup = form.how === 'invocation' ? DEVICES[kind].workgroup : 1
@@ -142,7 +152,7 @@ function formOf(gpu: Gpu, name: string): MatmulForm {
 }
 
 /** Parameters of a launch without an epilogue. */
-const OFF = { accumulate: 0, bias: 0, residual: 0, threshold: 0, scale: 1, seed: 0, layer: 0, step: 0 }
+const OFF = { accumulate: 0, threshold: 0, scale: 1, seed: 0, layer: 0, step: 0 }
 
 /** Launches the kernel that finishes c. What it binds but does not read is stood in for by its first view. */
 function launchEpilogue(
@@ -151,15 +161,22 @@ function launchEpilogue(
   views: [View, View, View],
   splits: number,
   grid: number,
-  { M, N, K, bias, pre, activation = 'none', dropout, residual, accumulate, sums }: MatmulOptions,
+  { layout, M, N, K, bias, pre, activation = 'none', dropout, residual, accumulate, sums }: MatmulOptions,
 ): void {
   const drops = dropout !== undefined && dropout.p !== 0
-  const kernel = kernelFor({ pre: pre !== undefined, activation, dropout: drops, sums: sums !== undefined })
+  const kernel = kernelFor({
+    bias: bias !== undefined,
+    residual: residual !== undefined,
+    // Gradients are written in some places and added to in others, with one pipeline for both; results are only written.
+    accumulate: accumulate === true || layout !== 'NT',
+    pre: pre !== undefined,
+    activation,
+    dropout: drops,
+    sums: sums !== undefined,
+  })
   const params = {
     ...OFF,
     accumulate: Number(accumulate ?? false),
-    bias: Number(bias !== undefined),
-    residual: Number(residual !== undefined),
     ...(drops ? { ...dropoutParams(dropout.p), ...dropout.rng } : {}),
   }
   const last = pre ?? sums

@@ -8,7 +8,6 @@ import {
 import { ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { type AdamWStep, adamw, adamwHistory } from '../kernels/adamw.ts'
-import { fill } from '../kernels/elementwise.ts'
 import { gradNorm } from '../kernels/reduce.ts'
 import { scalerPending } from '../kernels/scaler.ts'
 import { type ArenaState, arenaStates } from './arena-state.ts'
@@ -89,7 +88,7 @@ export class AdamW {
     this.#one = gpu.allocate(4)
     this.#clip = gpu.allocate(4)
     this.#norm = gpu.allocate(4)
-    fill(gpu, { out: this.#one, value: 1, n: 1 })
+    gpu.upload(this.#one, Float32Array.of(1))
     this.#arenas = [...arenas].flatMap(arena =>
       arenaStates(gpu, arena, parameter => this.#groupOf.has(parameter)),
     )

@@ -93,6 +93,15 @@ for (const form of usable) {
   }
 }
 
+test('rows of b that share cache sets, turned first or not, give the same as any others', async () => {
+  for (const [M, N] of [
+    [131, 36],
+    [131, 33],
+    [12, 36],
+  ] as const)
+    await check({ M, N, K: 1024, layout: 'NT' })
+})
+
 for (const layout of LAYOUTS) {
   test(`${layout} in parts of K, some of them empty, agrees with the oracle`, async () => {
     for (const [M, N, K, splits] of [

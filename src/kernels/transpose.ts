@@ -1,0 +1,23 @@
+import { ShapeError } from '../errors.ts'
+import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import wgsl from '../wgsl/transpose.ts'
+
+const kernel = defineKernel({
+  name: 'transpose',
+  wgsl,
+  entry: 'transpose4',
+  params: { rows4: 'u32', columns4: 'u32' },
+  bindings: ['read', 'write'],
+})
+
+/**
+ * y = the transpose of x. x: [R, C], y: [C, R], float32, in two buffers.
+ *
+ * @throws ShapeError unless R and C are multiples of 4
+ */
+export function transpose(gpu: Gpu, { x, y, R, C }: { x: View; y: View; R: number; C: number }): void {
+  if (R % 4 || C % 4)
+    throw new ShapeError(`transpose takes multiples of 4 rows and columns, got [${R}, ${C}]`)
+  if (R * C === 0) return
+  gpu.launch(kernel, { rows4: R / 4, columns4: C / 4 }, [x, y], Math.ceil((R * C) / 16 / kernel.workgroup))
+}
