@@ -4,9 +4,11 @@
 //             DROP_IN: dropout of x before the residual sum; RELU, then DROP_OUT: of y. Masks are dropout.wgsl's.
 //   backward  dy, sum, weight, mean, rstd (, y) -> dx (, dropped)   overwrites
 //             dx = rstd * (g - mean(g) - n * mean(g * n)), g = dy * weight; dropped = dx under DROP_IN's mask
-//   columns   dy, sum, mean, rstd (, y) -> dweights, dbiases [blocks, H]   overwrites
-//             sums of dy * n and of dy over each block of rows
-//   finish    dweights, dbiases -> dweight, dbias [H]   their sums over the blocks; overwrites, or adds with accumulate
+//   columns   dy, sum, mean, rstd (, y) -> partials [2, blocks, H]   overwrites
+//             sums over each block of rows of dy * n and, from `second` on, of dy
+//   backward_blocks  backward and columns in one, for adapters on which loads are dear and few invocations suffice: BLOCK rows an
+//             invocation, whose sums over columns and over rows come from one pass over dy and sum
+//   finish    partials -> dweight, dbias [H]   their sums over the blocks; overwrites, or adds with accumulate
 // With RELU the backward pass takes dy * gate where y > 0, else 0: y is above 0 where ReLU passed and dropout kept.
 // Mean and variance come from one pass (Welford 1962), over values less the row's first: a row of equal values, and so a
 // row of one, has variance 0 exactly. The four columns of a vec4f are joined at the end (Chan, Golub and LeVeque 1979).
@@ -21,10 +23,13 @@ const DROP_OUT: u32 = 0;
 const RELU: u32 = 0;
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 const ROWS: u32 = 2;
+const BLOCK: u32 = 2; // rows an invocation of backward_blocks takes
+const BLOCKS: u32 = 0; // 1: the entry is backward_blocks
+const AFTER: u32 = 7; // the binding of y or, without it, of dropped
 
 struct Params {
   rows: u32, H: u32, eps: f32, per_block: u32, accumulate: u32, gate: f32,
-  threshold: u32, scale: f32, seed: u32, layer: u32, step: u32,
+  threshold: u32, scale: f32, seed: u32, layer: u32, step: u32, second: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<S>;
@@ -124,7 +129,7 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
 @group(0) @binding(6) var<storage, read_write> dx: array<S>;
 
 // @unroll one in 0..RELU
-@group(0) @binding(7) var<storage, read> y_in: array<S>;
+@group(0) @binding($(AFTER)) var<storage, read> y_in: array<S>;
 fn gradient(i: u32) -> E { return select(E(), load(dy[i]) * params.gate, load(y_in[i]) > E()); }
 // @end
 // @unroll one in RELU..1
@@ -132,7 +137,7 @@ fn gradient(i: u32) -> E { return load(dy[i]); }
 // @end
 
 // @unroll one in 0..DROP_IN
-@group(0) @binding($(7 + RELU)) var<storage, read_write> dropped: array<S>;
+@group(0) @binding($(AFTER + RELU)) var<storage, read_write> dropped: array<S>;
 fn store(i: u32, v: E) {
   dx[i] = keep(v);
   dropped[i] = keep(dropped_out(v, i));
@@ -176,8 +181,59 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   }
 }
 
-@group(0) @binding(5) var<storage, read_write> dweights: array<E>;
-@group(0) @binding(6) var<storage, read_write> dbiases: array<E>;
+// @unroll one in 0..BLOCKS
+@group(0) @binding(7) var<storage, read_write> block_partials: array<E>;
+
+@compute @workgroup_size(WG)
+fn backward_blocks(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let block = invocation_index(wid, count, local, WG);
+  if (block * BLOCK >= params.rows) { return; }
+  // The last row may be taken again; live keeps it from counting twice.
+  // @unroll r in 0..BLOCK
+  let row$r = min(block * BLOCK + $(r)u, params.rows - 1u);
+  let live$r = select(0.0, 1.0, block * BLOCK + $(r)u < params.rows);
+  let at$r = row$r * params.H;
+  let center$r = mean_in[row$r];
+  let inverse$r = rstd_in[row$r];
+  var total$r = E();
+  var along$r = E();
+  // @end
+  for (var c = 0u; c < params.H; c++) {
+    let scale = weight_in[c];
+    // @unroll r in 0..BLOCK
+    let d$r = gradient(at$r + c);
+    let dn$r = d$r * ((load(sum_in[at$r + c]) - center$r) * inverse$r);
+    total$r += d$r * scale;
+    along$r += dn$r * scale;
+    // @end
+    let at = block * params.H + c;
+    block_partials[at] = E()
+    // @unroll r in 0..BLOCK
+      + dn$r * live$r
+    // @end
+    ;
+    block_partials[params.second + at] = E()
+    // @unroll r in 0..BLOCK
+      + d$r * live$r
+    // @end
+    ;
+  }
+  let size = f32(params.H * WIDTH);
+  // @unroll r in 0..BLOCK
+  let g_mean$r = across(total$r) / size;
+  let gn_mean$r = across(along$r) / size;
+  // @end
+  for (var c = 0u; c < params.H; c++) {
+    let scale = weight_in[c];
+    // @unroll r in 0..BLOCK
+    let n$r = (load(sum_in[at$r + c]) - center$r) * inverse$r;
+    store(at$r + c, inverse$r * (gradient(at$r + c) * scale - g_mean$r - n$r * gn_mean$r));
+    // @end
+  }
+}
+// @end
+
+@group(0) @binding(6) var<storage, read_write> partials: array<E>;
 
 @compute @workgroup_size(WG)
 fn columns(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -193,14 +249,13 @@ fn columns(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
     dweight += d * ((load(sum_in[row * params.H + c]) - mean_in[row]) * rstd_in[row]);
     dbias += d;
   }
-  dweights[unit] = dweight;
-  dbiases[unit] = dbias;
+  partials[unit] = dweight;
+  partials[params.second + unit] = dbias;
 }
 
-@group(0) @binding(1) var<storage, read> dweights_in: array<E>;
-@group(0) @binding(2) var<storage, read> dbiases_in: array<E>;
-@group(0) @binding(3) var<storage, read_write> dweight_out: array<E>;
-@group(0) @binding(4) var<storage, read_write> dbias_out: array<E>;
+@group(0) @binding(1) var<storage, read> partials_in: array<E>;
+@group(0) @binding(2) var<storage, read_write> dweight_out: array<E>;
+@group(0) @binding(3) var<storage, read_write> dbias_out: array<E>;
 
 @compute @workgroup_size(WG)
 fn finish(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -209,8 +264,8 @@ fn finish(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec
   var dweight = E();
   var dbias = E();
   for (var block = 0u; block < params.rows; block++) {
-    dweight += dweights_in[block * params.H + c];
-    dbias += dbiases_in[block * params.H + c];
+    dweight += partials_in[block * params.H + c];
+    dbias += partials_in[params.second + block * params.H + c];
   }
   if (params.accumulate == 1u) {
     dweight += dweight_out[c];

@@ -16,17 +16,21 @@ const WG: u32 = 8; // SG
 const SG: u32 = 8; // lanes of a subgroup
 const R: u32 = 64; // rows of a tile, a multiple of SG AW
 const C: u32 = 2; // groups of four columns a lane owns
-const STEP: u32 = 2; // of k, a power of two; 2 or 4 where A_KV or B_KV is 1
+const STEP: u32 = 2; // of k, a power of two up to 8
+const PART: u32 = 4u + STEP / 8u * 4u; // parts of K are multiples of it
+const KV: u32 = 2; // of k a vector along K has: 2 or 4, at most STEP
 const BROADCAST: u32 = 1;
 const QUAD: u32 = 0;
-const A_KV: u32 = 1; // a[M,K] as vectors of STEP
+const A_KV: u32 = 1; // a[M,K] as vectors of KV
 const A_K1: u32 = 0; // a[M,K] as f32
 const A_M4: u32 = 0; // a[K,M] as vec4f
 const A_M1: u32 = 0; // a[K,M] as f32
 const AW: u32 = 1u + 3u * A_M4; // neighbouring rows a lane loads
+const GROUPS: u32 = R / SG / AW;
+const AHEAD: u32 = 1u + (GROUPS - 1u) * BROADCAST; // groups whose loads stand before the rows of any of them
 const B_N4: u32 = 1; // b[K,N] as vec4f
 const B_N1: u32 = 0; // b[K,N] as f32
-const B_KV: u32 = 0; // b[N,K] as vectors of STEP
+const B_KV: u32 = 0; // b[N,K] as vectors of KV
 const B_K1: u32 = 0; // b[N,K] as f32
 const TAIL: u32 = 0; // 1: K is not a multiple of STEP
 const SUMS: u32 = 0; // 1, TN: sums[M] = (+=) the sums of a over K, which are a bias's gradient beside its weight's
@@ -46,13 +50,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   if (z >= params.splits) { return; }
   let m0 = (band % tiles_m) * R;
   let n0 = (index % tiles_n) * (4u * C * SG) + 4u * lane; // this lane's columns are n0 + 4 SG G … + 3
-  let part = ((K + params.splits - 1u) / params.splits + 3u) & ~3u;
+  let part = ((K + params.splits - 1u) / params.splits + PART - 1u) & ~(PART - 1u);
   let start = min(z * part, K);
   let end = min(start + part, K);
 
   // Where in a and b this lane's rows and columns begin.
   // @unroll g in 0..R/SG*A_KV
-  let ra$g = min(m0 + $(g * SG)u + lane, M - 1u) * (K >> $(STEP / 2)u);
+  let ra$g = min(m0 + $(g * SG)u + lane, M - 1u) * (K >> $(KV / 2)u);
   // @end
   // @unroll g in 0..R/SG*A_K1
   let ra$g = min(m0 + $(g * SG)u + lane, M - 1u) * K;
@@ -70,7 +74,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u);
   // @end
   // @unroll j in 0..4*C*B_KV
-  let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u) * (K >> $(STEP / 2)u);
+  let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u) * (K >> $(KV / 2)u);
   // @end
   // @unroll j in 0..4*C*B_K1
   let cb$j = min(n0 + $(j / 4 * 4 * SG + j % 4)u, N - 1u) * K;
@@ -100,48 +104,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     let live$q = true;
     // @end
 
-    // aG_Q: of this lane's rows the G-th, at k + Q
-    // @unroll g in 0..R/SG*A_KV
-    let va$g = a_$(STEP)(ra$g + (k >> $(STEP / 2)u));
-    // @unroll q in 0..STEP
-    let a$(g)_$q = va$g[$q];
-    // @end
-    // @end
-    // @unroll q in 0..STEP
-    // @unroll g in 0..R/SG*A_K1
-    let a$(g)_$q = select(0.0, a_1(ra$g + k$q), live$q);
-    // @end
-    // @unroll g in 0..R/SG/4*A_M4
-    let va$(q)_$g = select(vec4f(), a_4(k$q * (M >> 2u) + ra$g), live$q);
-    // @unroll i in 0..4
-    let a$(4 * g + i)_$q = va$(q)_$g[$i];
-    // @end
-    // @end
-    // @unroll g in 0..R/SG*A_M1
-    let a$(g)_$q = select(0.0, a_1(k$q * M + ra$g), live$q);
-    // @end
-    // @end
-
-    // @unroll g in 0..R/SG/4*A_M4*SUMS
-    all$g = all$g
-    // @unroll q in 0..STEP
-      + va$(q)_$g
-    // @end
-    ;
-    // @end
-    // @unroll g in 0..R/SG*A_M1*SUMS
-    all$g = all$g
-    // @unroll q in 0..STEP
-      + a$(g)_$q
-    // @end
-    ;
-    // @end
-
     // bQ_V: of this lane's columns the V-th, at k + Q
     // @unroll v in 0..4*C*B_KV
-    let vb$v = b_$(STEP)(cb$v + (k >> $(STEP / 2)u));
-    // @unroll q in 0..STEP
-    let b$(q)_$v = vb$v[$q];
+    // @unroll h in 0..STEP/KV
+    let vb$(v)_$h = b_$(KV)(cb$v + (k >> $(KV / 2)u) + $(h)u);
+    // @unroll q in 0..KV
+    let b$(h * KV + q)_$v = vb$(v)_$h[$q];
+    // @end
     // @end
     // @end
     // @unroll q in 0..STEP
@@ -159,36 +128,66 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
     // @end
 
-    // Row R of the tile: the I-th of AW rows that lane J (or this lane's partner in round J) loaded in group G.
-    // @unroll g in 0..R/SG/AW
-    // @unroll i in 0..AW
-    // Row after row, as few broadcast values alive as can be: half of lavapipe's speed.
-    // @unroll j in 0..SG*BROADCAST
-    // @unroll q in 0..STEP
-    let x$((g * SG + j) * AW + i)_$q = subgroupBroadcast(a$(g * AW + i)_$q, $(j)u);
+    // Of AHEAD groups this lane's AW rows, a of row I at k + Q as aI_Q; then all rows of those groups.
+    // @unroll p in 0..GROUPS/AHEAD
+    // @unroll g in p*AHEAD..p*AHEAD+AHEAD
+    // @unroll one in 0..A_KV
+    // @unroll h in 0..STEP/KV
+    let va$(g)_$h = a_$(KV)(ra$g + (k >> $(KV / 2)u) + $(h)u);
+    // @unroll q in 0..KV
+    let a$(g)_$(h * KV + q) = va$(g)_$h[$q];
     // @end
-    // @unroll v in 0..4*C
-    s$((g * SG + j) * AW + i)_$v = s$((g * SG + j) * AW + i)_$v
+    // @end
+    // @end
     // @unroll q in 0..STEP
-      + x$((g * SG + j) * AW + i)_$q * b$(q)_$v
+    // @unroll one in 0..A_K1
+    let a$(g)_$q = select(0.0, a_1(ra$g + k$q), live$q);
+    // @end
+    // @unroll one in 0..A_M4
+    let va$(q)_$g = select(vec4f(), a_4(k$q * (M >> 2u) + ra$g), live$q);
+    // @unroll i in 0..4
+    let a$(4 * g + i)_$q = va$(q)_$g[$i];
+    // @end
+    // @end
+    // @unroll one in 0..A_M1
+    let a$(g)_$q = select(0.0, a_1(k$q * M + ra$g), live$q);
+    // @end
+    // @end
+
+    // @unroll one in 0..A_M4*SUMS
+    all$g = all$g
+    // @unroll q in 0..STEP
+      + va$(q)_$g
+    // @end
+    ;
+    // @end
+    // @unroll one in 0..A_M1*SUMS
+    all$g = all$g
+    // @unroll q in 0..STEP
+      + a$(g)_$q
     // @end
     ;
     // @end
     // @end
-    // Column after column, the quad's four rows together.
-    // @unroll q in 0..STEP*QUAD
-    let x$((g * SG) * AW + i)_$q = a$(g * AW + i)_$q;
-    let x$((g * SG + 1) * AW + i)_$q = quadSwapX(a$(g * AW + i)_$q);
-    let x$((g * SG + 2) * AW + i)_$q = quadSwapY(a$(g * AW + i)_$q);
-    let x$((g * SG + 3) * AW + i)_$q = quadSwapDiagonal(a$(g * AW + i)_$q);
-    // @end
-    // @unroll v in 0..4*C*QUAD
+
+    // Row R of the tile: the I-th of AW rows that lane J (or this lane's partner in round J) loaded in group G.
+    // Row after row, as few of its values alive as can be: half of lavapipe's speed, a fifth of SwiftShader's.
+    // @unroll g in p*AHEAD..p*AHEAD+AHEAD
+    // @unroll i in 0..AW
     // @unroll j in 0..SG
-    let u$((g * SG + j) * AW + i)_$(v)_0 = s$((g * SG + j) * AW + i)_$v;
-    // @unroll q in 0..STEP
-    let u$((g * SG + j) * AW + i)_$(v)_$(q + 1) = fma(b$(q)_$v, x$((g * SG + j) * AW + i)_$q, u$((g * SG + j) * AW + i)_$(v)_$q);
+    // @unroll q in 0..STEP*BROADCAST
+    let x$((g * SG + j) * AW + i)_$q = subgroupBroadcast(a$(g * AW + i)_$q, $(j)u);
     // @end
-    s$((g * SG + j) * AW + i)_$v = u$((g * SG + j) * AW + i)_$(v)_$(STEP);
+    // @unroll q in 0..STEP*QUAD
+    let x$((g * SG + j) * AW + i)_$q = met_$j(a$(g * AW + i)_$q);
+    // @end
+    // @unroll v in 0..4*C
+    s$((g * SG + j) * AW + i)_$v = s$((g * SG + j) * AW + i)_$v
+    // @unroll q in 0..STEP
+      + b$(q)_$v * x$((g * SG + j) * AW + i)_$q
+    // @end
+    ;
+    // @end
     // @end
     // @end
     // @end
@@ -229,6 +228,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
   }
 }
+
+fn met_0(v: f32) -> f32 { return v; }
+// @unroll one in 0..QUAD
+fn met_1(v: f32) -> f32 { return quadSwapX(v); }
+fn met_2(v: f32) -> f32 { return quadSwapY(v); }
+fn met_3(v: f32) -> f32 { return quadSwapDiagonal(v); }
+// @end
 
 fn store_sum(m: u32, value: f32) {
   if (m < params.M) { sums[m] = select(0.0, sums[m], params.accumulate == 1u) + value; }

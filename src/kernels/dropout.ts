@@ -1,5 +1,5 @@
 import { ConfigError } from '../errors.ts'
-import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import { defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import dropoutWgsl from '../wgsl/dropout.ts'
 import philox from '../wgsl/philox.ts'
 import { byStorage, formOf, STORAGE_WGSL, type Storage } from './width.ts'
@@ -24,7 +24,7 @@ export const DROPOUT_PARAMS = {
 /** Elements a workgroup covers. */
 const WG = 256
 const GROUP = WG * 4 * 2
-const kernel = byStorage(
+const shifting = byStorage(
   defineKernel({
     name: 'dropout',
     wgsl: philox + STORAGE_WGSL + dropoutWgsl,
@@ -34,6 +34,13 @@ const kernel = byStorage(
     workgroup: WG,
   }),
 )
+const shiftless = {
+  f32: withConstants(shifting.f32, { SHIFTS: 0 }),
+  f16: withConstants(shifting.f16, { SHIFTS: 0 }),
+}
+
+/** SHIFTS of philox.wgsl: whether this adapter shifts a vector in one instruction. */
+export const philoxShifts = (kind: Gpu['adapter']['kind']): number => Number(kind !== 'embedded software')
 
 /**
  * What a kernel needs to know of p: words below the threshold are dropped, what is kept is scaled.
@@ -65,6 +72,7 @@ export function dropout(
   if (n === 0) return
   formOf(storage, n)
   const { seed, layer, step } = rng
+  const kernel = philoxShifts(gpu.adapter.kind) ? shifting : shiftless
   gpu.launch(kernel[storage], { n, ...dropoutParams(p), seed, layer, step }, [x, y], Math.ceil(n / GROUP))
 }
 

@@ -1,12 +1,15 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/layernorm.ts'
 import philox from '../wgsl/philox.ts'
-import { DROPOUT_PARAMS, dropout as dropoutKernel, dropoutParams, type Rng } from './dropout.ts'
+import { DROPOUT_PARAMS, dropout as dropoutKernel, dropoutParams, philoxShifts, type Rng } from './dropout.ts'
 import { finishColumns, rowBlocks } from './reduce.ts'
 import { type ByWidth, byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 16
 const ROWS = 2 // rows an invocation takes
+/** And in backward_blocks: lavapipe runs out of first-level cache with more. */
+const BLOCK = { hardware: 2, 'system software': 2, 'embedded software': 4 } as const
+const BLOCK_WG = 8
 
 const params = {
   rows: 'u32',
@@ -16,6 +19,7 @@ const params = {
   accumulate: 'u32',
   gate: 'f32',
   ...DROPOUT_PARAMS,
+  second: 'u32',
 } as const
 
 /** What stands before and after the normalisation: each a constant of the kernels. */
@@ -24,12 +28,27 @@ interface Variant {
   DROP_IN?: number
   DROP_OUT?: number
   RELU?: number
+  BLOCKS?: number
+  AFTER?: number
+  BLOCK?: number
+  SHIFTS?: number
 }
 
 const made = new Map<string, ByWidth<keyof typeof params>>()
 
 function kernel(entry: string, bindings: Access[], variant: Variant = {}) {
-  const constants = { RESIDUAL: 0, DROP_IN: 0, DROP_OUT: 0, RELU: 0, ROWS, ...variant }
+  const constants = {
+    RESIDUAL: 0,
+    DROP_IN: 0,
+    DROP_OUT: 0,
+    RELU: 0,
+    BLOCKS: 0,
+    AFTER: 7,
+    SHIFTS: 1,
+    ROWS,
+    BLOCK: 2,
+    ...variant,
+  }
   const key = `${entry} ${Object.values(constants)}`
   let found = made.get(key)
   if (!found) {
@@ -40,7 +59,7 @@ function kernel(entry: string, bindings: Access[], variant: Variant = {}) {
         entry,
         params,
         bindings,
-        workgroup: WG,
+        workgroup: variant.BLOCKS ? BLOCK_WG : WG,
         constants,
       }),
     )
@@ -67,6 +86,7 @@ function valuesOf(rows: number, H: number, drop: FusedDropout = NO_DROPOUT) {
     gate: 1,
     ...dropoutParams(drop.p),
     ...drop.rng,
+    second: 0,
   }
 }
 
@@ -121,6 +141,7 @@ export function layerNorm(
     DROP_IN: Number(dropout !== undefined),
     DROP_OUT: Number(outputDropout !== undefined),
     RELU: Number(activation === 'relu'),
+    SHIFTS: philoxShifts(gpu.adapter.kind),
   }
   const bindings: Access[] = ['read', 'read', 'read', 'write', 'write', 'write']
   const views = [x, weight, bias, y, mean, rstd]
@@ -156,6 +177,8 @@ export function layerNormBackward(
     dropout?: (FusedDropout & { dresidual: View }) | undefined
     outputDropout?: FusedDropout | undefined
     storage?: Storage | undefined
+    /** Of the kernel: a launch each for the sums over rows and columns, or one for both; the adapter's unless given. */
+    form?: 'rows' | 'blocks' | undefined
   },
 ): void {
   const { dy, x, weight, mean, rstd, dx, dweight, dbias, rows, H, accumulate = false } = options
@@ -169,33 +192,58 @@ export function layerNormBackward(
     gpu.release(kept)
     return
   }
-  const { perBlock, blocks } = rowBlocks(rows)
   if (n === 0) {
     if (!dweight || !dbias) return
-    finishColumns(gpu, { partials: dx, out: dweight, blocks, C: H, accumulate })
-    finishColumns(gpu, { partials: dx, out: dbias, blocks, C: H, accumulate })
+    for (const out of [dweight, dbias]) finishColumns(gpu, { partials: dx, out, blocks: 0, C: H, accumulate })
     return
   }
   const width = widthOf(H)
   const gate = dropoutParams(outputDropout?.p ?? 0).scale
-  const values = { ...valuesOf(rows, H, dropout), per_block: perBlock, gate }
-  const variant = { RELU: Number(y !== undefined), DROP_IN: Number(dropout !== undefined) }
+  const variant = {
+    RELU: Number(y !== undefined),
+    DROP_IN: Number(dropout !== undefined),
+    SHIFTS: philoxShifts(gpu.adapter.kind),
+  }
   const row = [dy, x, mean, rstd]
   const after = y ? [y] : []
   const READ_ROW: Access[] = ['read', 'read', 'read', 'read']
   const readAfter: Access[] = after.map(() => 'read')
   const writeDropped: Access[] = dropout ? ['write'] : []
-  const backward = kernel('backward', [...READ_ROW, 'read', 'write', ...readAfter, ...writeDropped], variant)
-  const results = dropout ? [dropout.dresidual, ...after, dx] : [dx, ...after]
-  gpu.launch(backward[formOf(storage, H)], values, [...row, weight, ...results], Math.ceil(rows / ROWS / WG))
-  if (!dweight || !dbias) return
-  const [dweights, dbiases] = [gpu.acquire(blocks * H * 4), gpu.acquire(blocks * H * 4)]
-  const columns = kernel('columns', [...READ_ROW, 'write', 'write', ...readAfter], { RELU: variant.RELU })
-  const groups = Math.ceil((blocks * H) / width / WG)
-  gpu.launch(columns[formOf(storage, H)], values, [...row, dweights, dbiases, ...after], groups)
-  const finish = kernel('finish', ['read', 'read', 'write', 'write'])
-  const last = { ...values, rows: blocks, accumulate: Number(accumulate) }
-  gpu.launch(finish[width], last, [dweights, dbiases, dweight, dbias], Math.ceil(H / width / WG))
-  gpu.release(dweights)
-  gpu.release(dbiases)
+  const [first, last] = dropout ? [dropout.dresidual, [dx]] : [dx, []]
+  const summed = dweight && dbias
+  // Without the sums there is nothing that a second pass would read again.
+  const form = summed ? (options.form ?? formFor(gpu, options)) : 'rows'
+  const { perBlock, blocks } = form === 'blocks' ? blocksOf(rows, BLOCK[gpu.adapter.kind]) : rowBlocks(rows)
+  const second = blocks * H
+  const values = { ...valuesOf(rows, H, dropout), gate, per_block: perBlock, second: second / width }
+  const partials = summed && gpu.acquire(2 * second * 4)
+  if (partials && form === 'blocks') {
+    const bindings: Access[] = [...READ_ROW, 'read', 'write', 'write', ...readAfter, ...writeDropped]
+    const both = kernel('backward_blocks', bindings, { ...variant, BLOCKS: 1, AFTER: 8, BLOCK: perBlock })
+    const views = [...row, weight, first, partials, ...after, ...last]
+    gpu.launch(both[formOf(storage, H)], values, views, Math.ceil(blocks / BLOCK_WG))
+  } else {
+    const backward = kernel(
+      'backward',
+      [...READ_ROW, 'read', 'write', ...readAfter, ...writeDropped],
+      variant,
+    )
+    const views = [...row, weight, first, ...after, ...last]
+    gpu.launch(backward[formOf(storage, H)], values, views, Math.ceil(rows / ROWS / WG))
+    if (!partials) return
+    // weight is bound so that y keeps its place; columns does not read it.
+    const columns = kernel('columns', [...READ_ROW, 'read', 'write', ...readAfter], { RELU: variant.RELU })
+    const given = [...row, weight, partials, ...after]
+    gpu.launch(columns[formOf(storage, H)], values, given, Math.ceil(second / width / WG))
+  }
+  const finish = kernel('finish', ['read', 'write', 'write'])
+  const sums = { ...values, rows: blocks, accumulate: Number(accumulate) }
+  gpu.launch(finish[width], sums, [partials, dweight, dbias], Math.ceil(H / width / WG))
+  gpu.release(partials)
 }
+
+const blocksOf = (rows: number, perBlock: number) => ({ perBlock, blocks: Math.ceil(rows / perBlock) })
+
+/** One pass for both sums where loads are dear; y and dresidual together would be a binding too many. */
+const formFor = (gpu: Gpu, { y, dropout }: { y?: View | undefined; dropout?: object | undefined }) =>
+  gpu.adapter.kind === 'hardware' || (y && dropout) ? 'rows' : 'blocks'

@@ -41,6 +41,7 @@ export const matmulForms: Record<string, MatmulForm> = {
   'broadcast 16x64': { how: 'broadcast', rows: 16, columns: 64, step: 2, rate: 60, subgroup: 8, work: 5e5 },
   'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 2, rate: 66, subgroup: 8, work: 5e5 },
   'quad 32x32': { how: 'quad', rows: 32, columns: 32, step: 4, rate: 11, subgroup: 4, work: 2e7 },
+  'quad 32x64': { how: 'quad', rows: 32, columns: 64, step: 8, rate: 14, subgroup: 4, work: 2e8 },
   'quad 16x32': { how: 'quad', rows: 16, columns: 32, step: 4, rate: 10, subgroup: 4, work: 1e5 },
   'workgroup 64x64': { how: 'workgroup', rows: 64, columns: 64, work: 1e6 },
   '16x16': { how: 'invocation', rows: 16, columns: 16, lanesM: 2, work: 2e7 },
@@ -86,7 +87,7 @@ export const DEVICES: Record<AdapterKind, Device> = {
     tiles: 8,
     workgroup: 8,
     step: 4,
-    prefers: ['quad 32x32', 'quad 16x32', '16x16', '8x8', '4x4', '1x4'],
+    prefers: ['quad 32x64', 'quad 32x32', 'quad 16x32', '16x16', '8x8', '4x4', '1x4'],
   },
 }
 

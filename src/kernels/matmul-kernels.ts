@@ -9,7 +9,7 @@ import sumWgsl from '../wgsl/matmul_sum.ts'
 import workgroupWgsl from '../wgsl/matmul_workgroup.ts'
 import normalCdf from '../wgsl/normal_cdf.ts'
 import philox from '../wgsl/philox.ts'
-import { DROPOUT_PARAMS } from './dropout.ts'
+import { DROPOUT_PARAMS, philoxShifts } from './dropout.ts'
 import { type AdapterKind, DEVICES, type MatmulForm, type MatmulShape } from './matmul-forms.ts'
 import type { Storage } from './width.ts'
 
@@ -123,12 +123,14 @@ export function tileKernel(
 ): MatmulKernel {
   const [tn, nt] = [layout === 'TN', layout === 'NT']
   const device = DEVICES[kind]
-  const step = form.step ?? device.step
+  const wanted = form.step ?? device.step
+  // Vectors along K need whole steps. TN has none: its K varies from batch to batch, and one pipeline serves all.
+  const step = wanted === 8 && !tn && K % 8 === 4 ? 4 : wanted
   const whole = K % step === 0
   const { rows, columns } = form
   const n4 = N % 4 === 0
   const operands = { A_16: Number(stored.a === 'f16'), B_16: Number(stored.b === 'f16') }
-  const c = { ...operands, ...storedAs(N, stored.c) }
+  const c = { ...operands, ...storedAs(N, stored.c), SHIFTS: philoxShifts(kind) }
   const b = { B_N4: Number(!nt && n4), B_N1: Number(!nt && !n4) }
   switch (form.how) {
     case 'invocation': {
@@ -161,6 +163,7 @@ export function tileKernel(
         R: rows,
         C: columns / (4 * lanes),
         STEP: step,
+        KV: Math.min(step, 4),
         BROADCAST: Number(form.how === 'broadcast'),
         QUAD: Number(form.how === 'quad'),
         A_KV: Number(!tn && kv),

@@ -21,6 +21,7 @@ async function run(given: {
   H: number
   eps: number
   before?: Floats
+  form?: 'rows' | 'blocks'
 }) {
   const { rows, H, eps, before } = given
   const n = rows * H
@@ -43,6 +44,7 @@ async function run(given: {
     rows,
     H,
     accumulate: before !== undefined,
+    form: given.form,
   })
   await dweight.checkNeighbours()
   await dbias.checkNeighbours()
@@ -116,6 +118,25 @@ test('weight gradients are added to with accumulate, and bitwise the same each t
     assertClose(more.dbias, reference.add(once.dbias, before), 1e-7)
   }
 })
+
+for (const [rows, H] of [
+  [1, 768],
+  [7, 30],
+  [9, 1],
+  [131, 64],
+] as const) {
+  test(`one pass for both sums agrees with a launch for each: ${rows} x ${H}`, async () => {
+    const [x, dy, weight] = [seeded(rows * H, 1), seeded(rows * H, 2), seeded(H, 3)]
+    const given = { x, weight, bias: weight, dy, rows, H, eps: 1e-5 }
+    const [apart, once] = [await run({ ...given, form: 'rows' }), await run({ ...given, form: 'blocks' })]
+    if (H > 1) assertClose(once.dx, apart.dx, 2e-6, { label: 'dx' })
+    assertClose(once.dweight, apart.dweight, 2e-6, { label: 'dweight' })
+    assertClose(once.dbias, apart.dbias, 2e-6, { label: 'dbias' })
+    const expected = reference.layerNormBackward({ ...given, ...reference.layerNorm(given) })
+    if (H > 1) assertClose(apart.dx, expected.dx, 1e-5, { label: 'dx of a launch for each' })
+    assertClose(apart.dweight, expected.dweight, 1e-5, { label: 'dweight of a launch for each' })
+  })
+}
 
 test('without rows the weight gradients are zero, or left when added to', async () => {
   const H = 6
