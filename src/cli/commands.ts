@@ -34,6 +34,10 @@ export const COMMANDS: readonly CommandSpec[] = [
       { flags: '--train <files...>', description: 'Parquet files to train on', required: true },
       { flags: '--eval <files...>', description: 'Parquet files to evaluate on' },
       { flags: '--out <folder>', description: 'new folder for checkpoints and the model', required: true },
+      {
+        flags: '--resume [folder]',
+        description: "go on from a checkpoint (default: the newest whole one in --out's folder)",
+      },
       ADAPTER,
       {
         flags: '--json',

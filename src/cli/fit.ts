@@ -19,6 +19,7 @@ import {
   WEIGHTS_FILE,
   writeRunReport,
 } from '../train/index.ts'
+import { onInterrupt } from './interrupt.ts'
 import { createProgress } from './progress.ts'
 import { metricsLine } from './say.ts'
 
@@ -30,6 +31,8 @@ export interface FitOptions {
   evaluation?: Dataset
   /** Folder for checkpoints. */
   output?: string
+  /** Go on from a checkpoint: its folder, or true for the newest in `output`. */
+  resume?: string | true
   /** Where progress is told. */
   stream: NodeJS.WriteStream
   /** Gets every entry of the log as it is made. */
@@ -44,16 +47,14 @@ export interface Fitted {
   /** Of the weights that the model holds now; absent without evaluation data. */
   metrics?: Record<string, number>
   report: RunReport
+  /** Ctrl-C ended the run before it was over. */
+  interrupted: boolean
 }
 
 /** Makes a model on the device and trains it, telling how it goes. */
 export async function fit(options: FitOptions): Promise<Fitted> {
   const { gpu, config, trainer, train, evaluation, output, stream } = options
   const model = createModel(config).to(gpu, { seed: trainer.seed })
-  const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
-  stream.write(
-    `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
-  )
   const started = performance.now()
   const curves = new Map<number, Curves | undefined>()
   let auc: number | undefined
@@ -73,6 +74,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
       for (const old of curves.keys()) if (old !== run.state.best_global_step) curves.delete(old)
       curves.set(step, done.curves())
     },
+    onWarning: message => stream.write(`warning: ${message}\n`),
     onLog(entry) {
       options.onLog?.(entry)
       const metrics = metricsOfEntry(entry)
@@ -81,16 +83,23 @@ export async function fit(options: FitOptions): Promise<Fitted> {
       progress.note(`step ${entry.step}, epoch ${entry.epoch.toFixed(2)}: ${metricsLine(metrics)}`)
     },
   })
+  // Without a folder there is nothing to save, and Ctrl-C ends the process as it always does.
+  const letGo = output ? onInterrupt(() => run.interrupt()) : () => {}
+  const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
+  stream.write(
+    `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
+  )
   const progress = createProgress({ total: run.state.max_steps, label: 'step', stream })
   try {
-    await run.train()
+    await run.train({ resumeFromCheckpoint: options.resume })
   } finally {
+    letGo()
     progress.stop()
   }
   const trained = performance.now()
   const stepKept = keptStep(run.state, trainer)
   let metrics = evaluation && loggedMetrics(run.state, stepKept)
-  if (evaluation && !(metrics && curves.has(stepKept))) {
+  if (evaluation && !run.interrupted && !(metrics && curves.has(stepKept))) {
     metrics = await evaluate(model, evaluation, {
       batchSize: trainer.per_device_eval_batch_size,
       truncate: trainer.truncate,
@@ -107,11 +116,11 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     state: run.state,
     stepKept,
     seconds: (ended - started) / 1000,
-    timings: { train: (trained - started) / 1000, 'final evaluation': (ended - trained) / 1000 },
+    timings: { ...run.timings, 'final evaluation': (ended - trained) / 1000 },
     metrics,
     curves: curves.get(stepKept),
   })
-  return { model, state: run.state, metrics, report }
+  return { model, state: run.state, metrics, report, interrupted: run.interrupted }
 }
 
 /** The step whose weights are left at the end. */

@@ -15,6 +15,7 @@ export {
   parseTrainingConfig,
   type ResolvedTrainerConfig,
   type ResolvedTrainingConfig,
+  type StageConfig,
   type TrainerConfig,
   type TrainingConfig,
 } from './training.ts'

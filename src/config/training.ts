@@ -1,27 +1,21 @@
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
 import { finishModel, type ModelConfig, modelEntries, type ResolvedModelConfig } from './model.ts'
-import { flag, integer, nonNegative, oneOf, parseStrict, positive, real, strict } from './schema.ts'
+import { flag, integer, nonNegative, oneOf, parseStrict, positive, real, strict, text } from './schema.ts'
 
 /** Schedules by transformers' names. */
 export const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const
 
 const beta = real('in [0, 1)', x => x >= 0 && x < 1)
+const share = real('from 0 to 1', x => x >= 0 && x <= 1)
 const every = v.nullable(integer(1))
 
-/**
- * How to train, under the names of transformers' TrainingArguments; everything has a default.
- * @see https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments
- */
-export type TrainerConfig = v.InferInput<typeof trainerSchema>
-/** {@link TrainerConfig} with every default filled in. */
-export type ResolvedTrainerConfig = v.InferOutput<typeof trainerSchema>
-const trainerSchema = strict({
+/** Settings that a stage may have of its own. */
+const stageEntries = {
   num_train_epochs: v.optional(positive, 2),
   /** Optimizer steps; null: as many as `num_train_epochs` takes. */
   max_steps: v.optional(every, null),
   per_device_train_batch_size: v.optional(integer(1), 64),
-  per_device_eval_batch_size: v.optional(integer(1), 256),
   gradient_accumulation_steps: v.optional(integer(1), 2),
   learning_rate: v.optional(nonNegative, 1e-3),
   encoder_learning_rate: v.optional(nonNegative, 1e-4),
@@ -34,18 +28,57 @@ const trainerSchema = strict({
   /** Mixed precision: f16 activations and gradients of them, float32 weights, with dynamic loss scaling. */
   fp16: v.optional(flag, false),
   lr_scheduler_type: v.optional(oneOf(LR_SCHEDULER_TYPES), 'constant'),
+  /** Optimizer steps over which the learning rate rises from 0; every schedule takes them. */
   warmup_steps: v.optional(integer(0), 0),
+  /** The same as a share of all steps, rounded up; counts where `warmup_steps` is 0. */
+  warmup_ratio: v.optional(share, 0),
+  /** Stop after this many evaluations in a row without a better metric; null: never. */
+  early_stopping_patience: v.optional(every, null),
+  /** By how much the metric must improve to count as better for `early_stopping_patience`. */
+  early_stopping_threshold: v.optional(nonNegative, 0),
+}
+
+/** Settings that hold for a whole run. */
+const runEntries = {
+  per_device_eval_batch_size: v.optional(integer(1), 256),
   /** Optimizer steps between evaluations, saves and log lines; null: none on the way. */
   eval_steps: v.optional(every, 1000),
   save_steps: v.optional(every, 1000),
   /** Checkpoints kept; null: all. */
   save_total_limit: v.optional(every, 2),
   load_best_model_at_end: v.optional(flag, true),
+  /** Which figure of an evaluation says what is best, with or without `eval_` before it; null: the loss. */
+  metric_for_best_model: v.optional(v.nullable(text), null),
+  /** null: true unless the metric's name ends in `loss`. */
+  greater_is_better: v.optional(v.nullable(flag), null),
   logging_steps: v.optional(every, 50),
   seed: v.optional(integer(0), 42),
   shuffle: v.optional(flag, true),
   /** Cut a row with more tokens than the encoder has positions, where it would be an error. */
   truncate: v.optional(flag, false),
+}
+
+/** What a stage changes; what it does not name is as in the trainer's own settings. */
+const stageSchema = strict(withoutDefaults(stageEntries))
+export type StageConfig = v.InferOutput<typeof stageSchema>
+
+function withoutDefaults<E extends Record<string, v.OptionalSchema<v.GenericSchema, unknown>>>(entries: E) {
+  const bare = Object.entries(entries).map(([name, { wrapped }]) => [name, v.optional(wrapped)])
+  return Object.fromEntries(bare) as { [K in keyof E]: v.OptionalSchema<E[K]['wrapped'], undefined> }
+}
+
+/**
+ * How to train, under the names of transformers' TrainingArguments; everything has a default.
+ * @see https://huggingface.co/docs/transformers/main_classes/trainer#transformers.TrainingArguments
+ */
+export type TrainerConfig = v.InferInput<typeof trainerSchema>
+/** {@link TrainerConfig} with every default filled in. */
+export type ResolvedTrainerConfig = v.InferOutput<typeof trainerSchema>
+const trainerSchema = strict({
+  ...stageEntries,
+  ...runEntries,
+  /** Stages to run one after the other, each with an optimizer of its own; none: the keys above are the only one. */
+  stages: v.optional(v.array(stageSchema), []),
 })
 const trainingSchema = strict({ ...modelEntries, trainer: v.optional(trainerSchema, {}) })
 
@@ -67,7 +100,14 @@ export function parseTrainerConfig(json: unknown, where: string): ResolvedTraine
 }
 
 function checkTrainer(config: ResolvedTrainerConfig, where: string): ResolvedTrainerConfig {
-  const { load_best_model_at_end, eval_steps, save_steps } = config
+  const { load_best_model_at_end, eval_steps, save_steps, stages } = config
+  const patient = [config, ...stages].find(stage => stage.early_stopping_patience)
+  if (patient && !eval_steps) {
+    const patience = patient.early_stopping_patience
+    throw new ConfigError(
+      `${where}: early_stopping_patience ${patience} needs eval_steps, got eval_steps ${eval_steps}`,
+    )
+  }
   // The best model can only be loaded if it was saved when it was evaluated; transformers has the same rule.
   if (load_best_model_at_end && (!eval_steps || !save_steps || save_steps % eval_steps)) {
     throw new ConfigError(

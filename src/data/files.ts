@@ -15,6 +15,7 @@ export function reason(error: unknown): string {
     EACCES: 'permission denied',
     EROFS: 'the file system is read-only',
     ENOSPC: 'no space left on the device',
+    EFBIG: 'the file is larger than the file system or a limit allows',
   }
   return (code && known[code]) || error.message
 }
@@ -71,12 +72,13 @@ export function writeJson(path: string, value: unknown): Promise<void> {
   return writeFileAtomic(path, file => file.writeFile(`${JSON.stringify(value, null, 2)}\n`))
 }
 
-function isSystemError(error: unknown): boolean {
+/** Whether an error is the file system's. */
+export function isSystemError(error: unknown): boolean {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string'
 }
 
-// A rename lasts through a power cut only once its folder is on disk. Windows cannot open folders; there it is skipped.
-async function syncFolder(path: string): Promise<void> {
+/** A rename lasts through a power cut only once its folder is on disk. Windows cannot open folders; there it is skipped. */
+export async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return
   const folder = await open(path, 'r')
   try {

@@ -113,17 +113,23 @@ export interface TensorStream {
  * content or all of the new. Tensors are drawn one after the other, larger element sizes first.
  * @throws CheckpointError naming file and tensor when chunks do not add up to the shape, a name repeats, or the file
  * system refuses; an error thrown by `chunks` passes through.
+ * @param onBytes sees every byte of the file, in order, as it is written: for a checksum.
  */
 export async function writeSafetensors(
   path: string,
   entries: readonly TensorStream[],
   metadata?: Record<string, string>,
+  onBytes?: (bytes: Uint8Array) => void,
 ): Promise<void> {
   const { head, ordered } = layOut(entries, metadata, path)
   try {
     await writeFileAtomic(path, async file => {
-      await writeFully(file, head)
-      for (const entry of ordered) await writeTensor(file, entry, path)
+      const write = async (bytes: Uint8Array) => {
+        onBytes?.(bytes)
+        await writeFully(file, bytes)
+      }
+      await write(head)
+      for (const entry of ordered) await writeTensor(write, entry, path)
     })
   } catch (error) {
     if (error instanceof DataError && error.message.startsWith(`cannot write ${path}`)) {
@@ -133,13 +139,17 @@ export async function writeSafetensors(
   }
 }
 
-async function writeTensor(file: FileHandle, { name, dtype, shape, chunks }: TensorStream, path: string) {
+async function writeTensor(
+  write: (bytes: Uint8Array) => Promise<void>,
+  { name, dtype, shape, chunks }: TensorStream,
+  path: string,
+) {
   const expected = sizeOf(shape) * itemSize(dtype)
   let written = 0
   for await (const chunk of chunks) {
     written += chunk.byteLength
     if (written > expected) break
-    await writeFully(file, chunk)
+    await write(chunk)
   }
   if (written === expected) return
   const got = written > expected ? 'more' : `${written}`

@@ -27,6 +27,11 @@ export function adapterKey({ adapter }: Gpu): string {
   return [vendor, architecture, device, description].join(' ')
 }
 
+/** Adapter, driver and library version: what, besides the choices, decides the last bits. */
+export function bitsKey(gpu: Gpu): string {
+  return `${adapterKey(gpu)} ${VERSION}`
+}
+
 function fileName(key: string): string {
   return `tuning-${fnv1a(key).toString(16).padStart(8, '0')}.json`
 }
@@ -53,7 +58,7 @@ export function storeChoices(gpu: Gpu, measured: Choices): string | undefined {
   if (!storedAreUsed()) return undefined
   const adapter = adapterKey(gpu)
   const stored: Stored = { adapter, version: VERSION, choices }
-  return writeCache(fileName(`${adapter} ${VERSION}`), `${JSON.stringify(stored, null, 2)}\n`)
+  return writeCache(fileName(bitsKey(gpu)), `${JSON.stringify(stored, null, 2)}\n`)
 }
 
 function mapOf(gpu: Gpu): Map<string, string> {

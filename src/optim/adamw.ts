@@ -13,7 +13,7 @@ import { fill } from '../kernels/elementwise.ts'
 import { gradNorm } from '../kernels/reduce.ts'
 import { scalerPending } from '../kernels/scaler.ts'
 import type { GradScaler } from './grad-scaler.ts'
-import { TableState } from './table-state.ts'
+import { type MomentChunk, TableState } from './table-state.ts'
 
 export interface AdamWOptions {
   /** Learning rate of groups that name none. */
@@ -158,22 +158,42 @@ export class AdamW {
     for (const state of this.#tables) this.#catchUp(state)
   }
 
-  /** First and second moments of a parameter, as torch's exp_avg and exp_avg_sq: for checkpoints and tests. */
+  /** First and second moments of a parameter, as torch's exp_avg and exp_avg_sq, every row up to date. */
   async readState(parameter: Parameter): Promise<{ expAvg: Float32Array; expAvgSq: Float32Array }> {
+    const [expAvg, expAvgSq] = [new Float32Array(parameter.size), new Float32Array(parameter.size)]
+    let start = 0
+    for (const chunk of this.momentChunks(parameter)) {
+      const bytes = chunk.size * 4
+      expAvg.set(await this.#gpu.readFloats({ ...chunk.expAvg, size: bytes }), start)
+      expAvgSq.set(await this.#gpu.readFloats({ ...chunk.expAvgSq, size: bytes }), start)
+      start += chunk.size
+    }
+    return { expAvg, expAvgSq }
+  }
+
+  /** Where a parameter's moments lie, in order, every row up to date: for checkpoints. */
+  momentChunks(parameter: Parameter): MomentChunk[] {
     if (!(parameter instanceof DenseParameter)) {
       const state = this.#tables.find(({ table }) => table === parameter)
       if (!state) throw new ConfigError('the parameter belongs to no group of this optimizer')
       this.#catchUp(state)
-      return state.read()
+      return state.chunks()
     }
     const state = this.#arenas.find(({ arena }) => arena === parameter.arena)
     if (!state) throw new ConfigError('the parameter belongs to no group of this optimizer')
     const { offset, size } = parameter.view
-    const [expAvg, expAvgSq] = [
-      await this.#gpu.readFloats({ buffer: state.m.buffer, offset, size }),
-      await this.#gpu.readFloats({ buffer: state.v.buffer, offset, size }),
+    const [expAvg, expAvgSq] = [state.m, state.v].map(({ buffer }) => ({ buffer, offset, size })) as [
+      View,
+      View,
     ]
-    return { expAvg, expAvgSq }
+    return [{ expAvg, expAvgSq, size: parameter.size }]
+  }
+
+  /** Goes on after `steps` steps, whose moments have been written to `momentChunks` and whose weights are the model's. */
+  loadState(steps: number): void {
+    this.stepCount = steps
+    this.#base = steps
+    for (const state of this.#tables) state.resume(steps)
   }
 
   /** Returns the optimizer's memory; call `synchronize()` first where the model is used on. */

@@ -3,7 +3,10 @@ import { ConfigError } from '../errors.ts'
 /** Factor of the learning rate at a step, counted from 0. */
 export type Schedule = (step: number) => number
 
-/** The transformers Trainer's schedules by name. Source: transformers `get_scheduler`. */
+/**
+ * The transformers Trainer's schedules by name, each after `warmupSteps` steps in which the rate rises from 0; `constant`
+ * takes them too, as `constant_with_warmup` does. Source: transformers `get_scheduler`.
+ */
 export function schedule(
   name: string,
   { warmupSteps = 0, totalSteps }: { warmupSteps?: number; totalSteps: number },
@@ -12,11 +15,10 @@ export function schedule(
   const progress = (step: number) => (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps)
   switch (name) {
     case 'constant':
-      return () => 1
     case 'constant_with_warmup':
       return step => warm(step) ?? 1
     case 'linear':
-      return step => warm(step) ?? Math.max(0, 1 - progress(step))
+      return step => warm(step) ?? Math.max(0, (totalSteps - step) / Math.max(1, totalSteps - warmupSteps))
     case 'cosine':
       return step => warm(step) ?? Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress(step))))
     default:

@@ -3,6 +3,13 @@ import type { Gpu, View } from '../gpu/index.ts'
 import { type AdamWMemory, adamwRows } from '../kernels/adamw.ts'
 import { scatterAddRows, type TableShard } from '../kernels/embedding.ts'
 
+/** A consecutive part of a parameter's first and second moments, `size` elements each. */
+export interface MomentChunk {
+  expAvg: View
+  expAvgSq: View
+  size: number
+}
+
 type Shared = Pick<AdamWMemory, 'history' | 'clip' | 'groups'>
 
 /** Moments of one table by shard, and the step each row is up to date with. */
@@ -78,15 +85,17 @@ export class TableState {
     for (const row of behind) this.#stamps[row] = step
   }
 
-  async read(): Promise<{ expAvg: Float32Array; expAvgSq: Float32Array }> {
-    const { width, size } = this.table
-    const [expAvg, expAvgSq] = [new Float32Array(size), new Float32Array(size)]
-    for (const [i, { firstRow, rows }] of this.table.shards.entries()) {
+  /** Where the moments lie, by shard. */
+  chunks(): MomentChunk[] {
+    return this.table.shards.map(({ rows }, i) => {
       const { m, v } = this.#moments[i]!
-      expAvg.set(await this.#gpu.readFloats({ ...m, size: rows * width * 4 }), firstRow * width)
-      expAvgSq.set(await this.#gpu.readFloats({ ...v, size: rows * width * 4 }), firstRow * width)
-    }
-    return { expAvg, expAvgSq }
+      return { expAvg: m, expAvgSq: v, size: rows * this.table.width }
+    })
+  }
+
+  /** Every row has taken `step` steps: the moments have been written from outside. */
+  resume(step: number): void {
+    this.#stamps.fill(step)
   }
 
   dispose(): void {

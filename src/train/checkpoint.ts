@@ -1,34 +1,40 @@
 // Models on disk, as transformers lays them out: config.json and model.safetensors under PyTorch's parameter names.
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DenseParameter, type Parameter, writeParameter } from '../autograd/index.ts'
+import { DenseParameter, type Parameter, weightsChanged } from '../autograd/index.ts'
 import { parseModelConfig } from '../config/index.ts'
-import { readJson, reason, writeJson } from '../data/files.ts'
-import { openSafetensors, type SafetensorsFile, writeSafetensors } from '../data/safetensors-file.ts'
+import { readJson } from '../data/files.ts'
+import {
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorStream,
+  writeSafetensors,
+} from '../data/safetensors-file.ts'
 import { CheckpointError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import type { Module } from '../nn/index.ts'
+import { type CheckpointFile, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
+import { readPieces, writePieces } from './device-tensors.ts'
 import { type ClickModel, createModel } from './model.ts'
 
-export const WEIGHTS_FILE = 'model.safetensors'
 export const CONFIG_FILE = 'config.json'
-const READ_ROWS = 1 << 22 // elements read at once
-
-async function* valueChunks(parameter: Parameter): AsyncGenerator<Uint8Array> {
-  for (const { view, size } of parameter.chunks()) {
-    yield new Uint8Array(await parameter.gpu.readBytes({ ...view, size: size * 4 }))
-  }
-}
+const METADATA = { format: 'pt' }
 
 /** Writes a module's parameters as safetensors, in one piece or not at all. */
 export async function saveWeights(model: Module, path: string): Promise<void> {
-  const entries = [...model.namedParameters()].map(([name, parameter]) => ({
+  await writeSafetensors(path, weightTensors(model), METADATA)
+}
+
+function weightTensors(model: Module): TensorStream[] {
+  return [...model.namedParameters()].map(([name, parameter]) => ({
     name,
-    dtype: 'F32' as const,
+    dtype: 'F32',
     shape: parameter.shape,
-    chunks: valueChunks(parameter),
+    chunks: valuesOf(parameter),
   }))
-  await writeSafetensors(path, entries, { format: 'pt' })
+}
+
+async function* valuesOf(parameter: Parameter): AsyncGenerator<Uint8Array> {
+  yield* readPieces(parameter.gpu, parameter.chunks())
 }
 
 /**
@@ -80,40 +86,16 @@ function checkNames(parameters: Map<string, Parameter>, { path, tensors }: Safet
 }
 
 async function loadParameter(parameter: Parameter, name: string, file: SafetensorsFile): Promise<void> {
-  if (parameter instanceof DenseParameter) {
-    writeParameter(parameter, Float32Array.from((await file.read(name)) as ArrayLike<number>))
-    return
-  }
-  const { width, gpu } = parameter
-  const rowsAtOnce = Math.max(1, Math.floor(READ_ROWS / width))
-  for (const { view, firstRow, rows } of parameter.shards) {
-    for (let row = 0; row < rows; row += rowsAtOnce) {
-      const end = Math.min(row + rowsAtOnce, rows)
-      const values = await file.readRows(name, firstRow + row, firstRow + end)
-      gpu.upload(view, Float32Array.from(values as ArrayLike<number>), row * width * 4)
-    }
-  }
+  await writePieces(parameter.gpu, parameter.chunks(), file, name)
+  if (parameter instanceof DenseParameter) weightsChanged(parameter.arena!)
 }
 
-/**
- * Makes a training run's folder.
- * @throws CheckpointError where nothing can be written into it, or it holds a model of an earlier run.
- */
-export async function prepareOutputFolder(folder: string): Promise<void> {
-  const probe = join(folder, `.${process.pid}.tmp`)
-  let names: string[]
-  try {
-    await mkdir(folder, { recursive: true })
-    names = await readdir(folder)
-    await writeFile(probe, '')
-    await rm(probe)
-  } catch (error) {
-    const isFile = (error as NodeJS.ErrnoException).code === 'EEXIST'
-    const why = isFile ? 'it is a file, not a folder' : reason(error)
-    throw new CheckpointError(`cannot write into ${folder}: ${why}`, { cause: error })
-  }
-  const old = names.find(name => name === WEIGHTS_FILE || /^checkpoint-\d+$/.test(name))
-  if (old) throw new CheckpointError(`${folder} already holds ${old} of an earlier run; name a new folder`)
+/** The files that make a model: weights and configuration. */
+export function modelFiles(model: ClickModel): CheckpointFile[] {
+  return [
+    { name: WEIGHTS_FILE, tensors: weightTensors(model), metadata: METADATA },
+    { name: CONFIG_FILE, json: model.config },
+  ]
 }
 
 /**
@@ -126,21 +108,8 @@ export async function saveModel(
   folder: string,
   extra: Record<string, unknown> = {},
 ): Promise<void> {
-  const fresh = `${folder}.${process.pid}.tmp`
-  try {
-    await mkdir(fresh, { recursive: true })
-    await saveWeights(model, join(fresh, WEIGHTS_FILE))
-    await writeJson(join(fresh, CONFIG_FILE), model.config)
-    for (const [name, value] of Object.entries(extra)) await writeJson(join(fresh, name), value)
-    await rm(folder, { recursive: true, force: true })
-    await rename(fresh, folder)
-  } catch (error) {
-    await rm(fresh, { recursive: true, force: true }).catch(() => {}) // The first error says more.
-    if (error instanceof Error && 'syscall' in error) {
-      throw new CheckpointError(`cannot write ${folder}: ${reason(error)}`, { cause: error })
-    }
-    throw error
-  }
+  const more = Object.entries(extra).map(([name, json]) => ({ name, json }))
+  await writeFolder(folder, [...modelFiles(model), ...more])
 }
 
 /** Opens a saved model on a device, in evaluation mode. */

@@ -1,24 +1,20 @@
+export { BrokenLossError } from './broken-loss.ts'
+export type { CallbackContext, TrainerCallback, TrainerControl } from './callbacks.ts'
 export {
   CONFIG_FILE,
   checkWeights,
   loadModel,
   loadWeights,
-  prepareOutputFolder,
   saveModel,
   saveWeights,
-  WEIGHTS_FILE,
 } from './checkpoint.ts'
+export { prepareOutputFolder, WEIGHTS_FILE } from './checkpoint-folder.ts'
 export { type EvaluateOptions, Evaluation, type EvaluationMetrics, evaluate, metricsOf } from './evaluate.ts'
 export * from './metrics/index.ts'
 export { type ClickModel, collateOptions, createModel, readOptions } from './model.ts'
 export { clickProbability, type PredictOptions, predict, predictStream, type Scored } from './predict.ts'
 export * from './report/index.ts'
-export {
-  type LogEntry,
-  parameterGroups,
-  Trainer,
-  type TrainerOptions,
-  type TrainerProgress,
-  type TrainerState,
-} from './trainer.ts'
+export { parameterGroups, Trainer } from './trainer.ts'
+export type { TrainerOptions, TrainerProgress, TrainOptions } from './trainer-options.ts'
+export type { LogEntry, TrainerState, TrainerTimings } from './trainer-state.ts'
 export { tune } from './tune.ts'

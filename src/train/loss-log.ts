@@ -2,50 +2,105 @@ import type { Tensor } from '../autograd/index.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 
 const SLOTS = 1 << 14
+const RECENT = 20
+
+/** What a checkpoint keeps of the losses. */
+export interface LossState {
+  /** Of the steps since the last log line, each the mean of its micro-batches. */
+  since_log: number[]
+  /** Sum over all steps. */
+  total: number
+}
 
 /**
- * Losses of recent micro-batches, kept on the device so that a step reads nothing back; they are read together, late.
+ * Losses of micro-batches, kept on the device so that a step reads nothing back; they are read together, late.
  */
 export class LossLog {
+  /** The first loss read that is not a number: step, counted from 0, and micro-batch of that step. */
+  broken: { step: number; microBatch: number } | undefined
   readonly #gpu: Gpu
   readonly #ring: View
-  /** Per step, how many micro-batches were logged before it. */
-  readonly #starts: number[] = []
+  /** Micro-batches of each step that has not been read. */
+  #unread: number[] = []
+  #open = 0
   #logged = 0
+  #step: number
+  #sinceLog: number[]
+  #recent: number[] = []
+  #total: number
 
-  constructor(gpu: Gpu) {
+  /** @param step steps taken before, and `saved` what was kept of them. */
+  constructor(gpu: Gpu, step = 0, saved: LossState = { since_log: [], total: 0 }) {
     this.#gpu = gpu
     this.#ring = gpu.allocate(SLOTS * 4, 'losses')
+    this.#step = step
+    this.#sinceLog = [...saved.since_log]
+    this.#total = saved.total
   }
 
-  /** Notes one micro-batch's loss, [1], of step `step`; steps are counted from 0 and logged in order. */
-  add(step: number, loss: Tensor): void {
-    this.#starts[step] ??= this.#logged
+  /** Notes the loss, [1], of a micro-batch of the step under way. */
+  add(loss: Tensor): void {
     this.#gpu.copy(loss.view, { buffer: this.#ring.buffer, offset: (this.#logged++ % SLOTS) * 4, size: 4 }, 4)
+    this.#open++
   }
 
-  /**
-   * Mean loss over steps `from` to `to - 1`, each the mean of its micro-batches, and the first of them that is not a
-   * number. Steps that the ring no longer holds are left out.
-   */
-  async mean(from: number, to: number): Promise<{ mean: number; broken: number | undefined }> {
+  endStep(): void {
+    this.#unread.push(this.#open)
+    this.#open = 0
+  }
+
+  /** Whether losses must be read before the ring overwrites them. */
+  get filling(): boolean {
+    return this.#unread.reduce((sum, count) => sum + count, this.#open) > SLOTS / 2
+  }
+
+  /** Reads what has been noted since the last time. Losses of a step that has not ended wait for the next. */
+  async read(): Promise<void> {
+    const steps = this.#unread
+    if (!steps.length) return
+    this.#unread = []
+    let at = this.#logged - this.#open - steps.reduce((sum, count) => sum + count, 0)
     const values = await this.#gpu.readFloats({ ...this.#ring, size: SLOTS * 4 })
-    let sum = 0
-    let count = 0
-    let broken: number | undefined
-    for (let step = Math.max(from, 0); step < to; step++) {
-      const [start, end] = [this.#starts[step]!, this.#starts[step + 1] ?? this.#logged]
-      if (start < this.#logged - SLOTS) continue
+    for (const count of steps) {
       let loss = 0
-      for (let i = start; i < end; i++) loss += values[i % SLOTS]! / (end - start)
-      if (!Number.isFinite(loss)) broken ??= step
-      sum += loss
-      count++
+      for (let microBatch = 0; microBatch < count; microBatch++) {
+        const value = values[at++ % SLOTS]!
+        if (!Number.isFinite(value)) this.broken ??= { step: this.#step, microBatch }
+        loss += value / count
+      }
+      this.#step++
+      this.#total += loss
+      this.#sinceLog.push(loss)
+      this.#recent.push(loss)
     }
-    return { mean: sum / count, broken }
+    this.#recent = this.#recent.slice(-RECENT)
+  }
+
+  /** Mean of the last steps read, for a progress bar. */
+  get recent(): number {
+    return mean(this.#recent)
+  }
+
+  /** Mean over the steps read since this was last asked for. */
+  takeMean(): number {
+    const loss = mean(this.#sinceLog)
+    this.#sinceLog = []
+    return loss
+  }
+
+  /** Sum over all steps read, those before the checkpoint that a run went on from included. */
+  get total(): number {
+    return this.#total
+  }
+
+  /** What `read` has read, for a checkpoint. */
+  state(): LossState {
+    return { since_log: [...this.#sinceLog], total: this.#total }
   }
 
   dispose(): void {
     this.#gpu.release(this.#ring)
   }
 }
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length

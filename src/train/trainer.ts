@@ -1,55 +1,44 @@
 // The training loop, in the terms of the transformers Trainer.
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { autocast, type Parameter, scope } from '../autograd/index.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
-import { collate, type Dataset, shuffledOrder } from '../data/index.ts'
-import { KernelgradError } from '../errors.ts'
+import type { Batch, Dataset } from '../data/index.ts'
+import { ConfigError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
-import { type Choices, choicesOf } from '../kernels/tuning.ts'
-import { AdamW, GradScaler, type Schedule, schedule } from '../optim/index.ts'
-import { loadWeights, prepareOutputFolder, saveModel, WEIGHTS_FILE } from './checkpoint.ts'
-import { type Evaluation, evaluate } from './evaluate.ts'
+import { choicesOf } from '../kernels/tuning.ts'
+import { AdamW, GradScaler, schedule } from '../optim/index.ts'
+import { batches, epochOrder } from './batches.ts'
+import { noteEvaluation, outOfPatience } from './best-metric.ts'
+import { brokenGradient, brokenLoss } from './broken-loss.ts'
+import { type CallbackContext, call, type PlainHook, type TrainerControl } from './callbacks.ts'
+import { loadWeights } from './checkpoint.ts'
+import {
+  checkpointPath,
+  listCheckpoints,
+  prepareOutputFolder,
+  rotateCheckpoints,
+  WEIGHTS_FILE,
+} from './checkpoint-folder.ts'
+import { evaluate } from './evaluate.ts'
+import { fingerprint } from './fingerprint.ts'
 import { LossLog } from './loss-log.ts'
 import { type ClickModel, collateOptions } from './model.ts'
-
-/** One entry of the log history, as the transformers Trainer writes it. */
-export type LogEntry = { step: number; epoch: number } & Record<string, number>
-
-/** What a training run leaves behind. */
-export interface TrainerState {
-  global_step: number
-  epoch: number
-  max_steps: number
-  best_metric: number | null
-  best_global_step: number | null
-  best_model_checkpoint: string | null
-  log_history: LogEntry[]
-  /** Kernel forms that were measured to be fastest and are used instead of the built-in ones: they decide the last bits. */
-  kernel_choices: Choices
-}
-
-export interface TrainerProgress {
-  step: number
-  maxSteps: number
-  rows: number
-  totalRows: number
-  /** Mean loss of recent steps, once one has been read. */
-  loss?: number
-}
-
-export interface TrainerOptions {
-  model: ClickModel
-  config: ResolvedTrainerConfig
-  train: Dataset
-  evaluation?: Dataset
-  /** Folder for checkpoints; nothing is saved without one. */
-  output?: string
-  onProgress?: (progress: TrainerProgress) => void
-  onLog?: (entry: LogEntry) => void
-  /** Gets the labels and probabilities of every evaluation, for curves, before its metrics are logged. */
-  onEvaluation?: (evaluation: Evaluation, step: number) => void
-}
+import { type Position, planStages, rowsAfter, type Stage } from './stages.ts'
+import {
+  loadOptimizer,
+  type Resumed,
+  type ResumePoint,
+  resume,
+  saveCheckpoint,
+} from './trainer-checkpoint.ts'
+import type { TrainerOptions, TrainOptions } from './trainer-options.ts'
+import {
+  type LogEntry,
+  newState,
+  Stopwatch,
+  type TrainerState,
+  type TrainerTimings,
+} from './trainer-state.ts'
 
 const READ_EVERY_MS = 1000
 
@@ -71,197 +60,371 @@ export function parameterGroups(
   ]
 }
 
-/** Trains a model on a data set, evaluating and saving on the way. */
+/**
+ * Trains a model on a data set, evaluating and saving on the way. The same model, data, settings and adapter give the same
+ * bits, also through an interruption and `resumeFromCheckpoint`.
+ */
 export class Trainer {
   readonly state: TrainerState
-  readonly optimizer: AdamW
-  /** With `fp16`. */
-  readonly scaler: GradScaler | undefined
+  /** The running stage's. */
+  optimizer!: AdamW
+  /** The running stage's, with `fp16`. */
+  scaler: GradScaler | undefined
   readonly #options: TrainerOptions
   readonly #gpu: Gpu
-  readonly #schedule: Schedule
-  readonly #baseRates: number[]
-  readonly #microBatches: number
-  readonly #stepsPerEpoch: number
-  #saved: number[] = []
+  readonly #plan: Stage[]
+  readonly #watch = new Stopwatch()
+  readonly #control: TrainerControl = {
+    shouldTrainingStop: false,
+    shouldEvaluate: false,
+    shouldSave: false,
+    shouldLog: false,
+  }
+  #stage: Stage
+  #next: Position = { stage: 0, epoch: 0, microBatch: 0 }
+  #stageStops = false
+  #interrupted = false
+  #losses!: LossLog
+  #data: ResumePoint['data'] = { train: [], evaluation: [] }
+  readonly #inFlight = new InFlight()
+  /** The step of the last log line, and the step this process started at. */
+  #logged = 0
+  #startStep = 0
+  #lastRead = Date.now()
 
   constructor(options: TrainerOptions) {
-    const { model, config, train } = options
+    const { model, config, train, evaluation } = options
     this.#options = options
     this.#gpu = model.gpu
-    this.#microBatches = Math.ceil(train.length / config.per_device_train_batch_size)
-    this.#stepsPerEpoch = Math.ceil(this.#microBatches / config.gradient_accumulation_steps)
-    const maxSteps = config.max_steps ?? Math.ceil(config.num_train_epochs * this.#stepsPerEpoch)
+    this.#plan = planStages(config, train.length)
+    this.#stage = this.#plan[0]!
+    const { firstStep, steps } = this.#plan.at(-1)!
+    this.state = newState(model.gpu, firstStep + steps)
+    const patience = this.#plan.find(stage => stage.config.early_stopping_patience)
+    if (patience && !evaluation)
+      throw new ConfigError(
+        `early_stopping_patience is ${patience.config.early_stopping_patience}, and there is no evaluation data to go by`,
+      )
+  }
+
+  /** Seconds that the parts of `train` have taken. */
+  get timings(): TrainerTimings {
+    return this.#watch.timings
+  }
+
+  /** Whether `interrupt` ended the run before it was over. */
+  get interrupted(): boolean {
+    return this.#interrupted
+  }
+
+  /** Ends the run after the optimizer step under way, whose accumulation window is finished first, with a checkpoint. */
+  interrupt(): void {
+    this.#interrupted = true
+  }
+
+  /**
+   * Runs to the end, or until a callback or `interrupt` stops it. With `load_best_model_at_end`, the model then holds the
+   * weights of the best evaluation that was saved.
+   * @throws BrokenLossError when the loss is not a number; CheckpointError when a checkpoint cannot be written or read.
+   */
+  async train({ resumeFromCheckpoint = false }: TrainOptions = {}): Promise<TrainerState> {
+    const { model, output } = this.#options
+    if (output) await prepareOutputFolder(output, { resume: resumeFromCheckpoint !== false })
+    const resumed = await this.#prepare(resumeFromCheckpoint)
+    this.#losses = new LossLog(this.#gpu, this.state.global_step, resumed?.point.losses)
+    this.#startStep = this.state.global_step
+    this.#logged = this.#startStep - (resumed?.point.losses.since_log.length ?? 0)
+    try {
+      await this.#call('onTrainBegin')
+      model.train()
+      let from = resumed
+      for (const stage of this.#plan.slice(this.#next.stage)) {
+        await this.#runStage(stage, from)
+        from = undefined
+        if (this.#control.shouldTrainingStop) break
+      }
+      this.#interrupted &&= this.state.global_step < this.state.max_steps
+      if (!this.#interrupted) await this.#finish()
+    } finally {
+      this.#losses.dispose()
+    }
+    return this.state
+  }
+
+  /** Loads a checkpoint where one is asked for, and notes what the data is for those to come. */
+  async #prepare(from: boolean | string): Promise<Resumed | undefined> {
+    const { model, config, train, evaluation, output, onWarning = console.warn } = this.#options
+    if (output || from)
+      this.#data = {
+        train: await fingerprint(train),
+        evaluation: evaluation ? await fingerprint(evaluation) : [],
+      }
+    if (from === false) return undefined
+    const folder = from === true ? output : from
+    if (folder === undefined)
+      throw new ConfigError('resumeFromCheckpoint is true, and there is no output folder to look in')
+    const resumed = await resume(folder, { model, config, data: this.#data }, onWarning)
+    const { max_steps } = this.state
+    Object.assign(this.state, resumed.state, { max_steps, kernel_choices: choicesOf(this.#gpu) })
+    this.#next = { ...resumed.point.next }
+    const best = this.state.best_model_checkpoint
+    // The run's folder may have been moved, or named another way.
+    if (best && output) this.state.best_model_checkpoint = await findBest(output, best)
+    return resumed
+  }
+
+  async #runStage(stage: Stage, resumed: Resumed | undefined): Promise<void> {
+    const { model } = this.#options
+    const { config, index } = stage
+    this.#stage = stage
+    if (!resumed) {
+      this.#next = { stage: index, epoch: 0, microBatch: 0 }
+      this.state.early_stopping_patience_counter = 0
+    }
+    this.#stageStops = outOfPatience(this.state, config)
+    this.state.stage = index
     this.optimizer = new AdamW(model.gpu, parameterGroups(model, config), {
       betas: [config.adam_beta1, config.adam_beta2],
       eps: config.adam_epsilon,
       weightDecay: config.weight_decay,
     })
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
-    this.#baseRates = this.optimizer.groups.map(group => group.lr)
-    this.#schedule = schedule(config.lr_scheduler_type, {
-      warmupSteps: config.warmup_steps,
-      totalSteps: maxSteps,
-    })
-    this.state = {
-      global_step: 0,
-      epoch: 0,
-      max_steps: maxSteps,
-      best_metric: null,
-      best_global_step: null,
-      best_model_checkpoint: null,
-      log_history: [],
-      kernel_choices: choicesOf(model.gpu),
-    }
-  }
-
-  /** Runs to the end. With `load_best_model_at_end`, the model then holds the weights of the lowest evaluation loss. */
-  async train(): Promise<TrainerState> {
-    const { model, config, output } = this.#options
-    if (output) await prepareOutputFolder(output)
-    const losses = new LossLog(this.#gpu)
-    const inFlight = new InFlight()
-    let lastRead = Date.now()
-    let logged = 0
-    model.train()
     try {
-      for (let epoch = 0; this.state.global_step < this.state.max_steps; epoch++) {
-        const order = this.#order(epoch)
-        for (let first = 0; first < this.#microBatches && this.state.global_step < this.state.max_steps; ) {
-          const count = Math.min(config.gradient_accumulation_steps, this.#microBatches - first)
-          this.#step(order, first, count, losses)
-          first += count
-          this.state.epoch = epoch + first / this.#microBatches
-          await inFlight.push(this.#gpu)
-          const { global_step: step, max_steps: last } = this.state
-          const rows = (epoch * this.#microBatches + first) * config.per_device_train_batch_size
-          if (due(step, config.logging_steps)) {
-            const { mean, broken } = await losses.mean(logged, step)
-            this.#stopAtNaN(broken)
-            const norm: Record<string, number> = config.max_grad_norm
-              ? { grad_norm: await this.optimizer.gradNorm() }
-              : {}
-            this.#log({ loss: mean, ...norm, learning_rate: this.#rate() })
-            logged = step
-          }
-          if (Date.now() - lastRead > READ_EVERY_MS || step === last) {
-            lastRead = Date.now()
-            this.#report(rows, (await losses.mean(step - 20, step)).mean)
-          }
-          const evaluated = due(step, config.eval_steps) || (step === last && config.eval_steps !== null)
-          if (evaluated && this.#options.evaluation) await this.#evaluateAndLog()
-          if (output && (due(step, config.save_steps) || step === last)) await this.#save(output)
-        }
-      }
-      await inFlight.drain()
-      this.#stopAtNaN((await losses.mean(logged, this.state.global_step)).broken)
+      if (resumed)
+        await loadOptimizer(resumed.folder, resumed.point, {
+          model,
+          optimizer: this.optimizer,
+          scaler: this.scaler,
+        })
+      const rates = this.optimizer.groups.map(({ lr }) => lr)
+      do {
+        await this.#runEpoch(rates)
+        if (this.#interrupted && this.#control.shouldTrainingStop) break
+        await this.#call('onEpochEnd')
+        await this.#act()
+        if (this.#next.microBatch === stage.microBatches)
+          this.#next = { stage: index, epoch: this.#next.epoch + 1, microBatch: 0 }
+      } while (this.#going())
+      await this.#watch.time('wait', () => this.#inFlight.drain())
+      await this.#checkNumbers()
       this.optimizer.synchronize()
-      if (config.load_best_model_at_end && this.state.best_model_checkpoint) {
-        await loadWeights(model, join(this.state.best_model_checkpoint, WEIGHTS_FILE))
-      }
     } finally {
-      losses.dispose()
       this.optimizer.dispose()
       this.scaler?.dispose()
     }
-    return this.state
   }
 
-  /** One optimizer step over `count` micro-batches. Reads nothing back. */
-  #step(order: Uint32Array, first: number, count: number, losses: LossLog): void {
-    const { model, config, train } = this.#options
-    const size = config.per_device_train_batch_size
-    const collating = collateOptions(model, config)
-    for (const [i, group] of this.optimizer.groups.entries())
-      group.lr = this.#baseRates[i]! * this.#schedule(this.state.global_step)
-    for (let micro = first; micro < first + count; micro++) {
-      scope(() => {
-        const batch = collate(train, order.subarray(micro * size, (micro + 1) * size), collating)
-        const { loss } = autocast(config.fp16 ? 'f16' : 'f32', () => model.forward(batch))
-        const scaled = this.scaler ? this.scaler.scale(loss!) : loss!
-        scaled.backward({ scale: 1 / count })
-        losses.add(this.state.global_step, loss!)
-      })
+  /** Whether the stage has steps left that nothing has stopped. */
+  #going(): boolean {
+    const { firstStep, steps } = this.#stage
+    const stopped = this.#control.shouldTrainingStop || this.#stageStops
+    return !stopped && this.state.global_step < firstStep + steps
+  }
+
+  /** The rest of the epoch that the next micro-batch stands in. */
+  async #runEpoch(rates: readonly number[]): Promise<void> {
+    const { model, train } = this.#options
+    const { config, microBatches, firstStep, firstEpoch } = this.#stage
+    const { epoch, microBatch } = this.#next
+    const factor = schedule(config.lr_scheduler_type, {
+      warmupSteps: config.warmup_steps || Math.ceil(config.warmup_ratio * this.#stage.steps),
+      totalSteps: this.#stage.steps,
+    })
+    if (microBatch === 0) await this.#call('onEpochBegin')
+    const source = batches(train, epochOrder(train.length, config, firstEpoch + epoch), {
+      size: config.per_device_train_batch_size,
+      first: microBatch,
+      collating: collateOptions(model, config),
+    })
+    try {
+      while (this.#next.microBatch < microBatches && this.#going()) {
+        const share = factor(this.state.global_step - firstStep)
+        for (const [i, group] of this.optimizer.groups.entries()) group.lr = rates[i]! * share
+        const count = Math.min(config.gradient_accumulation_steps, microBatches - this.#next.microBatch)
+        for (let i = 0; i < count; i++) {
+          const { value: batch } = await this.#watch.time('data', () => source.next())
+          await this.#watch.time('record', () => this.#accumulate(batch!, count))
+        }
+        await this.#watch.time('record', () => this.#step())
+        this.#next.microBatch += count
+        this.state.epoch = firstEpoch + epoch + this.#next.microBatch / microBatches
+        await this.#watch.time('wait', () => this.#inFlight.push(this.#gpu))
+        await this.#afterStep()
+      }
+    } finally {
+      await source.return(undefined)
     }
-    this.optimizer.step({ maxGradNorm: config.max_grad_norm ?? 0, scaler: this.scaler })
+  }
+
+  /** Adds a micro-batch's gradients to those of its window of `count`. Reads nothing back. */
+  #accumulate(batch: Batch, count: number): void {
+    const { model } = this.#options
+    scope(() => {
+      const { loss } = autocast(this.#stage.config.fp16 ? 'f16' : 'f32', () => model.forward(batch))
+      const scaled = this.scaler ? this.scaler.scale(loss!) : loss!
+      scaled.backward({ scale: 1 / count })
+      this.#losses.add(loss!)
+    })
+  }
+
+  #step(): void {
+    const maxGradNorm = this.#stage.config.max_grad_norm ?? 0
+    this.optimizer.step({ maxGradNorm, scaler: this.scaler })
     this.optimizer.zeroGrad()
+    this.#losses.endStep()
     this.state.global_step++
   }
 
-  async #evaluateAndLog(): Promise<void> {
-    const { model, evaluation, config } = this.#options
-    this.optimizer.synchronize()
-    const metrics = await evaluate(model, evaluation!, {
-      batchSize: config.per_device_eval_batch_size,
-      truncate: config.truncate,
-      onEvaluation: done => this.#options.onEvaluation?.(done, this.state.global_step),
-    })
-    const entry = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval_${name}`, value]))
-    this.#log(entry)
-    if (this.state.best_metric === null || metrics.loss < this.state.best_metric) {
-      this.state.best_metric = metrics.loss
-      this.state.best_global_step = this.state.global_step
-    }
-  }
-
-  async #save(output: string): Promise<void> {
-    const { model, config } = this.#options
+  async #afterStep(): Promise<void> {
+    const { config, firstStep, steps } = this.#stage
     const { global_step: step } = this.state
-    const folder = join(output, `checkpoint-${step}`)
-    if (this.state.best_global_step === step) this.state.best_model_checkpoint = folder
-    await saveModel(model, folder, { 'trainer_state.json': this.state })
-    this.#saved.push(step)
-    const limit = config.save_total_limit
-    while (limit !== null && this.#saved.length > limit) {
-      const best = config.load_best_model_at_end ? this.state.best_model_checkpoint : null
-      // The best checkpoint stays, and so does the newest: with a limit of one, both may be needed.
-      const oldest = this.#saved.find(saved => saved !== step && join(output, `checkpoint-${saved}`) !== best)
-      if (oldest === undefined) break
-      await rm(join(output, `checkpoint-${oldest}`), { recursive: true, force: true })
-      this.#saved = this.#saved.filter(saved => saved !== oldest)
+    const last = step === firstStep + steps
+    const control = this.#control
+    control.shouldLog = due(step, config.logging_steps)
+    control.shouldEvaluate = due(step, config.eval_steps) || (last && config.eval_steps !== null)
+    control.shouldSave = due(step, config.save_steps) || last
+    await this.#call('onStepEnd')
+    const onPlan = control.shouldSave
+    if (this.#interrupted) {
+      control.shouldSave = true
+      control.shouldTrainingStop = true
     }
+    if (Date.now() - this.#lastRead > READ_EVERY_MS || last || this.#losses.filling) {
+      await this.#readLosses()
+      this.#report()
+    }
+    await this.#act(onPlan)
   }
 
-  #order(epoch: number): Uint32Array {
-    const { train, config } = this.#options
-    return config.shuffle
-      ? shuffledOrder(train.length, config.seed, epoch)
-      : Uint32Array.from({ length: train.length }, (_, i) => i)
+  /** Does what `control` says is due. */
+  async #act(onPlan = true): Promise<void> {
+    const { evaluation, output } = this.#options
+    const control = this.#control
+    if (control.shouldLog && this.state.global_step > this.#logged) await this.#logLoss()
+    if (control.shouldEvaluate && evaluation) await this.#evaluateAndLog(evaluation)
+    if (control.shouldSave && output) await this.#save(output, onPlan)
+    Object.assign(control, { shouldLog: false, shouldEvaluate: false, shouldSave: false })
   }
 
-  #rate(): number {
-    // transformers logs the rate that the next step will use.
-    return this.#baseRates[0]! * this.#schedule(this.state.global_step)
+  async #logLoss(): Promise<void> {
+    const { max_grad_norm } = this.#stage.config
+    await this.#readLosses()
+    const norm: Record<string, number> = {}
+    if (max_grad_norm) norm.grad_norm = await this.#watch.time('wait', () => this.optimizer.gradNorm())
+    this.#logged = this.state.global_step
+    // The rate of the step just taken, as transformers 5 logs it.
+    const learning_rate = this.optimizer.groups[0]!.lr
+    await this.#log({ loss: this.#losses.takeMean(), ...norm, learning_rate })
   }
 
-  #log(entry: Record<string, number>): void {
-    const full = { ...entry, step: this.state.global_step, epoch: this.state.epoch } as LogEntry
-    this.state.log_history.push(full)
-    this.#options.onLog?.(full)
+  async #evaluateAndLog(evaluation: Dataset): Promise<void> {
+    const { model } = this.#options
+    const { config } = this.#stage
+    await this.#checkNumbers()
+    const found = await this.#watch.time('evaluate', () => {
+      this.optimizer.synchronize()
+      return evaluate(model, evaluation, {
+        batchSize: config.per_device_eval_batch_size,
+        truncate: config.truncate,
+        onEvaluation: done => this.#options.onEvaluation?.(done, this.state.global_step),
+      })
+    })
+    const metrics = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]))
+    await this.#log(metrics)
+    noteEvaluation(this.state, config, metrics)
+    this.#stageStops = outOfPatience(this.state, config)
+    await call(this.#options.callbacks, 'onEvaluate', { ...this.#context(), metrics })
   }
 
-  #report(rows: number, loss: number): void {
-    const { train, config } = this.#options
-    const total =
-      this.state.max_steps * config.gradient_accumulation_steps * config.per_device_train_batch_size
-    const totalRows = config.max_steps ? total : Math.ceil(config.num_train_epochs * train.length)
+  /** Saves a checkpoint. Only one that is `onPlan` can be the best: an interruption must not change what a run ends with. */
+  async #save(output: string, onPlan: boolean): Promise<void> {
+    const { model, config } = this.#options
+    const folder = checkpointPath(output, this.state.global_step)
+    await this.#checkNumbers()
+    await this.#watch.time('save', async () => {
+      if (onPlan && this.state.best_global_step === this.state.global_step)
+        this.state.best_model_checkpoint = folder
+      await saveCheckpoint(folder, {
+        model,
+        optimizer: this.optimizer,
+        scaler: this.scaler,
+        state: this.state,
+        config,
+        next: this.#next,
+        losses: this.#losses.state(),
+        data: this.#data,
+      })
+      await rotateCheckpoints(output, config.save_total_limit, [folder, this.#bestToKeep()])
+    })
+    await call(this.#options.callbacks, 'onSave', { ...this.#context(), folder })
+  }
+
+  #bestToKeep(): string | null {
+    const { load_best_model_at_end, metric_for_best_model } = this.#options.config
+    return load_best_model_at_end || metric_for_best_model ? this.state.best_model_checkpoint : null
+  }
+
+  /** The end of a run that nothing interrupted. */
+  async #finish(): Promise<void> {
+    const { model, config, output } = this.#options
+    await this.#log({ train_loss: this.#losses.total / this.state.global_step })
+    const best = this.#bestToKeep()
+    if (config.load_best_model_at_end && best) await loadWeights(model, join(best, WEIGHTS_FILE))
+    // Until now the newest was kept too; with a limit of one, the best is what counts.
+    if (output && best) await rotateCheckpoints(output, config.save_total_limit, [best])
+    await this.#call('onTrainEnd')
+  }
+
+  async #readLosses(): Promise<void> {
+    this.#lastRead = Date.now()
+    await this.#watch.time('wait', () => this.#losses.read())
+    if (this.#losses.broken) throw brokenLoss(this.#plan, this.#options.train, this.#losses.broken)
+  }
+
+  /** Weights that a loss or a gradient has broken are neither evaluated nor saved. A scaler skips a broken gradient. */
+  async #checkNumbers(): Promise<void> {
+    await this.#readLosses()
+    if (this.scaler || !this.#stage.config.max_grad_norm) return
+    const norm = await this.#watch.time('wait', () => this.optimizer.gradNorm())
+    if (!Number.isFinite(norm))
+      throw brokenGradient(this.#plan, this.#options.train, this.state.global_step - 1)
+  }
+
+  async #log(entry: Record<string, number>): Promise<void> {
+    const logs = { ...entry, epoch: this.state.epoch, step: this.state.global_step } as LogEntry
+    this.state.log_history.push(logs)
+    this.#options.onLog?.(logs)
+    await call(this.#options.callbacks, 'onLog', { ...this.#context(), logs })
+  }
+
+  #report(): void {
+    const { global_step: step, max_steps: maxSteps } = this.state
+    const rows = (steps: number) => rowsAfter(this.#plan, steps, this.#options.train.length)
+    const startStep = this.#startStep
     this.#options.onProgress?.({
-      step: this.state.global_step,
-      maxSteps: this.state.max_steps,
-      rows: Math.min(rows, totalRows),
-      totalRows,
-      loss,
+      step,
+      maxSteps,
+      rows: rows(step),
+      totalRows: rows(maxSteps),
+      startStep,
+      startRows: rows(startStep),
+      loss: this.#losses.recent,
     })
   }
 
-  #stopAtNaN(step: number | undefined): void {
-    if (step === undefined) return
-    // Scaling the loss keeps gradients in f16's range; activations beyond 65504 it cannot help.
-    const precision = this.#options.config.fp16 ? 'float32 (fp16: false), ' : ''
-    throw new KernelgradError(
-      `the loss is not a number at step ${step + 1}; try ${precision}a lower learning rate, gradient clipping (max_grad_norm) or a check of the numerical features`,
-    )
+  #call(hook: PlainHook): Promise<void> {
+    return call(this.#options.callbacks, hook, this.#context())
+  }
+
+  #context(): CallbackContext {
+    const { config: args } = this.#stage
+    return { args, state: this.state, control: this.#control, model: this.#options.model }
   }
 }
 
 const due = (step: number, every: number | null) => every !== null && step % every === 0
+
+async function findBest(output: string, saved: string): Promise<string | null> {
+  const found = (await listCheckpoints(output)).find(({ folder }) => basename(folder) === basename(saved))
+  return found?.folder ?? null
+}

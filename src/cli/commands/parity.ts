@@ -10,6 +10,7 @@ import { checkOpsCase } from '../parity/ops-case.ts'
 import { checkPlantedCase, type PlantedCase } from '../parity/planted-case.ts'
 import { type Finding, findingsTable, passes } from '../parity/report.ts'
 import { type AdamWCase, checkAdamWCase, checkMetricsCase, type MetricsCase } from '../parity/small-cases.ts'
+import { checkTrainerCase, type TrainerCase } from '../parity/trainer-case.ts'
 
 export interface ParityOptions {
   folder: string
@@ -32,6 +33,8 @@ function checkerOf(
     return async () => checkMetricsCase(folder, frozen as unknown as MetricsCase)
   if (hasFile(folder, 'train.parquet') && Array.isArray(frozen.runs))
     return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase, options)
+  if (hasFile(folder, 'linear_warmup.final.safetensors'))
+    return gpu => checkTrainerCase(gpu, folder, frozen as unknown as TrainerCase)
   if (!hasFile(folder, 'batches.safetensors')) return undefined
   if (hasFile(folder, 'weights.safetensors'))
     return gpu => checkModelCase(gpu, folder, frozen as unknown as ModelCase)

@@ -1,6 +1,7 @@
 // Frozen values as the case folders hold them.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { type Parameter, readParameter } from '../../autograd/index.ts'
 import type { FeaturesConfig, MlpLayerConfig, ModelConfig } from '../../config/index.ts'
 import { ownerOf } from '../../config/index.ts'
 import { type Batch, collatePadded } from '../../data/index.ts'
@@ -91,4 +92,20 @@ export function frozenBatch(tensors: Tensors, index: number, config: CaseConfig,
       keepFirst,
     },
   )
+}
+
+/** Root mean square error over the root mean square movement of a trained parameter. */
+export async function drift(
+  parameter: Parameter,
+  start: ArrayLike<number>,
+  final: ArrayLike<number>,
+): Promise<number> {
+  const values = await readParameter(parameter)
+  let error = 0
+  let movement = 0
+  for (let i = 0; i < values.length; i++) {
+    error += (values[i]! - final[i]!) ** 2
+    movement += (final[i]! - start[i]!) ** 2
+  }
+  return Math.sqrt(error / (movement || 1))
 }

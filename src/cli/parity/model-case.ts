@@ -1,12 +1,20 @@
 // A whole model against frozen values: forward values and gradients of the first batch, then optimizer steps.
 import { basename, join } from 'node:path'
-import { noGrad, type Parameter, readParameter, scope, softmax } from '../../autograd/index.ts'
+import { noGrad, scope, softmax } from '../../autograd/index.ts'
 import type { Batch } from '../../data/index.ts'
 import type { Gpu } from '../../gpu/index.ts'
 import { TextTabularModel } from '../../nn/index.ts'
 import { AdamW } from '../../optim/index.ts'
 import { type ClickModel, createModel, loadWeights, parameterGroups } from '../../train/index.ts'
-import { type CaseConfig, frozenBatch, modelConfig, need, readTensors, type Tensors } from './frozen.ts'
+import {
+  type CaseConfig,
+  drift,
+  frozenBatch,
+  modelConfig,
+  need,
+  readTensors,
+  type Tensors,
+} from './frozen.ts'
 import { Check, type Finding } from './report.ts'
 
 export interface ModelCase {
@@ -178,20 +186,4 @@ async function checkSteps(
     optimizer.dispose()
   }
   return [...lossCheck.done(), ...normCheck.done(), ...finalCheck.done()]
-}
-
-/** Root mean square error over the root mean square movement. */
-async function drift(
-  parameter: Parameter,
-  start: ArrayLike<number>,
-  final: ArrayLike<number>,
-): Promise<number> {
-  const values = await readParameter(parameter)
-  let error = 0
-  let movement = 0
-  for (let i = 0; i < values.length; i++) {
-    error += (values[i]! - final[i]!) ** 2
-    movement += (final[i]! - start[i]!) ** 2
-  }
-  return Math.sqrt(error / (movement || 1))
 }

@@ -4,7 +4,7 @@ import type { ResolvedTrainingConfig } from '../../config/index.ts'
 import { parseStrict } from '../../config/schema.ts'
 import { VERSION } from '../../kernels/tuning.ts'
 import type { Curves } from '../metrics/index.ts'
-import type { LogEntry, TrainerState } from '../trainer.ts'
+import type { LogEntry, TrainerState } from '../trainer-state.ts'
 
 /** Figures as JSON holds them: null where one does not exist. */
 export type Figures = Record<string, number | null>

@@ -1,0 +1,82 @@
+// A run whose loss is not a number is over: what it says then.
+import type { Dataset } from '../data/index.ts'
+import { KernelgradError } from '../errors.ts'
+import { epochOrder } from './batches.ts'
+import { positionOf, type Stage } from './stages.ts'
+
+/** The loss, or a gradient, is not a number. */
+export class BrokenLossError extends KernelgradError {
+  /** Optimizer step, counted from 1. */
+  readonly step: number
+  /** The rows of the batch, by file. */
+  readonly rows: { file: string; rows: number[] }[]
+
+  constructor(message: string, step: number, rows: BrokenLossError['rows']) {
+    super(message)
+    this.step = step
+    this.rows = rows
+  }
+}
+
+const ADVICE = 'a lower learning rate, gradient clipping (max_grad_norm) or a check of the numerical features'
+
+/** The error for a loss that broke in micro-batch `microBatch` of step `step`, counted from 0. */
+export function brokenLoss(
+  plan: readonly Stage[],
+  data: Dataset,
+  { step, microBatch }: { step: number; microBatch: number },
+): BrokenLossError {
+  const { config, rows } = rowsOf(plan, data, { step, microBatch, count: 1 })
+  // Scaling the loss keeps gradients in f16's range; activations beyond 65504 it cannot help.
+  const precision = config.fp16 ? 'float32 (fp16: false), ' : ''
+  return new BrokenLossError(
+    `the loss is not a number at step ${step + 1}; try ${precision}${ADVICE}; the batch was ${rows.map(describe).join(', ')}`,
+    step + 1,
+    rows,
+  )
+}
+
+/** The error for a gradient that broke in step `step`, counted from 0, whose loss was a number. */
+export function brokenGradient(plan: readonly Stage[], data: Dataset, step: number): BrokenLossError {
+  const { rows } = rowsOf(plan, data, { step, microBatch: 0 })
+  return new BrokenLossError(
+    `the gradient is not a number at step ${step + 1}; try ${ADVICE}; the step's rows were ${rows.map(describe).join(', ')}`,
+    step + 1,
+    rows,
+  )
+}
+
+/** The rows of `count` micro-batches of a step, of all unless given, and the settings of its stage. */
+function rowsOf(
+  plan: readonly Stage[],
+  data: Dataset,
+  { step, microBatch, count }: { step: number; microBatch: number; count?: number },
+) {
+  const position = positionOf(plan, step, microBatch)
+  const { config, firstEpoch } = plan[position.stage]!
+  const { per_device_train_batch_size: size, gradient_accumulation_steps } = config
+  const order = epochOrder(data.length, config, firstEpoch + position.epoch)
+  const end = position.microBatch + (count ?? gradient_accumulation_steps)
+  return { config, rows: byFile(data, order.subarray(position.microBatch * size, end * size)) }
+}
+
+function byFile(data: Dataset, order: Uint32Array): BrokenLossError['rows'] {
+  return data.files.flatMap(({ name, rowStart, rows }) => {
+    const here = Array.from(order)
+      .filter(row => row >= rowStart && row < rowStart + rows)
+      .sort((a, b) => a - b)
+    return here.length ? [{ file: name, rows: here.map(row => row - rowStart) }] : []
+  })
+}
+
+/** Row numbers with neighbours as a range: `train.parquet rows 3, 8-11`. */
+function describe({ file, rows }: BrokenLossError['rows'][number]): string {
+  const parts: string[] = []
+  for (let i = 0; i < rows.length; ) {
+    let end = i
+    while (rows[end + 1] === rows[end]! + 1) end++
+    parts.push(end > i ? `${rows[i]}-${rows[end]}` : `${rows[i]}`)
+    i = end + 1
+  }
+  return `${file} rows ${parts.join(', ')}`
+}

@@ -1,0 +1,99 @@
+// Whether a run goes on with the data it began with: what a file holds, not when it was touched or where it lies.
+import { createHash } from 'node:crypto'
+import { type FileHandle, open } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { isSystemError, reason } from '../data/files.ts'
+import type { Dataset } from '../data/index.ts'
+import { DataError } from '../errors.ts'
+
+/** What a data file was when training began. */
+export interface Fingerprint {
+  file: string
+  rows: number
+  /** 0 for data that came from memory. */
+  bytes: number
+  sha256: string
+}
+
+const WHOLE = 1 << 23
+const FOOTER = 1 << 20
+const SAMPLE = 1 << 16
+const SAMPLES = 64
+
+/**
+ * Fingerprints of a data set's files: of files beyond 8 MiB the last MiB, where Parquet describes every page, and 64 samples
+ * are hashed. Data from memory is hashed as it stands there.
+ * @throws DataError naming a file that cannot be read.
+ */
+export async function fingerprint(data: Dataset): Promise<Fingerprint[]> {
+  return Promise.all(
+    data.files.map(async ({ name, rowStart, rows }) => {
+      const file = await open(name).catch(error => {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+        throw new DataError(`cannot read ${name}: ${reason(error)}`, { cause: error })
+      })
+      if (!file) return { file: name, rows, bytes: 0, sha256: hashRows(data, rowStart, rowStart + rows) }
+      try {
+        const { size } = await file.stat()
+        return { file: name, rows, bytes: size, sha256: await hashFile(file, size) }
+      } catch (error) {
+        if (!isSystemError(error)) throw error
+        throw new DataError(`cannot read ${name}: ${reason(error)}`, { cause: error })
+      } finally {
+        await file.close()
+      }
+    }),
+  )
+}
+
+async function hashFile(file: FileHandle, size: number): Promise<string> {
+  const hash = createHash('sha256')
+  const add = async (start: number, length: number) => {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, start)
+    hash.update(buffer.subarray(0, bytesRead))
+  }
+  if (size <= WHOLE) await add(0, size)
+  else {
+    for (let i = 0; i < SAMPLES; i++) await add(Math.floor((i * (size - FOOTER)) / SAMPLES), SAMPLE)
+    await add(size - FOOTER, FOOTER)
+  }
+  return hash.digest('hex')
+}
+
+function hashRows({ lists, categorical, numerical, labels }: Dataset, start: number, end: number): string {
+  const hash = createHash('sha256')
+  const add = (array: Uint32Array | Float32Array, from = start, to = end) => {
+    const part = array.subarray(from, to)
+    hash.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength))
+  }
+  for (const { values, offsets } of Object.values(lists)) {
+    add(values, offsets[start], offsets[end])
+    add(offsets, start, end + 1)
+  }
+  for (const array of [...Object.values(categorical), ...Object.values(numerical)]) add(array)
+  if (labels) add(labels)
+  return hash.digest('hex')
+}
+
+/**
+ * Compares data with what it was when `checkpoint` was saved.
+ * @throws DataError naming the first file that differs.
+ */
+export function checkFingerprints(
+  then: readonly Fingerprint[],
+  now: readonly Fingerprint[],
+  checkpoint: string,
+): void {
+  const refuse = (what: string): never => {
+    throw new DataError(`${what}; ${checkpoint} can only go on with the data it was trained on`)
+  }
+  for (const [i, old] of then.entries()) {
+    const fresh = now[i]
+    if (!fresh) refuse(`${basename(old.file)} is missing from the data`)
+    else if (fresh.rows !== old.rows)
+      refuse(`${fresh.file} has ${fresh.rows} rows, and ${old.file} had ${old.rows} when training began`)
+    else if (fresh.sha256 !== old.sha256 || fresh.bytes !== old.bytes)
+      refuse(`${fresh.file} has changed since training began (${fresh.bytes} bytes now, ${old.bytes} then)`)
+  }
+  if (now.length > then.length) refuse(`${now[then.length]!.file} was not part of the data`)
+}

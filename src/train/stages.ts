@@ -1,0 +1,63 @@
+// What a run consists of, worked out before it starts: stages, their epochs and steps.
+import type { ResolvedTrainerConfig } from '../config/index.ts'
+
+/** A part of a run with settings and an optimizer of its own. Steps and epochs are counted through all stages. */
+export interface Stage {
+  index: number
+  /** The trainer's settings with the stage's in place. */
+  config: ResolvedTrainerConfig
+  /** Micro-batches and optimizer steps an epoch; the last window of an epoch may be short. */
+  microBatches: number
+  stepsPerEpoch: number
+  /** Optimizer steps of the stage, and where it starts. */
+  steps: number
+  firstStep: number
+  firstEpoch: number
+}
+
+/** Where in a stage the next micro-batch stands. */
+export interface Position {
+  stage: number
+  /** Counted from the stage's first. */
+  epoch: number
+  /** Equal to the number of micro-batches at the end of an epoch. */
+  microBatch: number
+}
+
+/** The stages of a run over `rows` rows. */
+export function planStages(config: ResolvedTrainerConfig, rows: number): Stage[] {
+  const plan: Stage[] = []
+  let [firstStep, firstEpoch] = [0, 0]
+  for (const [index, changes] of (config.stages.length ? config.stages : [{}]).entries()) {
+    const own: ResolvedTrainerConfig = { ...config, ...changes }
+    const microBatches = Math.ceil(rows / own.per_device_train_batch_size)
+    const stepsPerEpoch = Math.ceil(microBatches / own.gradient_accumulation_steps)
+    const steps = own.max_steps ?? Math.ceil(own.num_train_epochs * stepsPerEpoch)
+    plan.push({ index, config: own, microBatches, stepsPerEpoch, steps, firstStep, firstEpoch })
+    firstStep += steps
+    firstEpoch += Math.ceil(steps / stepsPerEpoch)
+  }
+  return plan
+}
+
+/** Where micro-batch `microBatch` of step `step` (counted through all stages) stands. */
+export function positionOf(plan: readonly Stage[], step: number, microBatch: number): Position {
+  const stage = plan.findLast(({ firstStep }) => firstStep <= step)!
+  const inStage = step - stage.firstStep
+  return {
+    stage: stage.index,
+    epoch: Math.floor(inStage / stage.stepsPerEpoch),
+    microBatch: (inStage % stage.stepsPerEpoch) * stage.config.gradient_accumulation_steps + microBatch,
+  }
+}
+
+/** Rows that a run has gone through after `steps` steps, of data with `rows` rows. */
+export function rowsAfter(plan: readonly Stage[], steps: number, rows: number): number {
+  let sum = 0
+  for (const { config, firstStep, stepsPerEpoch, steps: own } of plan) {
+    const taken = Math.min(Math.max(steps - firstStep, 0), own)
+    const window = config.per_device_train_batch_size * config.gradient_accumulation_steps
+    sum += Math.floor(taken / stepsPerEpoch) * rows + Math.min((taken % stepsPerEpoch) * window, rows)
+  }
+  return sum
+}

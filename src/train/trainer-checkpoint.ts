@@ -1,0 +1,199 @@
+// A checkpoint that training can go on from, to the bit: the model, `trainer_state.json` in transformers' words,
+// `optimizer.safetensors`, the settings, and `resume.json` with what else decides the bits that follow.
+import { join } from 'node:path'
+import type { ResolvedTrainerConfig } from '../config/index.ts'
+import { readJson } from '../data/files.ts'
+import { openSafetensors, type TensorStream } from '../data/safetensors-file.ts'
+import { CheckpointError, ConfigError } from '../errors.ts'
+import type { Gpu, View } from '../gpu/index.ts'
+import { bitsKey, setChoices } from '../kernels/tuning.ts'
+import type { RngState } from '../nn/index.ts'
+import type { AdamW, GradScaler, GradScalerState } from '../optim/index.ts'
+import { loadWeights, modelFiles } from './checkpoint.ts'
+import { findCheckpoint, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
+import { readPieces, writePieces } from './device-tensors.ts'
+import { checkFingerprints, type Fingerprint } from './fingerprint.ts'
+import type { LossState } from './loss-log.ts'
+import type { ClickModel } from './model.ts'
+import type { Position } from './stages.ts'
+import type { TrainerState } from './trainer-state.ts'
+
+export const STATE_FILE = 'trainer_state.json'
+export const ARGUMENTS_FILE = 'training_args.json'
+export const OPTIMIZER_FILE = 'optimizer.safetensors'
+export const RESUME_FILE = 'resume.json'
+const FORMAT = 1
+
+/** What `resume.json` holds. */
+export interface ResumePoint {
+  format: typeof FORMAT
+  /** Adapter, driver and library version. */
+  adapter: string
+  /** The next micro-batch. A checkpoint is saved between optimizer steps, so this is where an accumulation window starts. */
+  next: Position
+  /** Steps the stage's optimizer has taken, those a scaler made void included. */
+  optimizer_steps: number
+  scaler: GradScalerState | null
+  /** Seed of the dropout masks, and how many have been drawn. */
+  rng: RngState
+  losses: LossState
+  data: { train: Fingerprint[]; evaluation: Fingerprint[] }
+}
+
+/** What a running trainer puts into a checkpoint. */
+export interface Running {
+  model: ClickModel
+  optimizer: AdamW
+  scaler: GradScaler | undefined
+  state: TrainerState
+  config: ResolvedTrainerConfig
+  next: Position
+  losses: LossState
+  data: ResumePoint['data']
+}
+
+/**
+ * Saves a checkpoint, whole or not at all. Large tensors pass through the host a piece at a time.
+ * @throws CheckpointError when the file system refuses; older checkpoints are as they were.
+ */
+export async function saveCheckpoint(folder: string, running: Running): Promise<void> {
+  const { model, optimizer, scaler, state, config, next, losses, data } = running
+  const point: ResumePoint = {
+    format: FORMAT,
+    adapter: bitsKey(model.gpu),
+    next,
+    optimizer_steps: optimizer.stepCount,
+    scaler: scaler ? await scaler.read() : null,
+    rng: { ...model.rng },
+    losses,
+    data,
+  }
+  await writeFolder(folder, [
+    ...modelFiles(model),
+    { name: OPTIMIZER_FILE, tensors: momentTensors(model, optimizer) },
+    { name: STATE_FILE, json: state },
+    { name: ARGUMENTS_FILE, json: config },
+    { name: RESUME_FILE, json: point },
+  ])
+}
+
+const MOMENTS = { exp_avg: 'expAvg', exp_avg_sq: 'expAvgSq' } as const
+
+/** Every moment of the trained parameters, under torch's names: `state.<parameter>.exp_avg` and `.exp_avg_sq`. */
+function* moments(model: ClickModel, optimizer: AdamW) {
+  const trained = new Set(optimizer.groups.flatMap(({ params }) => params))
+  for (const [name, parameter] of model.namedParameters()) {
+    if (!trained.has(parameter)) continue
+    for (const [torch, own] of Object.entries(MOMENTS)) {
+      const parts = (): { view: View; size: number }[] =>
+        optimizer.momentChunks(parameter).map(chunk => ({ view: chunk[own], size: chunk.size }))
+      yield { name: `state.${name}.${torch}`, shape: parameter.shape, parts }
+    }
+  }
+}
+
+function momentTensors(model: ClickModel, optimizer: AdamW): TensorStream[] {
+  return [...moments(model, optimizer)].map(({ name, shape, parts }) => ({
+    name,
+    dtype: 'F32',
+    shape,
+    chunks: readPieces(model.gpu, parts()),
+  }))
+}
+
+/** Gives an optimizer and a scaler, made as they were when the checkpoint was saved, their state. */
+export async function loadOptimizer(
+  folder: string,
+  point: ResumePoint,
+  { model, optimizer, scaler }: Pick<Running, 'model' | 'optimizer' | 'scaler'>,
+): Promise<void> {
+  const path = join(folder, OPTIMIZER_FILE)
+  const file = await openSafetensors(path)
+  try {
+    for (const { name, shape, parts } of moments(model, optimizer)) {
+      const info = file.tensors.get(name)
+      if (info?.shape.join() !== shape.join())
+        throw new CheckpointError(
+          `${path}: tensor '${name}' ${info ? `has shape [${info.shape}]` : 'is missing'}, expected [${shape}]`,
+        )
+      await writePieces(model.gpu, parts(), file, name)
+    }
+  } finally {
+    await file.close()
+  }
+  optimizer.loadState(point.optimizer_steps)
+  if (scaler && point.scaler) scaler.load(point.scaler)
+}
+
+/** A checkpoint that was read: the model holds its weights. */
+export interface Resumed {
+  folder: string
+  state: TrainerState
+  point: ResumePoint
+}
+
+/**
+ * Finds the checkpoint to go on from, checks that model, settings and data are those of its run, and loads the model.
+ * @param from A checkpoint, or a run's folder: its newest whole checkpoint.
+ * @throws CheckpointError, ConfigError or DataError naming what does not fit; nothing has been changed on disk.
+ */
+export async function resume(
+  from: string,
+  { model, config, data }: Pick<Running, 'model' | 'config' | 'data'>,
+  warn: (message: string) => void,
+): Promise<Resumed> {
+  const folder = await findCheckpoint(from, warn)
+  const read = (name: string) => readJson(join(folder, name))
+  const point = (await read(RESUME_FILE)) as ResumePoint
+  if (point.format !== FORMAT)
+    throw new CheckpointError(`${folder}: ${RESUME_FILE} has format ${point.format}, expected ${FORMAT}`)
+  checkFingerprints(point.data.train, data.train, folder)
+  checkFingerprints(point.data.evaluation, data.evaluation, folder)
+  checkSettings((await read(ARGUMENTS_FILE)) as ResolvedTrainerConfig, config, folder, warn)
+  const state = (await read(STATE_FILE)) as TrainerState
+  useChoices(model.gpu, state, point, folder, warn)
+  await loadWeights(model, join(folder, WEIGHTS_FILE))
+  Object.assign(model.rng, point.rng)
+  return { folder, state, point }
+}
+
+/** Settings that say what is read and kept from step to step: with another value there is no going on. */
+const ORDER = [
+  'per_device_train_batch_size',
+  'gradient_accumulation_steps',
+  'seed',
+  'shuffle',
+  'fp16',
+  'stages',
+] as const satisfies (keyof ResolvedTrainerConfig)[]
+
+function checkSettings(
+  then: ResolvedTrainerConfig,
+  now: ResolvedTrainerConfig,
+  folder: string,
+  warn: (message: string) => void,
+): void {
+  for (const key of Object.keys(now) as (keyof ResolvedTrainerConfig)[]) {
+    const [old, fresh] = [then[key], now[key]].map(value => JSON.stringify(value))
+    if (old === fresh) continue
+    const differs = `${key} is ${fresh}, and ${old} in ${folder}`
+    if ((ORDER as readonly string[]).includes(key))
+      throw new ConfigError(`${differs}; a run can only go on with the same value`)
+    warn(`${differs}: the run goes on with ${fresh}`)
+  }
+}
+
+/** The forms of kernels that the run began with are used again; elsewhere they mean nothing, and the bits may differ. */
+function useChoices(
+  gpu: Gpu,
+  { kernel_choices }: TrainerState,
+  { adapter }: ResumePoint,
+  folder: string,
+  warn: (message: string) => void,
+): void {
+  if (adapter === bitsKey(gpu)) setChoices(gpu, kernel_choices)
+  else
+    warn(
+      `${folder} was saved on another adapter or version (${adapter}; here ${bitsKey(gpu)}): the last bits of the weights may differ`,
+    )
+}

@@ -1,0 +1,42 @@
+import type { ResolvedTrainerConfig } from '../config/index.ts'
+import type { Dataset } from '../data/index.ts'
+import type { TrainerCallback } from './callbacks.ts'
+import type { Evaluation } from './evaluate.ts'
+import type { ClickModel } from './model.ts'
+import type { LogEntry } from './trainer-state.ts'
+
+export interface TrainerProgress {
+  step: number
+  maxSteps: number
+  rows: number
+  totalRows: number
+  /** Steps and rows that the checkpoint brought, which a run went on from. */
+  startStep: number
+  startRows: number
+  /** Mean loss of recent steps, once one has been read. */
+  loss?: number
+}
+
+export interface TrainerOptions {
+  model: ClickModel
+  config: ResolvedTrainerConfig
+  train: Dataset
+  evaluation?: Dataset
+  /** Folder for checkpoints; nothing is saved without one. */
+  output?: string
+  callbacks?: TrainerCallback[]
+  onProgress?: (progress: TrainerProgress) => void
+  onLog?: (entry: LogEntry) => void
+  /** Gets the labels and probabilities of every evaluation, for curves, before its metrics are logged. */
+  onEvaluation?: (evaluation: Evaluation, step: number) => void
+  /** What a run should know that goes on from a checkpoint; `console.warn` unless given. */
+  onWarning?: (message: string) => void
+}
+
+export interface TrainOptions {
+  /**
+   * Go on from a checkpoint: a folder (a checkpoint, or a run whose newest whole one is taken), or true for the newest in
+   * `output`.
+   */
+  resumeFromCheckpoint?: boolean | string
+}

@@ -1,0 +1,67 @@
+// What a training run leaves behind, in the words of transformers' TrainerState.
+
+import type { Gpu } from '../gpu/index.ts'
+import { type Choices, choicesOf } from '../kernels/tuning.ts'
+
+/** One entry of the log history, as the transformers Trainer writes it. */
+export type LogEntry = { step: number; epoch: number } & Record<string, number>
+
+/** What `trainer_state.json` holds. */
+export interface TrainerState {
+  /** Optimizer steps taken, over all stages. */
+  global_step: number
+  /** Epochs done, over all stages. */
+  epoch: number
+  max_steps: number
+  best_metric: number | null
+  best_global_step: number | null
+  best_model_checkpoint: string | null
+  log_history: LogEntry[]
+  /** The stage that runs, from 0. */
+  stage: number
+  /** Evaluations in a row without a better metric, as transformers' EarlyStoppingCallback counts them. */
+  early_stopping_patience_counter: number
+  /** Kernel forms that were measured to be fastest and are used instead of the built-in ones: they decide the last bits. */
+  kernel_choices: Choices
+}
+
+export function newState(gpu: Gpu, maxSteps: number): TrainerState {
+  return {
+    global_step: 0,
+    epoch: 0,
+    max_steps: maxSteps,
+    best_metric: null,
+    best_global_step: null,
+    best_model_checkpoint: null,
+    log_history: [],
+    stage: 0,
+    early_stopping_patience_counter: 0,
+    kernel_choices: choicesOf(gpu),
+  }
+}
+
+/** Seconds that the parts of `Trainer.train` took. */
+export interface TrainerTimings {
+  /** Waiting for batches to be collated. */
+  data: number
+  /** Recording steps for the device. */
+  record: number
+  /** Waiting for the device, its losses and norms included. */
+  wait: number
+  evaluate: number
+  save: number
+}
+
+/** Measures one part of a run; the seconds are added up. */
+export class Stopwatch {
+  readonly timings: TrainerTimings = { data: 0, record: 0, wait: 0, evaluate: 0, save: 0 }
+
+  async time<T>(part: keyof TrainerTimings, work: () => T | Promise<T>): Promise<T> {
+    const started = performance.now()
+    try {
+      return await work()
+    } finally {
+      this.timings[part] += (performance.now() - started) / 1000
+    }
+  }
+}
