@@ -51,6 +51,8 @@ export interface Fitted {
   /** Of the weights that the model holds now; absent without evaluation data. */
   metrics?: Record<string, number>
   report: RunReport
+  /** Ctrl-C ended the run before it was over. */
+  interrupted: boolean
 }
 
 /**
@@ -101,7 +103,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const letGo = output ? onInterrupt(() => run.interrupt()) : () => {}
   const progress = createProgress({ total: run.state.max_steps, label: 'step', stream })
   try {
-    await run.train({ resumeFromCheckpoint: resume })
+    await run.train({ resumeFromCheckpoint: options.resume })
   } finally {
     letGo()
     progress.stop()
@@ -115,7 +117,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const trained = performance.now()
   const stepKept = keptStep(run.state, trainer)
   let metrics = evaluation && loggedMetrics(run.state, stepKept)
-  if (evaluation && !(metrics && curves.has(stepKept))) {
+  if (evaluation && !run.interrupted && !(metrics && curves.has(stepKept))) {
     metrics = await evaluate(model, evaluation, {
       batchSize: trainer.per_device_eval_batch_size,
       truncate: trainer.truncate,
@@ -136,7 +138,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     metrics,
     curves: curves.get(stepKept),
   })
-  return { model, state: run.state, metrics, report }
+  return { model, state: run.state, metrics, report, interrupted: run.interrupted }
 }
 
 /** The step whose weights are left at the end. */
