@@ -51,8 +51,6 @@ export interface Fitted {
   /** Of the weights that the model holds now; absent without evaluation data. */
   metrics?: Record<string, number>
   report: RunReport
-  /** Ctrl-C ended the run before it was over. */
-  interrupted: boolean
 }
 
 /**
@@ -103,7 +101,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const letGo = output ? onInterrupt(() => run.interrupt()) : () => {}
   const progress = createProgress({ total: run.state.max_steps, label: 'step', stream })
   try {
-    await run.train({ resumeFromCheckpoint: options.resume })
+    await run.train({ resumeFromCheckpoint: resume })
   } finally {
     letGo()
     progress.stop()
@@ -117,7 +115,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const trained = performance.now()
   const stepKept = keptStep(run.state, trainer)
   let metrics = evaluation && loggedMetrics(run.state, stepKept)
-  if (evaluation && !run.interrupted && !(metrics && curves.has(stepKept))) {
+  if (evaluation && !(metrics && curves.has(stepKept))) {
     metrics = await evaluate(model, evaluation, {
       batchSize: trainer.per_device_eval_batch_size,
       truncate: trainer.truncate,
@@ -138,7 +136,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     metrics,
     curves: curves.get(stepKept),
   })
-  return { model, state: run.state, metrics, report, interrupted: run.interrupted }
+  return { model, state: run.state, metrics, report }
 }
 
 /** The step whose weights are left at the end. */
