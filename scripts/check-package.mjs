@@ -91,7 +91,8 @@ for (const { name, code, rooms, limit } of ENTRIES) {
     .filter(([path, { bytesInOutput }]) => path.startsWith('dist/src/') && bytesInOutput > 0)
     .map(([path]) => path.split('/')[2].replace(/\.js$/, ''))
   for (const room of new Set(used))
-    if (rooms && !rooms.includes(room)) fail(`${name}: pulls in src/${room}, expected only ${rooms.join(', ')}`)
+    if (rooms && !rooms.includes(room))
+      fail(`${name}: pulls in src/${room}, expected only ${rooms.join(', ')}`)
   const { contents } = outputFiles[0]
   const kB = bytes => (bytes / KB).toFixed(1)
   const size = brotliCompressSync(contents).length

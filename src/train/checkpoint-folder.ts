@@ -190,4 +190,8 @@ async function tidy(folder: string, names: readonly string[]): Promise<void> {
       await fileSystem.remove(join(folder, name))
     }
   }
+  for (const name of names) {
+    const half = CHECKPOINT.test(name) && !(await fileSystem.isPlaced(join(folder, name), CHECKSUMS_FILE))
+    if (half) await fileSystem.remove(join(folder, name))
+  }
 }
