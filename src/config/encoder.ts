@@ -3,8 +3,8 @@ import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
 import { flag, integer, nonNegative, oneOf, parseStrict, positive, probability, strict } from './schema.ts'
 
-export const ENCODER_ACTIVATIONS = ['gelu', 'relu'] as const
-export const MODEL_TYPES = ['distilbert', 'bert'] as const
+const ENCODER_ACTIVATIONS = ['gelu', 'relu'] as const
+const MODEL_TYPES = ['distilbert', 'bert'] as const
 
 const count = integer(1)
 const activation = v.optional(oneOf(ENCODER_ACTIVATIONS), 'gelu')

@@ -2,8 +2,8 @@
 import { Tokenizer } from '@huggingface/tokenizers'
 import { ConfigError } from '../errors.ts'
 
-export const TOKENIZER_FILE = 'tokenizer.json'
-export const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json'
+const TOKENIZER_FILE = 'tokenizer.json'
+const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json'
 
 /** A folder's tokenizer. */
 export interface TextTokenizer {

@@ -10,7 +10,7 @@ import { type TensorStream, writeSafetensors } from '../data/safetensors-file.ts
 import { CheckpointError, KernelgradError } from '../errors.ts'
 
 export const WEIGHTS_FILE = 'model.safetensors'
-export const CHECKSUMS_FILE = 'checksums.json'
+const CHECKSUMS_FILE = 'checksums.json'
 
 /** A file of a checkpoint: tensors, or a value as JSON. */
 export type CheckpointFile =
