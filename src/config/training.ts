@@ -70,6 +70,7 @@ const runEntries = {
 
 /** What a stage changes; what it does not name is as in the trainer's own settings. */
 const stageSchema = strict(withoutDefaults(stageEntries))
+/** One stage of a run: what it changes of the trainer's settings. */
 export type StageConfig = v.InferOutput<typeof stageSchema>
 
 function withoutDefaults<E extends Record<string, v.OptionalSchema<v.GenericSchema, unknown>>>(entries: E) {

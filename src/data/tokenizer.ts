@@ -13,6 +13,7 @@ export interface TextTokenizer {
   files: Record<string, unknown>
 }
 
+/** What the encoder behind a tokenizer can take. */
 export interface TokenizerLimits {
   /** Most tokens of a text: the encoder's positions. */
   maxPositions: number

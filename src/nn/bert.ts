@@ -62,6 +62,7 @@ export class BertOutput extends Module {
   }
 }
 
+/** Self-attention, its output projection, residual and LayerNorm. */
 export class BertAttention extends Module {
   readonly self: BertSelfAttention
   readonly output: BertOutput
@@ -77,6 +78,7 @@ export class BertAttention extends Module {
   }
 }
 
+/** The first half of the feed-forward part: Linear and activation. */
 export class BertIntermediate extends Module implements Layer {
   readonly dense: Linear
   readonly intermediate_act_fn: Layer
@@ -111,6 +113,7 @@ export class BertLayer extends Module {
   }
 }
 
+/** The stack of layers. */
 export class BertEncoder extends Module {
   readonly layer: ModuleList<BertLayer>
 
@@ -152,6 +155,7 @@ export class BertModel extends Module {
     if (config.add_pooling_layer) this.pooler = new BertPooler(shape)
   }
 
+  /** Packed tokens to hidden states [T, H]. */
   forward(text: TextInput): EncoderOutput {
     const rows = uploadRows(this.gpu, text)
     return { hidden: this.encoder.forward(this.embeddings.forward(text), rows), rows }

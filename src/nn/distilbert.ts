@@ -56,6 +56,7 @@ export class FFN extends Module implements Layer {
     this.activation = encoderActivation(shape)
   }
 
+  /** [T, H] to [T, H]. */
   forward(x: Tensor): Tensor {
     return this.dropout.forward(this.project(x))
   }
@@ -81,6 +82,7 @@ export class TransformerBlock extends Module {
     this.output_layer_norm = new LayerNorm(shape.dim, { eps: shape.eps })
   }
 
+  /** [T, H] to [T, H]. */
   forward(x: Tensor, rows: PackedRows): Tensor {
     const attended = this.sa_layer_norm.forward(this.attention.forward(x, rows), { residual: x })
     const projected = this.ffn.project(attended)
@@ -100,6 +102,7 @@ export class Transformer extends Module {
     this.layer = new ModuleList(Array.from({ length: shape.n_layers }, () => new TransformerBlock(shape)))
   }
 
+  /** [T, H] to [T, H]. */
   forward(x: Tensor, rows: PackedRows): Tensor {
     let hidden = x
     for (const block of this.layer) hidden = block.forward(hidden, rows)
@@ -121,6 +124,7 @@ export class DistilBertModel extends Module {
     this.transformer = new Transformer(shape)
   }
 
+  /** Packed tokens to hidden states [T, H]. */
   forward(text: TextInput): EncoderOutput {
     const rows = uploadRows(this.gpu, text)
     return { hidden: this.transformer.forward(this.embeddings.forward(text), rows), rows }

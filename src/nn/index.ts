@@ -1,4 +1,9 @@
-export { BertModel } from './bert.ts'
+/**
+ * Modules under PyTorch's names: layers, encoders over packed tokens, and the click models.
+ *
+ * @module kernelgrad/nn
+ */
+export { BertEncoder, BertModel, BertPooler } from './bert.ts'
 export {
   DistilBertModel,
   FFN,
@@ -6,7 +11,7 @@ export {
   Transformer,
   TransformerBlock,
 } from './distilbert.ts'
-export { Embeddings, type TextInput } from './encoder.ts'
+export { Embeddings, type EncoderOutput, type TextInput } from './encoder.ts'
 export { createEncoder, type Encoder } from './encoders.ts'
 export {
   Dropout,

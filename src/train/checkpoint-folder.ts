@@ -9,6 +9,7 @@ import { isSystemError, readJson, reason, syncFolder, writeFileAtomic, writeJson
 import { type TensorStream, writeSafetensors } from '../data/safetensors-file.ts'
 import { CheckpointError, KernelgradError } from '../errors.ts'
 
+/** Name of the file with a model's weights. */
 export const WEIGHTS_FILE = 'model.safetensors'
 const CHECKSUMS_FILE = 'checksums.json'
 

@@ -16,6 +16,7 @@ import { type CheckpointFile, WEIGHTS_FILE, writeFolder } from './checkpoint-fol
 import { readPieces, writePieces } from './device-tensors.ts'
 import { type ClickModel, createModel, tokenizerOf } from './model.ts'
 
+/** Name of the file with a model's configuration. */
 export const CONFIG_FILE = 'config.json'
 const METADATA = { format: 'pt' }
 
