@@ -123,6 +123,7 @@ export function gradTarget(input: Tensor): GradTarget {
   return { view: fresh.view, accumulate: known !== undefined }
 }
 
+/** Where a backward pass starts. */
 export interface BackwardOptions {
   /** Multiplies the loss: 1 / n when n micro-batches make a step. */
   scale?: number

@@ -122,6 +122,7 @@ export class BertEncoder extends Module {
     this.layer = new ModuleList(Array.from({ length: shape.n_layers }, () => new BertLayer(shape)))
   }
 
+  /** [T, H] to [T, H]. */
   forward(x: Tensor, rows: PackedRows): Tensor {
     let hidden = x
     for (const layer of this.layer) hidden = layer.forward(hidden, rows)

@@ -3,7 +3,7 @@
  *
  * @module kernelgrad/nn
  */
-export { BertEncoder, BertModel, BertPooler } from './bert.ts'
+export { BertModel } from './bert.ts'
 export {
   DistilBertModel,
   FFN,

@@ -20,9 +20,9 @@ export interface GradScalerState {
 
 /** What `AdamW.step` hands over. */
 export interface ScaledStep {
-  /** [1]: the norm of the scaled gradients; unscaled in place. */
+  /** [1], the norm of the scaled gradients; unscaled in place. */
   norm: View
-  /** [1]: what the optimizer multiplies gradients by; overwritten. */
+  /** [1], what the optimizer multiplies gradients by; overwritten. */
   coefficient: View
   history: View
   /** Index in `history`. */
