@@ -95,8 +95,7 @@ function checkCommand(line, where) {
     if (!existsSync(join(root, file))) fail(`${where}: there is no ${file}`)
 }
 
-const work = join(root, 'dist', 'docs-check')
-rmSync(work, { recursive: true, force: true })
+const work = join(root, 'dist', `docs-check-${process.pid}`)
 mkdirSync(work, { recursive: true })
 /** What a compiled block is called, and where it stands. */
 const places = new Map()
@@ -175,6 +174,6 @@ if (tsc.status !== 0) {
   )
   fail(told.trim())
 }
-if (bad) process.exit(1)
 rmSync(work, { recursive: true })
+if (bad) process.exit(1)
 console.log(`documentation: ok (${pages} pages, ${places.size} blocks of TypeScript)`)
