@@ -9,10 +9,11 @@ import {
   type EncoderOutput,
   encoderActivation,
   encoderInit,
+  LayerStack,
   type TextInput,
   uploadRows,
 } from './encoder.ts'
-import { Dropout, type Layer, LayerNorm, Linear, ModuleList } from './layers.ts'
+import { Dropout, type Layer, LayerNorm, Linear } from './layers.ts'
 import { Module } from './module.ts'
 
 /** Self-attention inside each row, before the output projection. */
@@ -107,26 +108,10 @@ export class BertLayer extends Module {
     this.output = new BertOutput(shape, shape.hidden_dim, 'BertOutput')
   }
 
+  /** [T, H] to [T, H]. */
   forward(x: Tensor, rows: PackedRows): Tensor {
     const attended = this.attention.forward(x, rows)
     return this.output.forward(this.intermediate.forward(attended), attended)
-  }
-}
-
-/** The stack of layers. */
-export class BertEncoder extends Module {
-  readonly layer: ModuleList<BertLayer>
-
-  constructor(shape: EncoderShape) {
-    super()
-    this.layer = new ModuleList(Array.from({ length: shape.n_layers }, () => new BertLayer(shape)))
-  }
-
-  /** [T, H] to [T, H]. */
-  forward(x: Tensor, rows: PackedRows): Tensor {
-    let hidden = x
-    for (const layer of this.layer) hidden = layer.forward(hidden, rows)
-    return hidden
   }
 }
 
@@ -144,7 +129,7 @@ export class BertPooler extends Module {
 export class BertModel extends Module {
   readonly config: ResolvedBertConfig
   readonly embeddings: Embeddings
-  readonly encoder: BertEncoder
+  readonly encoder: LayerStack<BertLayer>
   readonly pooler?: BertPooler
 
   constructor(config: ResolvedBertConfig) {
@@ -152,7 +137,7 @@ export class BertModel extends Module {
     const shape = encoderShape(config)
     this.config = config
     this.embeddings = new Embeddings(shape)
-    this.encoder = new BertEncoder(shape)
+    this.encoder = new LayerStack('BertEncoder', shape.n_layers, () => new BertLayer(shape))
     if (config.add_pooling_layer) this.pooler = new BertPooler(shape)
   }
 

@@ -8,10 +8,11 @@ import {
   type EncoderOutput,
   encoderActivation,
   encoderInit,
+  LayerStack,
   type TextInput,
   uploadRows,
 } from './encoder.ts'
-import { Dropout, type Layer, LayerNorm, Linear, ModuleList } from './layers.ts'
+import { Dropout, type Layer, LayerNorm, Linear } from './layers.ts'
 import { Module } from './module.ts'
 
 /** Self-attention inside each row. */
@@ -93,35 +94,18 @@ export class TransformerBlock extends Module {
   }
 }
 
-/** The stack of layers. */
-export class Transformer extends Module {
-  readonly layer: ModuleList<TransformerBlock>
-
-  constructor(shape: EncoderShape) {
-    super()
-    this.layer = new ModuleList(Array.from({ length: shape.n_layers }, () => new TransformerBlock(shape)))
-  }
-
-  /** [T, H] to [T, H]. */
-  forward(x: Tensor, rows: PackedRows): Tensor {
-    let hidden = x
-    for (const block of this.layer) hidden = block.forward(hidden, rows)
-    return hidden
-  }
-}
-
 /** The encoder: `transformers.DistilBertModel`. */
 export class DistilBertModel extends Module {
   readonly config: ResolvedDistilBertConfig
   readonly embeddings: Embeddings
-  readonly transformer: Transformer
+  readonly transformer: LayerStack<TransformerBlock>
 
   constructor(config: ResolvedDistilBertConfig) {
     super()
     const shape = encoderShape(config)
     this.config = config
     this.embeddings = new Embeddings(shape)
-    this.transformer = new Transformer(shape)
+    this.transformer = new LayerStack('Transformer', shape.n_layers, () => new TransformerBlock(shape))
   }
 
   /** Packed tokens to hidden states [T, H]. */

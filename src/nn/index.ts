@@ -3,15 +3,14 @@
  *
  * @module kernelgrad/nn
  */
-export { BertModel } from './bert.ts'
+export { BertLayer, BertModel, BertPooler } from './bert.ts'
 export {
   DistilBertModel,
   FFN,
   MultiHeadSelfAttention,
-  Transformer,
   TransformerBlock,
 } from './distilbert.ts'
-export { Embeddings, type EncoderOutput, type TextInput } from './encoder.ts'
+export { Embeddings, type EncoderOutput, LayerStack, type TextInput } from './encoder.ts'
 export { createEncoder, type Encoder } from './encoders.ts'
 export {
   Dropout,

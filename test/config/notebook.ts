@@ -33,6 +33,7 @@ export function changed(path: (string | number)[], value: unknown): unknown {
   return config
 }
 
+/** Runs `act` and returns the message of the ConfigError it must throw. */
 export function refusal(act: () => unknown): string {
   try {
     act()
