@@ -1,6 +1,6 @@
 // Holds the documentation to the code: links of Markdown files lead somewhere, TypeScript in them compiles, configurations are
 // read, and commands exist. A comment `<!-- given … -->` before a block declares what the block takes for granted. Blocks in TSDoc
-// are compiled where they import what they use. Runs on a build; no network.
+// may use a few names as they are. Runs on a build; no network.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
@@ -110,6 +110,23 @@ function addBlock({ given, code }, where, line) {
 /** What a page takes for granted from its first block on, without a comment in its text. */
 const GIVEN = { 'README.md': 'declare const points: Float32Array, labels: Uint32Array' }
 
+/** What blocks in TSDoc may call by these names. */
+const TYPES = {
+  gpu: `import('kernelgrad').Gpu`,
+  model: `import('kernelgrad').TextTabularModel`,
+  optimizer: `import('kernelgrad').AdamW`,
+  dataset: `import('kernelgrad').Dataset`,
+  batch: `import('kernelgrad').Batch`,
+  forward: `import('kernelgrad/gpu').Kernel<'n'>`,
+  backward: `import('kernelgrad/gpu').Kernel<'n'>`,
+  swiglu: `import('kernelgrad').Op<readonly ['gate', 'up']>`,
+}
+const namesOf = code =>
+  Object.entries(TYPES)
+    .filter(([name]) => !new RegExp(`^(const|for .*const) (\\{[^}]*)?\\b${name}\\b`, 'm').test(code))
+    .map(([name, type]) => `declare const ${name}: ${type}`)
+    .join('; ')
+
 let pages = 0
 for (const path of filesBelow(root, '.md')) {
   const text = readFileSync(path, 'utf8')
@@ -138,7 +155,8 @@ for (const path of filesBelow(join(root, 'src'), '.ts')) {
     const text = comment.replace(/^ *\* ?/gm, '')
     const line = lineOf(source, index)
     for (const block of blocksOf(text))
-      if (/^import /m.test(block.code)) addBlock(block, shown(path), line + block.line - 1)
+      if (block.language === 'ts')
+        addBlock({ ...block, given: namesOf(block.code) }, shown(path), line + block.line - 1)
   }
 }
 

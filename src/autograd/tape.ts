@@ -60,7 +60,16 @@ function tapeOf(gpu: Gpu): Tape {
   return tape
 }
 
-/** Runs `body` without recording, as `torch.no_grad()`. */
+/**
+ * Runs `body` without recording, as `torch.no_grad()`.
+ *
+ * @example
+ * ```ts
+ * import { noGrad, scope, softmax } from 'kernelgrad'
+ *
+ * const probabilities = noGrad(() => scope(() => softmax(model.forward(batch).logits)))
+ * ```
+ */
 export function noGrad<T>(body: () => T): T {
   const before = gradEnabled
   gradEnabled = false
@@ -134,6 +143,15 @@ export interface BackwardOptions {
 /**
  * Walks the tape back from `loss`, a tensor of one element unless a `seed` is given. Gradients add up in the parameters
  * and in `grad` of other leaf tensors until they are zeroed.
+ *
+ * @example
+ * ```ts
+ * import { mean, scope, tensor } from 'kernelgrad'
+ *
+ * const x = tensor(gpu, [1, 2, 3], [3], { requiresGrad: true })
+ * scope(() => mean(x).backward())
+ * console.log(await x.grad!.read()) // 1/3 each
+ * ```
  */
 export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}): void {
   if (loss.size !== (seed?.size ?? 1)) {

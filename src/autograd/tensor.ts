@@ -119,7 +119,10 @@ export class Tensor {
    * gradient's place: `torch.Tensor.register_hook`. Of a parameter it is the gradient of that pass alone, before it is added to
    * those of other micro-batches, and of a scaled loss it is scaled.
    *
+   * @example
    * ```ts
+   * import { scale } from 'kernelgrad'
+   *
    * const handle = model.head.weight.registerHook(grad => scale(grad, 0.1))
    * handle.remove()
    * ```
@@ -187,7 +190,17 @@ export function alias(base: Tensor, shape: Shape): Tensor {
   return new Tensor(shape, base.dtype, { gpu: base.gpu, view: base.view, base: base.retain() })
 }
 
-/** A tensor holding `data`; float32, or uint32 for a Uint32Array. */
+/**
+ * A tensor holding `data`; float32, or uint32 for a Uint32Array.
+ *
+ * @example
+ * ```ts
+ * import { tensor } from 'kernelgrad'
+ *
+ * const x = tensor(gpu, [1, 2, 3, 4, 5, 6], [2, 3], { requiresGrad: true })
+ * const labels = tensor(gpu, Uint32Array.of(0, 1))
+ * ```
+ */
 export function tensor(
   gpu: Gpu,
   data: Float32Array | Uint32Array | readonly number[],

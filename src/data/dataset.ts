@@ -58,6 +58,16 @@ export interface ReadOptions {
  * Reads whole files into memory, which threads can share where the platform has such memory: about 4 bytes per value.
  * @param sources Paths, buffers or open files, one or several with the same columns.
  * @throws DataError naming file, column, row and value of the first bad value; or that there are no rows.
+ *
+ * @example
+ * ```ts
+ * import { loadDataset } from 'kernelgrad'
+ *
+ * const data = await loadDataset('train.parquet', {
+ *   features: { title: { dtype: 'token_id' }, price: { dtype: 'numerical' } },
+ *   vocabSize: 1000,
+ * })
+ * ```
  */
 export async function loadDataset(
   sources: ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[],

@@ -200,7 +200,18 @@ export class Gpu {
   }
 }
 
-/** Opens a device on the best adapter there is. Throws a DeviceError that says what mends it when there is none. */
+/**
+ * Opens a device on the best adapter there is. Throws a DeviceError that says what mends it when there is none.
+ *
+ * @example
+ * ```ts
+ * import { openGpu } from 'kernelgrad'
+ *
+ * const gpu = await openGpu()
+ * console.log(gpu.adapter.line)
+ * gpu.close()
+ * ```
+ */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const found = await findAdapter(options.adapter)
   const { adapter } = found

@@ -29,7 +29,37 @@ export interface Kernel<P extends string = string> {
   constants: Constants
 }
 
-/** Declares a kernel; `workgroup` is 64 and no constants are set unless given. */
+/**
+ * Declares a kernel; `workgroup` is 64 and no constants are set unless given.
+ *
+ * @example
+ * ```ts
+ * import { defineKernel } from 'kernelgrad/gpu'
+ *
+ * const double = defineKernel({
+ *   name: 'double',
+ *   entry: 'main',
+ *   params: { n: 'u32' },
+ *   bindings: ['read', 'write'],
+ *   wgsl: `
+ * const WG: u32 = 64;
+ * struct Params { n: u32 }
+ * @group(0) @binding(0) var<uniform> params: Params;
+ * @group(0) @binding(1) var<storage, read> x: array<f32>;
+ * @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+ * @compute @workgroup_size(WG)
+ * fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+ *   let i = invocation_index(wid, count, local, WG);
+ *   if (i < params.n) { y[i] = 2.0 * x[i]; }
+ * }`,
+ * })
+ * const [x, y] = [gpu.from(Float32Array.of(1, 2, 3)), gpu.acquire(12)]
+ * gpu.launch(double, { n: 3 }, [x, y], 1)
+ * console.log(await gpu.readFloats({ ...y, size: 12 })) // 2, 4, 6
+ * gpu.release(x)
+ * gpu.release(y)
+ * ```
+ */
 export function defineKernel<P extends string>(
   kernel: Omit<Kernel<P>, 'workgroup' | 'constants'> & { workgroup?: number; constants?: Constants },
 ): Kernel<P> {

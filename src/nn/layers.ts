@@ -153,7 +153,16 @@ export class GELUActivation extends GELU {
   }
 }
 
-/** Layers one after another: `torch.nn.Sequential`. */
+/**
+ * Layers one after another: `torch.nn.Sequential`.
+ *
+ * @example
+ * ```ts
+ * import { nn } from 'kernelgrad'
+ *
+ * const mlp = new nn.Sequential([new nn.Linear(8, 32), new nn.LayerNorm(32), new nn.ReLU(), new nn.Linear(32, 2)])
+ * ```
+ */
 export class Sequential extends Module implements Layer {
   constructor(layers: Layer[]) {
     super()

@@ -22,6 +22,21 @@ export interface RngState {
 /**
  * Base of every layer and model: `torch.nn.Module`. Parameters and submodules are the object's own properties, under
  * PyTorch's names, in the order they were assigned.
+ *
+ * @example
+ * ```ts
+ * import { add, nn, type Tensor } from 'kernelgrad'
+ *
+ * class Residual extends nn.Module {
+ *   readonly inner = new nn.Linear(16, 16)
+ *
+ *   forward(x: Tensor): Tensor {
+ *     return add(x, this.inner.forward(x))
+ *   }
+ * }
+ * const block = new Residual().to(gpu, { seed: 1 })
+ * console.log([...block.namedParameters()].map(([name]) => name)) // inner.weight, inner.bias
+ * ```
  */
 export abstract class Module {
   training = true

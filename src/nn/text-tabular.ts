@@ -77,6 +77,20 @@ function mlpLayers(
 /**
  * The click model: a DistilBERT or BERT encoder over the text, mean-pooled, beside categorical embeddings and numerical
  * values, through an MLP to class logits.
+ *
+ * @example
+ * ```ts
+ * import { TextTabularModel } from 'kernelgrad'
+ *
+ * const model = new TextTabularModel({
+ *   features_config: {
+ *     title: { dtype: 'token_id' },
+ *     city: { dtype: 'categorical', vocab_size: 50, embedding_size: 8 },
+ *   },
+ *   mlp_config: [{ hidden_size: 32, activation_function: 'ReLU' }],
+ *   pretrained_model_config: { vocab_size: 1000, dim: 64, n_heads: 4, n_layers: 2, hidden_dim: 128 },
+ * }).to(gpu, { seed: 1 })
+ * ```
  */
 export class TextTabularModel extends Module {
   readonly config: ResolvedModelConfig

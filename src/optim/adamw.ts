@@ -45,6 +45,17 @@ const FLOATS = 8
  * read. A parameter without a gradient since `zeroGrad` is left alone. Parameters that are frozen when the optimizer is made are not
  * taken into it and cost no memory: after unfreezing them, make a new one. One that is frozen later stays as it is, moments
  * included, until it is trained again.
+ *
+ * @example
+ * ```ts
+ * import { AdamW, scope } from 'kernelgrad'
+ *
+ * const optimizer = new AdamW(gpu, [{ params: model.parameters(), lr: 1e-3 }], { weightDecay: 0.01 })
+ * scope(() => model.forward(batch).loss!.backward())
+ * optimizer.step({ maxGradNorm: 1 })
+ * optimizer.zeroGrad()
+ * optimizer.dispose()
+ * ```
  */
 export class AdamW {
   readonly groups: FullGroup[]

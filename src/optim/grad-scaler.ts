@@ -36,6 +36,16 @@ export interface ScaledStep {
  * `optimizer.step({ scaler })`, which unscales, clips, skips the step when a gradient overflowed, and updates the scale. All of
  * it happens on the device: nothing is read back. A skipped step does not advance AdamW's bias correction, as in PyTorch; a
  * learning-rate schedule, which runs on the host, goes on. One scaler serves one optimizer.
+ *
+ * @example
+ * ```ts
+ * import { autocast, GradScaler, scope } from 'kernelgrad'
+ *
+ * const scaler = new GradScaler(gpu)
+ * scope(() => scaler.scale(autocast('f16', () => model.forward(batch)).loss!).backward())
+ * optimizer.step({ scaler })
+ * optimizer.zeroGrad()
+ * ```
  */
 export class GradScaler {
   readonly #gpu: Gpu

@@ -37,7 +37,10 @@ export interface BenchOpOptions<O> extends TimingOptions {
  * Times an operation made by `defineOp`: its forward and backward launches by themselves, without the tape and without making
  * memory. Frees what it made.
  *
+ * @example
  * ```ts
+ * import { benchOp } from 'kernelgrad/testing'
+ *
  * console.table(await benchOp(gpu, swiglu, [{ shape: [4096, 1024] }, { shape: [4096, 1024] }]))
  * ```
  */

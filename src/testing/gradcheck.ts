@@ -34,6 +34,15 @@ type Oracle = (...inputs: Float64Array[]) => ArrayLike<number>
  *
  * @returns the largest error, relative to each input's largest gradient
  * @throws KernelgradError with the worst element when they disagree, or an input got no gradient
+ *
+ * @example
+ * ```ts
+ * import { gelu, gradcheck } from 'kernelgrad'
+ * import { gelu as oracle } from 'kernelgrad/reference'
+ * import { uniform } from 'kernelgrad/testing'
+ *
+ * await gradcheck(gpu, gelu, oracle, [{ data: uniform(15, 1), shape: [3, 5] }])
+ * ```
  */
 export async function gradcheck(
   gpu: Gpu,

@@ -31,6 +31,16 @@ const GUARD = 64
 
 /**
  * Device memory for n 4-byte elements, poisoned, between poisoned neighbours: as a parameter's gradient lies in a larger buffer.
+ *
+ * @example
+ * ```ts
+ * import { guarded } from 'kernelgrad/testing'
+ *
+ * const { view, checkNeighbours, release } = guarded(gpu, 37)
+ * // launch a kernel that writes `view`
+ * await checkNeighbours()
+ * release()
+ * ```
  */
 export function guarded(
   gpu: Gpu,

@@ -21,6 +21,15 @@ export interface Timing {
 /**
  * Times one `run`, which records launches. A sample is as many runs in a row as take `sample` milliseconds, and one wait that
  * sleeps, so that neither the wait nor the clock's grain counts. The first run, which compiles, is not counted.
+ *
+ * @example
+ * ```ts
+ * import { relu } from 'kernelgrad/kernels'
+ * import { timeLaunches } from 'kernelgrad/testing'
+ *
+ * const [x, y] = [gpu.acquire(4 << 20), gpu.acquire(4 << 20)]
+ * const { ms } = await timeLaunches(gpu, () => relu(gpu, { x, y, n: 1 << 20 }))
+ * ```
  */
 export async function timeLaunches(
   gpu: Gpu,

@@ -71,6 +71,13 @@ export class Evaluation {
 /**
  * Loss and metrics over a labelled data set, as {@link Evaluation} gives them.
  * @throws KernelgradError when the data has no labels.
+ *
+ * @example
+ * ```ts
+ * import { evaluate } from 'kernelgrad'
+ *
+ * const { loss, roc_auc } = await evaluate(model, dataset)
+ * ```
  */
 export async function evaluate(
   model: ClickModel,

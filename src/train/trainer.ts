@@ -39,6 +39,15 @@ const DEAF_MS = 200
 /**
  * Trains a model on a data set, evaluating and saving on the way. The same model, data, settings and adapter give the same
  * bits, also through an interruption and `resumeFromCheckpoint`.
+ *
+ * @example
+ * ```ts
+ * import { parseTrainerConfig, Trainer } from 'kernelgrad'
+ *
+ * const config = parseTrainerConfig({ num_train_epochs: 1, eval_steps: 500, save_steps: 500 }, 'trainer')
+ * const trainer = new Trainer({ model, config, train: dataset, evaluation: dataset, output: 'runs/mine' })
+ * const { best_metric } = await trainer.train()
+ * ```
  */
 export class Trainer {
   readonly state: TrainerState
