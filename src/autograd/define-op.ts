@@ -58,6 +58,7 @@ type Call<I extends readonly string[], O> = [
 /** A differentiable operation made by `defineOp`: call it with its tensors, and its options where it has any. */
 export interface Op<I extends readonly string[] = readonly string[], O = unknown> {
   (...call: Call<I, O>): Tensor
+  /** What it was made of. */
   readonly definition: OpDefinition<I, Dtypes<I[number]>, string, O>
 }
 

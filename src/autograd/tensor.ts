@@ -34,7 +34,9 @@ const BYTES: Record<DType, number> = { f32: 4, f16: 2, u32: 4 }
  * has consumed them.
  */
 export class Tensor {
+  /** Sizes of the dimensions; [] is a scalar. */
   readonly shape: Shape
+  /** Element type. */
   readonly dtype: DType
   /** The gradient of a leaf tensor after `backward()`. */
   grad: Tensor | undefined
@@ -56,6 +58,7 @@ export class Tensor {
     if (memory) track(this)
   }
 
+  /** The device it is on. */
   get gpu(): Gpu {
     return this.#gpu!
   }
@@ -79,6 +82,7 @@ export class Tensor {
     return this.#view
   }
 
+  /** Number of elements. */
   get size(): number {
     return numel(this.shape)
   }
@@ -93,6 +97,7 @@ export class Tensor {
     return this.dtype === 'f16' ? 'f16' : 'f32'
   }
 
+  /** Whether its memory has been freed. */
   get disposed(): boolean {
     return this.#view === undefined
   }

@@ -38,8 +38,11 @@ export type SafetensorsDtype = keyof typeof DTYPES
 
 /** One tensor's header entry; `begin` and `end` are byte offsets into the data section. */
 export interface TensorInfo {
+  /** The name in the file. */
   name: string
+  /** Element type in the file. */
   dtype: SafetensorsDtype
+  /** Sizes of the dimensions. */
   shape: number[]
   begin: number
   end: number
@@ -47,7 +50,9 @@ export interface TensorInfo {
 
 /** A tensor of a file. */
 export interface SafetensorsTensor {
+  /** Element type in the file. */
   dtype: SafetensorsDtype
+  /** Sizes of the dimensions. */
   shape: number[]
   /** Row-major values; F16 and BF16 arrive as Float32Array, BOOL as bytes 0 and 1. Decoded on first use. */
   readonly data: TensorArray
@@ -55,6 +60,7 @@ export interface SafetensorsTensor {
 
 /** A file's metadata and tensors. */
 export interface Safetensors {
+  /** Texts that the file's writer added. */
   metadata: Record<string, string>
   /** In the order of their bytes. */
   tensors: Map<string, SafetensorsTensor>
@@ -62,7 +68,9 @@ export interface Safetensors {
 
 /** What a file says of its tensors, without their values. */
 export interface SafetensorsHeader {
+  /** Texts that the file's writer added. */
   metadata: Record<string, string>
+  /** By name, in the order of their bytes. */
   tensors: Map<string, TensorInfo>
 }
 

@@ -25,14 +25,18 @@ const WANTED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const
  * live in one process. Made by `openGpu`.
  */
 export class Gpu {
+  /** WebGPU's own object. */
   readonly device: GPUDevice
+  /** The adapter it was opened on. */
   readonly adapter: AdapterFound
+  /** Where buffers come from. */
   readonly pool: BufferPool
   readonly #recorder: Recorder
   readonly #poison: boolean
   #failure: Error | undefined
   #closed = false
 
+  /** For `openGpu`. */
   constructor(device: GPUDevice, adapter: AdapterFound, poison: boolean) {
     this.device = device
     this.adapter = adapter

@@ -21,6 +21,7 @@ export class InFlight {
   readonly #limit: number
   readonly #pending: Promise<unknown>[] = []
 
+  /** At most `limit` pieces are under way. */
   constructor(limit = 2) {
     this.#limit = limit
   }

@@ -2,8 +2,11 @@ import type { Constants } from './wgsl-text.ts'
 
 /** A range of a storage buffer, in bytes. `offset` is a multiple of 256, as WebGPU wants for a binding. */
 export interface View {
+  /** The buffer. */
   buffer: GPUBuffer
+  /** First byte. */
   offset: number
+  /** Number of bytes. */
   size: number
   /** The view has the buffer to itself, and binds all of it: see the recorder. */
   whole?: boolean
@@ -17,15 +20,21 @@ export type Access = 'read' | 'write'
  * `params`; bindings 1… are storage buffers in the order of `bindings` (`write` is `read_write` in WGSL).
  */
 export interface Kernel<P extends string = string> {
+  /** What error messages call it. */
   name: string
+  /** The text, which may hold several entry points. */
   wgsl: string
   /** WGSL that stands before `wgsl`, such as `STORAGE_WGSL`. Lines in error messages count from the start of `wgsl`. */
   prelude?: string | undefined
+  /** Name of the function to run. */
   entry: string
+  /** Members of `Params`, in order, and their types. */
   params: Record<P, 'u32' | 'i32' | 'f32'>
+  /** How each storage binding is used, in order. */
   bindings: Access[]
   /** Invocations per workgroup; the file's `const WG: u32` is set to it. */
   workgroup: number
+  /** Values for `const` lines of the text. */
   constants: Constants
 }
 

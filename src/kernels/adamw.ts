@@ -64,8 +64,11 @@ const rowSparse = byWidth(
 
 /** What a step reads and writes: weights and moments in flat memory of one length. */
 export interface AdamWMemory {
+  /** Weights. */
   w: View
+  /** First moments. */
   m: View
+  /** Second moments. */
   v: View
   /** Eight floats per step and group, from `adamwHistory`. */
   history: View

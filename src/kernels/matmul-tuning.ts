@@ -6,6 +6,7 @@ import { type Choices, storeChoices } from './tuning.ts'
 
 /** What was measured for one class of shapes. */
 export interface TunedClass {
+  /** The class of shapes, as the cache file names it. */
   shapeClass: string
   /** The form that is taken from now on, and its milliseconds. */
   form: string

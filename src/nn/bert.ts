@@ -127,11 +127,13 @@ export class BertPooler extends Module {
 
 /** The encoder: `transformers.BertModel`. */
 export class BertModel extends Module {
+  /** The configuration with every default. */
   readonly config: ResolvedBertConfig
   readonly embeddings: Embeddings
   readonly encoder: LayerStack<BertLayer>
   readonly pooler?: BertPooler
 
+  /** It has no memory until `to`. */
   constructor(config: ResolvedBertConfig) {
     super()
     const shape = encoderShape(config)

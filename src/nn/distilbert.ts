@@ -96,10 +96,12 @@ export class TransformerBlock extends Module {
 
 /** The encoder: `transformers.DistilBertModel`. */
 export class DistilBertModel extends Module {
+  /** The configuration with every default. */
   readonly config: ResolvedDistilBertConfig
   readonly embeddings: Embeddings
   readonly transformer: LayerStack<TransformerBlock>
 
+  /** It has no memory until `to`. */
   constructor(config: ResolvedDistilBertConfig) {
     super()
     const shape = encoderShape(config)

@@ -15,7 +15,9 @@ import { type LoadResult, readState, type StateDict, type StateTensor, writeStat
 
 /** What dropout masks are drawn from: one seed per model, and a count of the masks drawn so far. */
 export interface RngState {
+  /** Set by `to`. */
   seed: number
+  /** Masks drawn so far. */
   step: number
 }
 
@@ -39,6 +41,7 @@ export interface RngState {
  * ```
  */
 export abstract class Module {
+  /** Whether dropout is on; `train()` and `eval()` set it below too. */
   training = true
   #rng: RngState = { seed: 0, step: 0 }
   #arenas: Arena[] = []
@@ -130,6 +133,7 @@ export abstract class Module {
     return this.#rng
   }
 
+  /** The device it is on. Throws a KernelgradError before `to`. */
   get gpu(): Gpu {
     if (!this.#gpu) throw new KernelgradError('the model is on no device yet; call model.to(gpu) first')
     return this.#gpu

@@ -38,8 +38,11 @@ import { Module } from './module.ts'
 export interface ModelInput {
   /** B, the number of rows. */
   size: number
+  /** Packed tokens. */
   text?: TextInput
+  /** [B] ids by feature name. */
   categorical?: Record<string, Uint32Array | GroupedIds>
+  /** [B] values by feature name. */
   numerical?: Record<string, Float32Array>
   /** [B] class of each row. */
   labels?: Uint32Array
@@ -93,12 +96,18 @@ function mlpLayers(
  * ```
  */
 export class TextTabularModel extends Module {
+  /** The configuration with every default. */
   readonly config: ResolvedModelConfig
+  /** The encoder, DistilBERT or BERT. */
   readonly bert: Encoder
+  /** A table per feature that owns one, named `<feature>_embedding`. */
   readonly categorical_embeddings: ModuleDict<Embedding>
+  /** undefined where the configuration has none. */
   readonly mlp: Sequential | undefined
+  /** To the class logits. */
   readonly head: Linear
 
+  /** @throws ConfigError naming the key that is wrong */
   constructor(config: ModelConfig) {
     super()
     const resolved = parseModelConfig(config, 'the model configuration')

@@ -28,11 +28,13 @@ export interface AdamWOptions {
 
 /** Parameters that share settings; `lr` may be changed between steps. */
 export interface ParameterGroup extends AdamWOptions {
+  /** What the settings hold for; in no other group. */
   params: Iterable<Parameter>
 }
 
 /** A group with every setting filled in. */
 export interface FullGroup extends AdamWStep {
+  /** Those that are trained. */
   params: Parameter[]
 }
 
@@ -58,6 +60,7 @@ const FLOATS = 8
  * ```
  */
 export class AdamW {
+  /** The groups with every setting; `lr` may be changed between steps. */
   readonly groups: FullGroup[]
   /** Steps taken, those included that a scaler made void. */
   stepCount = 0
@@ -74,6 +77,7 @@ export class AdamW {
   /** The step that index 0 of `history` holds. */
   #base = 0
 
+  /** Takes memory for moments. The parameters have memory on `gpu`; defaults are PyTorch's. */
   constructor(
     gpu: Gpu,
     groups: ParameterGroup[],

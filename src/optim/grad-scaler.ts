@@ -5,12 +5,15 @@ import { SCALER_BYTES, type ScalerSettings, scalerUpdate } from '../kernels/scal
 
 /** How the scale starts (65,536) and changes: by a factor of 2 after 2,000 steps without overflow, of 0.5 after one with. */
 export interface GradScalerOptions extends Partial<ScalerSettings> {
+  /** What losses are multiplied by at first, default 65,536. */
   initScale?: number
 }
 
 /** A scaler's numbers, as torch's `state_dict` names them, and how often it stepped in. */
 export interface GradScalerState {
+  /** What losses are multiplied by. */
   scale: number
+  /** Steps without overflow since the scale last changed. */
   growthTracker: number
   /** Optimizer steps taken; AdamW's bias correction counts these. */
   taken: number
