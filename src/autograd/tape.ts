@@ -9,6 +9,7 @@ import { type DType, empty, type Shape, type Tensor, tensor } from './tensor.ts'
 
 /** Where an operation's backward step writes the gradient of an input by itself. */
 export interface GradTarget {
+  /** The memory. */
   view: View
   /** Add to what is there (true), or overwrite every element (false). */
   accumulate: boolean
@@ -32,6 +33,7 @@ export type Backward = (dy: Tensor) => (Tensor | undefined)[] | undefined
 
 /** What an operation works with. */
 export interface OpContext {
+  /** The device of the inputs. */
   gpu: Gpu
   /** Whether this call is recorded, so that a backward step may follow. */
   recording: boolean

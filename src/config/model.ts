@@ -37,9 +37,11 @@ export interface MlpLayerConfig {
   dropout_p?: number
   /** Name of a torch.nn class: 'ReLU' or 'GELU'. */
   activation_function?: string | null
+  /** What PyTorch would be given; changes nothing. */
   activation_function_kwargs?: object | null
   /** Name of a torch.nn class: 'LayerNorm'. */
   normalization_function?: string | null
+  /** `eps`, default 1e-5. */
   normalization_function_kwargs?: { eps?: number } | null
 }
 /** {@link MlpLayerConfig} with every default filled in. */

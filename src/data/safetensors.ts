@@ -44,7 +44,9 @@ export interface TensorInfo {
   dtype: SafetensorsDtype
   /** Sizes of the dimensions. */
   shape: number[]
+  /** First byte of the data section. */
   begin: number
+  /** Byte after the last. */
   end: number
 }
 
@@ -267,10 +269,13 @@ export function layOut<E extends { name: string; dtype: SafetensorsDtype; shape:
 
 /** A tensor to write. F16 and BF16 are given as their bits in a Uint16Array. */
 export interface TensorToWrite {
+  /** The name in the file. */
   name: string
   /** What the array's type says when left out: Float32Array is F32, BigInt64Array is I64, and so on. */
   dtype?: SafetensorsDtype
+  /** Sizes of the dimensions; their product is the number of values. */
   shape: readonly number[]
+  /** Row-major values. */
   data: TensorArray
 }
 

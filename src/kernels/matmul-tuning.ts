@@ -10,9 +10,11 @@ export interface TunedClass {
   shapeClass: string
   /** The form that is taken from now on, and its milliseconds. */
   form: string
+  /** Of the form that is taken. */
   ms: number
   /** The built-in choice, and its milliseconds. */
   builtIn: string
+  /** Of the built-in choice. */
   builtInMs: number
 }
 

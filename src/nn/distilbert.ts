@@ -98,7 +98,9 @@ export class TransformerBlock extends Module {
 export class DistilBertModel extends Module {
   /** The configuration with every default. */
   readonly config: ResolvedDistilBertConfig
+  /** Word and position embeddings. */
   readonly embeddings: Embeddings
+  /** The layers. */
   readonly transformer: LayerStack<TransformerBlock>
 
   /** It has no memory until `to`. */

@@ -1,16 +1,24 @@
 /** What one AdamW step is told, besides gradients. */
 export interface AdamWSettings {
+  /** Learning rate. */
   lr: number
+  /** Decay of the first moment. */
   beta1: number
+  /** Decay of the second moment. */
   beta2: number
+  /** Added to the root of the second moment. */
   eps: number
+  /** Decoupled weight decay. */
   weightDecay: number
 }
 
 /** Weights and their two moments, all of one shape. */
 export interface AdamWState {
+  /** Weights. */
   w: Float64Array
+  /** First moments. */
   m: Float64Array
+  /** Second moments. */
   v: Float64Array
 }
 

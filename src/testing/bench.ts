@@ -9,9 +9,11 @@ export interface BenchRow {
   name: string
   /** Shapes of the inputs: '37x64 37x64'. */
   shape: string
+  /** dtype of the result. */
   dtype: string
   /** Median milliseconds. */
   ms: number
+  /** Milliseconds of the fastest sample. */
   best: number
   /** 10⁹ operations a second, where the number of operations is given. */
   gflops: number | null
@@ -30,6 +32,7 @@ export interface BenchOpOptions<O> extends TimingOptions {
   options?: O
   /** Arithmetic operations of each direction. */
   flops?: { forward: number; backward: number }
+  /** Of the random values. */
   seed?: Seed
 }
 

@@ -13,10 +13,15 @@ export interface ExpectCloseOptions {
 
 /** Thrown by `expectClose`; its fields are the worst element's. */
 export class CloseError extends KernelgradError {
+  /** In every dimension, where a shape was given. */
   readonly index: readonly number[]
+  /** What it is. */
   readonly actual: number
+  /** What it was to be. */
   readonly expected: number
+  /** As the bound counts it. */
   readonly error: number
+  /** What was allowed. */
   readonly bound: number
 
   constructor(

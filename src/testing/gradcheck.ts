@@ -14,7 +14,9 @@ export interface GradcheckOptions {
 
 /** An input of the operation under test; `data` is rounded to float32. */
 export interface GradcheckInput {
+  /** Row-major values. */
   data: ArrayLike<number>
+  /** Sizes of the dimensions. */
   shape: Shape
 }
 

@@ -13,6 +13,7 @@ const MAX_SAMPLES = 25
 
 /** Milliseconds of one piece of work. */
 export interface Timing {
+  /** The median sample. */
   ms: number
   /** The fastest sample: what the machine does when nothing else runs on it. */
   best: number

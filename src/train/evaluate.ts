@@ -21,6 +21,7 @@ export interface EvaluateOptions extends PredictOptions {
  * Memory: with two classes, a label and a float32 score per row ({@link ScoreAccumulator}); with more, three numbers.
  */
 export class Evaluation {
+  /** C. */
   readonly classes: number
   readonly #scores: ScoreAccumulator | undefined
   #rows = 0

@@ -67,6 +67,7 @@ export async function predict(
 
 /** Rows of a file and what the model says of them. */
 export interface Scored {
+  /** The rows, and the columns asked for with `extra`. */
   rows: Chunk
   /** [rows, C], row-major. */
   probabilities: Float32Array<ArrayBuffer>

@@ -50,6 +50,7 @@ const DEAF_MS = 200
  * ```
  */
 export class Trainer {
+  /** Where the run stands; `trainer_state.json` of a checkpoint holds it. */
   readonly state: TrainerState
   /** The running stage's. */
   optimizer!: AdamW
@@ -80,6 +81,7 @@ export class Trainer {
   #lastRead = Date.now()
   #heard = performance.now()
 
+  /** @throws ConfigError for early stopping without evaluation data */
   constructor(options: TrainerOptions) {
     const { model, config, train, evaluation } = options
     this.#options = options
