@@ -3,6 +3,7 @@
  * stands and what was expected; the command line prints it alone, without a stack trace.
  */
 export class KernelgradError extends Error {
+  /** The class's name. */
   override name = this.constructor.name
 }
 

@@ -6,7 +6,16 @@ import { type DType, fitsF16, type Shape } from './tensor.ts'
 
 let active: 'f32' | 'f16' = 'f32'
 
-/** Runs `body`, forward passes, with activations in `dtype`: `torch.autocast`. backward() follows what was recorded. */
+/**
+ * Runs `body`, forward passes, with activations in `dtype`: `torch.autocast`. backward() follows what was recorded.
+ *
+ * @example
+ * ```ts
+ * import { autocast, scope } from 'kernelgrad'
+ *
+ * scope(() => autocast('f16', () => model.forward(batch)).loss!.backward())
+ * ```
+ */
 export function autocast<T>(dtype: 'f32' | 'f16', body: () => T): T {
   const before = active
   active = dtype

@@ -58,6 +58,7 @@ type Call<I extends readonly string[], O> = [
 /** A differentiable operation made by `defineOp`: call it with its tensors, and its options where it has any. */
 export interface Op<I extends readonly string[] = readonly string[], O = unknown> {
   (...call: Call<I, O>): Tensor
+  /** What it was made of. */
   readonly definition: OpDefinition<I, Dtypes<I[number]>, string, O>
 }
 
@@ -67,7 +68,14 @@ const RESERVED = ['gpu', 'out', 'dout', 'needsInputGrad']
  * Makes a differentiable operation of kernels: forward beside backward. It is recorded on the tape where an input wants a
  * gradient; what it makes lives in the scope around the call, and what it saved until its backward step.
  *
+ * What is no tensor, a number or an object of options, is one last argument: annotate it in `forward`. examples/custom-kernel is a package that
+ * defines an operation, checks it with `gradcheck` and times it with `benchOp`.
+ *
+ * @example
  * ```ts
+ * import { defineOp, tensor } from 'kernelgrad'
+ *
+ * // forward and backward: kernels made by `defineKernel`
  * const square = defineOp({
  *   name: 'square',
  *   inputs: ['x'],
@@ -76,11 +84,8 @@ const RESERVED = ['gpu', 'out', 'dout', 'needsInputGrad']
  *   backward: ({ gpu, x, dout, dx }) =>
  *     gpu.launch(backward, { n: x.size }, [x.view, dout.view, dx.view], Math.ceil(x.size / 64)),
  * })
- * const y = square(x)
+ * const y = square(tensor(gpu, [1, 2, 3]))
  * ```
- *
- * What is no tensor, a number or an object of options, is one last argument: annotate it in `forward`. examples/custom-kernel is a package that
- * defines an operation, checks it with `gradcheck` and times it with `benchOp`.
  *
  * @throws ConfigError when a name is used twice or stands for something else in the steps (`gpu`, `out`, `dout`)
  * @returns the operation; a call throws a ShapeError for a wrong number of tensors and a KernelgradError for a dtype that the

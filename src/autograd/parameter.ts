@@ -15,8 +15,11 @@ export type Init =
 
 /** A consecutive part of a parameter's values: `size` elements from element `start`. */
 export interface Chunk {
+  /** The memory; it may be larger than the values. */
   view: View
+  /** Index of the first element. */
   start: number
+  /** Number of elements. */
   size: number
 }
 
@@ -25,7 +28,9 @@ export type Parameter = DenseParameter | TableParameter
 
 /** Flat memory that holds many dense parameters: weights, and gradients at the same offsets. */
 export interface Arena {
+  /** The values of all of them. */
   weights: View
+  /** Their gradients. */
   grads: View
   /** The parameters inside, by byte offset. */
   blocks: { parameter: DenseParameter; offset: number; bytes: number }[]
@@ -36,9 +41,11 @@ export const BLOCK_BYTES = 256
 
 /** Any parameter except an embedding table. Its values live in an arena shared with other parameters. */
 export class DenseParameter extends Tensor {
+  /** How it starts. */
   readonly init: Init
   /** The larger parameter whose rows this one is, and where: see `packParameters`. */
   parent: DenseParameter | undefined
+  /** Elements before it in that parameter. */
   parentOffset = 0
   /** The parameters whose rows make up this one, where it is a pack. */
   readonly parts: DenseParameter[] = []
@@ -46,6 +53,7 @@ export class DenseParameter extends Tensor {
   #offset = 0
   #written = false
 
+  /** It has no memory until its module is given a device. */
   constructor(shape: Shape, init: Init) {
     super(shape, 'f32')
     this.init = init
@@ -86,6 +94,7 @@ export class DenseParameter extends Tensor {
     return this.parent ?? this
   }
 
+  /** Where its values lie; undefined before it has memory. */
   get arena(): Arena | undefined {
     return this.root.#arena
   }
@@ -191,8 +200,11 @@ export interface RowGrad {
 
 /** An embedding table [V, H], split over shards of at most one binding's size, with row-sparse gradients. */
 export class TableParameter {
+  /** [V, H]. */
   readonly shape: Shape
+  /** How it starts. */
   readonly init: Init
+  /** The row that starts at zero and gets no gradient. */
   readonly paddingIdx: number | undefined
   /** Whether it is trained. */
   requiresGrad = true
@@ -206,12 +218,14 @@ export class TableParameter {
   #gpu: Gpu | undefined
   #shards: TableShard[] = []
 
+  /** It has no memory until its module is given a device. */
   constructor(shape: readonly [number, number], init: Init, paddingIdx?: number) {
     this.shape = shape
     this.init = init
     this.paddingIdx = paddingIdx
   }
 
+  /** The device it is on. Throws a KernelgradError before it has memory. */
   get gpu(): Gpu {
     if (!this.#gpu)
       throw new KernelgradError(
@@ -220,6 +234,7 @@ export class TableParameter {
     return this.#gpu
   }
 
+  /** Its rows by shard, each at most one binding. Throws a KernelgradError before it has memory. */
   get shards(): TableShard[] {
     if (!this.#gpu)
       throw new KernelgradError(
@@ -228,14 +243,17 @@ export class TableParameter {
     return this.#shards
   }
 
+  /** Number of elements, V H. */
   get size(): number {
     return numel(this.shape)
   }
 
+  /** H. */
   get width(): number {
     return this.shape[1]!
   }
 
+  /** Whether there is a gradient since the last `zeroGrad`. */
   get hasGrad(): boolean {
     return this.grads.length > 0
   }

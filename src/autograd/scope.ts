@@ -15,6 +15,15 @@ export function untrack(tensor: Tensor): void {
 /**
  * Runs `body` and frees every tensor it made, except those it returns (a tensor, or an array or plain object of them),
  * which pass to the scope around. Recording work on the device is synchronous, so `body` is too.
+ *
+ * @example
+ * ```ts
+ * import { matmul, scope, tensor } from 'kernelgrad'
+ *
+ * const product = scope(() => matmul(tensor(gpu, [1, 2], [1, 2]), tensor(gpu, [3, 4], [2, 1])))
+ * console.log(await product.item()) // 11
+ * product.dispose()
+ * ```
  */
 export function scope<T>(body: () => T): T {
   const made = new Set<Tensor>()

@@ -9,6 +9,7 @@ import { type DType, empty, type Shape, type Tensor, tensor } from './tensor.ts'
 
 /** Where an operation's backward step writes the gradient of an input by itself. */
 export interface GradTarget {
+  /** The memory. */
   view: View
   /** Add to what is there (true), or overwrite every element (false). */
   accumulate: boolean
@@ -32,6 +33,7 @@ export type Backward = (dy: Tensor) => (Tensor | undefined)[] | undefined
 
 /** What an operation works with. */
 export interface OpContext {
+  /** The device of the inputs. */
   gpu: Gpu
   /** Whether this call is recorded, so that a backward step may follow. */
   recording: boolean
@@ -60,7 +62,16 @@ function tapeOf(gpu: Gpu): Tape {
   return tape
 }
 
-/** Runs `body` without recording, as `torch.no_grad()`. */
+/**
+ * Runs `body` without recording, as `torch.no_grad()`.
+ *
+ * @example
+ * ```ts
+ * import { noGrad, scope, softmax } from 'kernelgrad'
+ *
+ * const probabilities = noGrad(() => scope(() => softmax(model.forward(batch).logits)))
+ * ```
+ */
 export function noGrad<T>(body: () => T): T {
   const before = gradEnabled
   gradEnabled = false
@@ -123,6 +134,7 @@ export function gradTarget(input: Tensor): GradTarget {
   return { view: fresh.view, accumulate: known !== undefined }
 }
 
+/** Where a backward pass starts. */
 export interface BackwardOptions {
   /** Multiplies the loss: 1 / n when n micro-batches make a step. */
   scale?: number
@@ -133,6 +145,15 @@ export interface BackwardOptions {
 /**
  * Walks the tape back from `loss`, a tensor of one element unless a `seed` is given. Gradients add up in the parameters
  * and in `grad` of other leaf tensors until they are zeroed.
+ *
+ * @example
+ * ```ts
+ * import { mean, scope, tensor } from 'kernelgrad'
+ *
+ * const x = tensor(gpu, [1, 2, 3], [3], { requiresGrad: true })
+ * scope(() => mean(x).backward())
+ * console.log(await x.grad!.read()) // 1/3 each
+ * ```
  */
 export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}): void {
   if (loss.size !== (seed?.size ?? 1)) {

@@ -34,7 +34,9 @@ const BYTES: Record<DType, number> = { f32: 4, f16: 2, u32: 4 }
  * has consumed them.
  */
 export class Tensor {
+  /** Sizes of the dimensions; [] is a scalar. */
   readonly shape: Shape
+  /** Element type. */
   readonly dtype: DType
   /** The gradient of a leaf tensor after `backward()`. */
   grad: Tensor | undefined
@@ -56,6 +58,7 @@ export class Tensor {
     if (memory) track(this)
   }
 
+  /** The device it is on. */
   get gpu(): Gpu {
     return this.#gpu!
   }
@@ -79,6 +82,7 @@ export class Tensor {
     return this.#view
   }
 
+  /** Number of elements. */
   get size(): number {
     return numel(this.shape)
   }
@@ -93,6 +97,7 @@ export class Tensor {
     return this.dtype === 'f16' ? 'f16' : 'f32'
   }
 
+  /** Whether its memory has been freed. */
   get disposed(): boolean {
     return this.#view === undefined
   }
@@ -119,7 +124,10 @@ export class Tensor {
    * gradient's place: `torch.Tensor.register_hook`. Of a parameter it is the gradient of that pass alone, before it is added to
    * those of other micro-batches, and of a scaled loss it is scaled.
    *
+   * @example
    * ```ts
+   * import { scale } from 'kernelgrad'
+   *
    * const handle = model.head.weight.registerHook(grad => scale(grad, 0.1))
    * handle.remove()
    * ```
@@ -187,7 +195,17 @@ export function alias(base: Tensor, shape: Shape): Tensor {
   return new Tensor(shape, base.dtype, { gpu: base.gpu, view: base.view, base: base.retain() })
 }
 
-/** A tensor holding `data`; float32, or uint32 for a Uint32Array. */
+/**
+ * A tensor holding `data`; float32, or uint32 for a Uint32Array.
+ *
+ * @example
+ * ```ts
+ * import { tensor } from 'kernelgrad'
+ *
+ * const x = tensor(gpu, [1, 2, 3, 4, 5, 6], [2, 3], { requiresGrad: true })
+ * const labels = tensor(gpu, Uint32Array.of(0, 1))
+ * ```
+ */
 export function tensor(
   gpu: Gpu,
   data: Float32Array | Uint32Array | readonly number[],

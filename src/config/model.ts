@@ -31,13 +31,17 @@ const layerSchema = strict({
 })
 /** One MLP layer: Linear, then normalization, activation and dropout, each where given. */
 export interface MlpLayerConfig {
+  /** Width of the layer. */
   hidden_size: number
+  /** Probability of dropout, default 0. */
   dropout_p?: number
   /** Name of a torch.nn class: 'ReLU' or 'GELU'. */
   activation_function?: string | null
+  /** What PyTorch would be given; changes nothing. */
   activation_function_kwargs?: object | null
   /** Name of a torch.nn class: 'LayerNorm'. */
   normalization_function?: string | null
+  /** `eps`, default 1e-5. */
   normalization_function_kwargs?: { eps?: number } | null
 }
 /** {@link MlpLayerConfig} with every default filled in. */
@@ -70,6 +74,7 @@ const modelSchema = strict(modelEntries)
 export interface ModelConfig {
   /** Default 'TextTabularModel'. */
   architecture?: (typeof ARCHITECTURES)[number]
+  /** The columns that the model reads. */
   features_config: FeaturesConfig
   /** Layers between the concatenated features and the head; none when left out. */
   mlp_config?: MlpLayerConfig[] | null
@@ -77,6 +82,7 @@ export interface ModelConfig {
   num_labels?: number
   /** Folder of a saved encoder: its weights with `use_pretrained`, its tokenizer where a feature is text. */
   model_name?: string
+  /** The encoder. */
   pretrained_model_config: EncoderConfig
   /** Start the encoder from the weights in the folder `model_name`; default false. */
   use_pretrained?: boolean

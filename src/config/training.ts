@@ -95,6 +95,7 @@ const trainingSchema = strict({ ...modelEntries, trainer: v.optional(trainerSche
 
 /** The file that `kernelgrad train --config` reads: a model configuration and how to train it. */
 export interface TrainingConfig extends ModelConfig {
+  /** How to train; everything has a default. */
   trainer?: TrainerConfig
 }
 /** {@link TrainingConfig} with every default filled in. */

@@ -9,21 +9,27 @@ export type PaddedIds = number[][] | { data: ArrayLike<number | bigint>; shape: 
 
 /** A padded batch. Categorical, numerical and label arrays have one value per row. */
 export interface PaddedBatch {
+  /** [B, S] token ids. */
   inputIds?: PaddedIds
   /** [B, S], 1 keeps a token, 0 masks it; holes may stand anywhere. Default: every id but padTokenId is kept. */
   attentionMask?: PaddedIds
+  /** [B] ids of each categorical feature. */
   categorical?: Record<string, ArrayLike<number | bigint>>
+  /** [B] values of each numerical feature. */
   numerical?: Record<string, ArrayLike<number>>
+  /** [B] class of each row. */
   labels?: ArrayLike<number | bigint>
 }
 
 /** Sizes to check ids against; what is left out is not checked. */
 export interface PaddedOptions {
+  /** Tokens equal to it are masked unless there is an attention mask. */
   padTokenId: number
   /** Rows of the word table. */
   vocabSize?: number
   /** Rows of each categorical table. */
   categories?: Record<string, number>
+  /** Number of classes. */
   numLabels?: number
   /** Keeps position 0 of every row, with keyMask 0 where it is masked. */
   keepFirst?: boolean

@@ -27,6 +27,13 @@ export interface CollateOptions {
  * id is its index in the joined list, so masked tokens leave holes and shift nothing.
  * @param rows Row indices in `columns` (not in the file).
  * @throws DataError naming row, length and limit of a text that is too long, or feature, row and value of a bad id.
+ *
+ * @example
+ * ```ts
+ * import { collate } from 'kernelgrad'
+ *
+ * const batch = collate(dataset, [0, 5, 7], { padTokenId: 0, maxPositions: 64 })
+ * ```
  */
 export function collate(columns: Columns, rows: ArrayLike<number>, options: CollateOptions): Batch {
   const size = rows.length

@@ -9,6 +9,7 @@ import type { Page } from './pages.ts'
 
 /** Lists of ids, one per row: row r owns values[offsets[r]] … values[offsets[r + 1] - 1]. */
 export interface TokenLists {
+  /** The tokens of all rows, one row after another. */
   values: Uint32Array
   /** Length rows + 1. */
   offsets: Uint32Array

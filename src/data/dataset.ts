@@ -19,16 +19,21 @@ export interface Columns {
   length: number
   /** Number of the first row in its source, 0 for a dataset. */
   rowStart: number
+  /** What the columns are. */
   features: FeaturesConfig
   /** One entry per token_id feature, in config order; all text features together are one entry, named by the first. */
   lists: Record<string, TokenLists>
+  /** [length] ids of each categorical feature. */
   categorical: Record<string, Uint32Array>
+  /** [length] values of each numerical feature. */
   numerical: Record<string, Float32Array>
+  /** [length] class of each row, where labels were read. */
   labels?: Uint32Array
 }
 
 /** A row group's rows. */
 export interface Chunk extends Columns {
+  /** Name of the file. */
   file: string
   /** The columns asked for with `extra`, as they stand in the file. */
   extra: Record<string, unknown[]>
@@ -36,11 +41,13 @@ export interface Chunk extends Columns {
 
 /** All rows of one or several files. Rows are numbered through all files in order. */
 export interface Dataset extends Columns {
+  /** Where each file's rows are. */
   files: { name: string; rowStart: number; rows: number }[]
 }
 
 /** What to read and how to check it. */
 export interface ReadOptions {
+  /** The columns to read. */
   features: FeaturesConfig
   /** Name of the label column, default 'label'; null reads no labels. */
   label?: string | null
@@ -58,6 +65,16 @@ export interface ReadOptions {
  * Reads whole files into memory, which threads can share where the platform has such memory: about 4 bytes per value.
  * @param sources Paths, buffers or open files, one or several with the same columns.
  * @throws DataError naming file, column, row and value of the first bad value; or that there are no rows.
+ *
+ * @example
+ * ```ts
+ * import { loadDataset } from 'kernelgrad'
+ *
+ * const data = await loadDataset('train.parquet', {
+ *   features: { title: { dtype: 'token_id' }, price: { dtype: 'numerical' } },
+ *   vocabSize: 1000,
+ * })
+ * ```
  */
 export async function loadDataset(
   sources: ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[],

@@ -37,6 +37,15 @@ const AHEAD = 8
 /**
  * A loader of `columns`. Close it when done: until then the worker keeps its memory, yet does not keep the process alive.
  * @throws ConfigError for a batch size that is no positive whole number.
+ *
+ * @example
+ * ```ts
+ * import { createLoader, shuffledOrder } from 'kernelgrad/data'
+ *
+ * const loader = createLoader(dataset, { batchSize: 64, padTokenId: 0 })
+ * for await (const batch of loader.batches(shuffledOrder(dataset.length, 42, 0))) console.log(batch.size)
+ * await loader.close()
+ * ```
  */
 export function createLoader(
   columns: Columns,

@@ -16,7 +16,9 @@ export interface ParquetFile {
   columns: string[]
   /** Row groups in file order: the first row of each, 0-based in the file, and its number of rows. */
   groups: { rowStart: number; rows: number }[]
+  /** Its bytes, read on demand. */
   buffer: AsyncBuffer
+  /** The footer, as hyparquet gives it. */
   metadata: FileMetaData
 }
 

@@ -38,16 +38,23 @@ export type SafetensorsDtype = keyof typeof DTYPES
 
 /** One tensor's header entry; `begin` and `end` are byte offsets into the data section. */
 export interface TensorInfo {
+  /** The name in the file. */
   name: string
+  /** Element type in the file. */
   dtype: SafetensorsDtype
+  /** Sizes of the dimensions. */
   shape: number[]
+  /** First byte of the data section. */
   begin: number
+  /** Byte after the last. */
   end: number
 }
 
 /** A tensor of a file. */
 export interface SafetensorsTensor {
+  /** Element type in the file. */
   dtype: SafetensorsDtype
+  /** Sizes of the dimensions. */
   shape: number[]
   /** Row-major values; F16 and BF16 arrive as Float32Array, BOOL as bytes 0 and 1. Decoded on first use. */
   readonly data: TensorArray
@@ -55,6 +62,7 @@ export interface SafetensorsTensor {
 
 /** A file's metadata and tensors. */
 export interface Safetensors {
+  /** Texts that the file's writer added. */
   metadata: Record<string, string>
   /** In the order of their bytes. */
   tensors: Map<string, SafetensorsTensor>
@@ -62,7 +70,9 @@ export interface Safetensors {
 
 /** What a file says of its tensors, without their values. */
 export interface SafetensorsHeader {
+  /** Texts that the file's writer added. */
   metadata: Record<string, string>
+  /** By name, in the order of their bytes. */
   tensors: Map<string, TensorInfo>
 }
 
@@ -259,10 +269,13 @@ export function layOut<E extends { name: string; dtype: SafetensorsDtype; shape:
 
 /** A tensor to write. F16 and BF16 are given as their bits in a Uint16Array. */
 export interface TensorToWrite {
+  /** The name in the file. */
   name: string
   /** What the array's type says when left out: Float32Array is F32, BigInt64Array is I64, and so on. */
   dtype?: SafetensorsDtype
+  /** Sizes of the dimensions; their product is the number of values. */
   shape: readonly number[]
+  /** Row-major values. */
   data: TensorArray
 }
 

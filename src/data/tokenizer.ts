@@ -26,6 +26,14 @@ export interface TokenizerLimits {
  * Reads tokenizer.json, and tokenizer_config.json where there is one. `encode` gives what a transformers tokenizer with
  * `truncation=True` gives: at most `model_max_length`, or the encoder's positions if they are fewer.
  * @throws ConfigError naming the file, where it is missing, no tokenizer, or has ids beyond the word table.
+ *
+ * @example
+ * ```ts
+ * import { loadTokenizer } from 'kernelgrad/data'
+ *
+ * const tokenizer = await loadTokenizer('distilbert', { maxPositions: 512, vocabSize: 30522 })
+ * const ids = tokenizer.encode('best headphones')
+ * ```
  */
 export async function loadTokenizer(
   folder: string,

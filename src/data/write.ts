@@ -22,6 +22,16 @@ export interface WriteColumn {
  * @param options.rowGroupSize Rows per row group, default 100,000.
  * @throws DataError naming the path and why it cannot be written, or column, row and value of a value that does not
  * fit its kind; an older file under that name stays as it was.
+ *
+ * @example
+ * ```ts
+ * import { writeParquet } from 'kernelgrad/data'
+ *
+ * await writeParquet('rows.parquet', [
+ *   { name: 'title', kind: 'list<int64>', data: [[3, 8], [5]] },
+ *   { name: 'label', kind: 'int64', data: [0, 1] },
+ * ])
+ * ```
  */
 export async function writeParquet(
   path: string,

@@ -9,7 +9,9 @@ const CHOICES: AdapterChoice[] = ['auto', 'hardware', 'system', 'embedded']
 
 /** The adapter in use and why. */
 export interface AdapterFound {
+  /** WebGPU's own object. */
   adapter: GPUAdapter
+  /** Which kernel forms and tile sizes suit it depends on this. */
   kind: 'hardware' | 'system software' | 'embedded software'
   /** One line for start-up: adapter, driver, and why this one. */
   line: string

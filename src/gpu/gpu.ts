@@ -25,14 +25,18 @@ const WANTED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const
  * live in one process. Made by `openGpu`.
  */
 export class Gpu {
+  /** WebGPU's own object. */
   readonly device: GPUDevice
+  /** The adapter it was opened on. */
   readonly adapter: AdapterFound
+  /** Where buffers come from. */
   readonly pool: BufferPool
   readonly #recorder: Recorder
   readonly #poison: boolean
   #failure: Error | undefined
   #closed = false
 
+  /** For `openGpu`. */
   constructor(device: GPUDevice, adapter: AdapterFound, poison: boolean) {
     this.device = device
     this.adapter = adapter
@@ -200,7 +204,18 @@ export class Gpu {
   }
 }
 
-/** Opens a device on the best adapter there is. Throws a DeviceError that says what mends it when there is none. */
+/**
+ * Opens a device on the best adapter there is. Throws a DeviceError that says what mends it when there is none.
+ *
+ * @example
+ * ```ts
+ * import { openGpu } from 'kernelgrad'
+ *
+ * const gpu = await openGpu()
+ * console.log(gpu.adapter.line)
+ * gpu.close()
+ * ```
+ */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const found = await findAdapter(options.adapter)
   const { adapter } = found

@@ -4,11 +4,24 @@ import type { Gpu } from './gpu.ts'
 /**
  * Lets at most `limit` pieces of work be under way: recording is faster than the device, and an unbounded queue would
  * hold every step's memory. Work is waited for oldest first.
+ *
+ * @example
+ * ```ts
+ * import { InFlight } from 'kernelgrad/gpu'
+ *
+ * const inFlight = new InFlight()
+ * for (let i = 0; i < 100; i++) {
+ *   optimizer.step()
+ *   await inFlight.push(gpu)
+ * }
+ * await inFlight.drain()
+ * ```
  */
 export class InFlight {
   readonly #limit: number
   readonly #pending: Promise<unknown>[] = []
 
+  /** At most `limit` pieces are under way. */
   constructor(limit = 2) {
     this.#limit = limit
   }

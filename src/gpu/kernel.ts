@@ -2,8 +2,11 @@ import type { Constants } from './wgsl-text.ts'
 
 /** A range of a storage buffer, in bytes. `offset` is a multiple of 256, as WebGPU wants for a binding. */
 export interface View {
+  /** The buffer. */
   buffer: GPUBuffer
+  /** First byte. */
   offset: number
+  /** Number of bytes. */
   size: number
   /** The view has the buffer to itself, and binds all of it: see the recorder. */
   whole?: boolean
@@ -17,19 +20,55 @@ export type Access = 'read' | 'write'
  * `params`; bindings 1… are storage buffers in the order of `bindings` (`write` is `read_write` in WGSL).
  */
 export interface Kernel<P extends string = string> {
+  /** What error messages call it. */
   name: string
+  /** The text, which may hold several entry points. */
   wgsl: string
   /** WGSL that stands before `wgsl`, such as `STORAGE_WGSL`. Lines in error messages count from the start of `wgsl`. */
   prelude?: string | undefined
+  /** Name of the function to run. */
   entry: string
+  /** Members of `Params`, in order, and their types. */
   params: Record<P, 'u32' | 'i32' | 'f32'>
+  /** How each storage binding is used, in order. */
   bindings: Access[]
   /** Invocations per workgroup; the file's `const WG: u32` is set to it. */
   workgroup: number
+  /** Values for `const` lines of the text. */
   constants: Constants
 }
 
-/** Declares a kernel; `workgroup` is 64 and no constants are set unless given. */
+/**
+ * Declares a kernel; `workgroup` is 64 and no constants are set unless given.
+ *
+ * @example
+ * ```ts
+ * import { defineKernel } from 'kernelgrad/gpu'
+ *
+ * const double = defineKernel({
+ *   name: 'double',
+ *   entry: 'main',
+ *   params: { n: 'u32' },
+ *   bindings: ['read', 'write'],
+ *   wgsl: `
+ * const WG: u32 = 64;
+ * struct Params { n: u32 }
+ * @group(0) @binding(0) var<uniform> params: Params;
+ * @group(0) @binding(1) var<storage, read> x: array<f32>;
+ * @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+ * @compute @workgroup_size(WG)
+ * fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+ *   let i = invocation_index(wid, count, local, WG);
+ *   if (i < params.n) { y[i] = 2.0 * x[i]; }
+ * }`,
+ * })
+ * const [x, y] = [gpu.from(Float32Array.of(1, 2, 3)), gpu.acquire(12)]
+ * gpu.launch(double, { n: 3 }, [x, y], 1)
+ * console.log(await gpu.readFloats({ ...y, size: 12 })) // 2, 4, 6
+ * gpu.release(x)
+ * gpu.release(y)
+ * ```
+ */
 export function defineKernel<P extends string>(
   kernel: Omit<Kernel<P>, 'workgroup' | 'constants'> & { workgroup?: number; constants?: Constants },
 ): Kernel<P> {

@@ -19,8 +19,11 @@ export interface RecorderEvents {
 
 /** What has been recorded so far, counted. */
 export interface RecorderCounts {
+  /** Kernel launches recorded. */
   launches: number
+  /** Times that commands were handed to the queue. */
   submits: number
+  /** Uploads recorded. */
   uploads: number
 }
 

@@ -9,10 +9,15 @@ export const ADAMW_SKIP = 0xffffffff
 
 /** One optimizer step's numbers for one parameter group. */
 export interface AdamWStep {
+  /** Learning rate. */
   lr: number
+  /** Decay of the first moment. */
   beta1: number
+  /** Decay of the second moment. */
   beta2: number
+  /** Added to the root of the second moment. */
   eps: number
+  /** Decoupled weight decay. */
   weightDecay: number
 }
 
@@ -64,8 +69,11 @@ const rowSparse = byWidth(
 
 /** What a step reads and writes: weights and moments in flat memory of one length. */
 export interface AdamWMemory {
+  /** Weights. */
   w: View
+  /** First moments. */
   m: View
+  /** Second moments. */
   v: View
   /** Eight floats per step and group, from `adamwHistory`. */
   history: View

@@ -64,8 +64,11 @@ export function copyColumns(
 
 /** A matrix [rows, width] that is, or becomes, columns `column` to `column` + width - 1 of a wider one. */
 export interface Columns {
+  /** [rows, width] float32. */
   view: View
+  /** Number of columns. */
   width: number
+  /** Its first column in the wider matrix. */
   column: number
 }
 

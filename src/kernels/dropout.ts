@@ -6,9 +6,11 @@ import { byStorage, formOf, STORAGE_WGSL, type Storage } from './width.ts'
 
 /** What, next to an element's position, picks its random number. All three are uint32. */
 export interface Rng {
+  /** One per model. */
   seed: number
   /** Which dropout in the model: no two share a number. */
   layer: number
+  /** No two masks of a dropout share a number. */
   step: number
 }
 

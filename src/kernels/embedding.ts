@@ -4,8 +4,11 @@ import { byWidth, formOf, rowLanes, STORAGE_WGSL, type Storage, widthOf } from '
 
 /** Rows firstRow … firstRow + rows - 1 of a table [V, H] float32; a table too large for one binding has several. */
 export interface TableShard {
+  /** [rows, H]. */
   view: View
+  /** Number of its first row in the table. */
   firstRow: number
+  /** Number of rows. */
   rows: number
 }
 

@@ -1,6 +1,18 @@
 /**
  * Launchers of the WGSL kernels: views of buffers in, views of buffers out, no autograd.
  *
+ * @example
+ * ```ts
+ * import { matmul } from 'kernelgrad/kernels'
+ *
+ * const a = gpu.from(Float32Array.of(1, 2, 3, 4, 5, 6)) // [2, 3]
+ * const b = gpu.from(Float32Array.of(1, 0, 0, 1, 1, 1)) // [3, 2]
+ * const c = gpu.acquire(16)
+ * matmul(gpu, { a, b, c, M: 2, N: 2, K: 3, layout: 'NN' })
+ * console.log(await gpu.readFloats({ ...c, size: 16 })) // 4, 5, 10, 11
+ * for (const view of [a, b, c]) gpu.release(view)
+ * ```
+ *
  * @module kernelgrad/kernels
  */
 export * from './adamw.ts'

@@ -70,7 +70,9 @@ function kernel(entry: string, bindings: Access[], variant: Variant = {}) {
 
 /** Dropout with probability p under the mask that `dropout` draws for the same rng. */
 export interface FusedDropout {
+  /** Probability of a zero, 0 <= p < 1. */
   p: number
+  /** The key of the mask. */
   rng: Rng
 }
 

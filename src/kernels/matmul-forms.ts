@@ -6,9 +6,13 @@ export type MatmulLayout = 'NN' | 'NT' | 'TN'
 
 /** c[M, N] = a b over K values each, and how a and b lie. */
 export interface MatmulShape {
+  /** Rows of c. */
   M: number
+  /** Columns of c. */
   N: number
+  /** Values summed for each. */
   K: number
+  /** How a and b lie. */
   layout: MatmulLayout
 }
 

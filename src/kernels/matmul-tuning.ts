@@ -6,12 +6,15 @@ import { type Choices, storeChoices } from './tuning.ts'
 
 /** What was measured for one class of shapes. */
 export interface TunedClass {
+  /** The class of shapes, as the cache file names it. */
   shapeClass: string
   /** The form that is taken from now on, and its milliseconds. */
   form: string
+  /** Of the form that is taken. */
   ms: number
   /** The built-in choice, and its milliseconds. */
   builtIn: string
+  /** Of the built-in choice. */
   builtInMs: number
 }
 

@@ -37,7 +37,9 @@ export type { Stored } from './matmul-kernels.ts'
 
 /** A product to launch: shape, operands, result, and what is done to a tile before it is stored. */
 export interface MatmulOptions extends MatmulShape {
+  /** As `layout` says: [M, K], or [K, M] for TN. */
   a: View
+  /** [K, N], or [N, K] for NT. */
   b: View
   /** [M, N]; nothing is written past its last element. */
   c: View

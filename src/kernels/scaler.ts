@@ -36,6 +36,7 @@ export interface ScalerSettings {
   growthFactor: number
   /** What it is multiplied by when gradients overflow. */
   backoffFactor: number
+  /** Steps without overflow before the scale grows. */
   growthInterval: number
 }
 

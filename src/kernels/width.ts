@@ -14,8 +14,11 @@ export type Storage = 'f32' | 'f16'
 
 /** A kernel in both widths, and four wide over halves. */
 export interface ByWidth<P extends string> {
+  /** One element an invocation. */
   1: Kernel<P>
+  /** Four elements. */
   4: Kernel<P>
+  /** Four halves. */
   f16: Kernel<P>
 }
 

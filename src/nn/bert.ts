@@ -108,6 +108,7 @@ export class BertLayer extends Module {
     this.output = new BertOutput(shape, shape.hidden_dim, 'BertOutput')
   }
 
+  /** [T, H] to [T, H]. */
   forward(x: Tensor, rows: PackedRows): Tensor {
     const attended = this.attention.forward(x, rows)
     return this.output.forward(this.intermediate.forward(attended), attended)
@@ -126,11 +127,13 @@ export class BertPooler extends Module {
 
 /** The encoder: `transformers.BertModel`. */
 export class BertModel extends Module {
+  /** The configuration with every default. */
   readonly config: ResolvedBertConfig
   readonly embeddings: Embeddings
   readonly encoder: LayerStack<BertLayer>
   readonly pooler?: BertPooler
 
+  /** It has no memory until `to`. */
   constructor(config: ResolvedBertConfig) {
     super()
     const shape = encoderShape(config)

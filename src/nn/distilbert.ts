@@ -96,10 +96,14 @@ export class TransformerBlock extends Module {
 
 /** The encoder: `transformers.DistilBertModel`. */
 export class DistilBertModel extends Module {
+  /** The configuration with every default. */
   readonly config: ResolvedDistilBertConfig
+  /** Word and position embeddings. */
   readonly embeddings: Embeddings
+  /** The layers. */
   readonly transformer: LayerStack<TransformerBlock>
 
+  /** It has no memory until `to`. */
   constructor(config: ResolvedDistilBertConfig) {
     super()
     const shape = encoderShape(config)

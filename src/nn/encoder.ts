@@ -27,16 +27,23 @@ import { Module } from './module.ts'
 
 /** The packed tokens of a batch, as collate makes them. */
 export interface TextInput {
+  /** [T] word ids. */
   inputIds: Uint32Array | GroupedIds
+  /** [T] position of each token in its text. */
   positionIds: Uint32Array | GroupedIds
+  /** [T] 0 where a token is neither attended to nor pooled. */
   keyMask: Uint32Array
+  /** [B + 1] row b owns tokens cuSeqlens[b] to cuSeqlens[b + 1] - 1. */
   cuSeqlens: Uint32Array
+  /** [T] the row of each token. */
   rowIds: Uint32Array
 }
 
 /** What an encoder makes of a batch: the last hidden state [T, H], and the device's copy of where the rows lie. */
 export interface EncoderOutput {
+  /** [T, H]. */
   hidden: Tensor
+  /** Where the rows lie, for pooling. */
   rows: PackedRows
 }
 

@@ -25,7 +25,9 @@ export interface Layer extends Module {
 
 /** y = x weightᵀ + bias: `torch.nn.Linear`. */
 export class Linear extends Module implements Layer {
+  /** [out, in]. */
   readonly weight: DenseParameter
+  /** [out]. */
   readonly bias: DenseParameter
 
   /** Weights and biases start from U(-1/sqrt(in), 1/sqrt(in)), PyTorch's default, or as given. */
@@ -49,10 +51,14 @@ export class Linear extends Module implements Layer {
 
 /** LayerNorm over the last dimension: `torch.nn.LayerNorm`. */
 export class LayerNorm extends Module implements Layer {
+  /** [H], starts at 1. */
   readonly weight: DenseParameter
+  /** [H], starts at 0. */
   readonly bias: DenseParameter
+  /** Added to the variance. */
   readonly eps: number
 
+  /** `hidden` is H, the last dimension. */
   constructor(hidden: number, { eps = 1e-5 }: { eps?: number } = {}) {
     super()
     this.weight = new DenseParameter([hidden], { kind: 'constant', value: 1 })
@@ -72,8 +78,10 @@ export class LayerNorm extends Module implements Layer {
 
 /** A lookup table with row-sparse gradients: `torch.nn.Embedding`. */
 export class Embedding extends Module {
+  /** [rows, width]. */
   readonly weight: TableParameter
 
+  /** Rows start from N(0, 1) unless `init` says otherwise; row `paddingIdx` is zero and stays so. */
   constructor(rows: number, width: number, { paddingIdx, init }: { paddingIdx?: number; init?: Init } = {}) {
     super()
     this.weight = new TableParameter([rows, width], init ?? { kind: 'normal', std: 1 }, paddingIdx)
@@ -92,8 +100,10 @@ export class Embedding extends Module {
 
 /** Zeroes activations at random while training: `torch.nn.Dropout`. */
 export class Dropout extends Module implements Layer {
+  /** Probability of a zero. */
   readonly p: number
 
+  /** @throws ConfigError for a probability outside 0 <= p < 1 */
   constructor(p = 0.5) {
     super()
     if (!(p >= 0 && p < 1))
@@ -153,8 +163,18 @@ export class GELUActivation extends GELU {
   }
 }
 
-/** Layers one after another: `torch.nn.Sequential`. */
+/**
+ * Layers one after another: `torch.nn.Sequential`.
+ *
+ * @example
+ * ```ts
+ * import { nn } from 'kernelgrad'
+ *
+ * const mlp = new nn.Sequential([new nn.Linear(8, 32), new nn.LayerNorm(32), new nn.ReLU(), new nn.Linear(32, 2)])
+ * ```
+ */
 export class Sequential extends Module implements Layer {
+  /** Layers are named by their place: `0.weight`. */
   constructor(layers: Layer[]) {
     super()
     Object.assign(this, layers)
@@ -183,6 +203,7 @@ export class Sequential extends Module implements Layer {
 
 /** Numbered submodules: `torch.nn.ModuleList`. */
 export class ModuleList<M extends Module> extends Module implements Iterable<M> {
+  /** Modules are named by their place. */
   constructor(modules: M[]) {
     super()
     Object.assign(this, modules)
@@ -196,6 +217,7 @@ export class ModuleList<M extends Module> extends Module implements Iterable<M> 
 
 /** Submodules by name: `torch.nn.ModuleDict`. */
 export class ModuleDict<M extends Module> extends Module {
+  /** Modules are named by their key. */
   constructor(modules: Record<string, M>) {
     super()
     Object.assign(this, modules)

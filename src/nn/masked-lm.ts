@@ -12,6 +12,7 @@ export const IGNORE_INDEX = -100
 
 /** Packed tokens, and the token to predict at each, [T], IGNORE_INDEX where none is. */
 export interface MaskedInput extends TextInput {
+  /** [T], `IGNORE_INDEX` where there is none. */
   labels?: Int32Array
 }
 

@@ -15,15 +15,33 @@ import { type LoadResult, readState, type StateDict, type StateTensor, writeStat
 
 /** What dropout masks are drawn from: one seed per model, and a count of the masks drawn so far. */
 export interface RngState {
+  /** Set by `to`. */
   seed: number
+  /** Masks drawn so far. */
   step: number
 }
 
 /**
  * Base of every layer and model: `torch.nn.Module`. Parameters and submodules are the object's own properties, under
  * PyTorch's names, in the order they were assigned.
+ *
+ * @example
+ * ```ts
+ * import { add, nn, type Tensor } from 'kernelgrad'
+ *
+ * class Residual extends nn.Module {
+ *   readonly inner = new nn.Linear(16, 16)
+ *
+ *   forward(x: Tensor): Tensor {
+ *     return add(x, this.inner.forward(x))
+ *   }
+ * }
+ * const block = new Residual().to(gpu, { seed: 1 })
+ * console.log([...block.namedParameters()].map(([name]) => name)) // inner.weight, inner.bias
+ * ```
  */
 export abstract class Module {
+  /** Whether dropout is on; `train()` and `eval()` set it below too. */
   training = true
   #rng: RngState = { seed: 0, step: 0 }
   #arenas: Arena[] = []
@@ -115,6 +133,7 @@ export abstract class Module {
     return this.#rng
   }
 
+  /** The device it is on. Throws a KernelgradError before `to`. */
   get gpu(): Gpu {
     if (!this.#gpu) throw new KernelgradError('the model is on no device yet; call model.to(gpu) first')
     return this.#gpu

@@ -12,12 +12,14 @@ import type { ModelInput, ModelOutput } from './text-tabular.ts'
  * batches are collated with `keepFirst`.
  */
 export class DistilBertForSequenceClassification extends Module {
+  /** The configuration with every default. */
   readonly config: ResolvedModelConfig
   readonly distilbert: DistilBertModel
   readonly pre_classifier: Linear
   readonly classifier: Linear
   readonly dropout: Dropout
 
+  /** @throws ConfigError naming the key that is wrong, or for a BERT encoder */
   constructor(config: ModelConfig) {
     super()
     this.config = parseModelConfig(config, 'the model configuration')

@@ -4,7 +4,9 @@ import { CheckpointError } from '../errors.ts'
 
 /** One tensor of a state dict; `parseSafetensors` gives the same. Row-major. */
 export interface StateTensor {
+  /** Sizes of the dimensions. */
   shape: readonly number[]
+  /** The values. */
   data: ArrayLike<number | bigint>
 }
 

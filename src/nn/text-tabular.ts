@@ -38,8 +38,11 @@ import { Module } from './module.ts'
 export interface ModelInput {
   /** B, the number of rows. */
   size: number
+  /** Packed tokens. */
   text?: TextInput
+  /** [B] ids by feature name. */
   categorical?: Record<string, Uint32Array | GroupedIds>
+  /** [B] values by feature name. */
   numerical?: Record<string, Float32Array>
   /** [B] class of each row. */
   labels?: Uint32Array
@@ -77,14 +80,34 @@ function mlpLayers(
 /**
  * The click model: a DistilBERT or BERT encoder over the text, mean-pooled, beside categorical embeddings and numerical
  * values, through an MLP to class logits.
+ *
+ * @example
+ * ```ts
+ * import { TextTabularModel } from 'kernelgrad'
+ *
+ * const model = new TextTabularModel({
+ *   features_config: {
+ *     title: { dtype: 'token_id' },
+ *     city: { dtype: 'categorical', vocab_size: 50, embedding_size: 8 },
+ *   },
+ *   mlp_config: [{ hidden_size: 32, activation_function: 'ReLU' }],
+ *   pretrained_model_config: { vocab_size: 1000, dim: 64, n_heads: 4, n_layers: 2, hidden_dim: 128 },
+ * }).to(gpu, { seed: 1 })
+ * ```
  */
 export class TextTabularModel extends Module {
+  /** The configuration with every default. */
   readonly config: ResolvedModelConfig
+  /** The encoder, DistilBERT or BERT. */
   readonly bert: Encoder
+  /** A table per feature that owns one, named `<feature>_embedding`. */
   readonly categorical_embeddings: ModuleDict<Embedding>
+  /** undefined where the configuration has none. */
   readonly mlp: Sequential | undefined
+  /** To the class logits. */
   readonly head: Linear
 
+  /** @throws ConfigError naming the key that is wrong */
   constructor(config: ModelConfig) {
     super()
     const resolved = parseModelConfig(config, 'the model configuration')

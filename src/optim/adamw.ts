@@ -28,11 +28,13 @@ export interface AdamWOptions {
 
 /** Parameters that share settings; `lr` may be changed between steps. */
 export interface ParameterGroup extends AdamWOptions {
+  /** What the settings hold for; in no other group. */
   params: Iterable<Parameter>
 }
 
 /** A group with every setting filled in. */
 export interface FullGroup extends AdamWStep {
+  /** Those that are trained. */
   params: Parameter[]
 }
 
@@ -45,8 +47,20 @@ const FLOATS = 8
  * read. A parameter without a gradient since `zeroGrad` is left alone. Parameters that are frozen when the optimizer is made are not
  * taken into it and cost no memory: after unfreezing them, make a new one. One that is frozen later stays as it is, moments
  * included, until it is trained again.
+ *
+ * @example
+ * ```ts
+ * import { AdamW, scope } from 'kernelgrad'
+ *
+ * const optimizer = new AdamW(gpu, [{ params: model.parameters(), lr: 1e-3 }], { weightDecay: 0.01 })
+ * scope(() => model.forward(batch).loss!.backward())
+ * optimizer.step({ maxGradNorm: 1 })
+ * optimizer.zeroGrad()
+ * optimizer.dispose()
+ * ```
  */
 export class AdamW {
+  /** The groups with every setting; `lr` may be changed between steps. */
   readonly groups: FullGroup[]
   /** Steps taken, those included that a scaler made void. */
   stepCount = 0
@@ -63,6 +77,7 @@ export class AdamW {
   /** The step that index 0 of `history` holds. */
   #base = 0
 
+  /** Takes memory for moments. The parameters have memory on `gpu`; defaults are PyTorch's. */
   constructor(
     gpu: Gpu,
     groups: ParameterGroup[],

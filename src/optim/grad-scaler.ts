@@ -5,12 +5,15 @@ import { SCALER_BYTES, type ScalerSettings, scalerUpdate } from '../kernels/scal
 
 /** How the scale starts (65,536) and changes: by a factor of 2 after 2,000 steps without overflow, of 0.5 after one with. */
 export interface GradScalerOptions extends Partial<ScalerSettings> {
+  /** What losses are multiplied by at first, default 65,536. */
   initScale?: number
 }
 
 /** A scaler's numbers, as torch's `state_dict` names them, and how often it stepped in. */
 export interface GradScalerState {
+  /** What losses are multiplied by. */
   scale: number
+  /** Steps without overflow since the scale last changed. */
   growthTracker: number
   /** Optimizer steps taken; AdamW's bias correction counts these. */
   taken: number
@@ -20,9 +23,9 @@ export interface GradScalerState {
 
 /** What `AdamW.step` hands over. */
 export interface ScaledStep {
-  /** [1]: the norm of the scaled gradients; unscaled in place. */
+  /** [1], the norm of the scaled gradients; unscaled in place. */
   norm: View
-  /** [1]: what the optimizer multiplies gradients by; overwritten. */
+  /** [1], what the optimizer multiplies gradients by; overwritten. */
   coefficient: View
   history: View
   /** Index in `history`. */
@@ -36,6 +39,16 @@ export interface ScaledStep {
  * `optimizer.step({ scaler })`, which unscales, clips, skips the step when a gradient overflowed, and updates the scale. All of
  * it happens on the device: nothing is read back. A skipped step does not advance AdamW's bias correction, as in PyTorch; a
  * learning-rate schedule, which runs on the host, goes on. One scaler serves one optimizer.
+ *
+ * @example
+ * ```ts
+ * import { autocast, GradScaler, scope } from 'kernelgrad'
+ *
+ * const scaler = new GradScaler(gpu)
+ * scope(() => scaler.scale(autocast('f16', () => model.forward(batch)).loss!).backward())
+ * optimizer.step({ scaler })
+ * optimizer.zeroGrad()
+ * ```
  */
 export class GradScaler {
   readonly #gpu: Gpu

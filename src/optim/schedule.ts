@@ -6,6 +6,14 @@ export type Schedule = (step: number) => number
 /**
  * The transformers Trainer's schedules by name, each after `warmupSteps` steps in which the rate rises from 0; `constant`
  * takes them too, as `constant_with_warmup` does. Source: transformers `get_scheduler`.
+ *
+ * @example
+ * ```ts
+ * import { schedule } from 'kernelgrad'
+ *
+ * const factor = schedule('linear', { warmupSteps: 100, totalSteps: 1000 })
+ * const rate = 1e-3 * factor(550) // 0.0005
+ * ```
  */
 export function schedule(
   name: string,

@@ -1,16 +1,24 @@
 /** What one AdamW step is told, besides gradients. */
 export interface AdamWSettings {
+  /** Learning rate. */
   lr: number
+  /** Decay of the first moment. */
   beta1: number
+  /** Decay of the second moment. */
   beta2: number
+  /** Added to the root of the second moment. */
   eps: number
+  /** Decoupled weight decay. */
   weightDecay: number
 }
 
 /** Weights and their two moments, all of one shape. */
 export interface AdamWState {
+  /** Weights. */
   w: Float64Array
+  /** First moments. */
   m: Float64Array
+  /** Second moments. */
   v: Float64Array
 }
 
@@ -22,7 +30,7 @@ export interface AdamWState {
  * Source: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101;
  * https://pytorch.org/docs/stable/generated/torch.optim.AdamW.html
  *
- * @param options.w, m, v, g one shape
+ * @param options.w of one shape, as are m, v and g
  * @param options.step counts from 1
  * @returns w, m and v after the step, as new arrays
  */
@@ -61,7 +69,7 @@ export function adamwStep({
  * the dense table: a row that sat out some steps first replays them with gradient zero, each with its own settings.
  * Without `grads` the rows only replay, up to and including the last step: what reading the weights needs.
  *
- * @param options.w, m, v [V, H]
+ * @param options.w [V, H], as are m and v
  * @param options.stamp [V], the last step applied to each row, 0 for none
  * @param options.rows [U], unique
  * @param options.grads [U, H], the gradients of `rows` at step history.length

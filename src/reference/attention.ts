@@ -73,7 +73,7 @@ export function attention(options: AttentionOptions): { out: Float64Array; lse: 
  * Weights are computed again from lse. With f_j and w_j of {@link attention} and delta = dout·out = Σ w_j dw_j:
  * dw_j = f_j dout·v_j; ds_j = w_j (dw_j - delta); dq = scale Σ ds_j k_j; dk_j += scale ds_j q; dv_j += f_j w_j dout.
  *
- * @param options.out, lse as {@link attention} returned them
+ * @param options.out as {@link attention} returned it; so is lse
  * @param options.dout [T, A, D]
  * @returns dqkv [T, 3, A, D]
  */

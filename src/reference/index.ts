@@ -2,6 +2,15 @@
  * The oracle: every kernel of this library once more, in float64 and plain loops, forward and backward side by side.
  * Arrays are flat and row-major; every result is a new array. Slow on purpose: read it, or test a kernel against it.
  *
+ * @example
+ * ```ts
+ * import { gelu, geluBackward } from 'kernelgrad/reference'
+ *
+ * const x = [-1, 0, 2]
+ * const y = gelu(x)
+ * const dx = geluBackward({ x, dy: [1, 1, 1] })
+ * ```
+ *
  * @module kernelgrad/reference
  */
 export { type AdamWSettings, type AdamWState, adamwRows, adamwStep } from './adamw.ts'

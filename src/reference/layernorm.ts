@@ -56,7 +56,7 @@ export function layerNorm({
  * dx = rstd (g - mean(g) - n mean(g n)); over rows: dweight = Σ dy n, dbias = Σ dy.
  *
  * @param options.dy [rows, H]
- * @param options.sum, mean, rstd as {@link layerNorm} returned them
+ * @param options.sum as {@link layerNorm} returned it; so are mean and rstd
  * @param options.weight [H]
  * @returns dx [rows, H], the gradient of x and of residual alike; dweight [H]; dbias [H]
  */

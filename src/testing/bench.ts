@@ -9,9 +9,11 @@ export interface BenchRow {
   name: string
   /** Shapes of the inputs: '37x64 37x64'. */
   shape: string
+  /** dtype of the result. */
   dtype: string
   /** Median milliseconds. */
   ms: number
+  /** Milliseconds of the fastest sample. */
   best: number
   /** 10⁹ operations a second, where the number of operations is given. */
   gflops: number | null
@@ -30,6 +32,7 @@ export interface BenchOpOptions<O> extends TimingOptions {
   options?: O
   /** Arithmetic operations of each direction. */
   flops?: { forward: number; backward: number }
+  /** Of the random values. */
   seed?: Seed
 }
 
@@ -37,7 +40,10 @@ export interface BenchOpOptions<O> extends TimingOptions {
  * Times an operation made by `defineOp`: its forward and backward launches by themselves, without the tape and without making
  * memory. Frees what it made.
  *
+ * @example
  * ```ts
+ * import { benchOp } from 'kernelgrad/testing'
+ *
  * console.table(await benchOp(gpu, swiglu, [{ shape: [4096, 1024] }, { shape: [4096, 1024] }]))
  * ```
  */

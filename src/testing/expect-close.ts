@@ -13,10 +13,15 @@ export interface ExpectCloseOptions {
 
 /** Thrown by `expectClose`; its fields are the worst element's. */
 export class CloseError extends KernelgradError {
+  /** In every dimension, where a shape was given. */
   readonly index: readonly number[]
+  /** What it is. */
   readonly actual: number
+  /** What it was to be. */
   readonly expected: number
+  /** As the bound counts it. */
   readonly error: number
+  /** What was allowed. */
   readonly bound: number
 
   constructor(
@@ -36,7 +41,14 @@ export class CloseError extends KernelgradError {
  * Passes where the largest error, over the largest expected value unless `absolute`, is at most `bound`. NaN is never close, an
  * infinity only to itself.
  *
+ * @example
  * ```ts
+ * import { gelu, tensor } from 'kernelgrad'
+ * import * as reference from 'kernelgrad/reference'
+ * import { expectClose, uniform } from 'kernelgrad/testing'
+ *
+ * const x = uniform(15, 1)
+ * const y = gelu(tensor(gpu, x, [3, 5]))
  * expectClose(await y.read(), reference.gelu(x), 1e-6, { label: 'gelu', shape: [3, 5] })
  * // gelu: worst element [2, 4] of [3, 5]: got 0.8411, expected 0.8413, error 1.9e-4 of the largest value 1.02, bound 1e-6; 7 of 15 are over it
  * ```

@@ -14,7 +14,9 @@ export interface GradcheckOptions {
 
 /** An input of the operation under test; `data` is rounded to float32. */
 export interface GradcheckInput {
+  /** Row-major values. */
   data: ArrayLike<number>
+  /** Sizes of the dimensions. */
   shape: Shape
 }
 
@@ -34,6 +36,15 @@ type Oracle = (...inputs: Float64Array[]) => ArrayLike<number>
  *
  * @returns the largest error, relative to each input's largest gradient
  * @throws KernelgradError with the worst element when they disagree, or an input got no gradient
+ *
+ * @example
+ * ```ts
+ * import { gelu, gradcheck } from 'kernelgrad'
+ * import { gelu as oracle } from 'kernelgrad/reference'
+ * import { uniform } from 'kernelgrad/testing'
+ *
+ * await gradcheck(gpu, gelu, oracle, [{ data: uniform(15, 1), shape: [3, 5] }])
+ * ```
  */
 export async function gradcheck(
   gpu: Gpu,

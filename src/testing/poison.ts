@@ -31,12 +31,27 @@ const GUARD = 64
 
 /**
  * Device memory for n 4-byte elements, poisoned, between poisoned neighbours: as a parameter's gradient lies in a larger buffer.
- * `checkNeighbours` throws a KernelgradError when a launch wrote past it; `release` returns the memory.
+ *
+ * @example
+ * ```ts
+ * import { guarded } from 'kernelgrad/testing'
+ *
+ * const { view, checkNeighbours, release } = guarded(gpu, 37)
+ * // launch a kernel that writes `view`
+ * await checkNeighbours()
+ * release()
+ * ```
  */
 export function guarded(
   gpu: Gpu,
   n: number,
-): { view: View; checkNeighbours: () => Promise<void>; release: () => void } {
+): {
+  view: View
+  /** Throws a KernelgradError when a launch wrote past the view. */
+  checkNeighbours: () => Promise<void>
+  /** Returns the memory. */
+  release: () => void
+} {
   const words = GUARD + n + GUARD
   const all = gpu.acquire(words * 4)
   gpu.upload(all, poisoned(words))

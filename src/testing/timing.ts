@@ -13,6 +13,7 @@ const MAX_SAMPLES = 25
 
 /** Milliseconds of one piece of work. */
 export interface Timing {
+  /** The median sample. */
   ms: number
   /** The fastest sample: what the machine does when nothing else runs on it. */
   best: number
@@ -21,6 +22,15 @@ export interface Timing {
 /**
  * Times one `run`, which records launches. A sample is as many runs in a row as take `sample` milliseconds, and one wait that
  * sleeps, so that neither the wait nor the clock's grain counts. The first run, which compiles, is not counted.
+ *
+ * @example
+ * ```ts
+ * import { relu } from 'kernelgrad/kernels'
+ * import { timeLaunches } from 'kernelgrad/testing'
+ *
+ * const [x, y] = [gpu.acquire(4 << 20), gpu.acquire(4 << 20)]
+ * const { ms } = await timeLaunches(gpu, () => relu(gpu, { x, y, n: 1 << 20 }))
+ * ```
  */
 export async function timeLaunches(
   gpu: Gpu,

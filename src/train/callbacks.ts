@@ -5,9 +5,13 @@ import type { LogEntry, TrainerState } from './trainer-state.ts'
 
 /** What the loop does next; a callback may set any of it. The last three hold for the current step only. */
 export interface TrainerControl {
+  /** End the run after this step. */
   shouldTrainingStop: boolean
+  /** Evaluate after this step. */
   shouldEvaluate: boolean
+  /** Save a checkpoint after this step. */
   shouldSave: boolean
+  /** Log the loss after this step. */
   shouldLog: boolean
 }
 
@@ -15,8 +19,11 @@ export interface TrainerControl {
 export interface CallbackContext {
   /** The settings of the stage that runs. */
   args: ResolvedTrainerConfig
+  /** How far the run is. */
   state: TrainerState
+  /** What it does next. */
   control: TrainerControl
+  /** The model that is trained. */
   model: ClickModel
 }
 

@@ -111,6 +111,14 @@ export function modelFiles(model: ClickModel): CheckpointFile[] {
  * Saves a model and its configuration into a folder that appears whole or not at all; an older folder of that name is
  * replaced.
  * @throws CheckpointError when the folder cannot be written.
+ *
+ * @example
+ * ```ts
+ * import { loadModel, saveModel } from 'kernelgrad'
+ *
+ * await saveModel(model, 'saved')
+ * const again = await loadModel(gpu, 'saved')
+ * ```
  */
 export async function saveModel(
   model: ClickModel,

@@ -21,6 +21,7 @@ export interface EvaluateOptions extends PredictOptions {
  * Memory: with two classes, a label and a float32 score per row ({@link ScoreAccumulator}); with more, three numbers.
  */
 export class Evaluation {
+  /** C. */
   readonly classes: number
   readonly #scores: ScoreAccumulator | undefined
   #rows = 0
@@ -71,6 +72,13 @@ export class Evaluation {
 /**
  * Loss and metrics over a labelled data set, as {@link Evaluation} gives them.
  * @throws KernelgradError when the data has no labels.
+ *
+ * @example
+ * ```ts
+ * import { evaluate } from 'kernelgrad'
+ *
+ * const { loss, roc_auc } = await evaluate(model, dataset)
+ * ```
  */
 export async function evaluate(
   model: ClickModel,

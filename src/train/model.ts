@@ -1,5 +1,5 @@
 import { type ModelConfig, namesByDtype, type ResolvedModelConfig } from '../config/index.ts'
-import { loadTokenizer, type TextTokenizer } from '../data/index.ts'
+import { loadTokenizer, type ReadOptions, type TextTokenizer } from '../data/index.ts'
 import { ConfigError } from '../errors.ts'
 import { DistilBertForSequenceClassification, type Encoder, TextTabularModel } from '../nn/index.ts'
 
@@ -42,7 +42,7 @@ export function readOptions(
     requireLabels = true,
     tokenizer,
   }: { requireLabels?: boolean; tokenizer?: TextTokenizer | undefined } = {},
-) {
+): ReadOptions {
   const { features_config, num_labels, pretrained_model_config } = config
   const textOnly = config.architecture === 'DistilBertForSequenceClassification'
   const features = textOnly

@@ -11,8 +11,11 @@ export type GroupSettings = Pick<ResolvedTrainerConfig, 'learning_rate' | 'encod
 
 /** Parameters with a learning rate of their own, and without weight decay where that is 0. */
 export interface TrainedGroup {
+  /** In no other group. */
   params: Parameter[]
+  /** Learning rate. */
   lr: number
+  /** Left out: the optimizer's own. */
   weightDecay?: number
 }
 

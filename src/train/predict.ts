@@ -15,7 +15,17 @@ export interface PredictOptions {
   onBatch?: (rowsDone: number) => void
 }
 
-/** Class probabilities of every row, [rows, C] row-major. No more than a few batches are on the device at once. */
+/**
+ * Class probabilities of every row, [rows, C] row-major. No more than a few batches are on the device at once.
+ *
+ * @example
+ * ```ts
+ * import { predict } from 'kernelgrad'
+ * import { clickProbability } from 'kernelgrad/train'
+ *
+ * const clicks = clickProbability(await predict(model, dataset))
+ * ```
+ */
 export async function predict(
   model: ClickModel,
   columns: Columns,
@@ -57,6 +67,7 @@ export async function predict(
 
 /** Rows of a file and what the model says of them. */
 export interface Scored {
+  /** The rows, and the columns asked for with `extra`. */
   rows: Chunk
   /** [rows, C], row-major. */
   probabilities: Float32Array<ArrayBuffer>
@@ -69,6 +80,16 @@ export interface Scored {
  * @param options.extra Further columns to hand through.
  * @param options.onBatch Gets the rows of the file that are done.
  * @throws DataError naming file, column, row and value of a bad one.
+ *
+ * @example
+ * ```ts
+ * import { openParquet } from 'kernelgrad'
+ * import { predictStream } from 'kernelgrad/train'
+ *
+ * const file = await openParquet('large.parquet')
+ * for await (const { rows, probabilities } of predictStream(model, file, { requireLabels: false }))
+ *   console.log(rows.rowStart, probabilities.length)
+ * ```
  */
 export async function* predictStream(
   model: ClickModel,

@@ -26,6 +26,13 @@ const LISTED = 8
  * float16 or bfloat16. Heads and what else stands beside the encoder are left aside, with a note.
  * @throws ConfigError for a config.json that is not supported, naming the key; CheckpointError listing every tensor that is
  * missing, extra or of another shape.
+ *
+ * @example
+ * ```ts
+ * import { fromPretrained } from 'kernelgrad'
+ *
+ * const encoder = await fromPretrained(gpu, 'distilbert', { note: console.warn })
+ * ```
  */
 export async function fromPretrained(
   gpu: Gpu,

@@ -7,9 +7,13 @@ import type { LogEntry } from './trainer-state.ts'
 
 /** How far a run is. */
 export interface TrainerProgress {
+  /** Optimizer steps taken. */
   step: number
+  /** Optimizer steps of the whole run. */
   maxSteps: number
+  /** Rows trained on. */
   rows: number
+  /** Rows of the whole run, each counted once an epoch. */
   totalRows: number
   /** Steps and rows that the checkpoint brought, which a run went on from. */
   startStep: number
@@ -20,12 +24,17 @@ export interface TrainerProgress {
 
 /** What a trainer works with. */
 export interface TrainerOptions {
+  /** On a device; where the text features are strings, with its tokenizer. */
   model: ClickModel
+  /** Settings with every default, from `parseTrainerConfig`. */
   config: ResolvedTrainerConfig
+  /** Rows to train on, with labels. */
   train: Dataset
+  /** Rows to evaluate on, with labels. */
   evaluation?: Dataset
   /** Folder for checkpoints; nothing is saved without one. */
   output?: string
+  /** Called in order. */
   callbacks?: TrainerCallback[]
   /** Called about once a second, and after a stage's last step. */
   onProgress?: (progress: TrainerProgress) => void

@@ -12,10 +12,15 @@ export interface TrainerState {
   global_step: number
   /** Epochs done, over all stages. */
   epoch: number
+  /** Optimizer steps of the whole run. */
   max_steps: number
+  /** The best value of `metric_for_best_model`; null before the first evaluation. */
   best_metric: number | null
+  /** The step it was measured at. */
   best_global_step: number | null
+  /** The folder with its weights, where it was saved. */
   best_model_checkpoint: string | null
+  /** Losses and evaluations so far. */
   log_history: LogEntry[]
   /** The stage that runs, from 0. */
   stage: number
@@ -48,7 +53,9 @@ export interface TrainerTimings {
   record: number
   /** Waiting for the device, its losses and norms included. */
   wait: number
+  /** Evaluating. */
   evaluate: number
+  /** Writing checkpoints. */
   save: number
 }
 

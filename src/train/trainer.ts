@@ -39,8 +39,18 @@ const DEAF_MS = 200
 /**
  * Trains a model on a data set, evaluating and saving on the way. The same model, data, settings and adapter give the same
  * bits, also through an interruption and `resumeFromCheckpoint`.
+ *
+ * @example
+ * ```ts
+ * import { parseTrainerConfig, Trainer } from 'kernelgrad'
+ *
+ * const config = parseTrainerConfig({ num_train_epochs: 1, eval_steps: 500, save_steps: 500 }, 'trainer')
+ * const trainer = new Trainer({ model, config, train: dataset, evaluation: dataset, output: 'runs/mine' })
+ * const { best_metric } = await trainer.train()
+ * ```
  */
 export class Trainer {
+  /** Where the run stands; `trainer_state.json` of a checkpoint holds it. */
   readonly state: TrainerState
   /** The running stage's. */
   optimizer!: AdamW
@@ -73,6 +83,7 @@ export class Trainer {
   #lastRead = Date.now()
   #heard = performance.now()
 
+  /** @throws ConfigError for early stopping without evaluation data */
   constructor(options: TrainerOptions) {
     const { model, config, train, evaluation } = options
     this.#options = options

@@ -30,6 +30,7 @@ test('a model on tabular data alone beats what its categories know', async () =>
 
 test('a transformer over plain text learns what is to be learnt, and classifies sentences of one’s own', async () => {
   const { metrics, topics, buffers } = await textClassifier({
+    rows: 1500,
     queries: ['Running BOOTS for me', 'best island', 'a PIANO, near me!'],
   })
   // One label in ten is drawn anew, and so wrong in two cases of three.

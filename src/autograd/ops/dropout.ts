@@ -4,8 +4,11 @@ import type { Tensor } from '../tensor.ts'
 
 /** What a dropout mask is computed from: Philox keyed by seed and layer, counted by step. All are uint32. */
 export interface Rng {
+  /** One per model. */
   seed: number
+  /** Tells masks of one step apart. */
   layer: number
+  /** Tells steps apart. */
   step: number
 }
 

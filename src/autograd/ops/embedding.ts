@@ -10,7 +10,9 @@ import { empty, type Tensor } from '../tensor.ts'
 
 /** A table and the ids to look up in it. */
 export interface Lookup {
+  /** Where the rows are. */
   table: TableParameter
+  /** [n], each below the number of rows. */
   ids: Uint32Array | GroupedIds
 }
 

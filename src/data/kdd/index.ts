@@ -31,9 +31,11 @@ export interface StageProgress {
 
 /** What preprocessing made. */
 export interface PreprocessResult {
-  /** Paths of the files. */
+  /** Path of the training rows. */
   train: string
+  /** Path of the test rows. */
   test: string
+  /** Path of features.json. */
   featuresFile: string
   /** What the features file says. */
   features: FeatureSizes

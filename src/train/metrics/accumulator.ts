@@ -9,6 +9,7 @@ import { type ByClass, prAucSorted, rocAucSorted, sortByClass } from './ranking.
 
 /** The figures of one click evaluation, under the names they are logged by. NaN where a figure does not exist. */
 export interface BinaryMetrics extends Partial<GroupedAuc> {
+  /** Mean cross-entropy, in nats. */
   log_loss: number
   /** NaN with one class only. */
   roc_auc: number
@@ -16,7 +17,9 @@ export interface BinaryMetrics extends Partial<GroupedAuc> {
   pr_auc: number
   /** NaN with one class only. */
   normalized_entropy: number
+  /** Mean squared error of the probability. */
   brier: number
+  /** Mean distance between probability and share of clicks, over bins. */
   expected_calibration_error: number
   /** NaN without clicks. */
   calibration_ratio: number

@@ -23,15 +23,21 @@ export interface RunReport {
   adapter: string
   /** Class of the model, and its trained values. */
   model: { architecture: string; parameters: number }
+  /** Rows of the data. */
   rows: { train: number; evaluation: number | null }
+  /** Optimizer steps taken. */
   steps: number
+  /** Epochs done. */
   epochs: number
   /** Step whose weights the model holds at the end. */
   step_kept: number
+  /** In all, and of its parts. */
   seconds: { total: number; parts: Record<string, number> }
+  /** Model and trainer settings. */
   config: Record<string, unknown>
   /** Of the weights at the end. */
   metrics: Figures | null
+  /** Losses and evaluations. */
   log_history: Figures[]
   /** Of the weights at the end; binary models with evaluation data. */
   curves: Curves | null
@@ -39,17 +45,27 @@ export interface RunReport {
 
 /** What a report is made of. */
 export interface RunReportInput {
+  /** What the run is called. */
   name: string
+  /** The start-up line. */
   adapter: string
+  /** Model and trainer settings. */
   config: ResolvedTrainingConfig
+  /** Class and trained values. */
   model: RunReport['model']
+  /** Rows of the data. */
   rows: { train: number; evaluation?: number }
+  /** How far the run went, and its log. */
   state: Pick<TrainerState, 'global_step' | 'epoch'> & { log_history: readonly LogEntry[] }
+  /** Step whose weights the model holds; the last unless given. */
   stepKept?: number
+  /** In all. */
   seconds: number
   /** Seconds of the run's parts, such as data, wait or save; what they leave of `seconds` is shown as 'other'. */
   timings?: Record<string, number>
+  /** Of the weights that are kept. */
   metrics?: Record<string, number>
+  /** Of the weights that are kept. */
   curves?: Curves
 }
 
