@@ -106,12 +106,15 @@ let packed: string[]
 let expected: { losses: number[]; rows: number }
 
 test('the package holds what is exported, and neither tests nor benchmarks', () => {
+  writeFileSync('dist/src/left-over.js', '')
   execFileSync('npm', ['pack', '--ignore-scripts=false', '--pack-destination', root], { stdio: 'pipe' })
   const [tarball] = readdirSync(root).filter(name => name.endsWith('.tgz'))
   execFileSync('tar', ['-xzf', tarball!], { cwd: root })
   packed = readdirSync(join(root, 'package'), { recursive: true, encoding: 'utf8' })
   for (const name of packed)
     assert.not.match(name, /(^|\/)(test|bench|examples|scripts|node_modules)(\/|$)|\.test\./)
+  for (const name of packed.filter(name => name.startsWith('dist/src') && name.endsWith('.js')))
+    assert.ok(existsSync(name.replace(/^dist\//, '').replace(/js$/, 'ts')), `${name} has a source`)
   const named = JSON.stringify([manifest.exports, manifest.imports, manifest.bin]).matchAll(
     /"\.?\/?((?:dist|bin)\/[^"]+)"/g,
   )
@@ -205,7 +208,7 @@ inBrowser('a Vite app', async () => {
       '<!doctype html><title>app</title><link rel="icon" href="data:,"><script type="module" src="/main.js"></script>',
   })
   const { build } = await import('vite')
-  await build({ root: folder, logLevel: 'error', configFile: false, worker: { format: 'es' } })
+  await build({ root: folder, logLevel: 'error', configFile: false })
   const texts = readdirSync(join(folder, 'dist', 'assets')).map(name =>
     readFileSync(join(folder, 'dist/assets', name), 'utf8'),
   )

@@ -1,9 +1,16 @@
-// Makes dist/browser: the library for pages that use no bundler. One file per entry of package.json's exports, what they
+// Before the package is packed: what an earlier build compiled and whose source is gone leaves dist/src, and
+// dist/browser is made, the library for pages that use no bundler. One file per entry of package.json's exports, what they
 // share in chunks beside them; decompressors and tokenizer are fetched on use. A page names them in an import map:
 //   { "imports": { "kernelgrad": "<folder>/index.js", "kernelgrad/train": "<folder>/train.js" } }
 // Workers know no import maps: a module worker imports the files by their addresses.
-import { readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { build } from 'esbuild'
+
+for (const name of readdirSync('dist/src', { recursive: true })) {
+  const source = join('src', name.replace(/(\.d\.ts|\.js|\.js\.map)$/, '.ts'))
+  if (!existsSync(source)) rmSync(join('dist/src', name), { recursive: true, force: true })
+}
 
 // What reads raw files through DuckDB runs in Node only.
 const NODE_ONLY = ['./kdd']
