@@ -3,7 +3,9 @@
  * because it was planted: in the words, in whether the title answers the query, and in user, age, gender, advertiser.
  * What a model can reach at best follows from the true probabilities, which come back with the paths.
  */
+import { files } from '#files'
 import type { FeaturesConfig } from '../config/index.ts'
+import { writeJson } from './files.ts'
 import { type RandomStream, randomStream } from './shuffle.ts'
 import { AGES, clickProbability, drawRow, GENDERS, plant, type Row, type World } from './synthetic-world.ts'
 import { type WriteColumn, writeParquet } from './write.ts'
@@ -45,10 +47,8 @@ export interface SyntheticData {
 export async function writeSyntheticKdd(options: SyntheticOptions): Promise<SyntheticData> {
   const { folder, trainRows = 24_000, testRows = 6_000, seed = 0 } = options
   const { vocabSize: words = 600, advertisers = 200, users = 1_000, oovShare = 0.08 } = options
-  const { mkdir } = await import('node:fs/promises')
-  const { join } = await import('node:path')
-  const { writeJson } = await import('./files.ts')
-  await mkdir(folder, { recursive: true })
+  const { join } = files
+  await files.makeFolder(folder)
   const world = plant({ words, advertisers, users, seed })
   const train = join(folder, 'train.parquet')
   const test = join(folder, 'test.parquet')

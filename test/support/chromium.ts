@@ -6,6 +6,14 @@ import { type Browser, chromium } from 'playwright-core'
 import { cacheFolder } from '../../src/gpu/cache-folder.ts'
 import { findPackage, tarFiles } from '../../src/gpu/embedded.ts'
 
+/** What gives pages a WebGPU adapter without a GPU: the SwiftShader in the browser's own package. */
+const WEBGPU = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+  '--enable-unsafe-swiftshader',
+]
+
 /** Starts the browser. @returns why there is none, where its package is not installed or made for another machine. */
 export async function launchChromium(): Promise<Browser | string> {
   if (process.platform !== 'linux' || process.arch !== 'x64') return 'Chromium is packed for linux-x64 only'
@@ -17,11 +25,11 @@ export async function launchChromium(): Promise<Browser | string> {
     return '@sparticuz/chromium is not installed'
   }
   const { version } = JSON.parse(readFileSync(manifest, 'utf8'))
-  const folder = join(cacheFolder(), `chromium-${version}`)
+  const folder = join(cacheFolder(), `chromium-${version}-webgpu`)
   if (!existsSync(folder)) unpack(join(dirname(manifest), 'bin'), folder)
   return chromium.launch({
     executablePath: join(folder, 'chromium'),
-    args: ['--headless=shell', '--no-sandbox'],
+    args: ['--headless=shell', '--no-sandbox', ...WEBGPU],
     // Libraries that a bare machine lacks come with the package.
     env: { ...process.env, LD_LIBRARY_PATH: join(folder, 'lib') } as Record<string, string>,
   })
@@ -35,6 +43,9 @@ function unpack(bin: string, folder: string): void {
   writeFileSync(join(fresh, 'chromium'), read('chromium.br'), { mode: 0o755 })
   for (const { name, data } of tarFiles(read('al2023.tar.br')))
     writeFileSync(join(fresh, 'lib', basename(name)), data)
+  // Looked for beside the browser itself.
+  for (const { name, data } of tarFiles(read('swiftshader.tar.br')))
+    writeFileSync(join(fresh, basename(name)), data)
   try {
     renameSync(fresh, folder)
   } catch (error) {
