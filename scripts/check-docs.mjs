@@ -74,7 +74,7 @@ function* blocksOf(text) {
 
 const { COMMANDS } = await import(pathToFileURL(join(root, 'dist/src/cli/commands.js')))
 const { parseTrainingConfig } = await import(pathToFileURL(join(root, 'dist/src/config/index.js')))
-const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const { scripts, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const GLOBAL = ['--stack', '--help', '--version', '--prefix']
 
 function checkCommand(line, where) {
@@ -93,6 +93,16 @@ function checkCommand(line, where) {
     if (!scripts[script]) fail(`${where}: package.json has no script ${script}`)
   for (const [, file] of line.matchAll(/(?:node|python3?) ((?:tools|bench|scripts)\/\S+)/g))
     if (!existsSync(join(root, file))) fail(`${where}: there is no ${file}`)
+}
+
+const site = join(root, 'docs', 'typedoc.json')
+if (existsSync(site)) {
+  const { entryPoints } = JSON.parse(readFileSync(site, 'utf8'))
+  for (const [name, { default: file }] of Object.entries(exports)) {
+    const source = file.replace('./dist', '..').replace(/js$/, 'ts')
+    if (!entryPoints.includes(source))
+      fail(`docs/typedoc.json: entryPoints lacks ${source}, which is ${name}`)
+  }
 }
 
 const work = join(root, 'dist', `docs-check-${process.pid}`)

@@ -1,5 +1,6 @@
 /**
- * Training, evaluation and prediction of click models; metrics, checkpoints and reports. Files need Node.
+ * Training, evaluation and prediction of click models; metrics, checkpoints and reports. Files are those of the disk in
+ * Node, and of the site's private file system in a browser.
  *
  * @module kernelgrad/train
  */

@@ -1,4 +1,8 @@
-/** KDD Cup 2012 track 2 for the model: raw text files in, Parquet and feature sizes out. Node only; needs DuckDB. */
+/**
+ * KDD Cup 2012 track 2 for the model: raw text files in, Parquet and feature sizes out. Node only; needs DuckDB.
+ *
+ * @module kernelgrad/kdd
+ */
 import type { FeatureSizes } from '../../config/index.ts'
 
 /** Where the raw files are, where the result goes, and how much of them is used. */
