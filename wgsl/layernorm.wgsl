@@ -30,6 +30,7 @@ const AFTER: u32 = 7; // the binding of y or, without it, of dropped
 struct Params {
   rows: u32, H: u32, eps: f32, per_block: u32, accumulate: u32, gate: f32,
   threshold: u32, scale: f32, seed: u32, layer: u32, step: u32, second: u32,
+  floor: f32, // under RELU: 0, or minus infinity where there is none after all
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<S>;
@@ -74,7 +75,7 @@ fn taken(i: u32) -> E { return load(x[i]); }
 
 fn finished(v: E, i: u32) -> E {
   var out = v;
-  if (RELU == 1u) { out = select(out, E(), out <= E()); } // a NaN stays one
+  if (RELU == 1u) { out = select(out, E(), out < E(params.floor)); } // a NaN stays one
   if (DROP_OUT == 1u) { out = dropped_out(out, i); }
   return out;
 }

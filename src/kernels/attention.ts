@@ -3,8 +3,8 @@ import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import attentionWgsl from '../wgsl/attention.ts'
 import philox from '../wgsl/philox.ts'
 import { cast } from './cast.ts'
-import { dropoutParams, type Rng } from './dropout.ts'
-import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
+import { dropoutParams, philoxShifts, type Rng } from './dropout.ts'
+import { byWidth, compactFormOf, STORAGE_WGSL, type Storage } from './width.ts'
 
 const WORKGROUP = 8
 /** Neighbouring tokens one invocation takes, and tokens of the row it meets at a time. */
@@ -35,7 +35,7 @@ export interface AttentionOptions {
   storage?: Storage | undefined
 }
 
-const define = (entry: string, bindings: Access[], DROP: 0 | 1) =>
+const define = (entry: string, bindings: Access[], constants: Record<string, number>) =>
   byWidth(
     defineKernel({
       name: 'attention',
@@ -55,42 +55,37 @@ const define = (entry: string, bindings: Access[], DROP: 0 | 1) =>
       },
       bindings,
       workgroup: WORKGROUP,
-      constants: { ...TILE, DROP },
+      constants: { ...TILE, ...constants },
     }),
   )
 const ROWS: Access[] = ['read', 'read', 'read'] // qkv, keyMask, cuSeqlens
-const entries = (DROP: 0 | 1) => ({
-  forward: define('forward', [...ROWS, 'write', 'write'], DROP),
-  backwardQ: define('backward_q', [...ROWS, 'read', 'read', 'write', 'read', 'write'], DROP),
-  backwardKv: define('backward_kv', [...ROWS, 'read', 'read', 'write', 'read'], DROP),
+const entries = (constants: Record<string, number>) => ({
+  forward: define('forward', [...ROWS, 'write', 'write'], constants),
+  backwardQ: define('backward_q', [...ROWS, 'read', 'read', 'write', 'read', 'write'], constants),
+  backwardKv: define('backward_kv', [...ROWS, 'read', 'read', 'write', 'read'], constants),
 })
-const plain = entries(0)
-const dropping = entries(1)
+const plain = entries({ DROP: 0 })
+const dropping = entries({ DROP: 1 })
+const shiftless = entries({ DROP: 1, SHIFTS: 0 })
 
 const NO_RNG: Rng = { seed: 0, layer: 0, step: 0 }
 
 /** Kernels, parameters and the number of workgroups. */
-function launchOf({
-  cuSeqlens,
-  T,
-  A,
-  D,
-  scale = 1 / Math.sqrt(D),
-  p = 0,
-  rng = NO_RNG,
-  storage,
-}: AttentionOptions) {
+function launchOf(
+  gpu: Gpu,
+  { cuSeqlens, T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = NO_RNG, storage }: AttentionOptions,
+) {
   if (!(Number.isInteger(D) && D >= 1))
     throw new ShapeError(`attention head size D is ${D}; expected 1 or more`)
   const { threshold, scale: keep } = dropoutParams(p)
   const { seed, layer, step } = rng
-  const width = widthOf(D)
+  const form = compactFormOf(gpu, storage, A * D, D)
   const B = cuSeqlens.size / 4 - 1
   const slots = Math.floor(T / TILE.N) + B
   return {
-    kernels: p > 0 ? dropping : plain,
-    form: formOf(storage, D),
-    values: { B, A, D: D / width, slots, scale, threshold, keep, seed, layer, step },
+    kernels: p === 0 ? plain : philoxShifts(gpu.adapter.kind) ? dropping : shiftless,
+    form,
+    values: { B, A, D: form === 1 ? D : D / 4, slots, scale, threshold, keep, seed, layer, step },
     grid: Math.ceil((slots * A) / WORKGROUP),
   }
 }
@@ -107,7 +102,7 @@ function launchOf({
 export function attention(gpu: Gpu, options: AttentionOptions): void {
   const { qkv, keyMask, cuSeqlens, out, lse, T, A, D } = options
   if (T === 0) return
-  const { kernels, form, values, grid } = launchOf(options)
+  const { kernels, form, values, grid } = launchOf(gpu, options)
   inFloats(gpu, options, out, T * A * D, sums => {
     gpu.launch(kernels.forward[form], values, [qkv, keyMask, cuSeqlens, sums, lse], grid)
   })
@@ -138,7 +133,7 @@ function inFloats(
 export function attentionBackward(gpu: Gpu, options: AttentionOptions & { dout: View; dqkv: View }): void {
   const { qkv, keyMask, cuSeqlens, out, lse, dout, dqkv, T, A, D } = options
   if (T === 0) return
-  const { kernels, form, values, grid } = launchOf(options)
+  const { kernels, form, values, grid } = launchOf(gpu, options)
   const delta = gpu.acquire(T * A * 4, 'attention delta')
   inFloats(gpu, options, dqkv, 3 * T * A * D, sums => {
     const views = [qkv, keyMask, cuSeqlens, lse, dout, sums]

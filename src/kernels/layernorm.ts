@@ -3,7 +3,7 @@ import wgsl from '../wgsl/layernorm.ts'
 import philox from '../wgsl/philox.ts'
 import { DROPOUT_PARAMS, dropout as dropoutKernel, dropoutParams, philoxShifts, type Rng } from './dropout.ts'
 import { finishColumns, rowBlocks } from './reduce.ts'
-import { type ByWidth, byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
+import { type ByWidth, byWidth, compactFormOf, STORAGE_WGSL, type Storage } from './width.ts'
 
 const WG = 16
 const ROWS = 2 // rows an invocation takes
@@ -20,6 +20,7 @@ const params = {
   gate: 'f32',
   ...DROPOUT_PARAMS,
   second: 'u32',
+  floor: 'f32',
 } as const
 
 /** What stands before and after the normalisation: each a constant of the kernels. */
@@ -78,10 +79,10 @@ export interface FusedDropout {
 
 const NO_DROPOUT: FusedDropout = { p: 0, rng: { seed: 0, layer: 0, step: 0 } }
 
-function valuesOf(rows: number, H: number, drop: FusedDropout = NO_DROPOUT) {
+function valuesOf(rows: number, H: number, width: 1 | 4, drop: FusedDropout = NO_DROPOUT) {
   return {
     rows,
-    H: H / widthOf(H),
+    H: H / width,
     eps: 0,
     per_block: 0,
     accumulate: 0,
@@ -89,6 +90,7 @@ function valuesOf(rows: number, H: number, drop: FusedDropout = NO_DROPOUT) {
     ...dropoutParams(drop.p),
     ...drop.rng,
     second: 0,
+    floor: 0,
   }
 }
 
@@ -136,13 +138,16 @@ export function layerNorm(
     | { residual?: undefined; sum?: undefined; dropout?: undefined; outputDropout?: FusedDropout | undefined }
   ),
 ): void {
-  const values = { ...valuesOf(rows, H, dropout ?? outputDropout), eps }
+  const floor = activation === 'relu' ? 0 : -Infinity
   if (rows * H === 0) return
+  const form = compactFormOf(gpu, storage, H)
+  const values = { ...valuesOf(rows, H, form === 1 ? 1 : 4, dropout ?? outputDropout), eps, floor }
   const variant = {
     RESIDUAL: Number(residual !== undefined),
     DROP_IN: Number(dropout !== undefined),
     DROP_OUT: Number(outputDropout !== undefined),
-    RELU: Number(activation === 'relu'),
+    // Beside a dropout it costs nothing to decide at run time, and one pipeline does for both.
+    RELU: Number(activation === 'relu' || outputDropout !== undefined),
     SHIFTS: philoxShifts(gpu.adapter.kind),
   }
   const bindings: Access[] = ['read', 'read', 'read', 'write', 'write', 'write']
@@ -152,7 +157,7 @@ export function layerNorm(
     views.push(residual, sum)
   }
   const groups = Math.ceil(rows / ROWS / WG)
-  gpu.launch(kernel('forward', bindings, variant)[formOf(storage, H)], values, views, groups)
+  gpu.launch(kernel('forward', bindings, variant)[form], values, views, groups)
 }
 
 /**
@@ -199,7 +204,8 @@ export function layerNormBackward(
     for (const out of [dweight, dbias]) finishColumns(gpu, { partials: dx, out, blocks: 0, C: H, accumulate })
     return
   }
-  const width = widthOf(H)
+  const widthForm = compactFormOf(gpu, storage, H)
+  const width = widthForm === 1 ? 1 : 4
   const gate = dropoutParams(outputDropout?.p ?? 0).scale
   const variant = {
     RELU: Number(y !== undefined),
@@ -217,13 +223,13 @@ export function layerNormBackward(
   const form = summed ? (options.form ?? formFor(gpu, options)) : 'rows'
   const { perBlock, blocks } = form === 'blocks' ? blocksOf(rows, BLOCK[gpu.adapter.kind]) : rowBlocks(rows)
   const second = blocks * H
-  const values = { ...valuesOf(rows, H, dropout), gate, per_block: perBlock, second: second / width }
+  const values = { ...valuesOf(rows, H, width, dropout), gate, per_block: perBlock, second: second / width }
   const partials = summed && gpu.acquire(2 * second * 4)
   if (partials && form === 'blocks') {
     const bindings: Access[] = [...READ_ROW, 'read', 'write', 'write', ...readAfter, ...writeDropped]
     const both = kernel('backward_blocks', bindings, { ...variant, BLOCKS: 1, AFTER: 8, BLOCK: perBlock })
     const views = [...row, weight, first, partials, ...after, ...last]
-    gpu.launch(both[formOf(storage, H)], values, views, Math.ceil(blocks / BLOCK_WG))
+    gpu.launch(both[widthForm], values, views, Math.ceil(blocks / BLOCK_WG))
   } else {
     const backward = kernel(
       'backward',
@@ -231,12 +237,12 @@ export function layerNormBackward(
       variant,
     )
     const views = [...row, weight, first, ...after, ...last]
-    gpu.launch(backward[formOf(storage, H)], values, views, Math.ceil(rows / ROWS / WG))
+    gpu.launch(backward[widthForm], values, views, Math.ceil(rows / ROWS / WG))
     if (!partials) return
     // weight is bound so that y keeps its place; columns does not read it.
     const columns = kernel('columns', [...READ_ROW, 'read', 'write', ...readAfter], { RELU: variant.RELU })
     const given = [...row, weight, partials, ...after]
-    gpu.launch(columns[formOf(storage, H)], values, given, Math.ceil(second / width / WG))
+    gpu.launch(columns[widthForm], values, given, Math.ceil(second / width / WG))
   }
   const finish = kernel('finish', ['read', 'write', 'write'])
   const sums = { ...values, rows: blocks, accumulate: Number(accumulate) }

@@ -135,7 +135,10 @@ export function tileKernel(
   switch (form.how) {
     case 'invocation': {
       const k4 = step === 4 && whole
-      const m4 = M % 4 === 0 && rows % 4 === 0
+      // Small products come in many sizes: where a vector's load costs as much as its values', one pipeline serves them all.
+      const halves = [stored.a, stored.b, stored.c].includes('f16')
+      const vectors = kind !== 'system software' || rows > 4 || halves
+      const m4 = vectors && M % 4 === 0 && rows % 4 === 0
       const constants = {
         R: rows,
         C: columns / 4,
@@ -144,12 +147,12 @@ export function tileKernel(
         A_K1: Number(!tn && !k4),
         A_M4: Number(tn && m4),
         A_M1: Number(tn && !m4),
-        ...b,
+        ...(vectors ? b : { B_N4: 0, B_N1: Number(!nt) }),
         B_K4: Number(nt && k4),
         B_K1: Number(nt && !k4),
         STEP: step,
         PASSES: whole ? 1 : 2,
-        ...c,
+        ...(vectors ? c : { ...c, C_4: 0, C_1: 1 }),
       }
       return made('invocation', device.workgroup, constants, fused)
     }

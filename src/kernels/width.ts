@@ -2,7 +2,7 @@
 // text over an element type E, four or one wide by its constant WIDTH; what a launcher calls a row's length is then
 // counted in E.
 import { ShapeError } from '../errors.ts'
-import { type Kernel, withConstants } from '../gpu/index.ts'
+import { type Gpu, type Kernel, withConstants } from '../gpu/index.ts'
 import f16 from '../wgsl/f16.ts'
 import storageWgsl from '../wgsl/storage.ts'
 
@@ -45,6 +45,24 @@ export function formOf(storage: Storage | undefined, ...lengths: number[]): 1 | 
   if (storage !== 'f16') return width
   if (width === 1) throw new ShapeError(`f16 storage takes rows of a multiple of 4 values, got ${lengths}`)
   return 'f16'
+}
+
+/** Row length from which compiling vector loads pays on a system's software adapter. */
+const LEAST_WIDE = 128
+
+/**
+ * `formOf` for kernels with many loads and long code. A system's software adapter (lavapipe) compiles a vector's load as four:
+ * value by value these kernels compile two to three times as fast, which is worth more than the 1.3 to 2 times that short
+ * rows then take.
+ */
+export function compactFormOf(
+  { adapter }: Gpu,
+  storage: Storage | undefined,
+  row: number,
+  ...lengths: number[]
+): 1 | 4 | 'f16' {
+  const form = formOf(storage, row, ...lengths)
+  return form === 4 && adapter.kind === 'system software' && row < LEAST_WIDE ? 1 : form
 }
 
 /** 4 when every one of the lengths, in elements, is a multiple of 4, else 1. */
