@@ -140,7 +140,11 @@ export class Recorder {
     this.#waiting = undefined
     this.#held = undefined
     this.#caughtUp = undefined
-    for (const { run } of commands) run()
+    try {
+      for (const { run } of commands) run()
+    } catch (error) {
+      this.#events.fail(error)
+    }
   }
 
   /** Puts a command off while others wait; false when it is to be recorded now. */
