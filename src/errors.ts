@@ -16,8 +16,36 @@ export class ConfigError extends KernelgradError {}
 /** A value in a data file or batch is missing, of the wrong type or out of range. */
 export class DataError extends KernelgradError {}
 
-/** No usable WebGPU adapter, or the device was lost. */
+/** No usable WebGPU adapter, or a device that can no longer be used. */
 export class DeviceError extends KernelgradError {}
+
+/** The device is gone, with all that was on it; what follows needs another device. */
+export class DeviceLostError extends DeviceError {
+  /** As WebGPU tells it: 'destroyed' when someone destroyed the device, 'unknown' when the driver or the hardware gave up. */
+  readonly reason: GPUDeviceLostReason
+
+  constructor(message: string, reason: GPUDeviceLostReason = 'unknown') {
+    super(message)
+    this.reason = reason
+  }
+}
+
+/**
+ * The device, or the limit it was opened with, has no room for a buffer. The device stays usable: nothing that was recorded after
+ * the buffer was asked for has run, all before it has.
+ */
+export class OutOfMemoryError extends DeviceError {
+  /** Bytes of the buffer that was asked for. */
+  readonly requested: number
+  /** Bytes of all buffers there were. */
+  readonly allocated: number
+
+  constructor(message: string, { requested = 0, allocated = 0 } = {}) {
+    super(message)
+    this.requested = requested
+    this.allocated = allocated
+  }
+}
 
 /** A weights or checkpoint file is not what the model expects. */
 export class CheckpointError extends KernelgradError {}

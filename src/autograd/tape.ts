@@ -170,10 +170,23 @@ export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}
   }
   loss.keep() // for loss.item()
   tape.grads.set(loss, seed?.retain() ?? tensor(loss.gpu, Float32Array.of(scale), loss.shape))
-  const produced = new Set(tape.entries.map(entry => entry.output))
+  try {
+    walk(tape, start)
+  } catch (error) {
+    clearTape(loss.gpu) // gradients computed in part are of no use
+    throw error
+  }
+}
+
+/** Consumes the graph of the entry at `start`; what is recorded and independent of it, as of another model, stays. */
+function walk(tape: Tape, start: number): void {
+  const { entries } = tape
+  const produced = new Set(entries.map(entry => entry.output))
+  const graph = new Set([entries[start]!.output])
   const leaves = new Set<Tensor>()
   for (let i = start; i >= 0; i--) {
-    const entry = tape.entries[i]!
+    const entry = entries[i]!
+    if (!graph.has(entry.output)) continue
     const gathered = tape.grads.get(entry.output)
     if (gathered) {
       const dy = hooked(tape, entry.output, gathered)
@@ -187,10 +200,18 @@ export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}
       dy.dispose()
       for (const input of entry.inputs) if (input.requiresGrad && !produced.has(input)) leaves.add(input)
     }
+    for (const input of entry.inputs) if (produced.has(input)) graph.add(input)
     release(entry)
   }
-  for (const entry of tape.entries.splice(start + 1)) release(entry)
-  tape.entries = []
+  tape.entries = entries.filter(entry => {
+    if (graph.has(entry.output)) return false
+    // What was computed from the graph can go nowhere without it, and what its scope has freed is no longer wanted.
+    const over = entry.output.disposed || entry.inputs.some(input => graph.has(input))
+    if (!over) return true
+    graph.add(entry.output)
+    release(entry)
+    return false
+  })
   for (const leaf of leaves) {
     const grad = tape.grads.get(leaf)
     if (grad) settle(tape, leaf, hooked(tape, leaf, grad))
@@ -199,7 +220,7 @@ export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}
   tape.grads.clear()
 }
 
-/** Drops what is recorded and not consumed; a step that never reaches `backward()` ends with it. */
+/** Drops what is recorded and not consumed: a step that never reaches `backward()`, or that an error has ended, ends with it. */
 export function clearTape(gpu: Gpu): void {
   const tape = tapeOf(gpu)
   for (const entry of tape.entries) release(entry)

@@ -1,10 +1,11 @@
 import { wait } from '#platform'
-import { DeviceError } from '../errors.ts'
+import { DeviceError, DeviceLostError } from '../errors.ts'
 import { type AdapterFound, findAdapter } from './adapter.ts'
+import { Failures } from './failures.ts'
 import type { Grid, Kernel, View } from './kernel.ts'
 import { Pipelines } from './pipelines.ts'
-import { BufferPool, type MemoryUse } from './pool.ts'
-import { lostError, Recorder, type RecorderCounts } from './recorder.ts'
+import { BufferPool, type MemoryUse, sizeClass } from './pool.ts'
+import { Recorder, type RecorderCounts } from './recorder.ts'
 
 /** How to open a device. */
 export interface GpuOptions {
@@ -14,11 +15,19 @@ export interface GpuOptions {
   defaultLimits?: boolean
   /** Fill every buffer that is handed out with NaN, so that reading an element nobody wrote shows. For tests; slow. */
   poison?: boolean
+  /**
+   * Bytes that all buffers together may have; a buffer that would pass it is refused with an OutOfMemoryError at once. For machines
+   * that are shared, and where the device's own memory is the system's.
+   */
+  memoryLimit?: number
 }
 
 /** WGSL features and limits that are used where they are offered and never needed. */
 const WANTED_FEATURES: GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query']
 const WANTED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const
+
+/** Reads of up to this many bytes keep their buffers. */
+const READER = 1 << 20
 
 /**
  * A device with what launching kernels takes: buffer pool, command recorder, pipeline cache, readback. Several can
@@ -33,29 +42,48 @@ export class Gpu {
   readonly pool: BufferPool
   readonly #recorder: Recorder
   readonly #poison: boolean
-  #failure: Error | undefined
+  readonly #failures = new Failures()
+  /** Buffers that small reads are mapped in, by size. */
+  readonly #readers = new Map<number, GPUBuffer[]>()
   #closed = false
 
   /** For `openGpu`. */
-  constructor(device: GPUDevice, adapter: AdapterFound, poison: boolean) {
+  constructor(
+    device: GPUDevice,
+    adapter: AdapterFound,
+    { poison = false, memoryLimit }: Pick<GpuOptions, 'poison' | 'memoryLimit'> = {},
+  ) {
+    const failures = this.#failures
     this.device = device
     this.adapter = adapter
-    this.pool = new BufferPool(device)
     this.#recorder = new Recorder(device, new Pipelines(device), {
-      check: () => this.#check(),
-      fail: error => {
-        this.#failure ??= error as Error
+      check: (...buffers) => {
+        failures.check()
+        for (const buffer of this.pool.missing.size ? buffers : []) {
+          const error = this.pool.missing.get(buffer)
+          if (error) throw error
+        }
       },
+      fail: error => failures.fail(error as Error),
     })
+    const recorder = this.#recorder
+    this.pool = new BufferPool(
+      device,
+      {
+        hold: verdict => recorder.hold(verdict),
+        afterFlush: action => recorder.afterFlush(action),
+        fail: error => failures.pass(error),
+      },
+      memoryLimit,
+    )
     this.#poison = poison
     device.addEventListener('uncapturederror', event => {
-      event.preventDefault() // it is thrown by the next flush, not printed
-      this.#failure ??= new DeviceError(
-        `WebGPU reported: ${(event as GPUUncapturedErrorEvent).error.message}`,
-      )
+      event.preventDefault() // it is thrown by the next call, not printed
+      failures.fail(new DeviceError(`WebGPU reported: ${(event as GPUUncapturedErrorEvent).error.message}`))
     })
-    device.lost.then(info => {
-      if (!this.#closed) this.#failure ??= lostError(info.message)
+    device.lost.then(({ reason, message }) => {
+      if (!this.#closed)
+        failures.end(new DeviceLostError(`the WebGPU device was lost (${reason}): ${message}`, reason))
     })
   }
 
@@ -144,41 +172,69 @@ export class Gpu {
     this.#recorder.flush()
   }
 
-  /** Waits until the device has done everything recorded so far, without burning a core. */
+  /**
+   * Waits until the device has done everything recorded so far, without burning a core.
+   * @throws DeviceLostError, also when the device is lost meanwhile; OutOfMemoryError where there was no room for a buffer.
+   */
   async done(): Promise<void> {
     this.flush()
     await wait(this.finished())
-    this.#check()
+    await this.settled()
   }
 
   /** Resolves when the device has done everything flushed so far. Await it through `done` or `InFlight`: they sleep. */
   async finished(): Promise<void> {
-    while (this.#recorder.caughtUp) await this.#recorder.caughtUp
-    await this.device.queue.onSubmittedWorkDone()
+    while (this.#recorder.caughtUp) await this.#failures.until(this.#recorder.caughtUp)
+    await this.#failures.until(this.device.queue.onSubmittedWorkDone())
   }
 
   /** Waits until every kernel launched so far is compiled: before much is uploaded, which would be held until then. */
   async compiled(): Promise<void> {
-    while (this.#recorder.caughtUp) await wait(this.#recorder.caughtUp)
+    while (this.#recorder.caughtUp) await wait(this.#failures.until(this.#recorder.caughtUp))
+    this.#check()
+  }
+
+  /**
+   * Waits until the device has said whether there is room for every buffer made so far; mostly it has. What was computed before is
+   * then whole: an optimizer's step, which changes what cannot be computed again, comes after it.
+   * @throws OutOfMemoryError
+   */
+  async settled(): Promise<void> {
+    const { settled } = this.pool
+    if (settled) await wait(this.#failures.until(settled))
     this.#check()
   }
 
   /** Reads bytes back; waits for everything recorded before. */
   async readBytes({ buffer, offset, size }: View): Promise<ArrayBuffer> {
-    const target = this.device.createBuffer({
-      size,
-      usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
-    })
+    this.#check()
+    const target = this.#reader(size)
+    let mapped = false
     try {
       this.#recorder.copy(buffer, offset, target, 0, size)
       this.flush()
       await this.compiled()
-      await wait(target.mapAsync(GPUMapMode.READ))
+      await wait(this.#failures.until(target.mapAsync(GPUMapMode.READ, 0, size)))
+      mapped = true
+      await this.settled()
+      return target.getMappedRange(0, size).slice(0)
+    } catch (error) {
+      // A map that is refused says less than why it was.
       this.#check()
-      return target.getMappedRange().slice(0)
+      throw error
     } finally {
-      target.destroy()
+      if (mapped) target.unmap()
+      if (mapped && target.size <= READER) this.#readers.get(target.size)!.push(target)
+      else target.destroy()
     }
+  }
+
+  /** A buffer to map `size` bytes in. A new one holds up what is recorded, so those for small reads are kept. */
+  #reader(size: number): GPUBuffer {
+    const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ
+    const whole = size <= READER ? sizeClass(size) : size
+    if (!this.#readers.has(whole)) this.#readers.set(whole, [])
+    return this.#readers.get(whole)!.pop() ?? this.pool.create(whole, usage, 'a buffer to read from')
   }
 
   /** The values of a view as float32; waits for everything recorded before. */
@@ -191,16 +247,18 @@ export class Gpu {
     return new Uint32Array(await this.readBytes(view))
   }
 
-  /** Destroys the device. */
+  /** Destroys the device; waits that are pending end with an error, and so does every later use. */
   close(): void {
+    if (this.#closed) return
     this.#closed = true
+    this.#failures.end(new DeviceError('the device was used after it was closed'))
     this.#recorder.destroy()
     this.pool.trim()
     this.device.destroy()
   }
 
   #check(): void {
-    if (this.#failure) throw this.#failure
+    this.#failures.check()
   }
 }
 
@@ -225,5 +283,5 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
       ? {}
       : Object.fromEntries(WANTED_LIMITS.map(limit => [limit, adapter.limits[limit]])),
   })
-  return new Gpu(device, found, options.poison ?? false)
+  return new Gpu(device, found, options)
 }

@@ -28,8 +28,12 @@ export class InFlight {
 
   /** Adds work (by default all that `gpu` has been given) and waits until no more than the limit is under way. */
   async push(gpu: Gpu, work?: Promise<unknown>): Promise<void> {
+    // Whoever waits for it is told why it failed; until then, or where an earlier one failed first, nobody waits.
+    work?.catch(() => {})
     gpu.flush()
-    this.#pending.push(work ?? gpu.finished())
+    const pending = work ?? gpu.finished()
+    pending.catch(() => {})
+    this.#pending.push(pending)
     while (this.#pending.length > this.#limit) await wait(this.#pending.shift()!)
   }
 

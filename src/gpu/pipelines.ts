@@ -31,6 +31,10 @@ export class Pipelines {
     while (this.#compiling.size) await Promise.all(this.#compiling)
   }
 
+  get compiling(): boolean {
+    return this.#compiling.size > 0
+  }
+
   /** The kernel's entry; compiling starts with the first call. */
   get(kernel: Kernel): Compiled {
     const known = this.#byKernel.get(kernel)

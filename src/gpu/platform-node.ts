@@ -9,6 +9,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -69,10 +70,18 @@ export function writeCache(name: string, text: string): string | undefined {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
   mkdirSync(cacheFolder(), { recursive: true })
   const file = openSync(temporary, 'wx')
-  writeFileSync(file, text)
-  fsyncSync(file)
-  closeSync(file)
-  renameSync(temporary, path)
+  try {
+    try {
+      writeFileSync(file, text)
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
   return path
 }
 

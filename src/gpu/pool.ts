@@ -1,4 +1,4 @@
-import { DeviceError } from '../errors.ts'
+import { DeviceError, OutOfMemoryError } from '../errors.ts'
 
 /** Bytes a device holds, by what they are doing. */
 export interface MemoryUse {
@@ -12,11 +12,31 @@ export interface MemoryUse {
   buffers: number
   /** Buffers ever made. */
   created: number
+  /** Of `inUse`, the bytes of what lives as long as a model, by label. The rest is activations and their gradients. */
+  byLabel: Record<string, number>
+}
+
+/** How a pool works together with the recorder of its device. */
+export interface PoolEvents {
+  /**
+   * A buffer was asked for, and `verdict` resolves when the device has said whether there is room: until then nothing that is
+   * recorded is to run. The result, called when there was none, drops what was recorded since; false when that has been done.
+   */
+  hold(verdict: Promise<void>): () => boolean
+  /** Runs `action` once everything recorded so far has been submitted. */
+  afterFlush(action: () => void): void
+  /** Takes the error that the next call is to throw. */
+  fail(error: OutOfMemoryError): void
 }
 
 const MIN_CLASS = 256
 const SMALL = 1 << 14
 const SPARES = 4
+
+const ADVICE =
+  'Lower the batch size (more gradient_accumulation_steps make up for it), the longest text (max_position_embeddings) or the hidden size; fp16: true halves activations'
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e5 ? 3 : 1)} MB`
 
 /** Buffers by size. */
 type FreeLists = Map<number, GPUBuffer[]>
@@ -42,16 +62,24 @@ export function sizeClass(bytes: number): number {
  * asked for, and one that is up to two classes too large will do.
  */
 export class BufferPool {
-  readonly use: MemoryUse = { inUse: 0, allocated: 0, peak: 0, buffers: 0, created: 0 }
+  readonly use: MemoryUse = { inUse: 0, allocated: 0, peak: 0, buffers: 0, created: 0, byLabel: {} }
+  /** Buffers that are handed out and do not exist on the device, which had no room for them. */
+  readonly missing = new Map<GPUBuffer, OutOfMemoryError>()
   readonly #device: GPUDevice
   readonly #free: FreeLists = new Map()
   readonly #freeForUpload: FreeLists = new Map()
   readonly #forUpload = new WeakSet<GPUBuffer>()
-  readonly #own = new WeakSet<GPUBuffer>()
+  readonly #own = new Map<GPUBuffer, string>()
+  readonly #verdicts = new Set<Promise<void>>()
   readonly #limit: number
+  readonly #memoryLimit: number
+  readonly #events: PoolEvents
 
-  constructor(device: GPUDevice) {
+  /** @param memoryLimit bytes that all buffers together may have. */
+  constructor(device: GPUDevice, events: PoolEvents, memoryLimit = Number.POSITIVE_INFINITY) {
     this.#device = device
+    this.#events = events
+    this.#memoryLimit = memoryLimit
     this.#limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize)
   }
 
@@ -64,7 +92,9 @@ export class BufferPool {
   allocate(bytes: number, label = ''): GPUBuffer {
     this.#checkSize(bytes, label)
     const buffer = this.#create(bytes, label)
-    this.#own.add(buffer)
+    const kind = label || 'other'
+    this.#own.set(buffer, kind)
+    this.use.byLabel[kind] = (this.use.byLabel[kind] ?? 0) + bytes
     return this.#handOut(buffer)
   }
 
@@ -86,7 +116,11 @@ export class BufferPool {
   release(buffer: GPUBuffer): (() => void) | undefined {
     this.use.inUse -= buffer.size
     this.use.buffers--
-    if (this.#own.delete(buffer)) {
+    const label = this.#own.get(buffer)
+    if (label !== undefined) this.use.byLabel[label]! -= buffer.size
+    const own = this.#own.delete(buffer)
+    if (this.missing.delete(buffer)) return undefined
+    if (own) {
       this.use.allocated -= buffer.size
       return () => buffer.destroy()
     }
@@ -95,15 +129,73 @@ export class BufferPool {
     return undefined
   }
 
-  /** Destroys the buffers nobody holds. */
+  /** Destroys the buffers nobody holds, once what is recorded no longer needs them. */
   trim(): void {
     for (const lists of [this.#free, this.#freeForUpload]) {
       for (const buffer of [...lists.values()].flat()) {
         this.use.allocated -= buffer.size
-        buffer.destroy()
+        this.#events.afterFlush(() => buffer.destroy())
       }
       lists.clear()
     }
+  }
+
+  /** Resolves when the device has said of every buffer asked for so far whether there was room; absent when it has. */
+  get settled(): Promise<unknown> | undefined {
+    return this.#verdicts.size ? Promise.all(this.#verdicts) : undefined
+  }
+
+  /** A buffer that is used only when the device has said that there is room for it. */
+  create(size: number, usage: GPUBufferUsageFlags, label: string, counted = false): GPUBuffer {
+    const device = this.#device
+    device.pushErrorScope('out-of-memory')
+    let buffer: GPUBuffer
+    let found: Promise<GPUError | null>
+    try {
+      buffer = device.createBuffer({ size, usage, label })
+    } finally {
+      found = device.popErrorScope()
+    }
+    const verdict: Promise<void> = found
+      // On a device that is lost there is no verdict; the loss is reported by itself.
+      .catch(() => null)
+      .then(error => {
+        this.#verdicts.delete(verdict)
+        if (!error) return
+        if (counted) this.use.allocated -= size
+        this.#refuse(buffer, label, drop)
+      })
+    this.#verdicts.add(verdict)
+    const drop = this.#events.hold(verdict)
+    return buffer
+  }
+
+  /** There is no such buffer: what was recorded since it was asked for is dropped, and the memory nobody holds let go. */
+  #refuse(buffer: GPUBuffer, label: string, drop: () => boolean): void {
+    const error = this.#outOfMemory(buffer.size, label, 'the device has no room for it')
+    const pooled = [this.#free, this.#freeForUpload].some(lists => {
+      const list = lists.get(buffer.size) ?? []
+      const at = list.indexOf(buffer)
+      if (at >= 0) list.splice(at, 1)
+      return at >= 0
+    })
+    if (!pooled) this.missing.set(buffer, error)
+    if (!drop()) return
+    this.trim()
+    this.#events.fail(error)
+  }
+
+  #outOfMemory(requested: number, label: string, why: string): OutOfMemoryError {
+    const { inUse, allocated, byLabel } = this.use
+    const kept = Object.entries(byLabel).filter(([, bytes]) => bytes > 0)
+    const rest = inUse - kept.reduce((sum, [, bytes]) => sum + bytes, 0)
+    const parts = [...kept.sort(([, a], [, b]) => b - a), ['activations and their gradients', rest] as const]
+    return new OutOfMemoryError(
+      `out of device memory: ${label || 'a buffer'} needs ${megabytes(requested)}, and ${why}; in use are ${parts
+        .map(([name, bytes]) => `${megabytes(bytes)} of ${name}`)
+        .join(', ')}. ${ADVICE}`,
+      { requested, allocated },
+    )
   }
 
   #take(bytes: number, label: string, free: FreeLists): GPUBuffer {
@@ -133,8 +225,11 @@ export class BufferPool {
   }
 
   #create(size: number, label: string): GPUBuffer {
+    if (this.use.allocated + size > this.#memoryLimit) this.trim()
+    if (this.use.allocated + size > this.#memoryLimit)
+      throw this.#outOfMemory(size, label, `the memory limit is ${megabytes(this.#memoryLimit)}`)
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
-    const buffer = this.#device.createBuffer({ size, usage, label })
+    const buffer = this.create(size, usage, label, true)
     this.use.allocated += size
     this.use.peak = Math.max(this.use.peak, this.use.allocated)
     this.use.created++

@@ -1,4 +1,4 @@
-import { DeviceError, ShapeError } from '../errors.ts'
+import { ShapeError } from '../errors.ts'
 import { foldGrid, type Grid, type Kernel, type View } from './kernel.ts'
 import type { Compiled, Pipelines } from './pipelines.ts'
 
@@ -11,10 +11,16 @@ const GROUPS = 512
 
 /** Where failures come from and go to. */
 export interface RecorderEvents {
-  /** Throws what has gone wrong on the device, if anything has. */
-  check(): void
+  /** Throws what has gone wrong on the device, if anything has, or what is wrong with a buffer that is to be used. */
+  check(...buffers: GPUBuffer[]): void
   /** Takes what went wrong while nobody was calling; the next `check` throws it. */
   fail(error: unknown): void
+}
+
+/** A command that is put off; `always` where it has to run even if those before it are dropped. */
+interface Waiting {
+  run: () => void
+  always?: true
 }
 
 /** What has been recorded so far, counted. */
@@ -33,7 +39,8 @@ export interface RecorderCounts {
  * two staging buffers just before the submit, and copied from there by the recorded commands.
  *
  * Kernels compile side by side while recording goes on: from the first launch whose kernel is not ready, commands wait in
- * `#waiting` and are recorded, in order, when all are.
+ * `#waiting` and are recorded, in order, when all are. They wait likewise from the making of a buffer until the device has said that
+ * there is room for it: where there is none, all that was recorded since is dropped, and nothing runs on half its inputs.
  */
 export class Recorder {
   readonly counts: RecorderCounts = { launches: 0, submits: 0, uploads: 0 }
@@ -54,7 +61,11 @@ export class Recorder {
   #pass: GPUComputePassEncoder | undefined
   #slot = 0
   #staged = 0
-  #waiting: (() => void)[] | undefined
+  #waiting: Waiting[] | undefined
+  /** What the waiting commands wait for beside compilers. */
+  #held: Promise<unknown> | undefined
+  /** How many times waiting commands have been dropped. */
+  #drops = 0
   readonly #afterFlush: (() => void)[] = []
   #caughtUp: Promise<void> | undefined
 
@@ -79,44 +90,69 @@ export class Recorder {
         `kernel ${kernel.name} binds ${kernel.bindings.length} buffers, got ${views.length}`,
       )
     }
+    this.#events.check()
+    for (const { buffer } of views) this.#events.check(buffer)
     for (const name in kernel.params) {
       if (params[name] === undefined)
         throw new ShapeError(`kernel ${kernel.name}: no value for params.${name}`)
     }
     const compiled = this.#pipelines.get(kernel)
     if (!compiled.pipeline && !this.#waiting) this.#startWaiting()
-    if (this.#waiting) this.#waiting.push(() => this.#launch(kernel, compiled, params, views, grid))
-    else this.#launch(kernel, compiled, params, views, grid)
+    this.counts.launches++
+    const run = () => this.#launch(kernel, compiled, params, views, grid)
+    if (!this.#defer(run)) run()
   }
 
-  /** Resolves when no command waits for a kernel to compile; absent when none does. */
+  /** Lets commands wait for `verdict` too; the result drops those recorded from now on, unless they have been. */
+  hold(verdict: Promise<void>): () => boolean {
+    if (!this.#waiting) this.#startWaiting()
+    this.#held = Promise.all([this.#held, verdict])
+    const [drops, { length }] = [this.#drops, this.#waiting!]
+    return () => {
+      if (drops !== this.#drops) return false
+      this.#drops++
+      this.#waiting = this.#waiting!.filter(({ always }, i) => always || i < length)
+      return true
+    }
+  }
+
+  /** Resolves when no command waits for a kernel to compile or a buffer to be made; absent when none does. */
   get caughtUp(): Promise<void> | undefined {
     return this.#caughtUp
   }
 
   #startWaiting(): void {
-    this.flush()
+    this.#submit()
     this.#waiting = []
     this.#caughtUp = this.#catchUp()
   }
 
   async #catchUp(): Promise<void> {
+    let commands: Waiting[] = []
     try {
-      await this.#pipelines.ready()
-      const commands = this.#waiting!
-      this.#waiting = undefined
-      this.#caughtUp = undefined
-      for (const command of commands) command()
+      let held: Promise<unknown> | undefined
+      do {
+        held = this.#held
+        await held
+        await this.#pipelines.ready()
+      } while (held !== this.#held || this.#pipelines.compiling)
+      commands = this.#waiting!
     } catch (error) {
-      this.#waiting = undefined
-      this.#caughtUp = undefined
+      this.#events.fail(error)
+    }
+    this.#waiting = undefined
+    this.#held = undefined
+    this.#caughtUp = undefined
+    try {
+      for (const { run } of commands) run()
+    } catch (error) {
       this.#events.fail(error)
     }
   }
 
   /** Puts a command off while others wait; false when it is to be recorded now. */
-  #defer(command: () => void): boolean {
-    this.#waiting?.push(command)
+  #defer(run: () => void): boolean {
+    this.#waiting?.push({ run })
     return this.#waiting !== undefined
   }
 
@@ -127,7 +163,7 @@ export class Recorder {
     views: View[],
     grid: Grid | number,
   ): void {
-    if (this.#slot === SLOTS) this.flush()
+    if (this.#slot === SLOTS) this.#submit()
     const offset = this.#slot++ * SLOT
     let at = offset
     for (const name in kernel.params) {
@@ -158,7 +194,6 @@ export class Recorder {
     this.#pass.setPipeline(compiled.pipeline!)
     this.#pass.setBindGroup(0, group, [offset])
     this.#pass.dispatchWorkgroups(...(typeof grid === 'number' ? foldGrid(grid) : grid))
-    this.counts.launches++
   }
 
   /** Notes that what is recorded names the buffer; returns a number that stands for it in cache keys. */
@@ -174,19 +209,24 @@ export class Recorder {
 
   /** Copies bytes between buffers; offsets and size are multiples of 4. */
   copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, size: number): void {
+    this.#events.check(source, target)
     if (size === 0) return
-    if (this.#defer(() => this.copy(source, sourceOffset, target, targetOffset, size))) return
-    this.#touch(source)
-    this.#touch(target)
-    this.#encode().copyBufferToBuffer(source, sourceOffset, target, targetOffset, size)
+    const run = () => {
+      this.#touch(source)
+      this.#touch(target)
+      this.#encode().copyBufferToBuffer(source, sourceOffset, target, targetOffset, size)
+    }
+    if (!this.#defer(run)) run()
   }
 
   /** Sets bytes to zero. */
-  clear(view: View): void {
-    if (this.#defer(() => this.clear(view))) return
-    const { buffer, offset, size } = view
-    this.#touch(buffer)
-    if (size > 0) this.#encode().clearBuffer(buffer, offset, size)
+  clear({ buffer, offset, size }: View): void {
+    this.#events.check(buffer)
+    const run = () => {
+      this.#touch(buffer)
+      if (size > 0) this.#encode().clearBuffer(buffer, offset, size)
+    }
+    if (!this.#defer(run)) run()
   }
 
   /**
@@ -194,20 +234,25 @@ export class Recorder {
    * that nothing recorded so far names goes ahead, so that it does not end the compute pass.
    */
   upload(buffer: GPUBuffer, offset: number, data: ArrayBufferView): void {
+    this.#events.check(buffer)
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    if (this.#waiting) {
-      const copy = bytes.slice() // the caller may write over its own
-      this.#waiting.push(() => this.upload(buffer, offset, copy))
+    if (!this.#waiting) {
+      this.#upload(buffer, offset, bytes)
       return
     }
+    const copy = bytes.slice() // the caller may write over its own
+    this.#waiting.push({ run: () => this.#upload(buffer, offset, copy) })
+  }
+
+  #upload(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
     this.counts.uploads++
     if (bytes.length > STAGING / 4) {
-      this.flush()
+      this.#submit()
       this.#device.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
       return
     }
     if (bytes.length === 0) return
-    if (this.#staged + bytes.length > STAGING) this.flush()
+    if (this.#staged + bytes.length > STAGING) this.#submit()
     this.#stagingBytes.set(bytes, this.#staged)
     const named = this.#buffers.get(buffer)?.recording === this.#recording
     this.#prologue ??= named ? undefined : this.#device.createCommandEncoder()
@@ -218,15 +263,23 @@ export class Recorder {
 
   /** Runs `action` once everything recorded so far has been submitted. */
   afterFlush(action: () => void): void {
-    if (this.#defer(() => this.afterFlush(action))) return
-    if (this.#encoder || this.#prologue) this.#afterFlush.push(action)
-    else action()
+    const run = () => {
+      if (this.#encoder || this.#prologue) this.#afterFlush.push(action)
+      else action()
+    }
+    if (this.#waiting) this.#waiting.push({ run, always: true })
+    else run()
   }
 
   /** Submits what is recorded. */
   flush(): void {
     this.#events.check()
-    if (this.#defer(() => this.flush()) || !(this.#encoder || this.#prologue)) return
+    const run = () => this.#submit()
+    if (!this.#defer(run)) run()
+  }
+
+  #submit(): void {
+    if (!(this.#encoder || this.#prologue)) return
     this.#pass?.end()
     const { queue } = this.#device
     if (this.#slot) queue.writeBuffer(this.#params, 0, this.#paramWords.buffer, 0, this.#slot * SLOT)
@@ -275,7 +328,3 @@ function checkAliases({ name, bindings }: Kernel, views: View[]): void {
     }
   }
 }
-
-/** Thrown when a launch is recorded on a device that is gone. */
-export const lostError = (reason: string): DeviceError =>
-  new DeviceError(`the WebGPU device was lost: ${reason}`)

@@ -23,7 +23,7 @@ import {
 } from './matmul-kernels.ts'
 import { columnSum } from './reduce.ts'
 import { transpose } from './transpose.ts'
-import { choiceFor } from './tuning.ts'
+import { measuredChoices } from './tuning.ts'
 import { formOf as storageFormOf } from './width.ts'
 
 export {
@@ -126,10 +126,27 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
 
 /** The form measured to be fastest for such shapes, where that was done and it can run; else the built-in choice. */
 function chosen(gpu: Gpu, shape: MatmulShape): string {
-  const tuned = choiceFor(gpu, shapeClass(shape))
-  const possible = candidates(gpu, shape)
-  return tuned !== undefined && possible.includes(tuned) ? tuned : possible[0]!
+  const measured = measuredChoices(gpu)
+  let known = picks.get(gpu)
+  if (known?.measured !== measured || known.forms.size === PICKS) {
+    known = { measured, forms: new Map() }
+    picks.set(gpu, known)
+  }
+  const key = `${shape.layout} ${shape.M} ${shape.N} ${shape.K}`
+  let form = known.forms.get(key)
+  if (form === undefined) {
+    const tuned = measured.get(shapeClass(shape))
+    const possible = candidates(gpu, shape)
+    form = tuned !== undefined && possible.includes(tuned) ? tuned : possible[0]!
+    known.forms.set(key, form)
+  }
+  return form
 }
+
+/** Shapes remembered per device: batches differ in length, so there is no end to them. */
+const PICKS = 4096
+/** The form taken for each shape seen, under the measured choices of the time. */
+const picks = new WeakMap<Gpu, { measured: ReadonlyMap<string, string>; forms: Map<string, string> }>()
 
 const collectors = new WeakMap<Gpu, MatmulShape[]>()
 

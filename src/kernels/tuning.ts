@@ -46,10 +46,8 @@ export function setChoices(gpu: Gpu, choices: Choices): void {
   choicesByGpu.set(gpu, new Map(Object.entries(choices)))
 }
 
-/** The measured choice for a class, if there is one. */
-export function choiceFor(gpu: Gpu, shapeClass: string): string | undefined {
-  return mapOf(gpu).get(shapeClass)
-}
+/** The measured choices of a device by class; another map after each change. */
+export const measuredChoices = (gpu: Gpu): ReadonlyMap<string, string> => mapOf(gpu)
 
 /** Adds measured choices to a device's and writes all of them to disk; returns the file, where there is a disk. */
 export function storeChoices(gpu: Gpu, measured: Choices): string | undefined {

@@ -120,6 +120,7 @@ export class AdamW {
    * `torch.nn.utils.clip_grad_norm_` does. The gradient norm before clipping stays on the device: see `gradNorm`. What the
    * step recorded is then submitted, all at once. With `scaler`, gradients are those of a loss it scaled: they are unscaled,
    * and when one overflowed, the step changes nothing but the scale.
+   * @throws OutOfMemoryError where the limit that the device was opened with leaves no room for it: nothing has changed.
    */
   step({ maxGradNorm = 0, scaler }: { maxGradNorm?: number; scaler?: GradScaler | undefined } = {}): void {
     const gpu = this.#gpu
@@ -129,13 +130,11 @@ export class AdamW {
       )
     }
     if (this.stepCount - this.#base === HISTORY_STEPS) this.#restartHistory()
-    this.stepCount++
-    const index = this.stepCount - this.#base - 1
-    const numbers = this.groups.flatMap(group =>
-      scaler ? scalerPending(group) : adamwHistory(group, this.stepCount),
-    )
+    const step = this.stepCount + 1
+    const index = step - this.#base - 1
+    const numbers = this.groups.flatMap(group => (scaler ? scalerPending(group) : adamwHistory(group, step)))
     gpu.upload(this.#history, Float32Array.from(numbers), index * numbers.length * 4)
-    for (const table of this.#tables) table.merge()
+    this.#prepareTables(step)
     const active = this.#arenas.map(state => state.show(parameter => this.#groupOf.get(parameter)))
     const measured = maxGradNorm > 0 || scaler !== undefined
     const clip = measured ? this.#clip : this.#one
@@ -148,14 +147,29 @@ export class AdamW {
       groups: this.groups.length,
       maxNorm: maxGradNorm,
     })
+    this.stepCount = step
     const shared = { history: this.#history, clip, groups: this.groups.length }
     for (const [i, { arena, w, m, v, g, slots, blocks }] of this.#arenas.entries()) {
       if (!active[i]) continue
       adamw(gpu, { ...shared, w, m, v, g, slots, blocks, step: index })
       weightsChanged(arena)
     }
-    for (const table of this.#tables) table.step(shared, this.#base, this.stepCount)
+    for (const table of this.#tables) table.step(shared, this.#base, step)
     gpu.flush()
+  }
+
+  /** All of a step that asks for memory without a bound: where there is none, it has changed nothing and can be taken again. */
+  #prepareTables(step: number): void {
+    const shared = { history: this.#history, clip: this.#one, groups: this.groups.length }
+    try {
+      for (const table of this.#tables) {
+        table.merge()
+        table.prepare(shared, this.#base, step)
+      }
+    } catch (error) {
+      for (const table of this.#tables) table.cancel()
+      throw error
+    }
   }
 
   /** The last step's gradient norm before clipping, unscaled, when it was clipped or a scaler took part. */

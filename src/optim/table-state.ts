@@ -1,4 +1,4 @@
-import { empty, type RowGrad, scope, type TableParameter } from '../autograd/index.ts'
+import { empty, type RowGrad, scope, type TableParameter, type Tensor } from '../autograd/index.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { type AdamWMemory, adamwRows } from '../kernels/adamw.ts'
 import { scatterAddRows, type TableShard } from '../kernels/embedding.ts'
@@ -8,6 +8,12 @@ export interface MomentChunk {
   expAvg: View
   expAvgSq: View
   size: number
+}
+
+/** Rows that a launch per shard updates. */
+interface Plan {
+  entries: View
+  shards: { shard: TableShard; first: number; n: number; index: number }[]
 }
 
 type Shared = Pick<AdamWMemory, 'history' | 'clip' | 'groups'>
@@ -24,6 +30,7 @@ export class TableState {
   readonly #stamps: Uint32Array
   /** Whether the last step found the table frozen: steps do not count for its rows. */
   #asleep = false
+  #prepared: Plan | undefined
 
   constructor(gpu: Gpu, table: TableParameter, group: number) {
     this.#gpu = gpu
@@ -50,27 +57,27 @@ export class TableState {
     const rows = union(grads.map(grad => grad.rows))
     const at = new Map<number, number>()
     for (const [i, row] of rows.entries()) at.set(row, i)
-    const values = scope(() => empty(this.#gpu, [rows.length, this.table.width]))
+    const maps: View[] = []
+    let values: Tensor | undefined
+    try {
+      for (const grad of grads) maps.push(this.#upload(Uint32Array.from(grad.rows, row => at.get(row)!)))
+      values = scope(() => empty(this.#gpu, [rows.length, this.table.width]))
+    } finally {
+      if (!values) for (const map of maps) this.#gpu.release(map)
+    }
     this.#gpu.clear(values.view)
-    for (const grad of grads) {
-      const map = Uint32Array.from(grad.rows, row => at.get(row)!)
-      const view = this.#upload(map)
-      scatterAddRows(this.#gpu, {
-        source: grad.values.view,
-        map: view,
-        target: values.view,
-        n: map.length,
-        H: this.table.width,
-      })
-      this.#gpu.release(view)
+    for (const [i, { rows, values: source }] of grads.entries()) {
+      const [map, n] = [maps[i]!, rows.length]
+      scatterAddRows(this.#gpu, { source: source.view, map, target: values.view, n, H: this.table.width })
+      this.#gpu.release(map)
     }
     this.table.zeroGrad()
     this.merged = { rows, values }
     this.table.grads = [this.merged]
   }
 
-  /** Takes step `step` (counted from 1) with the merged gradient. */
-  step(shared: Shared, base: number, step: number): void {
+  /** Uploads what step `step` (counted from 1) needs; a frozen table catches up. */
+  prepare(shared: Shared, base: number, step: number): void {
     if (!this.table.requiresGrad) {
       this.catchUp(shared, base, step - 1)
       this.#asleep = true
@@ -78,9 +85,21 @@ export class TableState {
     }
     if (this.#asleep) this.#stamps.fill(step - 1)
     this.#asleep = false
-    if (!this.merged) return
-    this.#run(shared, this.merged.rows, base, step - 1, this.merged.values.view)
+    if (this.merged) this.#prepared = this.#plan(this.merged.rows, base)
+  }
+
+  /** Returns what `prepare` uploaded for a step that is not taken. */
+  cancel(): void {
+    if (this.#prepared) this.#gpu.release(this.#prepared.entries)
+    this.#prepared = undefined
+  }
+
+  /** Takes step `step` with the merged gradient, as prepared. */
+  step(shared: Shared, base: number, step: number): void {
+    if (!this.merged || !this.#prepared) return
+    this.#run(shared, this.#prepared, base, step - 1, this.merged.values.view)
     for (const row of this.merged.rows) this.#stamps[row] = step
+    this.#prepared = undefined
     this.merged = undefined
   }
 
@@ -91,7 +110,7 @@ export class TableState {
       ? rows.filter(row => this.#stamps[row]! < step)
       : Uint32Array.from(this.#stamps.keys()).filter(row => this.#stamps[row]! < step)
     if (!behind.length) return
-    this.#run(shared, behind, base, step)
+    this.#run(shared, this.#plan(behind, base), base, step)
     for (const row of behind) this.#stamps[row] = step
   }
 
@@ -113,10 +132,10 @@ export class TableState {
     for (const { m, v } of this.#moments) for (const view of [m, v]) this.#gpu.release(view)
   }
 
-  /** One launch per shard over ascending `rows`: replay up to `until` steps taken, then one more with `g`. */
-  #run(shared: Shared, rows: Uint32Array, base: number, until: number, g?: View): void {
+  /** Ascending `rows` by shard, each with the steps it has taken. */
+  #plan(rows: Uint32Array, base: number): Plan {
     const entries = new Uint32Array(rows.length * 2)
-    const shards: { shard: TableShard; first: number; n: number; index: number }[] = []
+    const shards: Plan['shards'] = []
     let i = 0
     for (const [index, shard] of this.table.shards.entries()) {
       const first = i
@@ -126,13 +145,17 @@ export class TableState {
       }
       if (i > first) shards.push({ shard, first, n: i - first, index })
     }
-    const view = this.#upload(entries)
+    return { entries: this.#upload(entries), shards }
+  }
+
+  /** One launch per shard: replay up to `until` steps taken, then one more with `g`. */
+  #run(shared: Shared, { entries, shards }: Plan, base: number, until: number, g?: View): void {
     for (const { shard, first, n, index } of shards) {
       adamwRows(this.#gpu, {
         ...shared,
         ...this.#moments[index]!,
         w: shard.view,
-        entries: view,
+        entries,
         firstEntry: first,
         n,
         width: this.table.width,
@@ -141,7 +164,7 @@ export class TableState {
         g,
       })
     }
-    this.#gpu.release(view)
+    this.#gpu.release(entries)
   }
 
   #upload(data: Uint32Array<ArrayBuffer>): View {

@@ -36,8 +36,9 @@ export function noteEvaluation(
     )
   }
   const best = state.best_metric
-  const better = best === null || isBetter(config, value, best)
-  const clearly = best === null || (better && Math.abs(value - best) > config.early_stopping_threshold)
+  // Nothing is better than NaN: as a best it would stay for good.
+  const better = best === null ? !Number.isNaN(value) : isBetter(config, value, best)
+  const clearly = better && (best === null || Math.abs(value - best) > config.early_stopping_threshold)
   state.early_stopping_patience_counter = clearly ? 0 : state.early_stopping_patience_counter + 1
   if (better) {
     state.best_metric = value

@@ -28,6 +28,7 @@ export {
   pretrainedConfig,
   savePretrained,
 } from './pretrained.ts'
+export { type RecoveryOptions, trainWithRecovery } from './recovery.ts'
 export * from './report/index.ts'
 export { Trainer } from './trainer.ts'
 export type { TrainerOptions, TrainerProgress, TrainOptions } from './trainer-options.ts'

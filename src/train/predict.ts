@@ -16,7 +16,8 @@ export interface PredictOptions {
 }
 
 /**
- * Class probabilities of every row, [rows, C] row-major. No more than a few batches are on the device at once.
+ * Class probabilities of every row, [rows, C] row-major. No more than a few batches are on the device at once. Calls may run side by side,
+ * on one model too, and beside its training: each batch is computed by the weights of its moment.
  *
  * @example
  * ```ts
@@ -36,33 +37,40 @@ export async function predict(
   const C = model.config.num_labels
   const probabilities = new Float32Array(columns.length * C)
   const inFlight = new InFlight()
-  const wasTraining = model.training
-  model.eval()
-  try {
-    for (let start = 0; start < columns.length; start += batchSize) {
-      const size = Math.min(batchSize, columns.length - start)
-      const batch = collate(
-        columns,
-        Uint32Array.from({ length: size }, (_, i) => start + i),
-        options,
-      )
-      const read = scope(() => {
-        const { logits } = noGrad(() => model.forward({ ...batch, labels: undefined }))
-        return noGrad(() => softmax(logits)).read()
-      })
-      await inFlight.push(
-        gpu,
-        read.then(values => {
-          probabilities.set(values, start * C)
-          onBatch?.(start + size)
-        }),
-      )
-    }
-    await inFlight.drain()
-  } finally {
-    model.train(wasTraining)
+  for (let start = 0; start < columns.length; start += batchSize) {
+    const size = Math.min(batchSize, columns.length - start)
+    const batch = collate(
+      columns,
+      Uint32Array.from({ length: size }, (_, i) => start + i),
+      options,
+    )
+    const read = inEval(model, () =>
+      scope(() => noGrad(() => softmax(model.forward({ ...batch, labels: undefined }).logits)).read()),
+    )
+    await inFlight.push(
+      gpu,
+      read.then(values => {
+        probabilities.set(values, start * C)
+        onBatch?.(start + size)
+      }),
+    )
   }
+  await inFlight.drain()
   return probabilities
+}
+
+/**
+ * Runs `body`, which records work and waits for nothing, with the model in evaluation mode, and leaves every module as it was: between
+ * two batches, others may train the model or predict with it.
+ */
+function inEval<T>(model: ClickModel, body: () => T): T {
+  const training = [...model.namedModules()].map(([, module]) => module).filter(module => module.training)
+  for (const module of training) module.training = false
+  try {
+    return body()
+  } finally {
+    for (const module of training) module.training = true
+  }
 }
 
 /** Rows of a file and what the model says of them. */

@@ -222,6 +222,8 @@ export class Trainer {
           await this.#watch.time('record', () => this.#accumulate(batch!, count))
           if (performance.now() - this.#heard > DEAF_MS) await this.#listen()
         }
+        // Memory there was not enough of is to be told before anything changes that a checkpoint alone brings back.
+        await this.#watch.time('wait', () => this.#gpu.settled())
         await this.#watch.time('record', () => this.#step())
         this.#next.microBatch += count
         this.state.epoch = firstEpoch + epoch + this.#next.microBatch / microBatches

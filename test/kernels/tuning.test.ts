@@ -8,7 +8,7 @@ import { type Gpu, openGpu } from '../../src/gpu/index.ts'
 import { candidates, collectShapes, type MatmulShape, matmul } from '../../src/kernels/matmul.ts'
 import { shapeClass } from '../../src/kernels/matmul-forms.ts'
 import { tuneMatmul } from '../../src/kernels/matmul-tuning.ts'
-import { choiceFor, choicesOf, setChoices, storeChoices } from '../../src/kernels/tuning.ts'
+import { choicesOf, measuredChoices, setChoices, storeChoices } from '../../src/kernels/tuning.ts'
 import * as reference from '../../src/reference/index.ts'
 import { assertClose } from '../support/close.ts'
 import { seeded } from '../support/gpu.ts'
@@ -52,7 +52,7 @@ test('choices are kept for the next device on the same adapter and version, and 
     assert.is(storeChoices(first, { a: '4x4', b: '8x8' }), file())
     storeChoices(first, { b: '1x4' })
     assert.equal(choicesOf(fresh()), { a: '4x4', b: '1x4' })
-    assert.is(choiceFor(fresh(), 'b'), '1x4')
+    assert.is(measuredChoices(fresh()).get('b'), '1x4')
     const stored = JSON.parse(readFileSync(file(), 'utf8'))
     writeFileSync(file(), JSON.stringify({ ...stored, version: '0.0.0' }))
     assert.equal(choicesOf(fresh()), {}, 'another version')
@@ -98,7 +98,10 @@ test('tuning times the candidates of a class and its neighbours, and its choice 
       assert.ok(candidates(gpu, SHAPE).includes(form) && ms > 0 && ms <= builtInMs)
       if (form !== builtIn) assert.ok(ms * 1.05 < builtInMs)
     }
-    assert.is(choiceFor(gpu, shapeClass(SHAPE)), tuned.find(t => t.shapeClass === shapeClass(SHAPE))!.form)
+    assert.is(
+      measuredChoices(gpu).get(shapeClass(SHAPE)),
+      tuned.find(t => t.shapeClass === shapeClass(SHAPE))!.form,
+    )
   }))
 
 test('whatever form is chosen, the product is right; a choice that cannot run is passed over', async () => {

@@ -143,6 +143,22 @@ test('best metric and early stopping are those of EarlyStoppingCallback', () => 
   )
 })
 
+test('an evaluation that is not a number is never the best, and counts as one without progress', () => {
+  const state = newState(gpu, 10)
+  for (const [i, value] of [Number.NaN, 0.4, Number.NaN, 0.6].entries()) {
+    state.global_step = i + 1
+    noteEvaluation(state, SETTINGS, { eval_roc_auc: value })
+    const best = [
+      [null, null, 1],
+      [0.4, 2, 0],
+      [0.4, 2, 1],
+      [0.6, 4, 0],
+    ][i]
+    const { best_metric, best_global_step, early_stopping_patience_counter: counter } = state
+    assert.equal([best_metric, best_global_step, counter], best)
+  }
+})
+
 test('early stopping without evaluation data is refused', async () => {
   const { message } = await refusal(makeRun(gpu, { early_stopping_patience: 3 }, { evaluation: undefined }))
   assert.match(message, /^early_stopping_patience is 3, and there is no evaluation data to go by$/)

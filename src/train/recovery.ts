@@ -1,0 +1,54 @@
+// Training that outlives its device: drivers restart, and machines with graphics cards lend them out.
+import { DeviceLostError } from '../errors.ts'
+import { type Gpu, openGpu } from '../gpu/index.ts'
+import { listCheckpoints, prepareOutputFolder } from './checkpoint-folder.ts'
+
+export interface RecoveryOptions {
+  /** The run's folder, where its checkpoints are. */
+  output: string
+  /** What to go on from at the start, as in `TrainOptions`. */
+  resumeFromCheckpoint?: boolean | string | undefined
+  /** How many lost devices to replace, default 3; the next loss is thrown. */
+  recoveries?: number
+  /** Opens a device, default `openGpu()`; also each further one. */
+  open?: () => Promise<Gpu>
+  /** Is told of every device that is replaced, and of the checkpoint that training goes on from, if there is one. */
+  onRecovery?: (error: DeviceLostError, recovery: number, checkpoint: string | undefined) => void
+}
+
+/**
+ * Runs `train` with a device, and where that is lost, again with another one, from the newest checkpoint that the run has saved by then, or from where
+ * it began. A checkpoint lies between two steps, so the weights at the end are those of a run that lost nothing, to the bit, on the
+ * same adapter. What was logged since the checkpoint is logged again.
+ *
+ * ```ts
+ * await trainWithRecovery({ output }, async (gpu, resumeFromCheckpoint) => {
+ *   const model = new TextTabularModel(config).to(gpu, { seed })
+ *   await new Trainer({ model, config: trainer, train, output }).train({ resumeFromCheckpoint })
+ *   await saveModel(model, output)
+ * })
+ * ```
+ *
+ * @param train Makes the model anew, with its trainer, and does what needs the device: it is closed when `train` has ended.
+ * @throws DeviceLostError when one device more is lost than `recoveries`, and whatever `train` throws otherwise.
+ */
+export async function trainWithRecovery<T>(
+  { output, resumeFromCheckpoint = false, recoveries = 3, open = openGpu, onRecovery }: RecoveryOptions,
+  train: (gpu: Gpu, resumeFromCheckpoint: boolean | string) => Promise<T>,
+): Promise<T> {
+  let from = resumeFromCheckpoint
+  for (let recovery = 1; ; recovery++) {
+    const gpu = await open()
+    try {
+      return await train(gpu, from)
+    } catch (error) {
+      if (!(error instanceof DeviceLostError) || recovery > recoveries) throw error
+      await prepareOutputFolder(output, { resume: true }) // where the device was lost before training began
+      const newest = (await listCheckpoints(output)).at(-1)?.folder
+      if (newest !== undefined) from = true
+      onRecovery?.(error, recovery, newest)
+    } finally {
+      gpu.close()
+    }
+  }
+}
