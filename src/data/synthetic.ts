@@ -113,7 +113,13 @@ export async function writeSyntheticKdd({ folder, ...sizes }: SyntheticOptions):
   return { ...paths, ...facts, testProbability, testLabels }
 }
 
-function draw(world: World, rows: number, random: RandomStream, padTokenId: number, oovShare: number): SyntheticRows {
+function draw(
+  world: World,
+  rows: number,
+  random: RandomStream,
+  padTokenId: number,
+  oovShare: number,
+): SyntheticRows {
   const probability = new Float64Array(rows)
   const labels = new Uint32Array(rows)
   const drawn: Row[] = []

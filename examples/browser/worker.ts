@@ -1,0 +1,146 @@
+// Everything that takes time: reading files, training, scoring. The page only shows.
+import { DeviceError } from 'kernelgrad'
+import type { ParquetFile } from 'kernelgrad/data'
+import { propose } from './columns.ts'
+import { BATCH, modelConfig, modelFiles, scoreRow } from './model.ts'
+import { forgetRun, type RunDescription, storedData, storedRun, storeRun } from './opfs.ts'
+import type { StoredRun, ToPage, ToWorker } from './protocol.ts'
+import { examplesOf, fieldsOf, openFile, readRows, sampleFile } from './rows.ts'
+import { Run } from './run.ts'
+
+const LOCK = 'kernelgrad-demo'
+
+/** The file that is open: the next run's. */
+let opened: { file: ParquetFile; data: File | undefined } | undefined
+let run: Run | undefined
+
+const post = (message: ToPage, transfer: Transferable[] = []) => self.postMessage(message, { transfer })
+
+async function open(source: File | 'sample'): Promise<void> {
+  const sample = source === 'sample'
+  const file = sample ? await openFile(await sampleFile(), 'sample') : await openFile(source, source.name)
+  const proposal = await propose(file)
+  opened = { file, data: sample ? undefined : source }
+  post({ type: 'opened', proposal })
+}
+
+async function start(choices: RunDescription['choices'], steps: number): Promise<void> {
+  const { file, data } = opened!
+  const description = { name: file.name, sample: !data, choices, steps }
+  // Read once before anything that was stored is given up.
+  const rows = await readRows(file, choices)
+  await alone(async () => {
+    await storeRun(description, data)
+    await train(description, rows, false)
+  })
+}
+
+async function resume(): Promise<void> {
+  await alone(async () => {
+    const stored = await storedRun()
+    if (!stored) throw new Error('there is no run to go on with any more')
+    const { name, sample, choices } = stored.run
+    const data = sample ? await sampleFile() : await storedData()
+    if (!data) throw new Error(`the copy of ${name} is gone; start a new run`)
+    await train(stored.run, await readRows(await openFile(data, name), choices), true)
+  })
+}
+
+/** Two tabs must not write one run. */
+async function alone(work: () => Promise<void>): Promise<void> {
+  await navigator.locks.request(LOCK, { ifAvailable: true }, async lock => {
+    if (!lock) throw new Error('another tab of this page is training; close it first')
+    await work()
+  })
+}
+
+async function train(
+  { name, choices, steps }: RunDescription,
+  rows: Awaited<ReturnType<typeof readRows>>,
+  resumes: boolean,
+): Promise<void> {
+  run?.close()
+  const perEpoch = Math.ceil(rows.train.length / BATCH)
+  // The last batch of an epoch has what is left.
+  const rowsAfter = (step: number) =>
+    Math.floor(step / perEpoch) * rows.train.length + (step % perEpoch) * BATCH
+  let step = 0
+  const config = modelConfig(rows, choices.padTokenId)
+  run = new Run(rows, config, steps, {
+    onReady: (gpu, model) =>
+      post({
+        type: 'ready',
+        name,
+        adapter: gpu.adapter.line.replace(/^adapter: /, ''),
+        parameters: model.numParameters(),
+        fields: fieldsOf(rows),
+        examples: examplesOf(rows),
+      }),
+    onState: (state, at) => {
+      step = at
+      post({ type: 'state', state, step, steps })
+    },
+    onHistory: entries => post({ type: 'history', entries }),
+    onLog: entry => post({ type: 'log', entry }),
+    onProgress: at => {
+      step = at
+      post({ type: 'progress', step, steps, rows: rowsAfter(step), totalRows: rowsAfter(steps) })
+    },
+    onLost: (message, from) => post({ type: 'lost', message, step: from }),
+  })
+  try {
+    await run.train({ resume: resumes })
+  } catch (error) {
+    post({ type: 'state', state: 'failed', step, steps })
+    throw error
+  }
+}
+
+async function look(): Promise<void> {
+  const stored = await storedRun()
+  const found: StoredRun | undefined = stored && {
+    name: stored.run.name,
+    step: stored.step,
+    steps: stored.run.steps,
+  }
+  post({ type: 'stored', run: found })
+}
+
+async function answer(message: ToWorker): Promise<void> {
+  switch (message.type) {
+    case 'look':
+      return look()
+    case 'open':
+      return open(message.source)
+    case 'start':
+      return start(message.choices, message.steps)
+    case 'resume':
+      return resume()
+    case 'forget':
+      return forgetRun()
+    case 'pause':
+      return run?.pause()
+    case 'continue':
+      return run?.continue()
+    case 'stop':
+      return run?.stop()
+    case 'lose':
+      return run?.loseDevice()
+    case 'score':
+      return post({ type: 'scored', ...(await run!.withModel(model => scoreRow(model, message.row))) })
+    case 'files': {
+      const files = await run!.withModel(modelFiles)
+      return post({ type: 'files', ...files }, [files.weights])
+    }
+  }
+}
+
+self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+  answer(data).catch((error: unknown) => {
+    const message = error instanceof Error ? error.message : String(error)
+    const noDevice = error instanceof DeviceError && message.startsWith('no WebGPU adapter')
+    post({ type: 'error', during: data.type, message, noDevice })
+    // The whole story, for whoever opens the console.
+    if (!(error instanceof Error && 'name' in error && /Error$/.test(error.name))) console.error(error)
+  })
+}
