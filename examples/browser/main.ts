@@ -25,15 +25,21 @@ function showState(next: RunState | undefined, step = 0, of = 0): void {
   const busy = next === 'starting' || next === 'running' || next === 'pausing' || next === 'paused'
   byId('training').hidden = next === undefined
   button('start').disabled = busy
-  button('pause').disabled = !(next === 'running' || next === 'paused')
-  button('pause').textContent = next === 'paused' ? 'Go on' : 'Pause'
+  button('pause').disabled = !busy || next === 'starting'
+  button('pause').textContent = pausing() ? 'Go on' : 'Pause'
   button('stop').disabled = !(next === 'running' || next === 'paused')
   button('lose').disabled = !busy
   for (const id of ['sample', 'choose-file', 'resume', 'discard']) button(id).disabled = busy
   byId('results').hidden = !['running', 'pausing', 'paused', 'done'].includes(next ?? '')
   if (next) showStep(step, of)
   if (next === 'running' || next === 'paused') restartClock()
+  // The button that was pressed is gone or disabled: the keyboard goes on with the next one.
+  const active = document.activeElement as HTMLButtonElement | null
+  if (next === 'running' && (active === document.body || active?.disabled || !active?.checkVisibility()))
+    button('pause').focus()
 }
+
+const pausing = () => state === 'paused' || state === 'pausing'
 
 const STATES: Record<RunState, (step: number, of: number) => string> = {
   starting: () => 'Preparing the model on the graphics device …',
@@ -146,7 +152,7 @@ function wire(): void {
     say('The saved run is gone.')
     button('sample').focus()
   })
-  button('pause').addEventListener('click', () => send({ type: state === 'paused' ? 'continue' : 'pause' }))
+  button('pause').addEventListener('click', () => send({ type: pausing() ? 'continue' : 'pause' }))
   button('stop').addEventListener('click', () => send({ type: 'stop' }))
   button('lose').addEventListener('click', () => send({ type: 'lose' }))
   button('lose').hidden = !new URLSearchParams(location.search).has('debug')

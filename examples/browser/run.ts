@@ -8,6 +8,8 @@ import type { Rows } from './rows.ts'
 
 const REPORT_EVERY_MS = 200
 const LOST_WITHIN_MS = 500
+/** Devices lost in a row, none of which took a step, after which another is not tried. */
+const MOST_LOST = 3
 
 export interface RunEvents {
   onReady(gpu: Gpu, model: ClickModel): void
@@ -44,20 +46,23 @@ export class Run {
     this.#events = events
   }
 
-  /** Trains to the end, on as many devices as it takes while each gets further than the one before. */
+  /** Trains to the end, on a new device where one is lost. */
   async train({ resume }: { resume: boolean }): Promise<void> {
-    let from: number | undefined = resume ? await lastCheckpoint() : undefined
+    let resumes = resume
+    let lost = 0
     for (;;) {
+      const before = this.#step
       try {
-        await this.#trainOnDevice(from !== undefined)
+        await this.#trainOnDevice(resumes)
         this.#events.onState('done', this.#step)
         return
       } catch (error) {
         this.#stepping = false
         const message = await this.#lossOf(error)
+        lost = this.#step > before ? 1 : lost + 1
+        if (message === undefined || lost === MOST_LOST) throw error
         const reached = await lastCheckpoint()
-        if (message === undefined || this.#step <= (from ?? 0)) throw error
-        from = reached
+        resumes = reached !== undefined
         this.#events.onLost(message, reached ?? 0)
       }
     }
@@ -137,9 +142,11 @@ export class Run {
     this.#events.onState('pausing', this.#step)
   }
 
+  /** Ends a pause, also one that has not come yet. */
   continue(): void {
     this.#wish = 'go'
-    this.#wake?.()
+    if (this.#stepping) this.#events.onState('running', this.#step)
+    else this.#wake?.()
   }
 
   /** Ends the run after the step under way, evaluated and saved. */

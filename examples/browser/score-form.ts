@@ -5,6 +5,8 @@ import type { Example, Field, TypedRow } from './protocol.ts'
 let fields: Field[] = []
 
 export function showFields(next: Field[], examples: Example[]): void {
+  // A run that goes on has the same fields, and what was typed stays.
+  if (JSON.stringify(next) === JSON.stringify(fields)) return
   fields = next
   byId('fields').replaceChildren(...fields.map(fieldRow))
   byId('examples').replaceChildren(

@@ -1,6 +1,7 @@
 // Everything that takes time: reading files, training, scoring. The page only shows.
-import { DeviceError } from 'kernelgrad'
+import { DeviceError, KernelgradError } from 'kernelgrad'
 import type { ParquetFile } from 'kernelgrad/data'
+import type { ClickModel } from 'kernelgrad/train'
 import { propose } from './columns.ts'
 import { BATCH, modelConfig, modelFiles, scoreRow } from './model.ts'
 import { forgetRun, type RunDescription, storedData, storedRun, storeRun } from './opfs.ts'
@@ -13,6 +14,7 @@ const LOCK = 'kernelgrad-demo'
 /** The file that is open: the next run's. */
 let opened: { file: ParquetFile; data: File | undefined } | undefined
 let run: Run | undefined
+let training = false
 
 const post = (message: ToPage, transfer: Transferable[] = []) => self.postMessage(message, { transfer })
 
@@ -88,11 +90,26 @@ async function train(
     },
     onLost: (message, from) => post({ type: 'lost', message, step: from }),
   })
+  training = true
   try {
     await run.train({ resume: resumes })
   } catch (error) {
     post({ type: 'state', state: 'failed', step, steps })
+    await look()
     throw error
+  } finally {
+    training = false
+  }
+}
+
+/** Does something with the model; where its device was lost after the training, with the saved one on a new device. */
+async function withModel<T>(work: (model: ClickModel) => Promise<T>): Promise<T> {
+  try {
+    return await run!.withModel(work)
+  } catch (error) {
+    if (!(error instanceof DeviceError) || training) throw error
+    await resume()
+    return run!.withModel(work)
   }
 }
 
@@ -127,9 +144,9 @@ async function answer(message: ToWorker): Promise<void> {
     case 'lose':
       return run?.loseDevice()
     case 'score':
-      return post({ type: 'scored', ...(await run!.withModel(model => scoreRow(model, message.row))) })
+      return post({ type: 'scored', ...(await withModel(model => scoreRow(model, message.row))) })
     case 'files': {
-      const files = await run!.withModel(modelFiles)
+      const files = await withModel(modelFiles)
       return post({ type: 'files', ...files }, [files.weights])
     }
   }
@@ -140,7 +157,7 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
     const message = error instanceof Error ? error.message : String(error)
     const noDevice = error instanceof DeviceError && message.startsWith('no WebGPU adapter')
     post({ type: 'error', during: data.type, message, noDevice })
-    // The whole story, for whoever opens the console.
-    if (!(error instanceof Error && 'name' in error && /Error$/.test(error.name))) console.error(error)
+    // What the library did not expect, for whoever opens the console.
+    if (!(error instanceof KernelgradError)) console.error(error)
   })
 }

@@ -6,8 +6,17 @@ import { type Browser, chromium } from 'playwright-core'
 import { cacheFolder } from '../../src/gpu/cache-folder.ts'
 import { findPackage, tarFiles } from '../../src/gpu/embedded.ts'
 
-/** Starts the browser. @returns why there is none, where its package is not installed or made for another machine. */
-export async function launchChromium(): Promise<Browser | string> {
+/** Software WebGPU, where the driver finds it: beside the browser. */
+const WEBGPU = [
+  '--enable-unsafe-webgpu',
+  '--use-webgpu-adapter=swiftshader',
+  '--enable-features=Vulkan',
+  '--enable-unsafe-swiftshader',
+]
+const DRIVER = 'vk_swiftshader_icd.json'
+
+/** Starts the browser, with WebGPU where it is asked for. @returns why there is none, where its package is not installed or made for another machine. */
+export async function launchChromium({ webgpu = false } = {}): Promise<Browser | string> {
   if (process.platform !== 'linux' || process.arch !== 'x64') return 'Chromium is packed for linux-x64 only'
   let manifest: string
   try {
@@ -18,22 +27,35 @@ export async function launchChromium(): Promise<Browser | string> {
   }
   const { version } = JSON.parse(readFileSync(manifest, 'utf8'))
   const folder = join(cacheFolder(), `chromium-${version}`)
-  if (!existsSync(folder)) unpack(join(dirname(manifest), 'bin'), folder)
+  const bin = join(dirname(manifest), 'bin')
+  if (!existsSync(folder)) unpack(bin, folder)
+  if (webgpu && !existsSync(join(folder, DRIVER))) unpackDriver(bin, folder)
   return chromium.launch({
     executablePath: join(folder, 'chromium'),
-    args: ['--headless=shell', '--no-sandbox'],
+    args: ['--headless=shell', '--no-sandbox', ...(webgpu ? WEBGPU : [])],
     // Libraries that a bare machine lacks come with the package.
     env: { ...process.env, LD_LIBRARY_PATH: join(folder, 'lib') } as Record<string, string>,
   })
 }
 
+const read = (path: string) => brotliDecompressSync(readFileSync(path))
+
+/** Adds the software adapter to the browser's folder, the file that is looked for last. */
+function unpackDriver(bin: string, folder: string): void {
+  const files = [...tarFiles(read(join(bin, 'swiftshader.tar.br')))]
+  for (const { name, data } of files.sort((a, b) => Number(a.name === DRIVER) - Number(b.name === DRIVER))) {
+    const path = join(folder, basename(name))
+    writeFileSync(`${path}.${process.pid}`, data)
+    renameSync(`${path}.${process.pid}`, path)
+  }
+}
+
 /** Unpacks the browser, 190 MB, once. */
 function unpack(bin: string, folder: string): void {
   const fresh = `${folder}.${process.pid}`
-  const read = (name: string) => brotliDecompressSync(readFileSync(join(bin, name)))
   mkdirSync(join(fresh, 'lib'), { recursive: true })
-  writeFileSync(join(fresh, 'chromium'), read('chromium.br'), { mode: 0o755 })
-  for (const { name, data } of tarFiles(read('al2023.tar.br')))
+  writeFileSync(join(fresh, 'chromium'), read(join(bin, 'chromium.br')), { mode: 0o755 })
+  for (const { name, data } of tarFiles(read(join(bin, 'al2023.tar.br'))))
     writeFileSync(join(fresh, 'lib', basename(name)), data)
   try {
     renameSync(fresh, folder)
