@@ -25,8 +25,8 @@ const LINES = [
 Chart.register(LineController, LineElement, PointElement, LinearScale, Tooltip)
 
 export interface Charts {
-  /** Shows a whole log, in place of what was there. */
-  show(entries: LogEntry[]): void
+  /** Shows a whole log, in place of what was there, of a run of so many steps. */
+  show(entries: LogEntry[], steps: number): void
   add(entry: LogEntry): void
 }
 
@@ -63,7 +63,8 @@ export function createCharts(): Charts {
   })
   return {
     add,
-    show(entries) {
+    show(entries, steps) {
+      for (const { chart } of charts) chart.options.scales!.x!.max = steps
       for (const line of points.values()) line.length = 0
       for (const entry of entries) add(entry)
       soon()

@@ -7,7 +7,7 @@ const LOOK_AT = 2000
 const DISTINCT_SHARE = 0.5
 
 /** The columns of the sample, and of any file preprocessed from KDD Cup 2012 track 2, that the model reads. */
-export const KNOWN: Record<string, Use> = {
+const KNOWN: Record<string, Use> = {
   tokenized_title: 'token_id',
   tokenized_query: 'token_id',
   depth: 'numerical',
@@ -23,7 +23,9 @@ export async function propose(file: ParquetFile): Promise<Proposal> {
   const known = Object.keys(KNOWN).every(name => file.columns.includes(name))
   const columns: ColumnProposal[] = []
   let highest = 0
-  for (const name of file.columns) {
+  // What the model reads comes first, in the order of the sample's configuration.
+  const first = known ? Object.keys(KNOWN) : []
+  for (const name of new Set([...first, ...file.columns])) {
     const values = await firstValues(file, name)
     const allowed = usesOf(values)
     const use = known ? (KNOWN[name] ?? 'ignore') : guess(name, values, allowed)

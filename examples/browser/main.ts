@@ -79,10 +79,10 @@ const received: { [T in ToPage['type']]: (message: Extract<ToPage, { type: T }>)
     byId('links').replaceChildren()
     showFields(fields, examples)
   },
-  history: ({ entries }) => {
+  history: ({ entries, steps }) => {
     for (const id of ['loss', 'eval-loss', 'auc']) byId(id).textContent = '–'
     for (const entry of entries) showFigures(entry)
-    charts.show(entries)
+    charts.show(entries, steps)
   },
   log({ entry }) {
     showFigures(entry)

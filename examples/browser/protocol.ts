@@ -76,7 +76,7 @@ export type ToPage =
   /** Before the first step: what runs where, and what the form for a row asks for. */
   | { type: 'ready'; name: string; adapter: string; parameters: number; fields: Field[]; examples: Example[] }
   /** The whole log so far, in place of what was there. */
-  | { type: 'history'; entries: LogEntry[] }
+  | { type: 'history'; entries: LogEntry[]; steps: number }
   | { type: 'log'; entry: LogEntry }
   | { type: 'progress'; step: number; steps: number; rows: number; totalRows: number }
   | { type: 'lost'; message: string; step: number }

@@ -82,7 +82,7 @@ async function train(
       step = at
       post({ type: 'state', state, step, steps })
     },
-    onHistory: entries => post({ type: 'history', entries }),
+    onHistory: entries => post({ type: 'history', entries, steps }),
     onLog: entry => post({ type: 'log', entry }),
     onProgress: at => {
       step = at
