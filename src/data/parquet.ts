@@ -1,7 +1,6 @@
 /** Opening a Parquet file and reaching its columns, one row group at a time. */
 import type { AsyncBuffer, FileMetaData } from 'hyparquet'
 import { parquetMetadataAsync, parquetSchema } from 'hyparquet'
-import { compressors } from 'hyparquet-compressors'
 import { DataError } from '../errors.ts'
 import { type Leaf, leafOf } from './leaf.ts'
 import { type Page, readPages } from './pages.ts'
@@ -25,7 +24,7 @@ const MAGIC = 0x31524150 // 'PAR1', little-endian
 
 /**
  * Opens a Parquet file and reads its footer. A file without rows is fine here.
- * @param source A path (Node), an ArrayBuffer, or an AsyncBuffer.
+ * @param source A path, an ArrayBuffer, or an AsyncBuffer.
  * @throws DataError naming the file where it is missing, empty, no Parquet file, or cut short.
  */
 export async function openParquet(
@@ -93,6 +92,9 @@ export async function readGroupPages(file: ParquetFile, group: number, leaf: Lea
     const end = start + Number(meta.total_compressed_size)
     if (!(start >= 4 && end >= start && end <= file.buffer.byteLength))
       throw new Error(`is said to be at bytes ${start} to ${end} of ${file.buffer.byteLength}`)
+    // Loaded on use: they are larger than all of the rest.
+    const compressors =
+      meta.codec === 'UNCOMPRESSED' ? {} : (await import('hyparquet-compressors')).compressors
     return [...readPages(await file.buffer.slice(start, end), meta, leaf, compressors)]
   } catch (error) {
     throw decodeError(where, error)

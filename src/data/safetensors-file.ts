@@ -1,7 +1,8 @@
-// Node only: safetensors files larger than memory should hold. Tensors are read one by one, or a few rows at a time,
+// Safetensors files larger than memory should hold. Tensors are read one by one, or a few rows at a time,
 // and written as a stream of chunks.
-import { type FileHandle, open } from 'node:fs/promises'
+import { files } from '#files'
 import { CheckpointError, DataError } from '../errors.ts'
+import type { ReadFile } from './file-system.ts'
 import { reason, writeFileAtomic } from './files.ts'
 import {
   decodeTensor,
@@ -30,9 +31,6 @@ export interface SafetensorsFile {
   close(): Promise<void>
 }
 
-// Node reads at most 2 GiB in one call.
-const READ_AT_ONCE = 1 << 28
-
 /**
  * Opens a safetensors file and checks its header against the file's size. Close it after use.
  * @throws CheckpointError naming the file, and the tensor where one is at fault.
@@ -42,9 +40,9 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     if (error instanceof CheckpointError) throw error
     throw new CheckpointError(`cannot read ${path}: ${reason(error)}`, { cause: error })
   }
-  const file = await open(path, 'r').catch(refuse)
+  const file = await files.open(path).catch(refuse)
   try {
-    const { size } = await file.stat()
+    const { size } = file
     const length = headerLength(await readFully(file, 0, Math.min(8, size), path), size, path)
     const start = 8 + length
     const { metadata, tensors } = parseHeader(await readFully(file, 8, length, path), size - start, path)
@@ -89,14 +87,10 @@ function checkRange(begin: number, end: number, size: number, what: string): voi
   throw new CheckpointError(`${what}: ${begin} to ${end} is outside 0 to ${size}`)
 }
 
-async function readFully(file: FileHandle, position: number, length: number, where: string) {
-  const bytes = new Uint8Array(length)
-  let done = 0
-  while (done < length) {
-    const { bytesRead } = await file.read(bytes, done, Math.min(READ_AT_ONCE, length - done), position + done)
-    if (!bytesRead) throw new CheckpointError(`${where}: the file ends at byte ${position + done}`)
-    done += bytesRead
-  }
+async function readFully(file: ReadFile, position: number, length: number, where: string) {
+  const bytes = await file.read(position, length)
+  if (bytes.length < length)
+    throw new CheckpointError(`${where}: the file ends at byte ${position + bytes.length}`)
   return bytes
 }
 
@@ -126,7 +120,7 @@ export async function writeSafetensors(
     await writeFileAtomic(path, async file => {
       const write = async (bytes: Uint8Array) => {
         onBytes?.(bytes)
-        await writeFully(file, bytes)
+        await file.write(bytes)
       }
       await write(head)
       for (const entry of ordered) await writeTensor(write, entry, path)
@@ -156,9 +150,4 @@ async function writeTensor(
   throw new CheckpointError(
     `${path}: tensor '${name}', ${dtype} of shape [${shape.join(', ')}], takes ${expected} bytes, got ${got}`,
   )
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  let done = 0
-  while (done < bytes.length) done += (await file.write(bytes, done, bytes.length - done)).bytesWritten
 }

@@ -1,8 +1,11 @@
-/** Byte sources for the Parquet reader: a path (Node only), or anything that hands out slices. */
-import type { AsyncBuffer } from 'hyparquet'
-import { DataError } from '../errors.ts'
+/** Byte sources for the Parquet reader: a path, or anything that hands out slices. */
 
-/** A path, the bytes themselves, or a remote source in hyparquet's AsyncBuffer form. */
+import type { AsyncBuffer } from 'hyparquet'
+import { files } from '#files'
+import { DataError } from '../errors.ts'
+import { reason } from './files.ts'
+
+/** A path (in a browser, of the site's own files), the bytes themselves, or a remote source in hyparquet's AsyncBuffer form. */
 export type ParquetSource = string | ArrayBuffer | AsyncBuffer
 
 /**
@@ -11,30 +14,21 @@ export type ParquetSource = string | ArrayBuffer | AsyncBuffer
  */
 export async function openSource(source: ParquetSource): Promise<AsyncBuffer> {
   if (typeof source !== 'string') return source
-  // Imported on use: the browser build reads from buffers and has no node:fs.
-  const { open, stat } = await import('node:fs/promises')
-  const { reason } = await import('./files.ts')
-  const info = await stat(source).catch(error => {
+  const refuse = (error: unknown): never => {
     throw new DataError(`${source}: ${reason(error)}`, { cause: error })
-  })
-  if (info.isDirectory()) throw new DataError(`${source} is a folder, a Parquet file is expected`)
+  }
+  const info = await files.stat(source).catch(refuse)
+  if (info.isFolder) throw new DataError(`${source} is a folder, a Parquet file is expected`)
   return {
     byteLength: info.size,
     async slice(start, end = info.size) {
-      const handle = await open(source).catch(error => {
-        throw new DataError(`${source}: ${reason(error)}`, { cause: error })
-      })
+      const file = await files.open(source).catch(refuse)
       try {
-        const bytes = new Uint8Array(end - start)
-        let filled = 0
-        while (filled < bytes.length) {
-          const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, start + filled)
-          if (bytesRead === 0) throw new DataError(`${source} became shorter while it was read`)
-          filled += bytesRead
-        }
+        const bytes = await file.read(start, end - start)
+        if (bytes.length < end - start) throw new DataError(`${source} became shorter while it was read`)
         return bytes.buffer
       } finally {
-        await handle.close()
+        await file.close()
       }
     },
   }

@@ -2,6 +2,8 @@
  * Click data with a planted signal, as the raw text files of KDD Cup 2012 track 2: what `preprocessKdd` reads. Line i of
  * training.txt has keyword_id i, so that a row's true probability is found again after preprocessing.
  */
+import { files } from '#files'
+import { writeFileAtomic } from './files.ts'
 import { randomStream } from './shuffle.ts'
 import { clickProbability, drawRow, plant } from './synthetic-world.ts'
 
@@ -32,10 +34,7 @@ const FIRST_LOST_WORD = 1_000_000
  */
 export async function writeSyntheticRaw(options: SyntheticRawOptions): Promise<Float64Array> {
   const { folder, rows, seed = 0, words = 600, advertisers = 200, users = 1_000, oovShare = 0.08 } = options
-  const { mkdir } = await import('node:fs/promises')
-  const { join } = await import('node:path')
-  const { writeFileAtomic } = await import('./files.ts')
-  await mkdir(folder, { recursive: true })
+  await files.makeFolder(folder)
   const world = plant({ words, advertisers, users, seed })
   const random = randomStream(seed, 1)
   const probability = new Float64Array(rows)
@@ -65,9 +64,9 @@ export async function writeSyntheticRaw(options: SyntheticRawOptions): Promise<F
     ['queryid_tokensid.txt', queries!],
     ['userid_profile.txt', profiles],
   ] as const)
-    await writeFileAtomic(join(folder, name), async file => {
+    await writeFileAtomic(files.join(folder, name), async file => {
       for (let start = 0; start < lines.length; start += 50_000)
-        await file.writeFile(`${lines.slice(start, start + 50_000).join('\n')}\n`)
+        await file.write(`${lines.slice(start, start + 50_000).join('\n')}\n`)
     })
   return probability
 }

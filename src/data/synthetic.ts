@@ -3,7 +3,9 @@
  * because it was planted: in the words, in whether the title answers the query, and in user, age, gender, advertiser.
  * What a model can reach at best follows from the true probabilities, which come back with the paths.
  */
+import { files } from '#files'
 import type { FeaturesConfig } from '../config/index.ts'
+import { writeJson } from './files.ts'
 import { type RandomStream, randomStream } from './shuffle.ts'
 import { AGES, clickProbability, drawRow, GENDERS, plant, type Row, type World } from './synthetic-world.ts'
 import { type WriteColumn, writeParquet } from './write.ts'
@@ -94,10 +96,8 @@ export function syntheticKdd({
 
 /** Writes train.parquet, test.parquet and planted.json. The same options give the same files. */
 export async function writeSyntheticKdd({ folder, ...sizes }: SyntheticOptions): Promise<SyntheticData> {
-  const { mkdir } = await import('node:fs/promises')
-  const { join } = await import('node:path')
-  const { writeJson } = await import('./files.ts')
-  await mkdir(folder, { recursive: true })
+  const { join } = files
+  await files.makeFolder(folder)
   const { train: trainSet, test: testSet, ...facts } = syntheticKdd(sizes)
   const paths = { train: join(folder, 'train.parquet'), test: join(folder, 'test.parquet') }
   await writeParquet(paths.train, trainSet.columns)

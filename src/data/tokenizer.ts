@@ -1,6 +1,7 @@
 /** Texts to token ids, by the tokenizer.json that a transformers folder holds. */
-import { Tokenizer } from '@huggingface/tokenizers'
+import { files } from '#files'
 import { ConfigError } from '../errors.ts'
+import { isThere, readJson } from './files.ts'
 
 export const TOKENIZER_FILE = 'tokenizer.json'
 export const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json'
@@ -29,18 +30,13 @@ export async function loadTokenizer(
   folder: string,
   { maxPositions, vocabSize }: TokenizerLimits,
 ): Promise<TextTokenizer> {
-  const { join } = await import('node:path')
-  const { access } = await import('node:fs/promises')
-  const { readJson } = await import('./files.ts')
+  const { join } = files
   const path = join(folder, TOKENIZER_FILE)
   const configPath = join(folder, TOKENIZER_CONFIG_FILE)
   const json = (await readJson(path)) as object
-  const hasConfig = await access(configPath).then(
-    () => true,
-    () => false,
-  )
+  const hasConfig = await isThere(configPath)
   const config = (hasConfig ? await readJson(configPath) : {}) as Record<string, unknown>
-  const tokenizer = build(json, config, path)
+  const tokenizer = await build(json, config, path)
   let largest = -1
   for (const id of tokenizer.get_vocab(true).values()) largest = Math.max(largest, id)
   if (largest >= vocabSize) {
@@ -65,7 +61,9 @@ interface LibraryTokenizer {
   get_vocab(withAddedTokens: boolean): Map<string, number>
 }
 
-function build(json: object, config: object, path: string): LibraryTokenizer {
+async function build(json: object, config: object, path: string): Promise<LibraryTokenizer> {
+  // Loaded on use: most models read tokens.
+  const { Tokenizer } = await import('@huggingface/tokenizers')
   try {
     return new Tokenizer(json, config)
   } catch (error) {

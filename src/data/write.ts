@@ -2,6 +2,7 @@
 import type { DecodedArray, SchemaElement } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
 import { DataError } from '../errors.ts'
+import { writeFileAtomic } from './files.ts'
 
 /** How a column is stored. Every kind may hold null. */
 export type ColumnKind = 'int64' | 'double' | 'float' | 'string' | 'list<int64>'
@@ -68,13 +69,11 @@ export async function writeParquetGroups(
   columns: { name: string; kind: ColumnKind }[],
   groups: AsyncIterable<Record<string, ColumnValues>>,
 ): Promise<void> {
-  // Imported on use: it needs node:fs, which the browser build has not.
-  const { writeFileAtomic } = await import('./files.ts')
   await writeFileAtomic(path, async file => {
     const buffer = new ByteWriter()
     // The writer calls flush after every row group and finish at the end; both move its bytes into the file.
     const drain = async () => {
-      await file.writeFile(buffer.getBytes())
+      await file.write(buffer.getBytes())
       buffer.index = 0
     }
     await writeGroups(path, Object.assign(buffer, { flush: drain, finish: drain }), columns, groups)

@@ -1,11 +1,10 @@
 // Checkpoints as folders on disk, without a device: written whole or not at all, checked by checksum, the old ones removed.
 // A folder gets its name `checkpoint-<step>` by a rename once every file in it is on disk, and loses it by a rename before
-// the first of its files is removed: whenever the process is killed, a folder of that name is whole.
-import { createHash, randomBytes } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { isSystemError, readJson, reason, syncFolder, writeFileAtomic, writeJson } from '../data/files.ts'
+// the first of its files is removed: whenever the process is killed, a folder of that name is whole. Where folders cannot
+// be renamed, in a browser, the checksums come last and go first: a folder of that name which has them is whole.
+import { files as fileSystem } from '#files'
+import { passingName } from '../data/file-system.ts'
+import { isSystemError, readJson, reason, writeFileAtomic, writeJson } from '../data/files.ts'
 import { type TensorStream, writeSafetensors } from '../data/safetensors-file.ts'
 import { CheckpointError, KernelgradError } from '../errors.ts'
 
@@ -27,7 +26,8 @@ type Checksums = Record<string, { bytes: number; sha256: string }>
 
 const CHECKPOINT = /^checkpoint-(\d+)$/
 const LEFT_OVER = /^(checkpoint-\d+)\.[0-9a-f]{12}\.(tmp|old)$/
-const passing = (folder: string, kind: 'tmp' | 'old') => `${folder}.${randomBytes(6).toString('hex')}.${kind}`
+const HASHED_AT_ONCE = 1 << 20
+const { join } = fileSystem
 
 export const checkpointPath = (output: string, step: number): string => join(output, `checkpoint-${step}`)
 
@@ -36,15 +36,17 @@ export const checkpointPath = (output: string, step: number): string => join(out
  * @throws CheckpointError when the file system refuses.
  */
 export async function writeFolder(folder: string, files: readonly CheckpointFile[]): Promise<void> {
-  const fresh = passing(folder, 'tmp')
+  const fresh = passingName(folder)
   try {
-    await mkdir(fresh, { recursive: true })
+    // One that an earlier save left to be placed would come back in place of this one.
+    await fileSystem.settle(folder, CHECKSUMS_FILE)
+    await fileSystem.makeFolder(fresh)
     const sums: Checksums = {}
     for (const file of files) sums[file.name] = await writeHashed(join(fresh, file.name), file)
     await writeJson(join(fresh, CHECKSUMS_FILE), sums)
-    await putInPlace(fresh, folder)
+    await fileSystem.place(fresh, folder, CHECKSUMS_FILE)
   } catch (error) {
-    await rm(fresh, { recursive: true, force: true }).catch(() => {}) // The first error says more.
+    await fileSystem.remove(fresh).catch(() => {}) // The first error says more.
     const refusal = [error, (error as Error).cause].find(isSystemError)
     if (!refusal) throw error
     throw new CheckpointError(`cannot write ${folder}: ${reason(refusal)}`, { cause: error })
@@ -52,7 +54,7 @@ export async function writeFolder(folder: string, files: readonly CheckpointFile
 }
 
 async function writeHashed(path: string, file: CheckpointFile): Promise<Checksums[string]> {
-  const hash = createHash('sha256')
+  const hash = fileSystem.sha256()
   let bytes = 0
   const note = (part: Uint8Array) => {
     bytes += part.length
@@ -60,56 +62,52 @@ async function writeHashed(path: string, file: CheckpointFile): Promise<Checksum
   }
   if ('tensors' in file) await writeSafetensors(path, file.tensors, file.metadata, note)
   else {
-    const text = Buffer.from(`${JSON.stringify(file.json, null, 2)}\n`)
+    const text = new TextEncoder().encode(`${JSON.stringify(file.json, null, 2)}\n`)
     note(text)
-    await writeFileAtomic(path, handle => handle.writeFile(text))
+    await writeFileAtomic(path, handle => handle.write(text))
   }
   return { bytes, sha256: hash.digest('hex') }
 }
 
-async function putInPlace(fresh: string, folder: string): Promise<void> {
-  try {
-    await rename(fresh, folder)
-  } catch (error) {
-    if (!['ENOTEMPTY', 'EEXIST', 'EPERM'].includes((error as NodeJS.ErrnoException).code!)) throw error
-    const old = passing(folder, 'old')
-    await rename(folder, old)
-    await rename(fresh, folder)
-    await rm(old, { recursive: true, force: true })
-  }
-  await syncFolder(dirname(folder))
-}
-
 /** What is wrong with a folder that `writeFolder` wrote; undefined when it is whole. */
 export async function damageOf(folder: string): Promise<string | undefined> {
-  let sums: Checksums
+  let at = folder
   try {
-    sums = (await readJson(join(folder, CHECKSUMS_FILE))) as Checksums
+    const sums = (await readJson(join(folder, CHECKSUMS_FILE))) as Checksums
     for (const [name, { bytes, sha256 }] of Object.entries(sums)) {
-      const { size } = await stat(join(folder, name))
+      at = join(folder, name)
+      const { size } = await fileSystem.stat(at)
       if (size !== bytes) return `${name} has ${size} bytes, expected ${bytes}`
-      if ((await hashOf(join(folder, name))) !== sha256) return `${name} does not match its checksum`
+      if ((await hashOf(at)) !== sha256) return `${name} does not match its checksum`
     }
   } catch (error) {
     if (error instanceof KernelgradError) return error.message
-    if (isSystemError(error)) return `${(error as NodeJS.ErrnoException).path ?? folder}: ${reason(error)}`
+    if (isSystemError(error)) return `${at}: ${reason(error)}`
     return `${CHECKSUMS_FILE} is not what was written`
   }
   return undefined
 }
 
 async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const part of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(part as Buffer)
+  const hash = fileSystem.sha256()
+  const file = await fileSystem.open(path)
+  try {
+    for (let at = 0; at < file.size; at += HASHED_AT_ONCE) hash.update(await file.read(at, HASHED_AT_ONCE))
+  } finally {
+    await file.close()
+  }
   return hash.digest('hex')
 }
 
 /** The checkpoints in a run's folder, oldest first. */
 export async function listCheckpoints(output: string): Promise<CheckpointFolder[]> {
-  const found = (await readdir(output)).flatMap(name => {
-    const step = CHECKPOINT.exec(name)?.[1]
-    return step === undefined ? [] : [{ step: Number(step), folder: join(output, name) }]
-  })
+  const found: CheckpointFolder[] = []
+  for (const name of await fileSystem.list(output)) {
+    const [, step] = CHECKPOINT.exec(name) ?? []
+    const folder = join(output, name)
+    if (step !== undefined && (await fileSystem.isPlaced(folder, CHECKSUMS_FILE)))
+      found.push({ step: Number(step), folder })
+  }
   return found.sort((a, b) => a.step - b.step)
 }
 
@@ -121,7 +119,7 @@ export async function listCheckpoints(output: string): Promise<CheckpointFolder[
 export async function findCheckpoint(from: string, warn: (message: string) => void): Promise<string> {
   let all: CheckpointFolder[]
   try {
-    if ((await readdir(from)).includes(CHECKSUMS_FILE)) {
+    if ((await fileSystem.list(from)).includes(CHECKSUMS_FILE)) {
       const damage = await damageOf(from)
       if (damage === undefined) return from
       throw new CheckpointError(`${from} is damaged: ${damage}; name another checkpoint`)
@@ -152,9 +150,7 @@ export async function rotateCheckpoints(
   for (const { folder } of all) {
     if (remaining <= limit) break
     if (keep.includes(folder)) continue
-    const going = passing(folder, 'tmp')
-    await rename(folder, going)
-    await rm(going, { recursive: true, force: true })
+    await fileSystem.withdraw(folder, CHECKSUMS_FILE)
     remaining--
   }
 }
@@ -165,18 +161,16 @@ export async function rotateCheckpoints(
  * @throws CheckpointError where nothing can be written into it, or it holds a model of an earlier run.
  */
 export async function prepareOutputFolder(folder: string, { resume = false } = {}): Promise<void> {
-  const probe = join(folder, `.${process.pid}.tmp`)
+  const probe = passingName(join(folder, '.probe'))
   let names: string[]
   try {
-    await mkdir(folder, { recursive: true })
-    names = await readdir(folder)
-    await writeFile(probe, '')
-    await rm(probe)
+    await fileSystem.makeFolder(folder)
+    names = await fileSystem.list(folder)
+    await (await fileSystem.create(probe)).close()
+    await fileSystem.remove(probe)
     if (resume) await tidy(folder, names)
   } catch (error) {
-    const isFile = (error as NodeJS.ErrnoException).code === 'EEXIST'
-    const why = isFile ? 'it is a file, not a folder' : reason(error)
-    throw new CheckpointError(`cannot write into ${folder}: ${why}`, { cause: error })
+    throw new CheckpointError(`cannot write into ${folder}: ${reason(error)}`, { cause: error })
   }
   const old = names.find(name => name === WEIGHTS_FILE || CHECKPOINT.test(name))
   if (old && !resume)
@@ -189,7 +183,11 @@ async function tidy(folder: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
     const [, target, kind] = LEFT_OVER.exec(name) ?? []
     if (target === undefined) continue
-    if (kind === 'old' && !names.includes(target)) await rename(join(folder, name), join(folder, target))
-    else await rm(join(folder, name), { recursive: true, force: true })
+    if (kind === 'old' && !names.includes(target)) {
+      await fileSystem.rename(join(folder, name), join(folder, target))
+    } else {
+      await fileSystem.settle(join(folder, target), CHECKSUMS_FILE)
+      await fileSystem.remove(join(folder, name))
+    }
   }
 }

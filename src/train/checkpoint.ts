@@ -1,5 +1,5 @@
 // Models on disk, as transformers lays them out: config.json and model.safetensors under PyTorch's parameter names.
-import { join } from 'node:path'
+import { files } from '#files'
 import { DenseParameter, type Parameter, weightsChanged } from '../autograd/index.ts'
 import { parseModelConfig } from '../config/index.ts'
 import { readJson } from '../data/files.ts'
@@ -12,10 +12,11 @@ import {
 import { CheckpointError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import type { Module } from '../nn/index.ts'
-import { type CheckpointFile, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
+import { CHECKSUMS_FILE, type CheckpointFile, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
 import { type ClickModel, createModel, tokenizerOf } from './model.ts'
 
+const { join } = files
 export const CONFIG_FILE = 'config.json'
 const METADATA = { format: 'pt' }
 
@@ -120,6 +121,7 @@ export async function saveModel(
 
 /** Opens a saved model on a device, in evaluation mode, with its tokenizer where it reads text. */
 export async function loadModel(gpu: Gpu, folder: string): Promise<ClickModel> {
+  await files.settle(folder, CHECKSUMS_FILE)
   const configPath = join(folder, CONFIG_FILE)
   const config = parseModelConfig(await readJson(configPath), configPath)
   const tokenizer = await tokenizerOf(config, folder)

@@ -1,7 +1,6 @@
 // Whether a run goes on with the data it began with: what a file holds, not when it was touched or where it lies.
-import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { files } from '#files'
+import type { ReadFile } from '../data/file-system.ts'
 import { isSystemError, reason } from '../data/files.ts'
 import type { Dataset } from '../data/index.ts'
 import { DataError } from '../errors.ts'
@@ -40,14 +39,13 @@ export async function fingerprints(train: Dataset, evaluation?: Dataset): Promis
 async function fingerprint(data: Dataset): Promise<Fingerprint[]> {
   return Promise.all(
     data.files.map(async ({ name, rowStart, rows }) => {
-      const file = await open(name).catch(error => {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      const file = await files.open(name).catch(error => {
+        if (files.isMissing(error)) return undefined
         throw new DataError(`cannot read ${name}: ${reason(error)}`, { cause: error })
       })
       if (!file) return { file: name, rows, bytes: 0, sha256: hashRows(data, rowStart, rowStart + rows) }
       try {
-        const { size } = await file.stat()
-        return { file: name, rows, bytes: size, sha256: await hashFile(file, size) }
+        return { file: name, rows, bytes: file.size, sha256: await hashFile(file) }
       } catch (error) {
         if (!isSystemError(error)) throw error
         throw new DataError(`cannot read ${name}: ${reason(error)}`, { cause: error })
@@ -58,12 +56,10 @@ async function fingerprint(data: Dataset): Promise<Fingerprint[]> {
   )
 }
 
-async function hashFile(file: FileHandle, size: number): Promise<string> {
-  const hash = createHash('sha256')
-  const add = async (start: number, length: number) => {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, start)
-    hash.update(buffer.subarray(0, bytesRead))
-  }
+async function hashFile(file: ReadFile): Promise<string> {
+  const { size } = file
+  const hash = files.sha256()
+  const add = async (start: number, length: number) => hash.update(await file.read(start, length))
   if (size <= WHOLE) await add(0, size)
   else {
     for (let i = 0; i < SAMPLES; i++) await add(Math.floor((i * (size - FOOTER)) / SAMPLES), SAMPLE)
@@ -73,7 +69,7 @@ async function hashFile(file: FileHandle, size: number): Promise<string> {
 }
 
 function hashRows({ lists, categorical, numerical, labels }: Dataset, start: number, end: number): string {
-  const hash = createHash('sha256')
+  const hash = files.sha256()
   const add = (array: Uint32Array | Float32Array, from = start, to = end) => {
     const part = array.subarray(from, to)
     hash.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength))
@@ -101,7 +97,7 @@ export function checkFingerprints(
   }
   for (const [i, old] of then.entries()) {
     const fresh = now[i]
-    if (!fresh) refuse(`${basename(old.file)} is missing from the data`)
+    if (!fresh) refuse(`${files.basename(old.file)} is missing from the data`)
     else if (fresh.rows !== old.rows)
       refuse(`${fresh.file} has ${fresh.rows} rows, and ${old.file} had ${old.rows} when training began`)
     else if (fresh.sha256 !== old.sha256 || fresh.bytes !== old.bytes)

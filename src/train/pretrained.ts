@@ -1,8 +1,7 @@
 // Encoders as transformers saves them: a folder with config.json and model.safetensors, whole or in shards.
-import { access, mkdir, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { files } from '#files'
 import { type EncoderConfig, parseEncoderConfig, type ResolvedEncoderConfig } from '../config/index.ts'
-import { readJson, writeJson } from '../data/files.ts'
+import { isThere, readJson, writeJson } from '../data/files.ts'
 import { openSafetensors, type SafetensorsFile } from '../data/safetensors-file.ts'
 import { CheckpointError, ConfigError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
@@ -15,6 +14,7 @@ export interface PretrainedOptions {
   note?: (text: string) => void
 }
 
+const { join } = files
 const INDEX_FILE = `${WEIGHTS_FILE}.index.json`
 /** What a file may put before an encoder's names: nothing, or where a model with a head keeps its encoder. */
 const PREFIXES = ['', 'distilbert.', 'bert.']
@@ -92,7 +92,7 @@ export async function checkEncoder(config: ResolvedEncoderConfig, folder: string
 
 /** Saves an encoder as a folder that transformers opens. */
 export async function savePretrained(encoder: Encoder, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true })
+  await files.makeFolder(folder)
   await saveWeights(encoder, join(folder, WEIGHTS_FILE))
   const architectures = [encoder.constructor.name]
   await writeJson(join(folder, CONFIG_FILE), { model_type: 'distilbert', ...encoder.config, architectures })
@@ -142,18 +142,12 @@ const listed = (items: string[]) =>
     ? `${items.slice(0, LISTED).join('; ')}; and ${items.length - LISTED} more`
     : items.join('; ')
 
-const isThere = (path: string) =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
-
 /** The folder's weights, as one file whether they are one or several. */
 async function openWeights(folder: string): Promise<SafetensorsFile> {
   const [path, indexPath] = [join(folder, WEIGHTS_FILE), join(folder, INDEX_FILE)]
   if (await isThere(path)) return openSafetensors(path)
   if (await isThere(indexPath)) return openShards(folder, indexPath)
-  const others = await readdir(folder).catch(() => [])
+  const others = await files.list(folder).catch(() => [])
   const pickled = others.find(name => /^pytorch_model.*\.bin$/.test(name))
   const hint = pickled
     ? `; it holds ${pickled}, which model.save_pretrained of transformers writes as safetensors`

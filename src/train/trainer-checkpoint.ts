@@ -1,6 +1,6 @@
 // A checkpoint that training can go on from, to the bit: the model, `trainer_state.json` in transformers' words,
 // `optimizer.safetensors`, the settings, and `resume.json` with what else decides the bits that follow.
-import { basename, dirname, join } from 'node:path'
+import { files } from '#files'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { readJson } from '../data/files.ts'
 import { openSafetensors, type TensorStream } from '../data/safetensors-file.ts'
@@ -18,6 +18,7 @@ import type { ClickModel } from './model.ts'
 import type { Position } from './stages.ts'
 import type { TrainerState } from './trainer-state.ts'
 
+const { basename, dirname, join } = files
 export const STATE_FILE = 'trainer_state.json'
 export const ARGUMENTS_FILE = 'training_args.json'
 export const OPTIMIZER_FILE = 'optimizer.safetensors'

@@ -1,11 +1,11 @@
 // The training loop, in the terms of the transformers Trainer.
-import { join } from 'node:path'
+import { files } from '#files'
 import { autocast, scope } from '../autograd/index.ts'
-import type { Batch, Dataset } from '../data/index.ts'
+import { type Batch, createLoader, type Dataset, type Loader } from '../data/index.ts'
 import { ConfigError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
 import { AdamW, GradScaler } from '../optim/index.ts'
-import { batches, epochOrder } from './batches.ts'
+import { epochOrder } from './batches.ts'
 import { noteEvaluation, outOfPatience } from './best-metric.ts'
 import { brokenGradient, brokenLoss } from './broken-loss.ts'
 import { type CallbackContext, call, type PlainHook, type TrainerControl } from './callbacks.ts'
@@ -58,6 +58,8 @@ export class Trainer {
   }
   #stage: Stage
   #next: Position = { stage: 0, epoch: 0, microBatch: 0 }
+  /** The running stage's. */
+  #loader!: Loader
   /** Whether the optimizer has taken a step since it was made, and whether the stage is to end early. */
   #stepped = false
   #stageStops = false
@@ -146,7 +148,7 @@ export class Trainer {
   }
 
   async #runStage(stage: Stage, resumed: Resumed | undefined): Promise<void> {
-    const { model } = this.#options
+    const { model, train } = this.#options
     const { config, index } = stage
     this.#stage = stage
     if (!resumed) {
@@ -158,6 +160,10 @@ export class Trainer {
     this.#stepped = false
     this.optimizer = new AdamW(model.gpu, parameterGroups(model, config), adamwOptions(config))
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
+    this.#loader = createLoader(train, {
+      batchSize: config.per_device_train_batch_size,
+      ...collateOptions(model, config),
+    })
     try {
       if (resumed) await loadOptimizer(resumed, model, this)
       const rates = this.optimizer.groups.map(({ lr }) => lr)
@@ -173,6 +179,7 @@ export class Trainer {
       await this.#checkNumbers()
       this.optimizer.synchronize()
     } finally {
+      await this.#loader.close()
       this.optimizer.dispose()
       this.scaler?.dispose()
     }
@@ -187,16 +194,13 @@ export class Trainer {
 
   /** The rest of the epoch that the next micro-batch stands in. */
   async #runEpoch(rates: readonly number[]): Promise<void> {
-    const { model, train } = this.#options
+    const { train } = this.#options
     const { config, microBatches, firstStep, firstEpoch } = this.#stage
     const { epoch, microBatch } = this.#next
     const factor = scheduleOf(this.#stage)
     if (microBatch === 0) await this.#call('onEpochBegin')
-    const source = batches(train, epochOrder(train.length, config, firstEpoch + epoch), {
-      size: config.per_device_train_batch_size,
-      first: microBatch,
-      collating: collateOptions(model, config),
-    })
+    const order = epochOrder(train.length, config, firstEpoch + epoch)
+    const source = this.#loader.batches(order, microBatch)
     try {
       while (this.#next.microBatch < microBatches && this.#going()) {
         const share = factor(this.state.global_step - firstStep)
@@ -330,7 +334,7 @@ export class Trainer {
     const { model, config, output } = this.#options
     await this.#log({ train_loss: this.#losses.total / this.state.global_step })
     const best = this.#bestToKeep()
-    if (config.load_best_model_at_end && best) await loadWeights(model, join(best, WEIGHTS_FILE))
+    if (config.load_best_model_at_end && best) await loadWeights(model, files.join(best, WEIGHTS_FILE))
     // Until now the newest was kept too; with a limit of one, the best is what counts.
     if (output && best) await rotateCheckpoints(output, config.save_total_limit, [best])
     await this.#call('onTrainEnd')

@@ -391,7 +391,7 @@ test('a failed write leaves the old file and no temporary', async () => {
   await writeJson(path, { step: 1 })
   const fault = await rejection(
     writeFileAtomic(path, async file => {
-      await file.writeFile('half')
+      await file.write('half')
       throw new Error('power cut')
     }),
   )

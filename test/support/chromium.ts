@@ -6,7 +6,7 @@ import { type Browser, chromium } from 'playwright-core'
 import { cacheFolder } from '../../src/gpu/cache-folder.ts'
 import { findPackage, tarFiles } from '../../src/gpu/embedded.ts'
 
-/** Software WebGPU, where the driver finds it: beside the browser. */
+/** What gives pages a WebGPU adapter without a GPU: the SwiftShader in the browser's own package. */
 const WEBGPU = [
   '--enable-unsafe-webgpu',
   '--use-webgpu-adapter=swiftshader',
@@ -15,8 +15,8 @@ const WEBGPU = [
 ]
 const DRIVER = 'vk_swiftshader_icd.json'
 
-/** Starts the browser, with WebGPU where it is asked for. @returns why there is none, where its package is not installed or made for another machine. */
-export async function launchChromium({ webgpu = false } = {}): Promise<Browser | string> {
+/** Starts the browser. @returns why there is none, where its package is not installed or made for another machine. */
+export async function launchChromium(): Promise<Browser | string> {
   if (process.platform !== 'linux' || process.arch !== 'x64') return 'Chromium is packed for linux-x64 only'
   let manifest: string
   try {
@@ -29,10 +29,10 @@ export async function launchChromium({ webgpu = false } = {}): Promise<Browser |
   const folder = join(cacheFolder(), `chromium-${version}`)
   const bin = join(dirname(manifest), 'bin')
   if (!existsSync(folder)) unpack(bin, folder)
-  if (webgpu && !existsSync(join(folder, DRIVER))) unpackDriver(bin, folder)
+  if (!existsSync(join(folder, DRIVER))) unpackDriver(bin, folder)
   return chromium.launch({
     executablePath: join(folder, 'chromium'),
-    args: ['--headless=shell', '--no-sandbox', ...(webgpu ? WEBGPU : [])],
+    args: ['--headless=shell', '--no-sandbox', ...WEBGPU],
     // Libraries that a bare machine lacks come with the package.
     env: { ...process.env, LD_LIBRARY_PATH: join(folder, 'lib') } as Record<string, string>,
   })

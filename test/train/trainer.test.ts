@@ -4,7 +4,6 @@ import * as assert from 'uvu/assert'
 import { DenseParameter, type Parameter } from '../../src/autograd/index.ts'
 import type { Dataset } from '../../src/data/index.ts'
 import { AdamW, schedule } from '../../src/optim/index.ts'
-import { batches } from '../../src/train/batches.ts'
 import { noteEvaluation, outOfPatience } from '../../src/train/best-metric.ts'
 import {
   BrokenLossError,
@@ -12,7 +11,6 @@ import {
   type TrainerCallback,
   type TrainerControl,
 } from '../../src/train/index.ts'
-import { collateOptions } from '../../src/train/model.ts'
 import { newState } from '../../src/train/trainer-state.ts'
 import { openTestGpu } from '../support/gpu.ts'
 import { makeRun } from '../support/small-run.ts'
@@ -242,19 +240,6 @@ test('a gradient that is not a number, of a loss that is one, is not saved eithe
 })
 
 const isDense = (parameter: Parameter): parameter is DenseParameter => parameter instanceof DenseParameter
-
-test('an epoch can be entered at any batch, and gives the same batches', async () => {
-  const { model, train } = await makeRun(gpu)
-  const order = Uint32Array.from({ length: train.length }, (_, i) => (i * 7) % train.length)
-  const collating = collateOptions(model, { truncate: true })
-  const all: number[][] = []
-  for await (const batch of batches(train, order, { size: 8, collating })) all.push(batch.rows)
-  assert.equal(all.flat(), [...order])
-  const rest: number[][] = []
-  for await (const batch of batches(train, order, { size: 8, first: 11, collating })) rest.push(batch.rows)
-  assert.equal(rest, all.slice(11))
-  model.free()
-})
 
 test('evaluating 100,000 rows takes no more device memory than evaluating a batch', async () => {
   const { model, train } = await makeRun(gpu)

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { preprocessKdd, readColumns, writeSyntheticRaw } from '../../data/index.ts'
+import { readColumns, writeSyntheticRaw } from '../../data/index.ts'
+import { preprocessKdd } from '../../data/kdd/index.ts'
 import { type Gpu, openGpu } from '../../gpu/index.ts'
 import { binaryMetrics, prepareOutputFolder, WEIGHTS_FILE } from '../../train/index.ts'
 import { comparePair, comparisonTable, PAIR, type Scores, scoresOf } from '../compare.ts'

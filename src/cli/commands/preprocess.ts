@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { FeatureSizes } from '../../config/index.ts'
-import { preprocessKdd } from '../../data/index.ts'
+import { preprocessKdd } from '../../data/kdd/index.ts'
 import { InterruptedError } from '../interrupt.ts'
 import { createProgress, formatSeconds } from '../progress.ts'
 import { talkStream } from '../say.ts'
