@@ -4,7 +4,7 @@ import type { LogEntry } from 'kernelgrad/train'
 /** What a column is to the model. */
 export type Use = 'token_id' | 'categorical' | 'numerical' | 'label' | 'ignore'
 
-export interface ColumnChoice {
+interface ColumnChoice {
   name: string
   use: Use
 }
