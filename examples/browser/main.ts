@@ -13,6 +13,8 @@ const button = (id: string) => byId<HTMLButtonElement>(id)
 const steps = byId<HTMLInputElement>('steps')
 let charts: Charts
 let state: RunState | undefined
+/** Whether the reader has just asked for training. */
+let begun = false
 
 /** Read aloud as it changes. */
 function say(text: string, fault = false): void {
@@ -33,10 +35,9 @@ function showState(next: RunState | undefined, step = 0, of = 0): void {
   byId('results').hidden = !['running', 'pausing', 'paused', 'done'].includes(next ?? '')
   if (next) showStep(step, of)
   if (next === 'running' || next === 'paused') restartClock()
-  // The button that was pressed is gone or disabled: the keyboard goes on with the next one.
-  const active = document.activeElement as HTMLButtonElement | null
-  if (next === 'running' && (active === document.body || active?.disabled || !active?.checkVisibility()))
-    button('pause').focus()
+  // What was pressed is gone or has nothing more to do: the keyboard goes on with the next button.
+  if (next === 'running' && begun) button('pause').focus()
+  if (next === 'running') begun = false
 }
 
 const pausing = () => state === 'paused' || state === 'pausing'
@@ -165,6 +166,7 @@ function wire(): void {
 }
 
 function begin(message: ToWorker): void {
+  begun = true
   button('start').disabled = true
   say('Reading the rows …')
   send(message)

@@ -16,6 +16,8 @@ import type { Rows } from './rows.ts'
 
 export const BATCH = 128
 const EVALUATIONS = 12
+/** An evaluation costs as much as a few steps. */
+const LEAST_STEPS_BETWEEN = 5
 
 const layer = (hidden_size: number) => ({
   hidden_size,
@@ -35,7 +37,7 @@ export function modelConfig({ features, vocabSize }: Rows, padTokenId: number): 
 }
 
 export function trainerConfig(steps: number): ResolvedTrainerConfig {
-  const every = Math.max(1, Math.round(steps / EVALUATIONS))
+  const every = Math.max(LEAST_STEPS_BETWEEN, Math.round(steps / EVALUATIONS))
   const config = {
     max_steps: steps,
     per_device_train_batch_size: BATCH,
