@@ -21,7 +21,7 @@ for (const file of readdirSync('wgsl').filter(f => f.endsWith('.wgsl'))) {
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
 wanted.set(
   'version.ts',
-  `// Made from package.json by scripts/embed-wgsl.mjs.\nexport const VERSION = '${version}'\n`,
+  `// Made from package.json by scripts/embed-wgsl.mjs.\n/** The library's version. */\nexport const VERSION = '${version}'\n`,
 )
 for (const file of readdirSync('src/wgsl')) if (!wanted.has(file)) rmSync(`src/wgsl/${file}`)
 for (const [file, text] of wanted) {

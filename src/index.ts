@@ -2,6 +2,8 @@
  * kernelgrad: handwritten WGSL kernels, a small tape autograd and nn modules, for training on any WebGPU device. The
  * subpaths `kernelgrad/gpu`, `/kernels`, `/reference`, `/autograd`, `/nn`, `/optim`, `/data`, `/train` and `/testing` hold the rooms one by
  * one; this entry is what most programs need.
+ *
+ * @module kernelgrad
  */
 export * from './autograd/index.ts'
 export * from './config/index.ts'

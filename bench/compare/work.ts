@@ -32,7 +32,7 @@ export interface TrainWork {
   batches: PaddedRows[]
 }
 
-export const TRAINING = { lr: [1e-4, 1e-3] as [number, number], weightDecay: 0.01, clip: 1, scale: 0.035 }
+const TRAINING = { lr: [1e-4, 1e-3] as [number, number], weightDecay: 0.01, clip: 1, scale: 0.035 }
 
 export function trainWork(built: StepModel, model: ClickModel, steps: number): TrainWork {
   const config = parseModelConfig(built.config, 'the benchmark’s model')

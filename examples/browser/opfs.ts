@@ -58,14 +58,15 @@ export async function forgetRun(): Promise<void> {
   await absent((await ROOT()).removeEntry(FOLDER, { recursive: true }))
 }
 
-/** The step of the newest checkpoint. */
+/** The step of the newest checkpoint that is whole: its checksums come last. */
 export async function lastCheckpoint(): Promise<number | undefined> {
   const run = await absent((await folder()).getDirectoryHandle('run'))
   if (!run) return undefined
   const steps: number[] = []
-  for await (const name of run.keys()) {
+  for await (const [name, checkpoint] of run.entries()) {
     const step = /^checkpoint-(\d+)$/.exec(name)?.[1]
-    if (step) steps.push(Number(step))
+    if (!step || !(checkpoint instanceof FileSystemDirectoryHandle)) continue
+    if (await absent(checkpoint.getFileHandle('checksums.json'))) steps.push(Number(step))
   }
   return steps.length ? Math.max(...steps) : undefined
 }

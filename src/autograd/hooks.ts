@@ -7,6 +7,7 @@ export type GradHook<G = Tensor> = (grad: G) => Tensor | undefined
 
 /** Takes a hook away again: `torch.utils.hooks.RemovableHandle`. */
 export interface RemovableHandle {
+  /** The hook is not called again. */
   remove(): void
 }
 

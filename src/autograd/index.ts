@@ -1,3 +1,8 @@
+/**
+ * Tensors on a device and the tape that differentiates what is done with them.
+ *
+ * @module kernelgrad/autograd
+ */
 export { autocast } from './autocast.ts'
 export { defineOp, type Op, type OpBackward, type OpDefinition, type OpForward } from './define-op.ts'
 export { freeHalves, halfView, weightsChanged } from './half-copy.ts'
@@ -18,5 +23,15 @@ export {
 } from './parameter.ts'
 export { initialize, readParameter, writeParameter } from './parameter-values.ts'
 export { scope } from './scope.ts'
-export { type Backward, backward, clearTape, gradTarget, noGrad, type OpContext, op } from './tape.ts'
+export {
+  type Backward,
+  type BackwardOptions,
+  backward,
+  clearTape,
+  type GradTarget,
+  gradTarget,
+  noGrad,
+  type OpContext,
+  op,
+} from './tape.ts'
 export { alias, type DType, empty, fitsF16, numel, type Shape, Tensor, tensor } from './tensor.ts'

@@ -100,6 +100,7 @@ export class DenseParameter extends Tensor {
     return { buffer: this.root.arena!.grads.buffer, offset: this.#byteOffset(), size: this.size * 4 }
   }
 
+  /** Where a backward step writes the gradient, and whether it adds to what is there. */
   gradTarget(): GradTarget {
     if (this.parent)
       throw new KernelgradError('gradients of packed parameters are written through their pack')
@@ -108,10 +109,12 @@ export class DenseParameter extends Tensor {
     return { view: this.gradView, accumulate }
   }
 
+  /** Forgets the gradient: the next one overwrites it. */
   zeroGrad(): void {
     this.#written = false
   }
 
+  /** The values, in one piece. */
   chunks(): Chunk[] {
     return [{ view: this.view, start: 0, size: this.size }]
   }
@@ -242,6 +245,7 @@ export class TableParameter {
     return tableHooks.add(this, hook)
   }
 
+  /** Forgets the gradients and frees their memory. */
   zeroGrad(): void {
     for (const { values } of this.grads) values.dispose()
     this.grads = []

@@ -7,6 +7,7 @@ import { type BackwardOptions, backward } from './tape.ts'
 
 /** Element types. f16 is storage only, two in a 32-bit word: kernels load it to float32 and compute there. */
 export type DType = 'f32' | 'f16' | 'u32'
+/** Sizes of the dimensions, the slowest first. */
 export type Shape = readonly number[]
 
 /** Number of elements of a shape. */
@@ -127,6 +128,7 @@ export class Tensor {
     return tensorHooks.add(this, hook)
   }
 
+  /** Lets go of the memory; it is freed when nobody else holds it. */
   dispose(): void {
     if (--this.#refs > 0 || !this.#view) return
     this.free()

@@ -23,7 +23,7 @@ export interface CommandSpec {
 }
 
 /** A command's body: gets the options, returns the exit code (nothing means 0), and throws to fail. */
-export interface CommandModule {
+interface CommandModule {
   // biome-ignore lint/suspicious/noConfusingVoidType: bodies that only return at their end are Promise<void>
   run(options: object): Promise<number | void>
 }

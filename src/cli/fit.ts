@@ -65,10 +65,6 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     const note = (text: string) => stream.write(`note: ${text}\n`)
     await loadEncoder(encoderOf(model), config.model_name!, { note })
   }
-  const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
-  stream.write(
-    `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
-  )
   const started = performance.now()
   const curves = new Map<number, Curves | undefined>()
   let auc: number | undefined
@@ -99,6 +95,10 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   })
   // Without a folder there is nothing to save, and Ctrl-C ends the process as it always does.
   const letGo = output ? onInterrupt(() => run.interrupt()) : () => {}
+  const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
+  stream.write(
+    `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
+  )
   const progress = createProgress({ total: run.state.max_steps, label: 'step', stream })
   try {
     await run.train({ resumeFromCheckpoint: resume })

@@ -1,6 +1,6 @@
 import { Presets, SingleBar } from 'cli-progress'
 
-export interface ProgressUpdate {
+interface ProgressUpdate {
   /** Rows or steps done so far, out of `total`. */
   done: number
   /** Rows done so far and in all, where there are any: they tell speed and time left. */

@@ -3,8 +3,8 @@ import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
 import { flag, integer, nonNegative, oneOf, parseStrict, positive, probability, strict } from './schema.ts'
 
-export const ENCODER_ACTIVATIONS = ['gelu', 'relu'] as const
-export const MODEL_TYPES = ['distilbert', 'bert'] as const
+const ENCODER_ACTIVATIONS = ['gelu', 'relu'] as const
+const MODEL_TYPES = ['distilbert', 'bert'] as const
 
 const count = integer(1)
 const activation = v.optional(oneOf(ENCODER_ACTIVATIONS), 'gelu')
@@ -53,14 +53,20 @@ const bertSchema = strict({
 })
 
 /**
+ * A DistilBERT encoder, under the keys of its config.json.
+ *
  * @see https://huggingface.co/docs/transformers/model_doc/distilbert#transformers.DistilBertConfig
  */
 export type DistilBertConfig = v.InferInput<typeof distilBertSchema>
+/** {@link DistilBertConfig} with every default filled in. */
 export type ResolvedDistilBertConfig = v.InferOutput<typeof distilBertSchema>
 /**
+ * A BERT encoder, under the keys of its config.json; `model_type` is 'bert'.
+ *
  * @see https://huggingface.co/docs/transformers/model_doc/bert#transformers.BertConfig
  */
 export type BertConfig = v.InferInput<typeof bertSchema>
+/** {@link BertConfig} with every default filled in. */
 export type ResolvedBertConfig = v.InferOutput<typeof bertSchema>
 
 /** Encoder settings; only `vocab_size` has no default, and `model_type` says 'bert' where it is one. */
@@ -131,6 +137,7 @@ export function parseEncoderConfig(json: unknown, where: string): ResolvedEncode
   return config
 }
 
+/** Whether an encoder is BERT; it is DistilBERT otherwise. */
 export const isBert = (config: ResolvedEncoderConfig): config is ResolvedBertConfig =>
   config.model_type === 'bert'
 
@@ -153,6 +160,7 @@ export interface EncoderShape {
   type_vocab_size: number
 }
 
+/** An encoder's sizes under one set of names. */
 export function encoderShape(config: ResolvedEncoderConfig): EncoderShape {
   if (!isBert(config)) return { ...config, eps: 1e-12, type_vocab_size: 0 }
   return {

@@ -17,9 +17,12 @@ export type FeatureConfig =
 /** Features by column name. The order is the model's: it fixes the columns of the first MLP weight. */
 export type FeaturesConfig = Record<string, FeatureConfig>
 
+/** How a column is read. */
 export type FeatureDtype = FeatureConfig['dtype']
+/** A column of ids with an embedding table. */
 export type CategoricalFeature = Extract<FeatureConfig, { dtype: 'categorical' }>
 
+/** Every way to read a column. */
 export const FEATURE_DTYPES: readonly FeatureDtype[] = ['token_id', 'text', 'numerical', 'categorical']
 
 /** Names of the features of one dtype, in config order. */

@@ -10,9 +10,9 @@ import {
 import { checkFeatures, FEATURE_DTYPES, type FeatureConfig, type FeaturesConfig } from './features.ts'
 import { flag, integer, oneOf, parseStrict, positive, probability, strict, text } from './schema.ts'
 
-export const ACTIVATION_FUNCTIONS = ['ReLU', 'GELU'] as const
-export const NORMALIZATION_FUNCTIONS = ['LayerNorm'] as const
-export const ARCHITECTURES = ['TextTabularModel', 'DistilBertForSequenceClassification'] as const
+const ACTIVATION_FUNCTIONS = ['ReLU', 'GELU'] as const
+const NORMALIZATION_FUNCTIONS = ['LayerNorm'] as const
+const ARCHITECTURES = ['TextTabularModel', 'DistilBertForSequenceClassification'] as const
 
 const count = integer(1)
 

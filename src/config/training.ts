@@ -4,7 +4,7 @@ import { finishModel, type ModelConfig, modelEntries, type ResolvedModelConfig }
 import { flag, integer, nonNegative, oneOf, parseStrict, positive, real, strict, text } from './schema.ts'
 
 /** Schedules by transformers' names. */
-export const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const
+const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const
 
 const beta = real('in [0, 1)', x => x >= 0 && x < 1)
 const share = real('from 0 to 1', x => x >= 0 && x <= 1)
@@ -70,6 +70,7 @@ const runEntries = {
 
 /** What a stage changes; what it does not name is as in the trainer's own settings. */
 const stageSchema = strict(withoutDefaults(stageEntries))
+/** One stage of a run: what it changes of the trainer's settings. */
 export type StageConfig = v.InferOutput<typeof stageSchema>
 
 function withoutDefaults<E extends Record<string, v.OptionalSchema<v.GenericSchema, unknown>>>(entries: E) {

@@ -1,4 +1,9 @@
-/** Data without a GPU: Parquet in and out, features, batches of typed arrays, and data with a known signal. */
+/**
+ * Data without a GPU: Parquet in and out, features, batches of typed arrays, and data with a known signal.
+ *
+ * @module kernelgrad/data
+ */
+export type { GroupedIds } from '../ids.ts'
 export * from './batch.ts'
 export { type CollateOptions, collate } from './collate.ts'
 export { collatePadded, type PaddedBatch, type PaddedIds, type PaddedOptions } from './collate-padded.ts'

@@ -4,6 +4,7 @@
 import { CheckpointError } from '../errors.ts'
 import { duplicateKey } from './json-keys.ts'
 
+/** Values as a typed array; F16 and BF16 have their own reading, see `SafetensorsTensor.data`. */
 export type TensorArray =
   | Float32Array
   | Float64Array
@@ -32,6 +33,7 @@ const DTYPES = {
   U8: [1, Uint8Array],
   BOOL: [1, Uint8Array],
 } as const
+/** Element types by the format's names. */
 export type SafetensorsDtype = keyof typeof DTYPES
 
 /** One tensor's header entry; `begin` and `end` are byte offsets into the data section. */
@@ -43,6 +45,7 @@ export interface TensorInfo {
   end: number
 }
 
+/** A tensor of a file. */
 export interface SafetensorsTensor {
   dtype: SafetensorsDtype
   shape: number[]
@@ -50,12 +53,14 @@ export interface SafetensorsTensor {
   readonly data: TensorArray
 }
 
+/** A file's metadata and tensors. */
 export interface Safetensors {
   metadata: Record<string, string>
   /** In the order of their bytes. */
   tensors: Map<string, SafetensorsTensor>
 }
 
+/** What a file says of its tensors, without their values. */
 export interface SafetensorsHeader {
   metadata: Record<string, string>
   tensors: Map<string, TensorInfo>

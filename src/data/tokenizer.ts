@@ -3,8 +3,8 @@ import { files } from '#files'
 import { ConfigError } from '../errors.ts'
 import { isThere, readJson } from './files.ts'
 
-export const TOKENIZER_FILE = 'tokenizer.json'
-export const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json'
+const TOKENIZER_FILE = 'tokenizer.json'
+const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json'
 
 /** A folder's tokenizer. */
 export interface TextTokenizer {
@@ -14,6 +14,7 @@ export interface TextTokenizer {
   files: Record<string, unknown>
 }
 
+/** What the encoder behind a tokenizer can take. */
 export interface TokenizerLimits {
   /** Most tokens of a text: the encoder's positions. */
   maxPositions: number

@@ -3,6 +3,7 @@
 import { adapterSetting, sources } from '#platform'
 import { ConfigError, DeviceError } from '../errors.ts'
 
+/** Which adapter to take: the best there is, or only a kind of it. */
 export type AdapterChoice = 'auto' | 'hardware' | 'system' | 'embedded'
 const CHOICES: AdapterChoice[] = ['auto', 'hardware', 'system', 'embedded']
 

@@ -6,6 +6,7 @@ import { Pipelines } from './pipelines.ts'
 import { BufferPool, type MemoryUse } from './pool.ts'
 import { lostError, Recorder, type RecorderCounts } from './recorder.ts'
 
+/** How to open a device. */
 export interface GpuOptions {
   /** 'auto', 'hardware', 'system' or 'embedded'; the environment's KERNELGRAD_ADAPTER unless given. */
   adapter?: string
@@ -54,18 +55,22 @@ export class Gpu {
     })
   }
 
+  /** The WGSL and WebGPU features that the device was opened with. */
   get features(): ReadonlySet<string> {
     return this.device.features as unknown as ReadonlySet<string>
   }
 
+  /** The limits that the device was opened with. */
   get limits(): GPUSupportedLimits {
     return this.device.limits
   }
 
+  /** What the device holds now, in bytes and buffers: a count that grows from step to step is a leak. */
   get memory(): Readonly<MemoryUse> {
     return this.pool.use
   }
 
+  /** Launches, submits and other work so far. */
   get counts(): Readonly<RecorderCounts> {
     return this.#recorder.counts
   }
@@ -172,10 +177,12 @@ export class Gpu {
     }
   }
 
+  /** The values of a view as float32; waits for everything recorded before. */
   async readFloats(view: View): Promise<Float32Array<ArrayBuffer>> {
     return new Float32Array(await this.readBytes(view))
   }
 
+  /** The values of a view as uint32; waits for everything recorded before. */
   async readUints(view: View): Promise<Uint32Array<ArrayBuffer>> {
     return new Uint32Array(await this.readBytes(view))
   }

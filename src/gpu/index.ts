@@ -1,3 +1,8 @@
+/**
+ * The device: adapter, memory, kernels and their launches, readback. Nothing here knows of tensors.
+ *
+ * @module kernelgrad/gpu
+ */
 export { type AdapterChoice, type AdapterFound, findAdapter } from './adapter.ts'
 export { Gpu, type GpuOptions, openGpu } from './gpu.ts'
 export { InFlight } from './in-flight.ts'
@@ -10,6 +15,6 @@ export {
   type View,
   withConstants,
 } from './kernel.ts'
-export type { MemoryUse } from './pool.ts'
+export type { BufferPool, MemoryUse } from './pool.ts'
 export type { RecorderCounts } from './recorder.ts'
 export { type Constants, wgslText } from './wgsl-text.ts'

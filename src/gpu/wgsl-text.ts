@@ -10,6 +10,7 @@
 // and constants.
 import { ConfigError } from '../errors.ts'
 
+/** Values for the lines `const NAME: type = value;` of a WGSL text, by name. */
 export type Constants = Record<string, number>
 
 /** A line of a final text, and the number of the source line it came from (from 1; 0 for the prelude's). */

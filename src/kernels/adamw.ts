@@ -62,13 +62,14 @@ const rowSparse = byWidth(
   }),
 )
 
+/** What a step reads and writes: weights and moments in flat memory of one length. */
 export interface AdamWMemory {
   w: View
   m: View
   v: View
   /** Eight floats per step and group, from `adamwHistory`. */
   history: View
-  /** [1]: multiplies gradients; negative: they count as zero. */
+  /** One value that multiplies gradients; negative: they count as zero. */
   clip: View
   /** Number of parameter groups: the stride of `history`. */
   groups: number

@@ -12,7 +12,7 @@ const TILE = { N: 2, M: 4 }
 
 /** Packed rows: row b is tokens cuSeqlens[b] … cuSeqlens[b+1]-1, and attends to its own tokens only. */
 export interface AttentionOptions {
-  /** [T, 3, A, D]: query, key and value of each token, side by side. */
+  /** [T, 3, A, D], query, key and value of each token, side by side. */
   qkv: View
   /** [T] uint32: 0 = not a key. Such a token still gets an output. */
   keyMask: View

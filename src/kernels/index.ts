@@ -1,7 +1,7 @@
 /**
  * Launchers of the WGSL kernels: views of buffers in, views of buffers out, no autograd.
  *
- * @module
+ * @module kernelgrad/kernels
  */
 export * from './adamw.ts'
 export * from './attention.ts'

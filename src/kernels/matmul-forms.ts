@@ -4,6 +4,7 @@ import type { Gpu } from '../gpu/index.ts'
 /** Which operand lies transposed in memory: NN a[M,K] b[K,N]; NT a[M,K] b[N,K]; TN a[K,M] b[K,N]. */
 export type MatmulLayout = 'NN' | 'NT' | 'TN'
 
+/** c[M, N] = a b over K values each, and how a and b lie. */
 export interface MatmulShape {
   M: number
   N: number
@@ -36,6 +37,7 @@ export interface MatmulForm {
 
 export type AdapterKind = Gpu['adapter']['kind']
 
+/** The forms by name; every one computes the same product. */
 export const matmulForms: Record<string, MatmulForm> = {
   'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, rate: 77, subgroup: 8, work: 5e5 },
   'broadcast 16x64': { how: 'broadcast', rows: 16, columns: 64, step: 2, rate: 60, subgroup: 8, work: 5e5 },

@@ -35,6 +35,7 @@ export {
 } from './matmul-forms.ts'
 export type { Stored } from './matmul-kernels.ts'
 
+/** A product to launch: shape, operands, result, and what is done to a tile before it is stored. */
 export interface MatmulOptions extends MatmulShape {
   a: View
   b: View

@@ -30,6 +30,7 @@ export function scalerPending({ lr, beta1, beta2, eps, weightDecay }: AdamWStep)
   return [1 - lr * weightDecay, lr, log(beta2), eps, log(beta1), 1 - beta1, beta2, 1 - beta2]
 }
 
+/** How the scale changes. */
 export interface ScalerSettings {
   /** What the scale is multiplied by after `growthInterval` steps without overflow. */
   growthFactor: number

@@ -9,10 +9,11 @@ import {
   type EncoderOutput,
   encoderActivation,
   encoderInit,
+  LayerStack,
   type TextInput,
   uploadRows,
 } from './encoder.ts'
-import { Dropout, type Layer, LayerNorm, Linear, ModuleList } from './layers.ts'
+import { Dropout, type Layer, LayerNorm, Linear } from './layers.ts'
 import { Module } from './module.ts'
 
 /** Self-attention inside each row, before the output projection. */
@@ -62,6 +63,7 @@ export class BertOutput extends Module {
   }
 }
 
+/** Self-attention, its output projection, residual and LayerNorm. */
 export class BertAttention extends Module {
   readonly self: BertSelfAttention
   readonly output: BertOutput
@@ -77,6 +79,7 @@ export class BertAttention extends Module {
   }
 }
 
+/** The first half of the feed-forward part: Linear and activation. */
 export class BertIntermediate extends Module implements Layer {
   readonly dense: Linear
   readonly intermediate_act_fn: Layer
@@ -111,21 +114,6 @@ export class BertLayer extends Module {
   }
 }
 
-export class BertEncoder extends Module {
-  readonly layer: ModuleList<BertLayer>
-
-  constructor(shape: EncoderShape) {
-    super()
-    this.layer = new ModuleList(Array.from({ length: shape.n_layers }, () => new BertLayer(shape)))
-  }
-
-  forward(x: Tensor, rows: PackedRows): Tensor {
-    let hidden = x
-    for (const layer of this.layer) hidden = layer.forward(hidden, rows)
-    return hidden
-  }
-}
-
 /** The pooler's weights: they are loaded and saved with the model, and nothing here reads them. */
 export class BertPooler extends Module {
   readonly dense: Linear
@@ -140,7 +128,7 @@ export class BertPooler extends Module {
 export class BertModel extends Module {
   readonly config: ResolvedBertConfig
   readonly embeddings: Embeddings
-  readonly encoder: BertEncoder
+  readonly encoder: LayerStack<BertLayer>
   readonly pooler?: BertPooler
 
   constructor(config: ResolvedBertConfig) {
@@ -148,10 +136,11 @@ export class BertModel extends Module {
     const shape = encoderShape(config)
     this.config = config
     this.embeddings = new Embeddings(shape)
-    this.encoder = new BertEncoder(shape)
+    this.encoder = new LayerStack('BertEncoder', shape.n_layers, () => new BertLayer(shape))
     if (config.add_pooling_layer) this.pooler = new BertPooler(shape)
   }
 
+  /** Packed tokens to hidden states [T, H]. */
   forward(text: TextInput): EncoderOutput {
     const rows = uploadRows(this.gpu, text)
     return { hidden: this.encoder.forward(this.embeddings.forward(text), rows), rows }

@@ -8,10 +8,11 @@ import {
   type EncoderOutput,
   encoderActivation,
   encoderInit,
+  LayerStack,
   type TextInput,
   uploadRows,
 } from './encoder.ts'
-import { Dropout, type Layer, LayerNorm, Linear, ModuleList } from './layers.ts'
+import { Dropout, type Layer, LayerNorm, Linear } from './layers.ts'
 import { Module } from './module.ts'
 
 /** Self-attention inside each row. */
@@ -56,6 +57,7 @@ export class FFN extends Module implements Layer {
     this.activation = encoderActivation(shape)
   }
 
+  /** [T, H] to [T, H]. */
   forward(x: Tensor): Tensor {
     return this.dropout.forward(this.project(x))
   }
@@ -81,6 +83,7 @@ export class TransformerBlock extends Module {
     this.output_layer_norm = new LayerNorm(shape.dim, { eps: shape.eps })
   }
 
+  /** [T, H] to [T, H]. */
   forward(x: Tensor, rows: PackedRows): Tensor {
     const attended = this.sa_layer_norm.forward(this.attention.forward(x, rows), { residual: x })
     const projected = this.ffn.project(attended)
@@ -91,36 +94,21 @@ export class TransformerBlock extends Module {
   }
 }
 
-/** The stack of layers. */
-export class Transformer extends Module {
-  readonly layer: ModuleList<TransformerBlock>
-
-  constructor(shape: EncoderShape) {
-    super()
-    this.layer = new ModuleList(Array.from({ length: shape.n_layers }, () => new TransformerBlock(shape)))
-  }
-
-  forward(x: Tensor, rows: PackedRows): Tensor {
-    let hidden = x
-    for (const block of this.layer) hidden = block.forward(hidden, rows)
-    return hidden
-  }
-}
-
 /** The encoder: `transformers.DistilBertModel`. */
 export class DistilBertModel extends Module {
   readonly config: ResolvedDistilBertConfig
   readonly embeddings: Embeddings
-  readonly transformer: Transformer
+  readonly transformer: LayerStack<TransformerBlock>
 
   constructor(config: ResolvedDistilBertConfig) {
     super()
     const shape = encoderShape(config)
     this.config = config
     this.embeddings = new Embeddings(shape)
-    this.transformer = new Transformer(shape)
+    this.transformer = new LayerStack('Transformer', shape.n_layers, () => new TransformerBlock(shape))
   }
 
+  /** Packed tokens to hidden states [T, H]. */
   forward(text: TextInput): EncoderOutput {
     const rows = uploadRows(this.gpu, text)
     return { hidden: this.transformer.forward(this.embeddings.forward(text), rows), rows }

@@ -13,7 +13,16 @@ import {
 import type { EncoderShape } from '../config/index.ts'
 import type { Gpu } from '../gpu/index.ts'
 import type { GroupedIds } from '../ids.ts'
-import { Dropout, Embedding, GELUActivation, type Layer, LayerNorm, type Linear, ReLU } from './layers.ts'
+import {
+  Dropout,
+  Embedding,
+  GELUActivation,
+  type Layer,
+  LayerNorm,
+  type Linear,
+  ModuleList,
+  ReLU,
+} from './layers.ts'
 import { Module } from './module.ts'
 
 /** The packed tokens of a batch, as collate makes them. */
@@ -70,6 +79,32 @@ export class Embeddings extends Module {
 
   protected override reprName(): string {
     return this.token_type_embeddings ? 'BertEmbeddings' : 'Embeddings'
+  }
+}
+
+/** A layer that keeps [T, H], over packed rows. */
+type EncoderLayer = Module & { forward(x: Tensor, rows: PackedRows): Tensor }
+
+/** An encoder's layers, one after the other: transformers' `Transformer` or `BertEncoder`. */
+export class LayerStack<L extends EncoderLayer> extends Module {
+  readonly layer: ModuleList<L>
+  readonly #name: string
+
+  constructor(name: string, layers: number, make: () => L) {
+    super()
+    this.layer = new ModuleList(Array.from({ length: layers }, make))
+    this.#name = name
+  }
+
+  /** [T, H] to [T, H]. */
+  forward(x: Tensor, rows: PackedRows): Tensor {
+    let hidden = x
+    for (const layer of this.layer) hidden = layer.forward(hidden, rows)
+    return hidden
+  }
+
+  protected override reprName(): string {
+    return this.#name
   }
 }
 

@@ -1,12 +1,16 @@
-export { BertModel } from './bert.ts'
+/**
+ * Modules under PyTorch's names: layers, encoders over packed tokens, and the click models.
+ *
+ * @module kernelgrad/nn
+ */
+export { BertLayer, BertModel, BertPooler } from './bert.ts'
 export {
   DistilBertModel,
   FFN,
   MultiHeadSelfAttention,
-  Transformer,
   TransformerBlock,
 } from './distilbert.ts'
-export { Embeddings, type TextInput } from './encoder.ts'
+export { Embeddings, type EncoderOutput, LayerStack, type TextInput } from './encoder.ts'
 export { createEncoder, type Encoder } from './encoders.ts'
 export {
   Dropout,

@@ -19,6 +19,7 @@ import { Module } from './module.ts'
 
 /** A module from one tensor to one tensor. */
 export interface Layer extends Module {
+  /** The result, of one tensor. */
   forward(x: Tensor): Tensor
 }
 
@@ -115,6 +116,7 @@ export class Dropout extends Module implements Layer {
     return this.active ? { p: this.p, rng: this.next() } : undefined
   }
 
+  /** x with a fresh mask while training; x itself in evaluation mode. Of any shape. */
   forward(x: Tensor): Tensor {
     return this.active ? dropout(x, this.p, this.next()) : x
   }
@@ -126,6 +128,7 @@ export class Dropout extends Module implements Layer {
 
 /** `torch.nn.ReLU`. */
 export class ReLU extends Module implements Layer {
+  /** max(x, 0), of any shape. */
   forward(x: Tensor): Tensor {
     return relu(x)
   }
@@ -133,6 +136,7 @@ export class ReLU extends Module implements Layer {
 
 /** `torch.nn.GELU`, exact. */
 export class GELU extends Module implements Layer {
+  /** x times the normal distribution's cumulative function, of any shape. */
   forward(x: Tensor): Tensor {
     return gelu(x)
   }
@@ -184,6 +188,7 @@ export class ModuleList<M extends Module> extends Module implements Iterable<M> 
     Object.assign(this, modules)
   }
 
+  /** The modules in order. */
   *[Symbol.iterator](): Generator<M> {
     for (const [, module] of this.namedChildren()) yield module as M
   }
@@ -196,6 +201,7 @@ export class ModuleDict<M extends Module> extends Module {
     Object.assign(this, modules)
   }
 
+  /** The module of a name that is there. */
   get(name: string): M {
     return (this as unknown as Record<string, M>)[name]!
   }

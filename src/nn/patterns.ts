@@ -2,7 +2,7 @@
 import { ConfigError } from '../errors.ts'
 
 /** Whether a name as a whole matches a pattern. */
-export function matches(name: string, pattern: string): boolean {
+function matches(name: string, pattern: string): boolean {
   const source = pattern.split('*').map(part => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
   return new RegExp(`^${source.join('.*')}$`).test(name)
 }

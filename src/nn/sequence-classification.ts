@@ -31,6 +31,11 @@ export class DistilBertForSequenceClassification extends Module {
     this.dropout = new Dropout(encoder.seq_classif_dropout)
   }
 
+  /**
+   * Logits [B, C], and the mean cross-entropy where the batch has labels.
+   *
+   * @throws ConfigError for a batch without text
+   */
   forward(batch: ModelInput): ModelOutput {
     const logits = this.logits(batch)
     return { logits, loss: batch.labels && crossEntropy(logits, tensor(this.gpu, batch.labels)) }

@@ -45,6 +45,7 @@ export interface ModelInput {
   labels?: Uint32Array
 }
 
+/** What a click model makes of a batch. */
 export interface ModelOutput {
   /** [B, C]. */
   logits: Tensor
@@ -104,6 +105,11 @@ export class TextTabularModel extends Module {
     this.head = new Linear(outFeatures, resolved.num_labels)
   }
 
+  /**
+   * Logits [B, C], and the mean cross-entropy where the batch has labels.
+   *
+   * @throws ConfigError for a batch without text, or without a column that the features name
+   */
   forward(batch: ModelInput): ModelOutput {
     const { hidden, rows, tabular } = this.#inputs(batch)
     const { logits } = this.#outputs(

@@ -14,11 +14,15 @@ import { type ArenaState, arenaStates } from './arena-state.ts'
 import type { GradScaler } from './grad-scaler.ts'
 import { type MomentChunk, TableState } from './table-state.ts'
 
+/** Settings of a group, under the names and with the defaults of `torch.optim.AdamW`. */
 export interface AdamWOptions {
-  /** Learning rate of groups that name none. */
+  /** Learning rate, default 1e-3. */
   lr?: number
+  /** Decay of the first and second moment, default 0.9 and 0.999. */
   betas?: readonly [number, number]
+  /** Added to the root of the second moment, default 1e-8. */
   eps?: number
+  /** Decoupled weight decay, default 0.01. */
   weightDecay?: number
 }
 

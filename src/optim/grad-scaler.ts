@@ -3,6 +3,7 @@ import { ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { SCALER_BYTES, type ScalerSettings, scalerUpdate } from '../kernels/scaler.ts'
 
+/** How the scale starts (65,536) and changes: by a factor of 2 after 2,000 steps without overflow, of 0.5 after one with. */
 export interface GradScalerOptions extends Partial<ScalerSettings> {
   initScale?: number
 }
@@ -85,6 +86,7 @@ export class GradScaler {
     this.#gpu.upload(this.#state, words)
   }
 
+  /** Frees the scaler's memory. */
   dispose(): void {
     this.#gpu.release(this.#state)
   }

@@ -6,9 +6,9 @@ const ATTENTION_STREAM = 1
 
 /** Packed rows: row b is tokens cuSeqlens[b] … cuSeqlens[b+1]-1, and attends to its own tokens only. */
 export interface AttentionOptions {
-  /** [T, 3, A, D]: query, key and value of each token, side by side. */
+  /** [T, 3, A, D], query, key and value of each token, side by side. */
   qkv: ArrayLike<number>
-  /** [T]: 0 = not a key. Such a token still gets an output. */
+  /** [T], 0 = not a key. Such a token still gets an output. */
   keyMask: ArrayLike<number>
   /** [B+1] */
   cuSeqlens: ArrayLike<number>

@@ -2,7 +2,7 @@
  * The oracle: every kernel of this library once more, in float64 and plain loops, forward and backward side by side.
  * Arrays are flat and row-major; every result is a new array. Slow on purpose: read it, or test a kernel against it.
  *
- * @module
+ * @module kernelgrad/reference
  */
 export { type AdamWSettings, type AdamWState, adamwRows, adamwStep } from './adamw.ts'
 export { type AttentionOptions, attention, attentionBackward } from './attention.ts'

@@ -24,6 +24,7 @@ export type BenchInput =
   | { shape: Shape; dtype?: 'f32' | 'f16' }
   | { shape: Shape; data: Float32Array | Uint32Array }
 
+/** How to time an operation. */
 export interface BenchOpOptions<O> extends TimingOptions {
   /** What the operation is called with, where it has options. */
   options?: O

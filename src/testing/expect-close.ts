@@ -1,6 +1,7 @@
 import { KernelgradError, ShapeError } from '../errors.ts'
 import { maxError } from './measures.ts'
 
+/** How to compare, and what the message says. */
 export interface ExpectCloseOptions {
   /** Compare errors themselves with the bound, not over the largest expected value. */
   absolute?: boolean

@@ -2,6 +2,7 @@ import type { Shape, Tensor } from '../autograd/index.ts'
 import { KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 
+/** How closely to compare. */
 export interface GradcheckOptions {
   /** Largest error over the largest gradient: 2e-4 for what runs on a device, 1e-6 for plain functions, unless given. */
   tolerance?: number
@@ -19,6 +20,7 @@ export interface GradcheckInput {
 
 /** A function of flat arrays with its derivative by hand: for an oracle, or a kernel that other code launches. */
 export interface PlainFunction {
+  /** The result, of the inputs' values. */
   forward: (...inputs: Float64Array[]) => ArrayLike<number>
   /** Gradients of the inputs in turn, given that of the result. */
   backward: (dy: Float64Array, ...inputs: Float64Array[]) => readonly ArrayLike<number>[]

@@ -3,7 +3,7 @@
  * whose message shows the worst element, gradient checks, poison. Only `gradcheck` of a tensor operation, `guarded`, `timeLaunches` and
  * `benchOp` use a device, the one they are given; importing this loads none.
  *
- * @module
+ * @module kernelgrad/testing
  */
 export { type BenchInput, type BenchOpOptions, type BenchRow, benchOp } from './bench.ts'
 export { CloseError, type ExpectCloseOptions, expectClose, unravel } from './expect-close.ts'

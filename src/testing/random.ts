@@ -60,14 +60,14 @@ export function rowLengths(B: number, S: number, seed: Seed): number[] {
   return permutation(B, seed).map(i => 1 + Math.floor(((i + 0.5) * S) / B))
 }
 
-/** [B + 1]: where rows of these lengths start when they are packed, and their total T at the end. */
+/** [B + 1], where rows of these lengths start when they are packed, and their total T at the end. */
 export function cuSeqlens(lengths: readonly number[]): Uint32Array<ArrayBuffer> {
   const starts = new Uint32Array(lengths.length + 1)
   for (const [i, length] of lengths.entries()) starts[i + 1] = starts[i]! + length
   return starts
 }
 
-/** [T]: the row of each packed token. */
+/** [T], the row of each packed token. */
 export function rowIds(cuSeqlens: ArrayLike<number>): Uint32Array<ArrayBuffer> {
   const rows = new Uint32Array(cuSeqlens[cuSeqlens.length - 1]!)
   for (let b = 0; b + 1 < cuSeqlens.length; b++) rows.fill(b, cuSeqlens[b]!, cuSeqlens[b + 1]!)

@@ -1,5 +1,6 @@
 import type { Gpu } from '../gpu/index.ts'
 
+/** How long to measure. */
 export interface TimingOptions {
   /** Milliseconds of samples to aim at; at least three are taken. */
   budget?: number

@@ -6,13 +6,13 @@ import type { TrainerState } from './trainer-state.ts'
 type Settings = Pick<ResolvedTrainerConfig, 'metric_for_best_model' | 'greater_is_better'>
 
 /** The metric's name in the log, `eval_…`. */
-export const bestMetricName = ({ metric_for_best_model }: Settings): string => {
+const bestMetricName = ({ metric_for_best_model }: Settings): string => {
   const name = metric_for_best_model ?? 'loss'
   return name.startsWith('eval_') ? name : `eval_${name}`
 }
 
 /** As transformers decides where nothing is said: less is better for what ends in `loss`. */
-export function isBetter(settings: Settings, value: number, than: number): boolean {
+function isBetter(settings: Settings, value: number, than: number): boolean {
   const greater = settings.greater_is_better ?? !bestMetricName(settings).endsWith('loss')
   return greater ? value > than : value < than
 }

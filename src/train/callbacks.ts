@@ -22,16 +22,21 @@ export interface CallbackContext {
 
 /** Hooks of the training loop; each may be async, and the loop waits for it. */
 export interface TrainerCallback {
+  /** Before the first step of this call of `train`, after a checkpoint has been loaded. */
   onTrainBegin?(context: CallbackContext): void | Promise<void>
+  /** Before an epoch's first batch. */
   onEpochBegin?(context: CallbackContext): void | Promise<void>
   /** After an optimizer step, with `control` already set as the settings want it, before logging, evaluating, saving. */
   onStepEnd?(context: CallbackContext): void | Promise<void>
+  /** After an entry was added to the log history. */
   onLog?(context: CallbackContext & { logs: LogEntry }): void | Promise<void>
   /** After an evaluation; `metrics` has the names of the log, `eval_loss` and so on. */
   onEvaluate?(context: CallbackContext & { metrics: Record<string, number> }): void | Promise<void>
   /** After a checkpoint is whole on disk. */
   onSave?(context: CallbackContext & { folder: string }): void | Promise<void>
+  /** After an epoch's last step. */
   onEpochEnd?(context: CallbackContext): void | Promise<void>
+  /** At the end of a run that nothing interrupted, once the best weights are loaded where that is asked for. */
   onTrainEnd?(context: CallbackContext): void | Promise<void>
 }
 

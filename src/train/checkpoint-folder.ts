@@ -8,8 +8,9 @@ import { isSystemError, readJson, reason, writeFileAtomic, writeJson } from '../
 import { type TensorStream, writeSafetensors } from '../data/safetensors-file.ts'
 import { CheckpointError, KernelgradError } from '../errors.ts'
 
+/** Name of the file with a model's weights. */
 export const WEIGHTS_FILE = 'model.safetensors'
-export const CHECKSUMS_FILE = 'checksums.json'
+const CHECKSUMS_FILE = 'checksums.json'
 
 /** A file of a checkpoint: tensors, or a value as JSON. */
 export type CheckpointFile =
@@ -189,5 +190,9 @@ async function tidy(folder: string, names: readonly string[]): Promise<void> {
       await fileSystem.settle(join(folder, target), CHECKSUMS_FILE)
       await fileSystem.remove(join(folder, name))
     }
+  }
+  for (const name of names) {
+    const half = CHECKPOINT.test(name) && !(await fileSystem.isPlaced(join(folder, name), CHECKSUMS_FILE))
+    if (half) await fileSystem.remove(join(folder, name))
   }
 }

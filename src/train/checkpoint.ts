@@ -17,6 +17,8 @@ import { readPieces, writePieces } from './device-tensors.ts'
 import { type ClickModel, createModel, tokenizerOf } from './model.ts'
 
 const { join } = files
+
+/** Name of the file with a model's configuration. */
 export const CONFIG_FILE = 'config.json'
 const METADATA = { format: 'pt' }
 

@@ -10,6 +10,7 @@ import { clickProbability, type PredictOptions, predict } from './predict.ts'
 /** What an evaluation gives: `loss` is the mean cross-entropy, the rest depends on the number of classes. */
 export type EvaluationMetrics = { loss: number } & Record<string, number>
 
+/** How to evaluate. */
 export interface EvaluateOptions extends PredictOptions {
   /** Gets all labels and probabilities, for curves. */
   onEvaluation?: (evaluation: Evaluation) => void

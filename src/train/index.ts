@@ -1,3 +1,8 @@
+/**
+ * Training, evaluation and prediction of click models; metrics, checkpoints and reports. Files need Node.
+ *
+ * @module kernelgrad/train
+ */
 export { BrokenLossError } from './broken-loss.ts'
 export type { CallbackContext, TrainerCallback, TrainerControl } from './callbacks.ts'
 export {
@@ -12,7 +17,7 @@ export { prepareOutputFolder, WEIGHTS_FILE } from './checkpoint-folder.ts'
 export { type EvaluateOptions, Evaluation, type EvaluationMetrics, evaluate, metricsOf } from './evaluate.ts'
 export * from './metrics/index.ts'
 export { type ClickModel, collateOptions, createModel, encoderOf, readOptions, tokenizerOf } from './model.ts'
-export { type GroupSettings, parameterGroups } from './parameter-groups.ts'
+export { type GroupSettings, parameterGroups, type TrainedGroup } from './parameter-groups.ts'
 export { clickProbability, type PredictOptions, predict, predictStream, type Scored } from './predict.ts'
 export {
   checkEncoder,

@@ -5,10 +5,13 @@ import { type ClickModel, collateOptions, readOptions } from './model.ts'
 
 const BATCH_SIZE = 256
 
+/** How to cut the rows into batches. */
 export interface PredictOptions {
   /** Rows a batch, default 256. */
   batchSize?: number
+  /** Cut a text with more tokens than the encoder has positions, where it would be an error. */
   truncate?: boolean
+  /** Hears how many rows are done. */
   onBatch?: (rowsDone: number) => void
 }
 

@@ -9,6 +9,7 @@ import { createEncoder, type Encoder } from '../nn/index.ts'
 import { CONFIG_FILE, loadParameter, saveWeights } from './checkpoint.ts'
 import { WEIGHTS_FILE } from './checkpoint-folder.ts'
 
+/** How to read an encoder's folder. */
 export interface PretrainedOptions {
   /** Told what was left aside. */
   note?: (text: string) => void

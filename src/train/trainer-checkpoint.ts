@@ -19,10 +19,10 @@ import type { Position } from './stages.ts'
 import type { TrainerState } from './trainer-state.ts'
 
 const { basename, dirname, join } = files
-export const STATE_FILE = 'trainer_state.json'
-export const ARGUMENTS_FILE = 'training_args.json'
-export const OPTIMIZER_FILE = 'optimizer.safetensors'
-export const RESUME_FILE = 'resume.json'
+const STATE_FILE = 'trainer_state.json'
+const ARGUMENTS_FILE = 'training_args.json'
+const OPTIMIZER_FILE = 'optimizer.safetensors'
+const RESUME_FILE = 'resume.json'
 const FORMAT = 1
 
 /** What `resume.json` holds. */

@@ -5,6 +5,7 @@ import type { Evaluation } from './evaluate.ts'
 import type { ClickModel } from './model.ts'
 import type { LogEntry } from './trainer-state.ts'
 
+/** How far a run is. */
 export interface TrainerProgress {
   step: number
   maxSteps: number
@@ -17,6 +18,7 @@ export interface TrainerProgress {
   loss?: number
 }
 
+/** What a trainer works with. */
 export interface TrainerOptions {
   model: ClickModel
   config: ResolvedTrainerConfig
@@ -25,7 +27,9 @@ export interface TrainerOptions {
   /** Folder for checkpoints; nothing is saved without one. */
   output?: string
   callbacks?: TrainerCallback[]
+  /** Called about once a second, and after a stage's last step. */
   onProgress?: (progress: TrainerProgress) => void
+  /** Gets every entry of the log history. */
   onLog?: (entry: LogEntry) => void
   /** Gets the labels and probabilities of every evaluation, for curves, before its metrics are logged. */
   onEvaluation?: (evaluation: Evaluation, step: number) => void
@@ -33,6 +37,7 @@ export interface TrainerOptions {
   onWarning?: (message: string) => void
 }
 
+/** How a call of `Trainer.train` starts. */
 export interface TrainOptions {
   /**
    * Go on from a checkpoint: a folder (a checkpoint, or a run whose newest whole one is taken), or true for the newest in

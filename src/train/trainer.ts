@@ -290,12 +290,11 @@ export class Trainer {
   }
 
   async #evaluateAndLog(evaluation: Dataset): Promise<void> {
-    const { model } = this.#options
     const { config } = this.#stage
     await this.#checkNumbers()
     const found = await this.#watch.time('evaluate', () => {
       this.optimizer.synchronize()
-      return evaluate(model, evaluation, {
+      return evaluate(this.#options.model, evaluation, {
         batchSize: config.per_device_eval_batch_size,
         truncate: config.truncate,
         onEvaluation: done => this.#options.onEvaluation?.(done, this.state.global_step),

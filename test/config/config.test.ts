@@ -3,61 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  encoderShape,
-  type ModelConfig,
-  parseEncoderConfig,
-  parseModelConfig,
-  parseTrainerConfig,
-  parseTrainingConfig,
-} from '../../src/config/index.ts'
+import { encoderShape, parseEncoderConfig, parseModelConfig } from '../../src/config/index.ts'
 import { readJson, writeFileAtomic, writeJson } from '../../src/data/files.ts'
 import { ConfigError, DataError } from '../../src/errors.ts'
+import { changed, layer, notebook, refusal } from './notebook.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-config-'))
 test.after(() => rmSync(folder, { recursive: true }))
-
-const layer = (hidden_size: number) => ({
-  hidden_size,
-  dropout_p: 0.1,
-  activation_function: 'ReLU',
-  normalization_function: 'LayerNorm',
-})
-const notebook = (): ModelConfig => ({
-  features_config: {
-    tokenized_title: { dtype: 'token_id' },
-    tokenized_query: { dtype: 'token_id' },
-    depth: { dtype: 'numerical' },
-    gender: { dtype: 'categorical', vocab_size: 4, embedding_size: 4 },
-    age: { dtype: 'categorical', vocab_size: 7, embedding_size: 4 },
-    advertiser_id: { dtype: 'categorical', vocab_size: 12193, embedding_size: 32 },
-    user_id: { dtype: 'categorical', vocab_size: 202547, embedding_size: 64 },
-  },
-  mlp_config: [layer(1024), layer(512), layer(256)],
-  num_labels: 2,
-  pretrained_model_config: { vocab_size: 148598, n_layers: 2, pad_token_id: 148597 },
-})
-
-/** The notebook's configuration with one value replaced (or, undefined, removed) at a path. */
-function changed(path: (string | number)[], value: unknown): unknown {
-  const config: unknown = notebook()
-  let at = config as Record<string | number, unknown>
-  for (const key of path.slice(0, -1)) at = at[key] as typeof at
-  if (value === undefined) delete at[path.at(-1)!]
-  else at[path.at(-1)!] = value
-  return config
-}
-
-function refusal(act: () => unknown): string {
-  try {
-    act()
-  } catch (error) {
-    assert.instance(error, ConfigError)
-    return (error as Error).message
-  }
-  assert.unreachable('expected a ConfigError')
-  return ''
-}
 
 async function rejection(promise: Promise<unknown>): Promise<Error> {
   return promise.then(
@@ -302,75 +254,6 @@ test('a feature named like an object member is kept', () => {
     'c',
   )
   assert.equal(Object.keys(config.features_config), ['t', 'constructor'])
-})
-
-test('trainer settings have the defaults of the notebook', () => {
-  const { trainer, ...model } = parseTrainingConfig(notebook(), 'c')
-  assert.equal(model, parseModelConfig(notebook(), 'c'))
-  assert.equal(trainer, {
-    num_train_epochs: 2,
-    max_steps: null,
-    per_device_train_batch_size: 64,
-    per_device_eval_batch_size: 256,
-    gradient_accumulation_steps: 2,
-    learning_rate: 1e-3,
-    encoder_learning_rate: 1e-4,
-    weight_decay: 0.01,
-    adam_beta1: 0.9,
-    adam_beta2: 0.999,
-    adam_epsilon: 1e-8,
-    max_grad_norm: 1,
-    lr_scheduler_type: 'constant',
-    warmup_steps: 0,
-    warmup_ratio: 0,
-    early_stopping_patience: null,
-    early_stopping_threshold: 0,
-    no_decay: [],
-    layer_decay: 1,
-    eval_steps: 1000,
-    save_steps: 1000,
-    save_total_limit: 2,
-    load_best_model_at_end: true,
-    metric_for_best_model: null,
-    greater_is_better: null,
-    logging_steps: 50,
-    seed: 42,
-    shuffle: true,
-    fp16: false,
-    truncate: false,
-    stages: [],
-  })
-})
-
-test('bad trainer settings are refused', () => {
-  const refused = (trainer: unknown) =>
-    refusal(() => parseTrainingConfig({ ...notebook(), trainer }, 'c.json'))
-  assert.match(refused({ lr: 1 }), /^c\.json: trainer: unknown key "lr"; allowed keys: num_train_epochs/)
-  assert.match(
-    refused({ learning_rate: -1 }),
-    /trainer\.learning_rate: expected a number of at least 0, got -1/,
-  )
-  assert.match(refused({ adam_beta2: 1 }), /adam_beta2: expected a number in \[0, 1\)/)
-  assert.match(refused({ lr_scheduler_type: 'step' }), /expected one of 'constant'.*got "step"/)
-  assert.match(refused({ eval_steps: 100, save_steps: 250 }), /save_steps 250 and eval_steps 100/)
-  assert.match(refused({ warmup_ratio: 2 }), /warmup_ratio: expected a number from 0 to 1, got 2/)
-  const patient = { early_stopping_patience: 2, eval_steps: null, load_best_model_at_end: false }
-  assert.match(refused(patient), /early_stopping_patience 2 needs eval_steps, got eval_steps null/)
-  assert.match(
-    refused({ stages: [{ seed: 1 }] }),
-    /trainer\.stages\[0\]: unknown key "seed"; allowed keys: num_/,
-  )
-  assert.match(
-    refused({ stages: [{}, { learning_rate: -1 }] }),
-    /stages\[1\]\.learning_rate: expected a number of/,
-  )
-  assert.match(refused({ eval_steps: null }), /load_best_model_at_end needs/)
-  assert.match(refused([]), /trainer: expected an object/)
-  assert.match(
-    refusal(() => parseTrainerConfig({ seed: -1 }, 't')),
-    /^t: seed/,
-  )
-  assert.is(parseTrainerConfig({ eval_steps: null, load_best_model_at_end: false }, 't').eval_steps, null)
 })
 
 test('JSON files: missing, broken, a folder', async () => {

@@ -8,7 +8,7 @@ import {
   namesByDtype,
   ownerOf,
 } from '../../src/config/index.ts'
-import { ConfigError } from '../../src/errors.ts'
+import { refusal } from './notebook.ts'
 
 const FEATURES: FeaturesConfig = {
   tokenized_title: { dtype: 'token_id' },
@@ -16,18 +16,6 @@ const FEATURES: FeaturesConfig = {
   depth: { dtype: 'numerical' },
   buyer: { dtype: 'categorical', vocab_size: 31, share_embedding: 'seller' },
   tokenized_query: { dtype: 'token_id' },
-}
-
-/** Runs `act` and returns the message of the ConfigError it must throw. */
-function refusal(act: () => unknown): string {
-  try {
-    act()
-  } catch (error) {
-    assert.instance(error, ConfigError)
-    return (error as Error).message
-  }
-  assert.unreachable('expected a ConfigError')
-  return ''
 }
 
 test('names come by dtype, in config order', () => {

@@ -3,14 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { openGpu } from 'kernelgrad'
+import { parquetBytes } from 'kernelgrad/data'
+import { loadModel } from 'kernelgrad/train'
 import type { BrowserContext, Page } from 'playwright-core'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { build, type PreviewServer, preview } from 'vite'
 import { scoreRow } from '../../examples/browser/model.ts'
-import { parquetBytes } from '../../src/data/index.ts'
-import { openGpu } from '../../src/gpu/index.ts'
-import { loadModel } from '../../src/train/index.ts'
 import { launchChromium } from '../support/chromium.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-page-'))
@@ -183,7 +183,7 @@ browserTest('a row typed in is scored as Node scores it with the downloaded file
   assert.is(JSON.parse(readFileSync(join(folder, 'model', 'config.json'), 'utf8')).num_labels, 2)
   const gpu = await openGpu()
   const model = await loadModel(gpu, join(folder, 'model'))
-  const own = await scoreRow(model as never, Object.fromEntries(typed))
+  const own = await scoreRow(model, Object.fromEntries(typed))
   gpu.close()
   assert.is(logits.length, 2)
   for (const [i, logit] of logits.entries())

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { notebook } from '../../examples/notebook.ts'
 import { lossAndGradient, rawKernels } from '../../examples/raw-kernels.ts'
 import { tabularMlp } from '../../examples/tabular-mlp.ts'
+import { textClassifier } from '../../examples/text-classifier.ts'
 import { openGpu } from '../../src/gpu/index.ts'
 import { expectClose, gradcheck, ids, uniform } from '../../src/testing/index.ts'
 import { rocAuc } from '../../src/train/index.ts'
@@ -25,6 +26,17 @@ test('a model on tabular data alone beats what its categories know', async () =>
   assert.ok(Math.abs(before.roc_auc - 0.5) < 0.15, `starts at ${before.roc_auc}`)
   assert.ok(after.roc_auc > 0.75, `ends at ${after.roc_auc}`)
   assert.ok(after.log_loss < before.log_loss - 0.1)
+})
+
+test('a transformer over plain text learns what is to be learnt, and classifies sentences of one’s own', async () => {
+  const { metrics, topics, buffers } = await textClassifier({
+    queries: ['Running BOOTS for me', 'best island', 'a PIANO, near me!'],
+  })
+  // One label in ten is drawn anew, and so wrong in two cases of three.
+  assert.ok(metrics.accuracy! > 0.88, `accuracy ${metrics.accuracy}`)
+  assert.ok(metrics.loss < 0.5, `loss ${metrics.loss}`)
+  assert.equal(topics, ['shoes', 'travel', 'music'])
+  assert.is(buffers, 0)
 })
 
 /** The focal loss in float64: mean over rows of -(1 - q)^gamma log q. */

@@ -133,7 +133,9 @@ test('LayerNorm: weight and bias are frozen one by one, and their gradients add 
     layerNorm(y, denseParameter(gpu, seeded(H, 4), [H]), denseParameter(gpu, w, [H]))
   const both = await run([[true, true]])
   const none = await run([[false, false]])
-  assert.equal([none.dx, none.dw, none.db], [both.dx, new Float32Array(H), new Float32Array(H)])
+  assert.equal([none.dw, none.db], [new Float32Array(H), new Float32Array(H)])
+  // Without sums over rows, another form of the kernel runs: equal but for the last bit.
+  assertClose(none.dx, both.dx, 1e-6)
   const weightAlone = await run([[true, false]])
   assert.equal([weightAlone.dw, weightAlone.db], [both.dw, new Float32Array(H)])
   const biasFirst = await run([

@@ -13,7 +13,6 @@ const WEBGPU = [
   '--enable-features=Vulkan',
   '--enable-unsafe-swiftshader',
 ]
-const DRIVER = 'vk_swiftshader_icd.json'
 
 /** Starts the browser. @returns why there is none, where its package is not installed or made for another machine. */
 export async function launchChromium(): Promise<Browser | string> {
@@ -26,10 +25,8 @@ export async function launchChromium(): Promise<Browser | string> {
     return '@sparticuz/chromium is not installed'
   }
   const { version } = JSON.parse(readFileSync(manifest, 'utf8'))
-  const folder = join(cacheFolder(), `chromium-${version}`)
-  const bin = join(dirname(manifest), 'bin')
-  if (!existsSync(folder)) unpack(bin, folder)
-  if (!existsSync(join(folder, DRIVER))) unpackDriver(bin, folder)
+  const folder = join(cacheFolder(), `chromium-${version}-webgpu`)
+  if (!existsSync(folder)) unpack(join(dirname(manifest), 'bin'), folder)
   return chromium.launch({
     executablePath: join(folder, 'chromium'),
     args: ['--headless=shell', '--no-sandbox', ...WEBGPU],
@@ -38,25 +35,17 @@ export async function launchChromium(): Promise<Browser | string> {
   })
 }
 
-const read = (path: string) => brotliDecompressSync(readFileSync(path))
-
-/** Adds the software adapter to the browser's folder, the file that is looked for last. */
-function unpackDriver(bin: string, folder: string): void {
-  const files = [...tarFiles(read(join(bin, 'swiftshader.tar.br')))]
-  for (const { name, data } of files.sort((a, b) => Number(a.name === DRIVER) - Number(b.name === DRIVER))) {
-    const path = join(folder, basename(name))
-    writeFileSync(`${path}.${process.pid}`, data)
-    renameSync(`${path}.${process.pid}`, path)
-  }
-}
-
 /** Unpacks the browser, 190 MB, once. */
 function unpack(bin: string, folder: string): void {
   const fresh = `${folder}.${process.pid}`
+  const read = (name: string) => brotliDecompressSync(readFileSync(join(bin, name)))
   mkdirSync(join(fresh, 'lib'), { recursive: true })
-  writeFileSync(join(fresh, 'chromium'), read(join(bin, 'chromium.br')), { mode: 0o755 })
-  for (const { name, data } of tarFiles(read(join(bin, 'al2023.tar.br'))))
+  writeFileSync(join(fresh, 'chromium'), read('chromium.br'), { mode: 0o755 })
+  for (const { name, data } of tarFiles(read('al2023.tar.br')))
     writeFileSync(join(fresh, 'lib', basename(name)), data)
+  // Looked for beside the browser itself.
+  for (const { name, data } of tarFiles(read('swiftshader.tar.br')))
+    writeFileSync(join(fresh, basename(name)), data)
   try {
     renameSync(fresh, folder)
   } catch (error) {

@@ -1,39 +1,5 @@
-// Saves checkpoints in a loop, as a trainer does but without a device, until it is killed; tells each that is whole.
-import {
-  type CheckpointFile,
-  checkpointPath,
-  damageOf,
-  listCheckpoints,
-  prepareOutputFolder,
-  rotateCheckpoints,
-  writeFolder,
-} from '../../src/train/checkpoint-folder.ts'
+// A process that saves until it is killed.
+import { saveForever } from './save-forever.ts'
 
 const [output, kept] = process.argv.slice(2) as [string, string]
-
-/** Files of a checkpoint whose content says which step it is. */
-function checkpointFiles(step: number): CheckpointFile[] {
-  const values = new Uint8Array(Float32Array.from({ length: 40_000 }, (_, i) => step + i).buffer)
-  const pieces = [values.subarray(0, 90_000), values.subarray(90_000)]
-  const tensors = [{ name: 'weight', dtype: 'F32' as const, shape: [40_000], chunks: pieces }]
-  return [
-    { name: 'model.safetensors', tensors },
-    { name: 'optimizer.safetensors', tensors },
-    { name: 'trainer_state.json', json: { global_step: step } },
-  ]
-}
-
-await prepareOutputFolder(output, { resume: true })
-const before = await listCheckpoints(output)
-for (const { folder } of before) {
-  const damage = await damageOf(folder)
-  if (damage !== undefined) throw new Error(`${folder}: ${damage}`)
-}
-for (let step = (before.at(-1)?.step ?? 0) + 1; ; step++) {
-  process.stdout.write(`saving ${step}\n`)
-  // Every other one twice: a run that goes on from an older checkpoint replaces newer ones.
-  for (let i = 0; i < 1 + (step % 2); i++)
-    await writeFolder(checkpointPath(output, step), checkpointFiles(step))
-  process.stdout.write(`saved ${step}\n`)
-  await rotateCheckpoints(output, Number(kept), [checkpointPath(output, step)])
-}
+await saveForever(output, Number(kept), text => process.stdout.write(text))

@@ -49,6 +49,12 @@ export const TRAINER: TrainerConfig = {
   seed: 9,
 }
 
+const { trainer: settings, ...config } = parseTrainingConfig({ ...modelJson, trainer: TRAINER }, 'the test')
+const rows = [
+  await readRows([files.train], config, settings),
+  await readRows([files.test], config, settings),
+] as const
+
 export interface Made {
   trainer: Trainer
   model: ClickModel
@@ -63,8 +69,7 @@ export async function makeRun(
 ): Promise<Made> {
   const json = { ...modelJson, trainer: { ...TRAINER, ...settings } }
   const { trainer: config, ...modelConfig } = parseTrainingConfig(json, 'the test')
-  const train = options.train ?? (await readRows([files.train], modelConfig, config))
-  const evaluation = options.evaluation ?? (await readRows([files.test], modelConfig, config))
+  const [train, evaluation] = rows
   const model = createModel(modelConfig).to(gpu, { seed: 5 })
   return { trainer: new Trainer({ model, config, train, evaluation, ...options }), model, train }
 }

@@ -8,11 +8,11 @@ import { expectShape } from './shapes.ts'
 
 /** Where the packed rows of a batch lie, on the device; all uint32. */
 export interface PackedRows {
-  /** [T]: 0 where a token is not to be attended to, nor pooled. */
+  /** [T], 0 where a token is not to be attended to, nor pooled. */
   keyMask: Tensor
-  /** [B + 1]: row b holds the tokens cuSeqlens[b] to cuSeqlens[b + 1] - 1. */
+  /** [B + 1], row b holds the tokens cuSeqlens[b] to cuSeqlens[b + 1] - 1. */
   cuSeqlens: Tensor
-  /** [T]: the row each token is in. */
+  /** [T], the row each token is in. */
   rowIds: Tensor
 }
 

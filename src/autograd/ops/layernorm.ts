@@ -9,7 +9,9 @@ import type { Shape, Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { expectSame, expectShape, rowsAndColumns } from './shapes.ts'
 
+/** What is computed around the normalisation, in the same launch. */
 export interface LayerNormOptions {
+  /** Added to the variance; 1e-5 unless given. */
   eps?: number
   /** Added to x before the normalisation. */
   residual?: Tensor | undefined

@@ -13,7 +13,7 @@ export interface DatabaseOptions {
 }
 
 /** One row of a result: whole numbers are numbers or, from 64-bit columns, bigints. */
-export type ResultRow = Record<string, unknown>
+type ResultRow = Record<string, unknown>
 
 /** A temporary database; statements run one after the other. */
 export interface Database {

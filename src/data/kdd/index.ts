@@ -21,11 +21,15 @@ export interface PreprocessOptions {
   onStage?: (name: string) => StageProgress
 }
 
+/** Hears how far a stage is. */
 export interface StageProgress {
+  /** The share that is done, from 0 to 1. */
   update(share: number): void
+  /** The stage is over. */
   done(): void
 }
 
+/** What preprocessing made. */
 export interface PreprocessResult {
   /** Paths of the files. */
   train: string

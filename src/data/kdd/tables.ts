@@ -21,8 +21,8 @@ const TEXTS_AT_A_TIME = 400_000
 const READ_BYTES = 8_000_000
 
 /** In the order of the expected features. */
-export const CATEGORIES = ['gender', 'age', 'advertiser_id', 'user_id'] as const
-export type Category = (typeof CATEGORIES)[number]
+const CATEGORIES = ['gender', 'age', 'advertiser_id', 'user_id'] as const
+type Category = (typeof CATEGORIES)[number]
 
 /** Where the raw files are and what the steps work on. */
 export interface Work {
@@ -178,7 +178,7 @@ async function linesOf(path: string, key: bigint): Promise<number[]> {
 }
 
 /** How one categorical column is encoded. */
-export interface Codes {
+interface Codes {
   /** Categories with a code of their own; the first of them has code 0. */
   frequent: number
   /** Number of codes: one more where there are rare categories, which share the last. */
@@ -186,7 +186,7 @@ export interface Codes {
 }
 
 /** Makes `codes_<column>`: the frequent categories' codes, in numeric order. */
-export async function encode({ db, onProgress }: Work, column: Category): Promise<Codes> {
+async function encode({ db, onProgress }: Work, column: Category): Promise<Codes> {
   await db.run(
     `CREATE TABLE counts AS
      SELECT coalesce(${column}, ${MISSING_CATEGORY}) AS value, count(*) AS rows FROM joined GROUP BY value`,

@@ -3,7 +3,7 @@ import { checkPairs, checkSome, type Numbers } from './check.ts'
 import { rocAucSorted } from './ranking.ts'
 
 /** Code of a row that belongs to no group. */
-export const NO_GROUP = 0xffff_ffff
+const NO_GROUP = 0xffff_ffff
 
 /** AUC within groups. */
 export interface GroupedAuc {

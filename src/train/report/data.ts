@@ -37,6 +37,7 @@ export interface RunReport {
   curves: Curves | null
 }
 
+/** What a report is made of. */
 export interface RunReportInput {
   name: string
   adapter: string

@@ -26,7 +26,7 @@ export const METRICS: Record<string, MetricInfo> = {
 }
 
 /** How far a value is from what the metric should be; less is better, and what does not exist is worst. */
-export function badness(name: string, value: number | null | undefined): number {
+function badness(name: string, value: number | null | undefined): number {
   if (value === null || value === undefined) return Number.POSITIVE_INFINITY
   const better = METRICS[name]?.better ?? 'none'
   if (better === 'none') return 0
@@ -73,7 +73,7 @@ export function facts(caption: string, rows: Iterable<readonly [string, string]>
 }
 
 /** The metric that runs are ranked by. */
-export function rankingMetric(runs: readonly (Figures | null)[]): string {
+function rankingMetric(runs: readonly (Figures | null)[]): string {
   return Object.keys(METRICS).find(name => runs.some(metrics => metrics && name in metrics)) ?? 'loss'
 }
 

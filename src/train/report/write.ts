@@ -6,7 +6,9 @@ import type { RunReport } from './data.ts'
 import { parseRunReport } from './data.ts'
 import { reportHtml } from './html.ts'
 
+/** Name of a run's report as data. */
 export const REPORT_JSON = 'report.json'
+/** Name of a run's report as a page. */
 export const REPORT_HTML = 'report.html'
 
 /**
