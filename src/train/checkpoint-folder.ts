@@ -10,7 +10,7 @@ import { CheckpointError, KernelgradError } from '../errors.ts'
 
 /** Name of the file with a model's weights. */
 export const WEIGHTS_FILE = 'model.safetensors'
-const CHECKSUMS_FILE = 'checksums.json'
+export const CHECKSUMS_FILE = 'checksums.json'
 
 /** A file of a checkpoint: tensors, or a value as JSON. */
 export type CheckpointFile =
