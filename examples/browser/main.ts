@@ -62,6 +62,11 @@ const received: { [T in ToPage['type']]: (message: Extract<ToPage, { type: T }>)
         : `A model trained on ${name} (${steps} steps) is saved here.`
     button('resume').textContent = step < steps ? 'Resume it' : 'Open it'
   },
+  forgotten() {
+    byId('stored').hidden = true
+    say('The saved run is gone.')
+    button('sample').focus()
+  },
   opened({ proposal }) {
     showColumns(proposal)
     steps.value = String(Math.max(1, Math.round((2 * 0.8 * proposal.rows) / 128)))
@@ -108,7 +113,8 @@ const received: { [T in ToPage['type']]: (message: Extract<ToPage, { type: T }>)
     byId('links').querySelector('a')!.focus()
   },
   error({ during, message, noDevice }) {
-    if (noDevice) showNoWebGpu(message)
+    // What follows the first sentence is for Node.
+    if (noDevice) showNoWebGpu(message.split('. ')[0])
     say(message, true)
     if (during === 'start' || during === 'resume') button('start').disabled = false
   },
@@ -147,12 +153,7 @@ function wire(): void {
     begin({ type: 'start', choices: readChoices(), steps: steps.valueAsNumber })
   })
   button('resume').addEventListener('click', () => begin({ type: 'resume' }))
-  button('discard').addEventListener('click', () => {
-    send({ type: 'forget' })
-    byId('stored').hidden = true
-    say('The saved run is gone.')
-    button('sample').focus()
-  })
+  button('discard').addEventListener('click', () => send({ type: 'forget' }))
   button('pause').addEventListener('click', () => send({ type: pausing() ? 'continue' : 'pause' }))
   button('stop').addEventListener('click', () => send({ type: 'stop' }))
   button('lose').addEventListener('click', () => send({ type: 'lose' }))

@@ -71,6 +71,7 @@ export type ToWorker =
 
 export type ToPage =
   | { type: 'stored'; run: StoredRun | undefined }
+  | { type: 'forgotten' }
   | { type: 'opened'; proposal: Proposal }
   | { type: 'state'; state: RunState; step: number; steps: number }
   /** Before the first step: what runs where, and what the form for a row asks for. */

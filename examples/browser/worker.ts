@@ -9,6 +9,9 @@ import type { StoredRun, ToPage, ToWorker } from './protocol.ts'
 import { examplesOf, fieldsOf, openFile, readRows, sampleFile } from './rows.ts'
 import { Run } from './run.ts'
 
+/** Why what was asked for is not done, in words for the reader. */
+class Refusal extends Error {}
+
 const LOCK = 'kernelgrad-demo'
 
 /** The file that is open: the next run's. */
@@ -40,10 +43,10 @@ async function start(choices: RunDescription['choices'], steps: number): Promise
 async function resume(): Promise<void> {
   await alone(async () => {
     const stored = await storedRun()
-    if (!stored) throw new Error('there is no run to go on with any more')
+    if (!stored) throw new Refusal('there is no run to go on with any more')
     const { name, sample, choices } = stored.run
     const data = sample ? await sampleFile() : await storedData()
-    if (!data) throw new Error(`the copy of ${name} is gone; start a new run`)
+    if (!data) throw new Refusal(`the copy of ${name} is gone; start a new run`)
     await train(stored.run, await readRows(await openFile(data, name), choices), true)
   })
 }
@@ -51,7 +54,7 @@ async function resume(): Promise<void> {
 /** Two tabs must not write one run. */
 async function alone(work: () => Promise<void>): Promise<void> {
   await navigator.locks.request(LOCK, { ifAvailable: true }, async lock => {
-    if (!lock) throw new Error('another tab of this page is training; close it first')
+    if (!lock) throw new Refusal('another tab of this page is training; close it first')
     await work()
   })
 }
@@ -134,7 +137,8 @@ async function answer(message: ToWorker): Promise<void> {
     case 'resume':
       return resume()
     case 'forget':
-      return forgetRun()
+      await alone(forgetRun)
+      return post({ type: 'forgotten' })
     case 'pause':
       return run?.pause()
     case 'continue':
@@ -152,12 +156,20 @@ async function answer(message: ToWorker): Promise<void> {
   }
 }
 
+function wordsOf(error: unknown): string {
+  if (error instanceof DOMException && error.name === 'SecurityError')
+    return 'This window keeps no files for pages, and the run is to be saved: is it a private one? Open the page in a normal window.'
+  if (error instanceof DOMException && error.name === 'QuotaExceededError')
+    return 'The browser has no room left to save the run: free some, or take a smaller file.'
+  return error instanceof Error ? error.message : String(error)
+}
+
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   answer(data).catch((error: unknown) => {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = wordsOf(error)
     const noDevice = error instanceof DeviceError && message.startsWith('no WebGPU adapter')
     post({ type: 'error', during: data.type, message, noDevice })
-    // What the library did not expect, for whoever opens the console.
-    if (!(error instanceof KernelgradError)) console.error(error)
+    // What nobody expected, for whoever opens the console.
+    if (!(error instanceof KernelgradError || error instanceof Refusal)) console.error(error)
   })
 }

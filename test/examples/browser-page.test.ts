@@ -222,32 +222,65 @@ browserTest('at 360 px nothing is cut off, light and dark', async () => {
   await page.setViewportSize({ width: 1100, height: 900 })
 })
 
-browserTest('a file with columns of its own is asked about; a file that is none says so', async () => {
-  const rows = 40
-  const column = (f: (i: number) => unknown) => Array.from({ length: rows }, (_, i) => f(i))
-  const file = join(folder, 'own.parquet')
-  const data = await parquetBytes([
-    { name: 'words', kind: 'list<int64>', data: column(i => [i % 7, (3 * i) % 11]) },
-    { name: 'price', kind: 'double', data: column(i => i / 7) },
-    { name: 'place', kind: 'int64', data: column(i => i % 5) },
-    { name: 'id', kind: 'int64', data: column(i => 10_000 + i) },
-    { name: 'clicked', kind: 'int64', data: column(i => Number(i % 3 === 0)) },
-    { name: 'note', kind: 'string', data: column(i => `row ${i}`) },
-  ])
-  writeFileSync(file, new Uint8Array(data))
-  await page.setInputFiles('#file-input', file)
-  await says(/^own\.parquet is open: 40 rows/)
-  assert.ok(await page.locator('#columns').isVisible(), 'the columns are shown')
-  const uses = await page.$$eval('#columns select', all => all.map(s => (s as HTMLSelectElement).value))
-  assert.equal(uses, ['token_id', 'numerical', 'categorical', 'ignore', 'label', 'ignore'])
-  assert.is(await page.inputValue('#pad'), '11')
-  await page.selectOption('#columns select[name=clicked]', 'ignore')
-  await page.click('#start')
-  await says(/^0 columns are the label, expected one/)
+browserTest(
+  'a dropped file with columns of its own is asked about, trained on, stopped and kept',
+  async () => {
+    const rows = 40
+    const column = (f: (i: number) => unknown) => Array.from({ length: rows }, (_, i) => f(i))
+    const data = await parquetBytes([
+      { name: 'words', kind: 'list<int64>', data: column(i => [i % 7, (3 * i) % 11]) },
+      { name: 'price', kind: 'double', data: column(i => i / 7) },
+      { name: 'place', kind: 'int64', data: column(i => i % 5) },
+      { name: 'id', kind: 'int64', data: column(i => 10_000 + i) },
+      { name: 'clicked', kind: 'int64', data: column(i => Number(i % 3 === 0)) },
+      { name: 'note', kind: 'string', data: column(i => `row ${i}`) },
+    ])
+    const dropped = await page.evaluateHandle(
+      bytes => {
+        const transfer = new DataTransfer()
+        transfer.items.add(new File([new Uint8Array(bytes)], 'own.parquet'))
+        return transfer
+      },
+      [...new Uint8Array(data)],
+    )
+    await page.dispatchEvent('#drop', 'drop', { dataTransfer: dropped })
+    await says(/^own\.parquet is open: 40 rows/)
+    assert.ok(await page.locator('#columns').isVisible(), 'the columns are shown')
+    const uses = await page.$$eval('#columns select', all => all.map(s => (s as HTMLSelectElement).value))
+    assert.equal(uses, ['token_id', 'numerical', 'categorical', 'ignore', 'label', 'ignore'])
+    assert.is(await page.inputValue('#pad'), '11')
+    await page.selectOption('#columns select[name=clicked]', 'ignore')
+    await page.click('#start')
+    await says(/^0 columns are the label, expected one/)
+    await page.selectOption('#columns select[name=clicked]', 'label')
+    await page.fill('#steps', '5000')
+    await page.click('#start')
+    await says(/^Training/)
+    await reaches(3)
+    await page.click('#stop')
+    await says(/^Stopped at step \d+ of 5000/)
+    const step = Number.parseInt(await text('step'), 10)
+    // The file itself is kept too: a reload needs no second drop.
+    await page.reload()
+    await page.locator('#stored', { hasText: `own.parquet is saved here at step ${step} of 5000` }).waitFor()
+    await page.click('#resume')
+    await says(new RegExp(`^Training goes on from step ${step}\\.`))
+    await page.click('#stop')
+    await says(/^Stopped/)
+  },
+)
+
+browserTest('a file that is no Parquet says so, and a run is discarded', async () => {
   const bad = join(folder, 'bad.parquet')
   writeFileSync(bad, 'no Parquet file at all')
   await page.setInputFiles('#file-input', bad)
   await says(/^bad\.parquet is not a Parquet file: it does not start with PAR1/)
+  await page.reload()
+  await page.click('#discard')
+  await says(/^The saved run is gone/)
+  await page.reload()
+  await page.locator('#sample').waitFor()
+  assert.not(await page.locator('#stored').isVisible())
   assert.equal(complaints, [])
 })
 
