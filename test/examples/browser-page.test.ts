@@ -184,10 +184,12 @@ browserTest('a row typed in is scored as Node scores it with the downloaded file
   const gpu = await openGpu()
   const model = await loadModel(gpu, join(folder, 'model'))
   const own = await scoreRow(model, Object.fromEntries(typed))
+  // On the adapter that the browser has too, to the bit.
+  const bound = gpu.adapter.line.includes('swiftshader') ? 0 : 1e-5
   gpu.close()
   assert.is(logits.length, 2)
   for (const [i, logit] of logits.entries())
-    assert.ok(Math.abs(logit - own.logits[i]!) < 1e-5, `logit ${i}: ${logit}, in Node ${own.logits[i]}`)
+    assert.ok(Math.abs(logit - own.logits[i]!) <= bound, `logit ${i}: ${logit}, in Node ${own.logits[i]}`)
   assert.ok(Math.abs(logits[0]! - logits[1]!) > 1e-3, 'the logits are no constant')
 })
 
