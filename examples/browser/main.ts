@@ -30,7 +30,7 @@ function showState(next: RunState | undefined, step = 0, of = 0): void {
   button('pause').disabled = !busy || next === 'starting'
   button('pause').textContent = pausing() ? 'Go on' : 'Pause'
   button('stop').disabled = !(next === 'running' || next === 'paused')
-  button('lose').disabled = !busy
+  button('lose').disabled = !(busy || next === 'done')
   for (const id of ['sample', 'choose-file', 'resume', 'discard']) button(id).disabled = busy
   byId('results').hidden = !['running', 'pausing', 'paused', 'done'].includes(next ?? '')
   if (next) showStep(step, of)
@@ -97,7 +97,7 @@ const received: { [T in ToPage['type']]: (message: Extract<ToPage, { type: T }>)
   progress: message => showProgress(message),
   lost: ({ message, step }) =>
     say(
-      `${message} ${step ? `Going on from the checkpoint of step ${step}` : 'Starting again'} on a new device.`,
+      `The graphics device was lost (${message}). ${step ? `Going on from the checkpoint of step ${step}` : 'Starting again'} on a new device.`,
       true,
     ),
   scored({ logits, probability }) {

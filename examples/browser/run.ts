@@ -1,5 +1,5 @@
 // One training run on a device: pauses and scores between steps, and goes on from its last checkpoint when the device is lost.
-import { DeviceError, type Gpu, openGpu, type ResolvedModelConfig } from 'kernelgrad'
+import { type Gpu, openGpu, type ResolvedModelConfig } from 'kernelgrad'
 import { type CallbackContext, type ClickModel, createModel, type LogEntry, Trainer } from 'kernelgrad/train'
 import { trainerConfig } from './model.ts'
 import { lastCheckpoint, RUN_FOLDER } from './opfs.ts'
@@ -17,7 +17,7 @@ export interface RunEvents {
   onHistory(entries: LogEntry[]): void
   onLog(entry: LogEntry): void
   onProgress(step: number): void
-  /** The device is gone; the run goes on from `step` on a new one. */
+  /** The device is gone, and why; the run goes on from `step` on a new one. */
   onLost(message: string, step: number): void
 }
 
@@ -58,7 +58,7 @@ export class Run {
         return
       } catch (error) {
         this.#stepping = false
-        const message = await this.#lossOf(error)
+        const message = await this.lossOfDevice()
         lost = this.#step > before ? 1 : lost + 1
         if (message === undefined || lost === MOST_LOST) throw error
         const reached = await lastCheckpoint()
@@ -68,11 +68,11 @@ export class Run {
     }
   }
 
-  /** Why the device was lost, where that is what `error` comes from. */
-  async #lossOf(error: unknown): Promise<string | undefined> {
-    if (!(error instanceof DeviceError) || !this.#gpu) return undefined
+  /** Why the device was lost; undefined where it was not. A call under way may fail, in words of its own, before that is known. */
+  async lossOfDevice(): Promise<string | undefined> {
     const late = new Promise<undefined>(resolve => setTimeout(resolve, LOST_WITHIN_MS))
-    return Promise.race([this.#gpu.device.lost.then(() => error.message), late])
+    const lost = this.#gpu?.device.lost.then(({ message }) => message || 'no reason is given')
+    return Promise.race([lost, late])
   }
 
   async #trainOnDevice(resume: boolean): Promise<void> {

@@ -110,7 +110,7 @@ async function withModel<T>(work: (model: ClickModel) => Promise<T>): Promise<T>
   try {
     return await run!.withModel(work)
   } catch (error) {
-    if (!(error instanceof DeviceError) || training) throw error
+    if (training || (await run!.lossOfDevice()) === undefined) throw error
     await resume()
     return run!.withModel(work)
   }
