@@ -10,10 +10,8 @@ import { type RandomStream, randomStream } from './shuffle.ts'
 import { AGES, clickProbability, drawRow, GENDERS, plant, type Row, type World } from './synthetic-world.ts'
 import { type WriteColumn, writeParquet } from './write.ts'
 
-/** Sizes of the data; every field but the folder has a default. */
-export interface SyntheticOptions {
-  /** Made where it is missing. */
-  folder: string
+/** Sizes of the data; every field has a default. */
+export interface SyntheticSizes {
   /** Default 24,000. */
   trainRows?: number
   /** Default 6,000. */
@@ -29,55 +27,99 @@ export interface SyntheticOptions {
   oovShare?: number
 }
 
-/** The files, how to read them, and the truth about the test rows. */
-export interface SyntheticData {
-  train: string
-  test: string
+/** Where the files go, and their sizes. */
+export interface SyntheticOptions extends SyntheticSizes {
+  /** Made where it is missing. */
+  folder: string
+}
+
+/** How to read the data. */
+interface SyntheticFacts {
   features_config: FeaturesConfig
   /** Rows of the word table, padding included. */
   vocabSize: number
   padTokenId: number
   numLabels: number
+}
+
+/** The files, how to read them, and the truth about the test rows. */
+export interface SyntheticData extends SyntheticFacts {
+  train: string
+  test: string
   /** True click probability of each test row: the score no model can beat on average. */
   testProbability: Float64Array
   testLabels: Uint32Array
 }
 
+/** The columns of the training and test rows, how to read them, and the truth about them: no file is written. */
+export interface SyntheticColumns extends SyntheticFacts {
+  train: SyntheticRows
+  test: SyntheticRows
+}
+
+/** Rows as `writeParquet` takes them, the true click probability of each, and its label. */
+export interface SyntheticRows {
+  columns: WriteColumn[]
+  probability: Float64Array
+  labels: Uint32Array
+}
+
+/** The data in memory. The same options give the same rows. */
+export function syntheticKdd({
+  trainRows = 24_000,
+  testRows = 6_000,
+  seed = 0,
+  vocabSize: words = 600,
+  advertisers = 200,
+  users = 1_000,
+  oovShare = 0.08,
+}: SyntheticSizes = {}): SyntheticColumns {
+  const world = plant({ words, advertisers, users, seed })
+  const padTokenId = words
+  return {
+    train: draw(world, trainRows, randomStream(seed, 1), padTokenId, oovShare),
+    test: draw(world, testRows, randomStream(seed, 2), padTokenId, oovShare),
+    features_config: {
+      tokenized_title: { dtype: 'token_id' },
+      tokenized_query: { dtype: 'token_id' },
+      depth: { dtype: 'numerical' },
+      gender: { dtype: 'categorical', vocab_size: GENDERS, embedding_size: 4 },
+      age: { dtype: 'categorical', vocab_size: AGES, embedding_size: 4 },
+      advertiser_id: { dtype: 'categorical', vocab_size: advertisers, embedding_size: 16 },
+      user_id: { dtype: 'categorical', vocab_size: users, embedding_size: 16 },
+    },
+    vocabSize: words + 1,
+    padTokenId,
+    numLabels: 2,
+  }
+}
+
 /** Writes train.parquet, test.parquet and planted.json. The same options give the same files. */
-export async function writeSyntheticKdd(options: SyntheticOptions): Promise<SyntheticData> {
-  const { folder, trainRows = 24_000, testRows = 6_000, seed = 0 } = options
-  const { vocabSize: words = 600, advertisers = 200, users = 1_000, oovShare = 0.08 } = options
+export async function writeSyntheticKdd({ folder, ...sizes }: SyntheticOptions): Promise<SyntheticData> {
   const { join } = files
   await files.makeFolder(folder)
-  const world = plant({ words, advertisers, users, seed })
-  const train = join(folder, 'train.parquet')
-  const test = join(folder, 'test.parquet')
-  const padTokenId = words
-  const trainSet = draw(world, trainRows, randomStream(seed, 1), padTokenId, oovShare)
-  const testSet = draw(world, testRows, randomStream(seed, 2), padTokenId, oovShare)
-  await writeParquet(train, trainSet.columns)
-  await writeParquet(test, testSet.columns)
-  const features_config: FeaturesConfig = {
-    tokenized_title: { dtype: 'token_id' },
-    tokenized_query: { dtype: 'token_id' },
-    depth: { dtype: 'numerical' },
-    gender: { dtype: 'categorical', vocab_size: GENDERS, embedding_size: 4 },
-    age: { dtype: 'categorical', vocab_size: AGES, embedding_size: 4 },
-    advertiser_id: { dtype: 'categorical', vocab_size: advertisers, embedding_size: 16 },
-    user_id: { dtype: 'categorical', vocab_size: users, embedding_size: 16 },
-  }
+  const { train: trainSet, test: testSet, ...facts } = syntheticKdd(sizes)
+  const paths = { train: join(folder, 'train.parquet'), test: join(folder, 'test.parquet') }
+  await writeParquet(paths.train, trainSet.columns)
+  await writeParquet(paths.test, testSet.columns)
   const { probability: testProbability, labels: testLabels } = testSet
-  const facts = { train, test, features_config, vocabSize: words + 1, padTokenId, numLabels: 2 }
   await writeJson(join(folder, 'planted.json'), {
+    ...paths,
     ...facts,
-    seed,
+    seed: sizes.seed ?? 0,
     testProbability: [...testProbability],
     testLabels: [...testLabels],
   })
-  return { ...facts, testProbability, testLabels }
+  return { ...paths, ...facts, testProbability, testLabels }
 }
 
-function draw(world: World, rows: number, random: RandomStream, padTokenId: number, oovShare: number) {
+function draw(
+  world: World,
+  rows: number,
+  random: RandomStream,
+  padTokenId: number,
+  oovShare: number,
+): SyntheticRows {
   const probability = new Float64Array(rows)
   const labels = new Uint32Array(rows)
   const drawn: Row[] = []

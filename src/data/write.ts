@@ -38,20 +38,34 @@ export async function writeParquet(
   columns: WriteColumn[],
   { rowGroupSize = 100_000 }: { rowGroupSize?: number } = {},
 ): Promise<void> {
+  await writeParquetGroups(path, columns, groupsOf(path, columns, rowGroupSize))
+}
+
+/**
+ * A Parquet file (snappy) in memory.
+ * @throws DataError with column, row and value of a value that does not fit its kind.
+ */
+export async function parquetBytes(columns: WriteColumn[]): Promise<ArrayBuffer> {
+  const bytes = new ByteWriter()
+  await writeGroups('the Parquet buffer', bytes, columns, groupsOf('the Parquet buffer', columns, 100_000))
+  return bytes.getBuffer()
+}
+
+async function* groupsOf(
+  path: string,
+  columns: WriteColumn[],
+  rowGroupSize: number,
+): AsyncGenerator<Record<string, ColumnValues>> {
   const rows = columns[0]?.data.length ?? 0
-  const group = (start: number) =>
-    Object.fromEntries(
+  for (const { name, data } of columns)
+    if (data.length !== rows)
+      throw new DataError(
+        `${path}: column ${name} has ${data.length} rows, column ${columns[0]!.name} has ${rows}`,
+      )
+  for (let start = 0; start < rows; start += rowGroupSize)
+    yield Object.fromEntries(
       columns.map(({ name, data }) => [name, Array.prototype.slice.call(data, start, start + rowGroupSize)]),
     )
-  async function* groups() {
-    for (const { name, data } of columns)
-      if (data.length !== rows)
-        throw new DataError(
-          `${path}: column ${name} has ${data.length} rows, column ${columns[0]!.name} has ${rows}`,
-        )
-    for (let start = 0; start < rows; start += rowGroupSize) yield group(start)
-  }
-  await writeParquetGroups(path, columns, groups())
 }
 
 /**
@@ -72,23 +86,31 @@ export async function writeParquetGroups(
       await file.write(buffer.getBytes())
       buffer.index = 0
     }
-    const bytes = Object.assign(buffer, { flush: drain, finish: drain })
-    const schema = schemaOf(columns)
-    const writer = new ParquetWriter({ writer: bytes, schema, createdBy: 'kernelgrad' })
-    let rowStart = 0
-    for await (const group of groups) {
-      const rows = group[columns[0]?.name ?? '']?.length ?? 0
-      const columnData = columns.map(({ name, kind }) => {
-        const values = group[name]
-        if (values?.length !== rows)
-          throw new DataError(`${path}: column ${name} has ${values?.length ?? 'no'} rows, expected ${rows}`)
-        return { name, data: encode(values, kind, row => `${path}: column ${name}, row ${rowStart + row}`) }
-      })
-      if (rows > 0) await writer.write({ columnData, rowGroupSize: rows })
-      rowStart += rows
-    }
-    await writer.finish()
+    await writeGroups(path, Object.assign(buffer, { flush: drain, finish: drain }), columns, groups)
   })
+}
+
+/** Writes row groups into `bytes`; errors name `path`. */
+async function writeGroups(
+  path: string,
+  bytes: ByteWriter,
+  columns: { name: string; kind: ColumnKind }[],
+  groups: AsyncIterable<Record<string, ColumnValues>>,
+): Promise<void> {
+  const writer = new ParquetWriter({ writer: bytes, schema: schemaOf(columns), createdBy: 'kernelgrad' })
+  let rowStart = 0
+  for await (const group of groups) {
+    const rows = group[columns[0]?.name ?? '']?.length ?? 0
+    const columnData = columns.map(({ name, kind }) => {
+      const values = group[name]
+      if (values?.length !== rows)
+        throw new DataError(`${path}: column ${name} has ${values?.length ?? 'no'} rows, expected ${rows}`)
+      return { name, data: encode(values, kind, row => `${path}: column ${name}, row ${rowStart + row}`) }
+    })
+    if (rows > 0) await writer.write({ columnData, rowGroupSize: rows })
+    rowStart += rows
+  }
+  await writer.finish()
 }
 
 const PHYSICAL = {

@@ -1,0 +1,131 @@
+// A file's rows as the trainer takes them: checked, with the sizes of their tables, and split in two.
+import { ConfigError, DataError, type Dataset, type FeaturesConfig } from 'kernelgrad'
+import {
+  loadDataset,
+  openParquet,
+  type ParquetFile,
+  parquetBytes,
+  shuffledOrder,
+  syntheticKdd,
+} from 'kernelgrad/data'
+import type { Choices, Example, Field, TypedRow } from './protocol.ts'
+
+const SAMPLE_ROWS = 8000
+const EVALUATION_SHARE = 0.2
+const MOST_EVALUATED = 4000
+/** Rows of a table that this page's model can carry. */
+const MOST_IDS = 300_000
+const SEED = 7
+
+export interface Rows {
+  train: Dataset
+  evaluation: Dataset
+  features: FeaturesConfig
+  vocabSize: number
+}
+
+export const openFile = (file: Blob, name: string): Promise<ParquetFile> =>
+  openParquet(
+    { byteLength: file.size, slice: (start: number, end?: number) => file.slice(start, end).arrayBuffer() },
+    { name },
+  )
+
+/** Click data with a planted signal, as a Parquet file in memory. */
+export async function sampleFile(): Promise<Blob> {
+  const { train } = syntheticKdd({ trainRows: SAMPLE_ROWS, testRows: 0, seed: SEED })
+  return new Blob([await parquetBytes(train.columns)])
+}
+
+/**
+ * Reads all rows.
+ * @throws ConfigError where the choices make no model; DataError naming column, row and value of a bad one.
+ */
+export async function readRows(file: ParquetFile, { columns, padTokenId }: Choices): Promise<Rows> {
+  const labels = columns.filter(({ use }) => use === 'label')
+  if (labels.length !== 1) throw new ConfigError(`${labels.length} columns are the label, expected one`)
+  const features: FeaturesConfig = {}
+  for (const { name, use } of columns) {
+    if (use === 'token_id' || use === 'numerical') features[name] = { dtype: use }
+    if (use === 'categorical') features[name] = { dtype: use, vocab_size: 2 ** 32 }
+  }
+  if (!Object.values(features).some(({ dtype }) => dtype === 'token_id'))
+    throw new ConfigError('no column is a list of token ids, expected at least one: the model reads text')
+  const data = await loadDataset(file, { features, label: labels[0]!.name })
+  let vocabSize = padTokenId + 1
+  for (const { values } of Object.values(data.lists)) vocabSize = Math.max(vocabSize, highest(values) + 1)
+  checkSize('the token lists', vocabSize)
+  for (const [name, values] of Object.entries(data.categorical)) {
+    const vocab_size = highest(values) + 1
+    checkSize(`column ${name}`, vocab_size)
+    const embedding_size = Math.min(16, Math.ceil(vocab_size ** 0.5) + 1)
+    features[name] = { dtype: 'categorical', vocab_size, embedding_size }
+  }
+  const order = shuffledOrder(data.length, SEED, 0)
+  const held = Math.min(MOST_EVALUATED, Math.floor(data.length * EVALUATION_SHARE))
+  if (held === 0) throw new DataError(`${file.name} has ${data.length} rows, expected at least 5`)
+  return {
+    train: takeRows(data, order.subarray(held)),
+    evaluation: takeRows(data, order.subarray(0, held)),
+    features,
+    vocabSize,
+  }
+}
+
+const highest = (values: Uint32Array) => values.reduce((most, value) => Math.max(most, value), 0)
+
+function checkSize(what: string, size: number): void {
+  if (size <= MOST_IDS) return
+  throw new ConfigError(
+    `${what} has ids up to ${size - 1}, expected fewer than ${MOST_IDS}: number them from 0, or ignore the column`,
+  )
+}
+
+/** The rows of `order`, copied. */
+function takeRows(data: Dataset, order: Uint32Array): Dataset {
+  const each = <A, B>(record: Record<string, A>, take: (values: A) => B): Record<string, B> =>
+    Object.fromEntries(Object.entries(record).map(([name, values]) => [name, take(values)]))
+  return {
+    ...data,
+    files: [{ ...data.files[0]!, rows: order.length }],
+    length: order.length,
+    lists: each(data.lists, ({ values, offsets }) => {
+      const taken = new Uint32Array(order.length + 1)
+      for (const [i, row] of order.entries()) taken[i + 1] = taken[i]! + offsets[row + 1]! - offsets[row]!
+      const ids = new Uint32Array(taken.at(-1)!)
+      for (const [i, row] of order.entries())
+        ids.set(values.subarray(offsets[row]!, offsets[row + 1]!), taken[i]!)
+      return { values: ids, offsets: taken }
+    }),
+    categorical: each(data.categorical, values => order.map(row => values[row]!)),
+    numerical: each(data.numerical, values => Float32Array.from(order, row => values[row]!)),
+    labels: order.map(row => data.labels![row]!),
+  }
+}
+
+/** What the form for a row asks for. */
+export function fieldsOf({ features, vocabSize }: Pick<Rows, 'features' | 'vocabSize'>): Field[] {
+  return Object.entries(features).map(([name, feature]): Field => {
+    if (feature.dtype === 'categorical') return { name, use: 'categorical', limit: feature.vocab_size }
+    return feature.dtype === 'numerical'
+      ? { name, use: 'numerical' }
+      : { name, use: 'token_id', limit: vocabSize }
+  })
+}
+
+/** A few rows to fill the form with: two of each class where there are. */
+export function examplesOf({ evaluation }: Pick<Rows, 'evaluation'>): Example[] {
+  const labels = [...evaluation.labels!]
+  const first = (label: number) => labels.flatMap((l, i) => (l === label ? [i] : [])).slice(0, 2)
+  return [...first(1), ...first(0)].map((i, at) => ({
+    title: `Example ${at + 1} (${labels[i] ? 'clicked' : 'not clicked'})`,
+    row: rowOf(evaluation, i),
+  }))
+}
+
+function rowOf({ lists, categorical, numerical }: Dataset, i: number): TypedRow {
+  const row: TypedRow = {}
+  for (const [name, { values, offsets }] of Object.entries(lists))
+    row[name] = [...values.subarray(offsets[i]!, offsets[i + 1]!)]
+  for (const [name, values] of Object.entries({ ...categorical, ...numerical })) row[name] = [values[i]!]
+  return row
+}
