@@ -127,6 +127,8 @@ const TYPES = {
   optimizer: `import('kernelgrad').AdamW`,
   dataset: `import('kernelgrad').Dataset`,
   batch: `import('kernelgrad').Batch`,
+  config: `import('kernelgrad').ModelConfig`,
+  trainer: `import('kernelgrad').ResolvedTrainerConfig`,
   forward: `import('kernelgrad/gpu').Kernel<'n'>`,
   backward: `import('kernelgrad/gpu').Kernel<'n'>`,
   swiglu: `import('kernelgrad').Op<readonly ['gate', 'up']>`,

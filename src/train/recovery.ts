@@ -21,10 +21,15 @@ export interface RecoveryOptions {
  * it began. A checkpoint lies between two steps, so the weights at the end are those of a run that lost nothing, to the bit, on the
  * same adapter. What was logged since the checkpoint is logged again.
  *
+ * @example
  * ```ts
+ * import { saveModel, TextTabularModel, Trainer } from 'kernelgrad'
+ * import { trainWithRecovery } from 'kernelgrad/train'
+ *
+ * const output = 'runs/mine'
  * await trainWithRecovery({ output }, async (gpu, resumeFromCheckpoint) => {
- *   const model = new TextTabularModel(config).to(gpu, { seed })
- *   await new Trainer({ model, config: trainer, train, output }).train({ resumeFromCheckpoint })
+ *   const model = new TextTabularModel(config).to(gpu, { seed: 1 })
+ *   await new Trainer({ model, config: trainer, train: dataset, output }).train({ resumeFromCheckpoint })
  *   await saveModel(model, output)
  * })
  * ```
