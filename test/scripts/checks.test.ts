@@ -15,7 +15,7 @@ function run(script: string, root = '.') {
 }
 const CHECKS = ['scripts/check-imports.mjs', 'scripts/check-files.mjs', 'scripts/check-families.mjs']
 
-for (const script of [...CHECKS, 'node_modules/knip/bin/knip.js']) {
+for (const script of [...CHECKS, 'scripts/check-package.mjs', 'node_modules/knip/bin/knip.js']) {
   test(`${script} finds nothing`, () => {
     const { status, out } = run(script)
     assert.is(status, 0, out)
