@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { openGpu } from 'kernelgrad'
 import { parquetBytes } from 'kernelgrad/data'
 import { loadModel } from 'kernelgrad/train'
-import type { BrowserContext, Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { build, type PreviewServer, preview } from 'vite'
@@ -64,16 +64,31 @@ const says = (pattern: RegExp) => page.locator('#status').filter({ hasText: patt
 const reaches = (step: number) =>
   page.waitForFunction(s => Number.parseInt(document.getElementById('step')!.textContent!, 10) >= s, step)
 
-/** Durations, in milliseconds, of the tasks of the page's own thread that took over 50. */
-const watchLongTasks = () =>
-  page.evaluate(() => {
+/** Notes the tasks of the page's own thread that take over 50 ms by the clock, and traces what its tasks are. */
+async function watchLongTasks(): Promise<void> {
+  await page.evaluate(() => {
     const long: number[] = []
     new PerformanceObserver(list => {
       for (const { duration } of list.getEntries()) long.push(Math.round(duration))
     }).observe({ type: 'longtask' })
     Object.assign(window, { long })
   })
-const longTasks = () => page.evaluate(() => (window as unknown as { long: number[] }).long)
+  await (browser as Browser).startTracing(page, { categories: ['toplevel'] })
+}
+
+/** What was noted, and the most processor time a task took, in ms: the clock also runs while others have the processor. */
+async function longTasks(): Promise<{ byTheClock: number[]; mostOnProcessor: number }> {
+  const byTheClock = await page.evaluate(() => (window as unknown as { long: number[] }).long)
+  const trace = JSON.parse((await (browser as Browser).stopTracing()).toString()) as {
+    traceEvents: { name: string; pid: number; tid: number; tdur?: number; args: { name?: string } }[]
+  }
+  const main = trace.traceEvents.filter(e => e.name === 'thread_name' && e.args.name === 'CrRendererMain')
+  const times = trace.traceEvents
+    .filter(e => e.name.endsWith('RunTask') && main.some(({ pid, tid }) => pid === e.pid && tid === e.tid))
+    .map(({ tdur = 0 }) => tdur / 1000)
+  assert.ok(times.length > 100, `${times.length} tasks were traced`)
+  return { byTheClock, mostOnProcessor: Math.max(...times) }
+}
 
 /** Asks for the typed row's score. */
 async function score(): Promise<string> {
@@ -141,7 +156,11 @@ browserTest(
     await reaches(Number.parseInt(step, 10) + 2)
     await page.keyboard.press('Enter')
     await says(/^Paused/)
-    assert.equal(await longTasks(), [], 'tasks of the page over 50 ms while it trained')
+    const { byTheClock, mostOnProcessor } = await longTasks()
+    if (byTheClock.length) console.log(`tasks over 50 ms by the clock: ${byTheClock.join(', ')} ms`)
+    assert.ok(mostOnProcessor < 50, `a task of the page took ${mostOnProcessor} ms while it trained`)
+    // More than a rare one is not the machine's doing.
+    assert.ok(byTheClock.length <= 2, `${byTheClock.length} tasks over 50 ms`)
   },
 )
 
