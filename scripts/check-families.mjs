@@ -6,6 +6,7 @@ import { join } from 'node:path'
 const NO_OP = {
   adamw: ['src/optim/', 'updates parameters; nothing is differentiated through it'],
   scaler: ['src/optim/', 'scales the loss of a whole step; the loss itself is multiplied by scaleBy'],
+  transpose: ['src/kernels/matmul.ts', 'turns an operand of a product; no operation of the model needs it'],
   random: ['src/autograd/parameter-values.ts', 'draws starting values'],
 }
 /** Files in src/kernels for all families. */
@@ -31,7 +32,9 @@ const fail = message => {
   console.error(message)
   bad++
 }
-const launches = (file, family) => read(file).includes(`/kernels/${family}.ts'`)
+// From another room, or from the launcher of another family.
+const launches = (file, family) =>
+  [`/kernels/${family}.ts'`, `'./${family}.ts'`].some(path => read(file).includes(path))
 
 // A family's launcher may be spread over files: matmul.ts, matmul-forms.ts.
 const families = names('src/kernels', '.ts').filter(
