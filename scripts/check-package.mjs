@@ -1,11 +1,13 @@
 // Holds the package to what its users' tools expect: publint and are-the-types-wrong find nothing, importing one room
 // pulls in no other, and what a page loads to train a model stays small.
 import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
+import { rolldown } from 'rolldown'
 
 const KB = 1000
+const OURS = `${join(process.cwd(), 'dist', 'src')}/`
 // Fetched by a page only once a file or a model needs them.
 const ON_USE = ['@huggingface/tokenizers', 'hyparquet-compressors']
 const ENTRIES = [
@@ -73,30 +75,23 @@ const fail = message => {
   bad++
 }
 
+const kB = bytes => (bytes / KB).toFixed(1)
+
 for (const { name, code, rooms, limit } of ENTRIES) {
-  const { outputFiles, metafile } = await build({
-    stdin: { contents: code, resolveDir: process.cwd() },
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    platform: 'browser',
-    external: ON_USE,
-    write: false,
-    metafile: true,
-    outfile: join('dist', 'bundle.js'),
-    logLevel: 'error',
-  })
-  const [output] = Object.values(metafile.outputs)
-  const used = Object.entries(output.inputs)
-    .filter(([path, { bytesInOutput }]) => path.startsWith('dist/src/') && bytesInOutput > 0)
-    .map(([path]) => path.split('/')[2].replace(/\.js$/, ''))
+  const entry = join('dist', 'size-entry.mjs')
+  writeFileSync(entry, code)
+  // Vite's bundler and minifier.
+  const bundler = await rolldown({ input: entry, platform: 'browser', external: ON_USE })
+  const { output } = await bundler.generate({ format: 'esm', minify: true, codeSplitting: false })
+  const [bundle] = output
+  const used = Object.entries(bundle.modules)
+    .filter(([path, { renderedLength }]) => path.startsWith(OURS) && renderedLength > 0)
+    .map(([path]) => path.slice(OURS.length).split('/')[0].replace(/\.js$/, ''))
   for (const room of new Set(used))
     if (rooms && !rooms.includes(room))
       fail(`${name}: pulls in src/${room}, expected only ${rooms.join(', ')}`)
-  const { contents } = outputFiles[0]
-  const kB = bytes => (bytes / KB).toFixed(1)
-  const size = brotliCompressSync(contents).length
-  const sizes = `${kB(size)} kB minified and compressed (Brotli; gzip ${kB(gzipSync(contents, { level: 9 }).length)})`
+  const size = brotliCompressSync(bundle.code).length
+  const sizes = `${kB(size)} kB minified and compressed (Brotli; gzip ${kB(gzipSync(bundle.code, { level: 9 }).length)})`
   if (size > limit) fail(`${name}: ${sizes}, expected at most ${kB(limit)}`)
   else console.log(`${name}: ${sizes}, at most ${kB(limit)}`)
 }

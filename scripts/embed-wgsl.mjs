@@ -1,12 +1,16 @@
 // Turns each wgsl/<family>.wgsl into src/wgsl/<family>.ts, a module that exports the file's text, so that the
 // same build runs in Node and in browsers and a bundler drops the kernels nobody imports; and the package's version.
-// Comments and indentation stay behind, lines do not move: a message about line 12 means line 12 of the .wgsl file.
+// Comments and spaces stay behind, lines do not move: a message about line 12 means line 12 of the .wgsl file.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 
 const compact = text =>
   text
     .split('\n')
     .map(line => line.replace(/\/\/(?! @(unroll|end)\b).*/, '').trim())
+    // Launchers set constants by their whole line; two operators in a row (a - -b) keep their space.
+    .map(line =>
+      /^(const |\/\/)/.test(line) ? line : line.replace(/ ?([-+*/%=<>&|,:;{}()?]+) (?![-+*/&<>=])/g, '$1'),
+    )
     .join('\n')
 
 mkdirSync('src/wgsl', { recursive: true })
