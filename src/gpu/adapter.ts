@@ -44,7 +44,9 @@ export async function findAdapter(choice?: string): Promise<AdapterFound> {
       continue
     }
     const software = adapter.info.isFallbackAdapter
-    const kind = source.kind === 'embedded' ? 'embedded software' : software ? 'system software' : 'hardware'
+    // Chromium brings the same SwiftShader along; kernels take the same forms there.
+    const embedded = source.kind === 'embedded' || adapter.info.architecture === 'swiftshader'
+    const kind = embedded ? 'embedded software' : software ? 'system software' : 'hardware'
     if (wanted === 'hardware' && kind !== 'hardware') {
       passed.push(`the native adapter is software (${describe(adapter)})`)
       continue
