@@ -117,9 +117,6 @@ function addBlock({ given, code }, where, line) {
   places.set(name, { where, shift: line + 1 - imports.split('\n').length })
 }
 
-/** What a page takes for granted from its first block on, without a comment in its text. */
-const GIVEN = { 'README.md': 'declare const points: Float32Array, labels: Uint32Array' }
-
 /** What blocks in TSDoc may call by these names. */
 const TYPES = {
   gpu: `import('kernelgrad').Gpu`,
@@ -145,7 +142,7 @@ for (const path of filesBelow(root, '.md')) {
   pages++
   checkLinks(path, text)
   // What is given holds for the blocks after it too, until something else is.
-  let given = GIVEN[shown(path)] ?? ''
+  let given = ''
   for (const block of blocksOf(text)) {
     const where = `${shown(path)}:${block.line}`
     given = block.given || given
