@@ -10,6 +10,20 @@ const KB = 1000
 const OURS = `${join(process.cwd(), 'dist', 'src')}/`
 // Fetched by a page only once a file or a model needs them.
 const ON_USE = ['@huggingface/tokenizers', 'hyparquet-compressors']
+const MODEL = [
+  'autograd',
+  'config',
+  'data',
+  'errors',
+  'gpu',
+  'hash',
+  'ids',
+  'index',
+  'kernels',
+  'nn',
+  'optim',
+  'wgsl',
+]
 const ENTRIES = [
   {
     name: 'the kernels',
@@ -26,40 +40,13 @@ const ENTRIES = [
   {
     name: 'a model and its training',
     code: `export { AdamW, collate, openGpu, schedule, TextTabularModel } from 'kernelgrad'`,
-    rooms: [
-      'autograd',
-      'config',
-      'data',
-      'errors',
-      'gpu',
-      'hash',
-      'ids',
-      'index',
-      'kernels',
-      'nn',
-      'optim',
-      'wgsl',
-    ],
+    rooms: MODEL,
     limit: 60 * KB,
   },
   {
     name: 'a model and the Trainer',
     code: `export { createModel, openGpu, Trainer } from 'kernelgrad'`,
-    rooms: [
-      'autograd',
-      'config',
-      'data',
-      'errors',
-      'gpu',
-      'hash',
-      'ids',
-      'index',
-      'kernels',
-      'nn',
-      'optim',
-      'train',
-      'wgsl',
-    ],
+    rooms: [...MODEL, 'train'],
     limit: 60 * KB,
   },
   {

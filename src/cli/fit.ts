@@ -24,6 +24,7 @@ import {
 import { InterruptedError, onInterrupt } from './interrupt.ts'
 import { createProgress } from './progress.ts'
 import { metricsLine } from './say.ts'
+import { count } from './table.ts'
 
 export interface FitOptions {
   gpu: Gpu
@@ -169,5 +170,3 @@ export async function saveResult({ model, report }: Fitted, folder: string): Pro
 
 /** What a run is called in a report: its folder's name. */
 export const runName = (folder: string): string => basename(resolve(folder))
-
-const count = (n: number) => n.toLocaleString('en-US')

@@ -21,3 +21,6 @@ export function formatTable(headers: readonly string[], rows: readonly (readonly
 
 // An empty cell or a mark for 'no value' does not make a column of numbers a column of words.
 const isNumeric = (cell: string) => /^(|-|n\/a|[-+]?[\d.,]+(e[-+]?\d+)?( ?[%x×])?)$/i.test(cell)
+
+/** 143602190 as 143,602,190. */
+export const count = (n: number): string => n.toLocaleString('en-US')

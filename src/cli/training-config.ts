@@ -4,6 +4,7 @@ import {
   parseTrainingConfig,
   type ResolvedTrainingConfig,
 } from '../config/index.ts'
+import { isObject } from '../config/schema.ts'
 import { readJson } from '../data/files.ts'
 import { checkEncoder, pretrainedConfig } from '../train/index.ts'
 
@@ -18,15 +19,12 @@ export async function readTrainingConfig(path: string, features?: string): Promi
   let json = await readJson(path)
   if (features !== undefined)
     json = fillSizes(json, parseFeatureSizes(await readJson(features), features), path, features)
-  if (!isRecord(json) || json.use_pretrained !== true || typeof json.model_name !== 'string')
+  if (!isObject(json) || json.use_pretrained !== true || typeof json.model_name !== 'string')
     return parseTrainingConfig(json, path)
   const { pretrained_model_config: own = {} } = json
   const saved = await pretrainedConfig(json.model_name)
-  const merged = isRecord(own) ? { ...saved, ...own } : own
+  const merged = isObject(own) ? { ...saved, ...own } : own
   const config = parseTrainingConfig({ ...json, pretrained_model_config: merged }, path)
   await checkEncoder(config.pretrained_model_config, json.model_name)
   return config
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
 import { FEATURE_DTYPES } from './features.ts'
-import { integer, oneOf, parseStrict, strict } from './schema.ts'
+import { integer, isObject, oneOf, parseStrict, strict } from './schema.ts'
 
 const count = integer(0)
 
@@ -72,8 +72,4 @@ export function fillSizes(config: unknown, sizes: FeatureSizes, where: string, f
     )
   }
   return filled
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

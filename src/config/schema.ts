@@ -12,7 +12,6 @@ const expected = (what: string) => (issue: { input: unknown }) =>
 
 /** An object with exactly these keys. */
 export function strict<const E extends v.ObjectEntries>(entries: E) {
-  const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
   return v.pipe(
     v.custom<Record<string, unknown>>(isObject, expected('an object')),
     v.strictObject(entries, issue =>
@@ -65,4 +64,9 @@ export function parseStrict<S extends v.GenericSchema>(
     .join('')
     .replace(/^\./, '')
   throw new ConfigError([where, ...(place ? [place] : []), issue.message].join(': '))
+}
+
+/** Whether parsed JSON is an object: no list, no null. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -4,7 +4,7 @@ import { preprocessKdd } from '../../data/kdd/index.ts'
 import { InterruptedError } from '../interrupt.ts'
 import { createProgress, formatSeconds } from '../progress.ts'
 import { talkStream } from '../say.ts'
-import { formatTable } from '../table.ts'
+import { count, formatTable } from '../table.ts'
 
 export interface PreprocessCommandOptions {
   folder: string
@@ -76,5 +76,3 @@ function sizesTable({ rows, clicks, vocab_size, features_config }: FeatureSizes)
     ],
   )
 }
-
-const count = (n: number) => n.toLocaleString('en-US')
