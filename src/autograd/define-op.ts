@@ -2,27 +2,51 @@
 // the tape are the same for all of them and stand here, on the primitive `op`.
 import { ConfigError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
-import { op } from './tape.ts'
+import { type GradTarget, gradTarget, noGrad, type OpContext, op } from './tape.ts'
 import { type DType, empty, type Shape, type Tensor } from './tensor.ts'
 
-type Dtypes<N extends string> = { readonly [K in N]: readonly DType[] }
+/** An input's name in the steps: 'bias?' may be left out of a call, and is `bias`. */
+type Name<N extends string> = N extends `${infer Plain}?` ? Plain : N
+type Dtypes<N extends string> = { readonly [K in Name<N>]: readonly DType[] }
 /** The inputs that can have a gradient. */
 type Floats<N extends string, D extends Dtypes<N>> = {
-  [K in N]: D[K] extends readonly ['u32'] ? never : K
-}[N]
-type Tensors<N extends string> = { readonly [K in N]: Tensor }
+  [K in Name<N>]: D[K] extends readonly ['u32'] ? never : K
+}[Name<N>]
+/** A tensor, or nothing where the input may be left out. */
+type Given<K extends string> = K extends `${string}?` ? Tensor | undefined : Tensor
+type Tensors<N extends string> = { readonly [K in N as Name<K>]: Given<K> }
+/** Those names of N, as they were given, that stand for F. */
+type Raw<N extends string, F extends string> = N extends string ? (Name<N> extends F ? N : never) : never
 
 /** What the forward step works with: every input and saved tensor under its name, and the result `out` to write. */
-export type OpForward<N extends string, S extends string> = Tensors<N | S> & { gpu: Gpu; out: Tensor }
+export type OpForward<N extends string, S extends string> = Tensors<N | S> & {
+  gpu: Gpu
+  out: Tensor
+  /** Whether a backward step may follow; what only that would read may be left unwritten otherwise. */
+  recording: boolean
+}
 
-/** The same in the backward step, with the result's gradient `dout`, and `d<input>` to overwrite for every float input. */
-export type OpBackward<N extends string, S extends string, F extends string> = Tensors<N | S | `d${F}`> & {
+/**
+ * The same in the backward step, with the result's gradient `dout`, and `d<input>` for every float input: memory to overwrite,
+ * made when it is first named.
+ */
+export type OpBackward<N extends string, S extends string, F extends string> = Tensors<N | S> & {
+  readonly [K in Raw<N, F> as `d${Name<K>}`]: Given<K>
+} & {
   gpu: Gpu
   out: Tensor
   dout: Tensor
   /** Which gradients are read afterwards; the launch of another may be left out. */
   needsInputGrad: { readonly [K in F]: boolean }
+  /**
+   * Where a gradient is gathered, for a kernel that can add to what is there: take `into.x` in place of `dx`, in a step that
+   * needs it.
+   */
+  into: { readonly [K in F]: GradTarget }
 }
+
+/** A result's shape, and its dtype where it is not that of the first input that is no u32. */
+export type OpResult = Shape | { shape: Shape; dtype: DType }
 
 /** What `defineOp` takes. */
 export interface OpDefinition<
@@ -33,25 +57,33 @@ export interface OpDefinition<
 > {
   /** What error messages call it. */
   name: string
-  /** Names of the tensors it takes, in the order of the call. */
+  /** Names of the tensors it takes, in the order of the call; one that ends in '?' may be undefined in a call. */
   inputs: I
   /**
    * The dtypes each input may have; a u32 input gets no gradient. Inputs that take both f32 and f16 have the same one in any
-   * call. The result has the dtype of the first input that is no u32.
+   * call. The result has the dtype of the first input that is no u32, unless `shape` says otherwise.
    */
   dtypes: D
-  /** The result's shape, and the place to check shapes; unless given, that of the first input. */
-  shape?: (inputs: Tensors<I[number]>, options: O) => Shape
-  /** float32 tensors that the forward step writes for the backward step, freed after it. */
-  saved?: (inputs: Tensors<I[number]>, options: O) => { readonly [K in S]: Shape }
+  /** The result's shape, with its dtype where need be, and the place to check shapes; unless given, that of the first input. */
+  shape?: (inputs: Tensors<I[number]>, options: O) => OpResult
+  /** Tensors that the forward step writes for the backward step, freed after it; float32 unless a dtype is given. */
+  saved?: (inputs: Tensors<I[number]>, options: O) => { readonly [K in S]: OpResult }
   /** Launches the forward kernels: writes every element of `out` and of what is saved. */
   forward: (context: OpForward<I[number], S>, options: O) => void
-  /** Launches the backward kernels: overwrites the gradients of the inputs. */
-  backward: (context: OpBackward<I[number], S, Floats<I[number], D>>, options: O) => void
+  /**
+   * Launches the backward kernels: writes the gradient of every input that wants one, to `d<input>` or to `into.<input>`, or returns
+   * it by the input's name; `dout` itself may be one. An operation without a backward step passes no gradient on: its result
+   * is a constant to the tape.
+   */
+  backward?: (
+    context: OpBackward<I[number], S, Floats<I[number], D>>,
+    options: O,
+    // biome-ignore lint/suspicious/noConfusingVoidType: a step that only launches returns nothing
+  ) => { readonly [K in Floats<I[number], D>]?: Tensor | undefined } | void
 }
 
 type Call<I extends readonly string[], O> = [
-  ...tensors: { -readonly [K in keyof I]: Tensor },
+  ...tensors: { -readonly [K in keyof I]: I[K] extends string ? Given<I[K]> : never },
   ...options: unknown extends O ? [] : [options: O],
 ]
 
@@ -62,7 +94,7 @@ export interface Op<I extends readonly string[] = readonly string[], O = unknown
   readonly definition: OpDefinition<I, Dtypes<I[number]>, string, O>
 }
 
-const RESERVED = ['gpu', 'out', 'dout', 'needsInputGrad']
+const RESERVED = ['gpu', 'out', 'dout', 'needsInputGrad', 'into', 'recording']
 
 /**
  * Makes a differentiable operation of kernels: forward beside backward. It is recorded on the tape where an input wants a
@@ -97,38 +129,50 @@ export function defineOp<
   S extends string = never,
   O = unknown,
 >(definition: OpDefinition<I, D, S, O>): Op<I, O> {
-  const { name, inputs } = definition
+  const { name } = definition
+  const inputs = definition.inputs.map(plainName)
   checkNames(name, [...inputs, ...inputs.map(input => `d${input}`)])
   const call = (...args: unknown[]): Tensor => {
-    const tensors = args.slice(0, inputs.length) as Tensor[]
+    const tensors = args.slice(0, inputs.length) as (Tensor | undefined)[]
     const options = args[inputs.length] as O
     checkInputs(definition, tensors)
     const named = byName(inputs, tensors) as Tensors<I[number]>
-    const gpu = tensors[0]!.gpu
-    return op(name, gpu, tensors, context => {
-      const { shape, dtype, saved: savedShapes } = resultOf(definition, named, options)
+    const given = tensors.filter(tensor => tensor !== undefined)
+    const { gpu } = given[0]!
+    const forward = (context: OpContext) => {
+      const { shape, dtype, saved: made } = resultOf(definition, named, options)
       const out = context.empty(shape, dtype)
       const saved = Object.fromEntries(
-        Object.entries<Shape>(savedShapes).map(([key, shape]) => [key, context.saved(shape)]),
+        Object.entries(made).map(([key, { shape, dtype }]) => [key, context.saved(shape, dtype)]),
       )
       const both = { gpu, ...named, ...saved, out }
-      definition.forward(both as OpForward<I[number], S>, options)
+      definition.forward({ ...both, recording: context.recording } as OpForward<I[number], S>, options)
+      return both
+    }
+    const { backward } = definition
+    if (!backward)
+      return noGrad(() =>
+        op(name, gpu, [], context => ({ output: forward(context).out, backward: () => [] })),
+      )
+    return op(name, gpu, given, context => {
+      const both = forward(context)
       return {
-        output: out,
+        output: both.out,
         backward: dout => {
-          const grads = gradsOf(inputs, tensors)
+          const { grads, into, written } = gradsOf(name, inputs, tensors)
           const needsInputGrad = byName(
             inputs,
-            tensors.map(({ requiresGrad }) => requiresGrad),
+            tensors.map(tensor => tensor?.requiresGrad === true),
           )
-          const steps = { ...both, ...grads, dout, needsInputGrad }
-          definition.backward(steps as OpBackward<I[number], S, Floats<I[number], D>>, options)
-          return inputs.map((input, i) => {
-            const grad = grads[`d${input}`]
-            if (tensors[i]!.requiresGrad) return grad
-            grad?.dispose()
-            return undefined
-          })
+          const steps = Object.defineProperties({ ...both, dout, needsInputGrad, into }, grads)
+          const passed = backward(steps as OpBackward<I[number], S, Floats<I[number], D>>, options)
+          return settled(
+            name,
+            inputs,
+            tensors,
+            written,
+            passed as Record<string, Tensor | undefined> | undefined,
+          )
         },
       }
     })
@@ -136,30 +180,100 @@ export function defineOp<
   return Object.assign(call, { definition }) as unknown as Op<I, O>
 }
 
-/** What a call makes: the result's shape and dtype, and the shapes of what is saved. */
+/** What a call makes: the result's shape and dtype, and those of what is saved. */
 export function resultOf<I extends readonly string[], D extends Dtypes<I[number]>, S extends string, O>(
-  { name, inputs, shape, saved }: OpDefinition<I, D, S, O>,
+  definition: OpDefinition<I, D, S, O>,
   named: Tensors<I[number]>,
   options: O,
-): { shape: Shape; dtype: DType; saved: Record<string, Shape> } {
-  const first: I[number] | undefined = inputs.find((input: I[number]) => named[input].dtype !== 'u32')
-  const made: Record<string, Shape> = saved?.(named, options) ?? {}
+): Sized & { saved: Record<string, Sized> } {
+  const { name, shape, saved } = definition
+  const inputs = definition.inputs.map(plainName)
+  const tensors = named as Record<string, Tensor | undefined>
+  const first = inputs.find(input => tensors[input] && tensors[input].dtype !== 'u32')
+  const made: Record<string, OpResult> = saved?.(named, options) ?? {}
   if (saved) checkNames(name, [...inputs, ...inputs.map(input => `d${input}`), ...Object.keys(made)])
+  const result = shape?.(named, options) ?? tensors[inputs[0]!]!.shape
   return {
-    shape: shape?.(named, options) ?? named[inputs[0] as I[number]].shape,
-    dtype: first === undefined ? 'f32' : named[first].dtype,
-    saved: made,
+    ...sized(result, first === undefined ? 'f32' : tensors[first]!.dtype),
+    saved: Object.fromEntries(Object.entries(made).map(([key, result]) => [key, sized(result, 'f32')])),
   }
 }
 
-/** Memory for the gradient of every float input, under `d<input>`. */
-export function gradsOf(inputs: readonly string[], tensors: readonly Tensor[]): Record<string, Tensor> {
-  return Object.fromEntries(
-    tensors.flatMap(({ gpu, shape, dtype }, i) =>
-      dtype === 'u32' ? [] : [[`d${inputs[i]}`, empty(gpu, shape, dtype)]],
-    ),
-  )
+interface Sized {
+  shape: Shape
+  dtype: DType
 }
+const sized = (result: OpResult, dtype: DType): Sized =>
+  'shape' in result ? result : { shape: result, dtype }
+
+/**
+ * The gradients of float inputs: properties `d<input>` whose memory is made when they are first read, and where each is gathered.
+ * `written` notes which were asked for.
+ */
+export function gradsOf(
+  name: string,
+  inputs: readonly string[],
+  tensors: readonly (Tensor | undefined)[],
+): {
+  grads: PropertyDescriptorMap
+  into: Record<string, GradTarget>
+  written: Map<string, Tensor | 'gathered'>
+} {
+  const written = new Map<string, Tensor | 'gathered'>()
+  const grads: PropertyDescriptorMap = {}
+  const targets: PropertyDescriptorMap = {}
+  for (const [i, tensor] of tensors.entries()) {
+    const input = inputs[i]!
+    if (!tensor || tensor.dtype === 'u32') continue
+    const { gpu, shape, dtype } = tensor
+    grads[`d${input}`] = {
+      enumerable: true,
+      get() {
+        const known = written.get(input)
+        if (known === 'gathered')
+          throw new KernelgradError(`${name}: d${input} is written after into.${input}`)
+        const grad = known ?? empty(gpu, shape, dtype)
+        written.set(input, grad)
+        return grad
+      },
+    }
+    targets[input] = {
+      enumerable: true,
+      get() {
+        if (written.has(input) || !tensor.requiresGrad) {
+          const why = written.has(input) ? 'it is written already' : 'it is not needed'
+          throw new KernelgradError(`${name}: into.${input} was asked for, and ${why}`)
+        }
+        written.set(input, 'gathered')
+        return gradTarget(tensor)
+      },
+    }
+  }
+  return { grads, into: Object.defineProperties({}, targets) as Record<string, GradTarget>, written }
+}
+
+/** What goes to the tape for each tensor given, in order. */
+function settled(
+  name: string,
+  inputs: readonly string[],
+  tensors: readonly (Tensor | undefined)[],
+  written: Map<string, Tensor | 'gathered'>,
+  passed: Record<string, Tensor | undefined> = {},
+): (Tensor | undefined)[] {
+  return tensors.flatMap((tensor, i) => {
+    if (!tensor) return []
+    const input = inputs[i]!
+    const made = passed[input] ?? written.get(input)
+    if (!tensor.requiresGrad) {
+      if (made && made !== 'gathered' && !passed[input]) made.dispose()
+      return [undefined]
+    }
+    if (!made) throw new KernelgradError(`${name}: the backward step wrote no gradient of ${input}`)
+    return [made === 'gathered' ? undefined : made]
+  })
+}
+
+const plainName = (input: string): string => input.replace(/\?$/, '')
 
 const byName = <T>(names: readonly string[], values: readonly T[]): Record<string, T> =>
   Object.fromEntries(names.map((name, i) => [name, values[i]!]))
@@ -173,25 +287,31 @@ function checkNames(op: string, names: string[]): void {
 
 function checkInputs(
   { name, inputs, dtypes }: { name: string; inputs: readonly string[]; dtypes: Dtypes<string> },
-  tensors: Tensor[],
+  tensors: readonly (Tensor | undefined)[],
 ): void {
+  const absent = inputs.filter((input, i) => input.endsWith('?') && tensors[i] === undefined)
   const given = tensors.filter(tensor => tensor && typeof tensor === 'object' && 'dtype' in tensor).length
-  if (given !== inputs.length) {
+  if (given + absent.length !== inputs.length || given === 0) {
     throw new ShapeError(`${name} takes ${inputs.length} tensors (${inputs.join(', ')}), got ${given}`)
   }
-  let first: number | undefined
-  for (const [i, input] of inputs.entries()) {
-    const { dtype, gpu } = tensors[i]!
+  const first = tensors.findIndex(tensor => tensor !== undefined)
+  let paired: number | undefined
+  for (const [i, raw] of inputs.entries()) {
+    const tensor = tensors[i]
+    if (!tensor) continue
+    const input = plainName(raw)
+    const { dtype, gpu } = tensor
     const allowed = dtypes[input]!
     if (!allowed.includes(dtype))
       throw new KernelgradError(`${name}: ${input} is ${dtype}, expected ${allowed.join(' or ')}`)
-    if (gpu !== tensors[0]!.gpu)
-      throw new KernelgradError(`${name}: ${input} is on another device than ${inputs[0]}`)
+    if (gpu !== tensors[first]!.gpu)
+      throw new KernelgradError(`${name}: ${input} is on another device than ${plainName(inputs[first]!)}`)
     if (!(allowed.includes('f32') && allowed.includes('f16'))) continue
-    first ??= i
-    if (dtype !== tensors[first]!.dtype) {
+    paired ??= i
+    const other = tensors[paired]!.dtype
+    if (dtype !== other) {
       throw new KernelgradError(
-        `${name}: ${input} is ${dtype} and ${inputs[first]} is ${tensors[first]!.dtype}, expected one dtype; cast() one of them`,
+        `${name}: ${input} is ${dtype} and ${plainName(inputs[paired]!)} is ${other}, expected one dtype; cast() one of them`,
       )
     }
   }

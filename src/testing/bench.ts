@@ -1,4 +1,5 @@
 import type { Op, Shape, Tensor } from '../autograd/index.ts'
+import { KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { type Seed, uniform } from './random.ts'
 import { type TimingOptions, timeLaunches } from './timing.ts'
@@ -54,8 +55,10 @@ export async function benchOp<I extends readonly string[], O>(
   { options, flops, seed = 1, ...timing }: BenchOpOptions<O> = {},
 ): Promise<[forward: BenchRow, backward: BenchRow]> {
   const { cast, empty, scope, tensor } = await import('../autograd/index.ts')
-  const { gradsOf, resultOf } = await import('../autograd/define-op.ts')
+  const { resultOf } = await import('../autograd/define-op.ts')
   const { definition } = op
+  const { name, backward } = definition
+  if (!backward) throw new KernelgradError(`benchOp times both directions, and ${name} has no backward step`)
   const values = (shape: Shape) =>
     tensor(
       gpu,
@@ -70,19 +73,34 @@ export async function benchOp<I extends readonly string[], O>(
       if ('data' in input) return tensor(gpu, input.data, input.shape)
       return cast(values(input.shape), input.dtype ?? 'f32')
     })
-    const named = Object.fromEntries(definition.inputs.map((name, i) => [name, tensors[i]!]))
+    const names = definition.inputs.map(name => name.replace(/\?$/, ''))
+    const named = Object.fromEntries(names.map((name, i) => [name, tensors[i]!]))
     op(...([...tensors, ...(options === undefined ? [] : [options])] as Parameters<typeof op>)).dispose()
     const { shape, dtype, saved } = resultOf(definition, named as never, options as O)
     const out = empty(gpu, shape, dtype)
     const kept = Object.fromEntries(
-      Object.entries(saved).map(([name, shape]) => [name, empty(gpu, shape)] as const),
+      Object.entries(saved).map(([name, { shape, dtype }]) => [name, empty(gpu, shape, dtype)] as const),
     )
     const dout = dtype === 'f16' ? cast(values(shape), 'f16') : values(shape)
-    return { tensors: { ...named, ...kept, out }, dout, grads: gradsOf(definition.inputs, tensors) }
+    const grads = Object.fromEntries(
+      names.flatMap((name, i) => {
+        const { shape, dtype } = tensors[i]!
+        return dtype === 'u32' ? [] : [[`d${name}`, empty(gpu, shape, dtype)] as const]
+      }),
+    )
+    return { tensors: { ...named, ...kept, out }, dout, grads }
   })
   const { tensors, dout, grads } = made
-  const needsInputGrad = Object.fromEntries(definition.inputs.map(name => [name, `d${name}` in grads]))
+  const names = definition.inputs.map(name => name.replace(/\?$/, ''))
+  const needsInputGrad = Object.fromEntries(names.map(name => [name, `d${name}` in grads]))
   const used = new Set<Tensor>()
+  const into = new Proxy(grads, {
+    get(grads, name: string) {
+      const grad = grads[`d${name}`]!
+      used.add(grad)
+      return { view: grad.view, accumulate: false }
+    },
+  })
   const context = (members: Record<string, unknown>) =>
     new Proxy(members, {
       get(target, name: string) {
@@ -96,8 +114,11 @@ export async function benchOp<I extends readonly string[], O>(
     members: Record<string, unknown>,
   ): Promise<BenchRow> => {
     used.clear()
-    const step = definition[direction] as (context: unknown, options: O) => void
-    const { ms, best } = await timeLaunches(gpu, () => step(context(members), options as O), timing)
+    const step = (direction === 'forward' ? definition.forward : backward) as (
+      context: unknown,
+      options: O,
+    ) => unknown
+    const { ms, best } = await timeLaunches(gpu, () => void step(context(members), options as O), timing)
     let bytes = 0
     for (const tensor of used) bytes += tensor.bytes
     return {
@@ -112,8 +133,8 @@ export async function benchOp<I extends readonly string[], O>(
   }
   try {
     return [
-      await row('forward', { gpu, ...tensors }),
-      await row('backward', { gpu, ...tensors, ...grads, dout, needsInputGrad }),
+      await row('forward', { gpu, ...tensors, recording: true }),
+      await row('backward', { gpu, ...tensors, ...grads, dout, needsInputGrad, into }),
     ]
   } finally {
     for (const tensor of [...Object.values(tensors), ...Object.values(grads), dout]) tensor.dispose()
