@@ -5,7 +5,6 @@ import * as assert from 'uvu/assert'
 import {
   allocateDense,
   cast,
-  clearTape,
   DenseParameter,
   defineOp,
   expectShape,
@@ -290,124 +289,6 @@ test('inputs on two devices are refused', async () => {
   assert.throws(() => rmsNorm(x, weight, { eps: 1 }), /rmsNorm: weight is on another device than x/)
   x.dispose()
   other.close()
-})
-
-const shiftWgsl = `
-const WG: u32 = 64;
-struct Params { n: u32, shifted: u32, accumulate: u32 }
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> shift: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@compute @workgroup_size(WG)
-fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = invocation_index(wid, count, local, WG);
-  if (i >= params.n) { return; }
-  var v = x[i];
-  if (params.shifted == 1u) { v += shift[i]; }
-  if (params.accumulate == 1u) { v += y[i]; }
-  y[i] = v;
-}
-`
-const shiftKernel = defineKernel({
-  name: 'shifted',
-  wgsl: shiftWgsl,
-  entry: 'forward',
-  params: { n: 'u32', shifted: 'u32', accumulate: 'u32' },
-  bindings: ['read', 'read', 'write'],
-})
-const made: string[] = []
-/** x, plus a shift where there is one; x's gradient is gathered in place, the shift's is the result's own. */
-const shifted = defineOp({
-  name: 'shifted',
-  inputs: ['x', 'shift?'],
-  dtypes: { x: ['f32'], shift: ['f32'] },
-  shape: ({ x }) => ({ shape: x.shape, dtype: 'f32' }),
-  forward: ({ gpu, x, shift, out, recording }) => {
-    made.push(recording ? 'recorded' : 'not recorded')
-    const params = { n: x.size, shifted: Number(shift !== undefined), accumulate: 0 }
-    gpu.launch(shiftKernel, params, [x.view, (shift ?? x).view, out.view], Math.ceil(x.size / 64))
-  },
-  backward: ({ gpu, x, dout, into, needsInputGrad }) => {
-    if (needsInputGrad.x) {
-      const { view, accumulate } = into.x
-      const params = { n: x.size, shifted: 0, accumulate: Number(accumulate) }
-      gpu.launch(shiftKernel, params, [dout.view, dout.view, view], Math.ceil(x.size / 64))
-    }
-    return { shift: dout }
-  },
-})
-
-test('an input may be left out, and gradients are gathered in place or passed on', async () => {
-  const buffers = gpu.memory.buffers
-  await gradcheck(
-    gpu,
-    (x, shift) => shifted(shifted(x!, shift), shift),
-    (x, shift) => x!.map((v, i) => v + 2 * shift![i]!),
-    [
-      { data: uniform(7, 1), shape: [7] },
-      { data: uniform(7, 2), shape: [7] },
-    ],
-  )
-  await gradcheck(
-    gpu,
-    x => shifted(shifted(x!, undefined), x!),
-    x => x!.map(v => 2 * v),
-    [{ data: uniform(7, 3), shape: [7] }],
-  )
-  assert.is(gpu.memory.buffers, buffers)
-})
-
-test('the forward step knows whether it is recorded', () => {
-  made.length = 0
-  scope(() => {
-    const x = tensor(gpu, uniform(3, 1), [3], { requiresGrad: true })
-    shifted(x, undefined)
-    noGrad(() => shifted(x, undefined))
-    clearTape(gpu)
-  })
-  assert.equal(made, ['recorded', 'not recorded'])
-})
-
-test('a gradient that nobody names takes no memory, and one that is not written is an error', async () => {
-  const wasteful = (names: 'dx' | 'none' | 'both') =>
-    defineOp({
-      name: 'wasteful',
-      inputs: ['x', 'weight'],
-      dtypes: { x: ['f32'], weight: ['f32'] },
-      forward: ({ gpu, x, out }) => gpu.copy(x.view, out.view, x.bytes),
-      backward: context => {
-        const before = gpu.memory.buffers
-        if (names !== 'none') context.gpu.copy(context.dout.view, context.dx.view, context.x.bytes)
-        if (names === 'both') context.into.x
-        assert.is(gpu.memory.buffers, before + Number(names !== 'none'), 'no gradient of the weight')
-      },
-    })
-  const run = (names: 'dx' | 'none' | 'both') =>
-    scope(() => {
-      const x = tensor(gpu, uniform(3, 1), [3], { requiresGrad: true })
-      sum(wasteful(names)(x, tensor(gpu, uniform(3, 2)))).backward()
-      assert.ok(x.grad)
-    })
-  run('dx')
-  assert.throws(() => run('none'), /^wasteful: the backward step wrote no gradient of x$/)
-  assert.throws(() => run('both'), /into\.x was asked for, and it is written already/)
-})
-
-test('an operation without a backward step is a constant to the tape, of the dtype it says', async () => {
-  const signs = defineOp({
-    name: 'signs',
-    inputs: ['x'],
-    dtypes: { x: ['f32'] },
-    shape: ({ x }) => ({ shape: [x.size, 1], dtype: 'u32' }),
-    forward: ({ gpu, x, out }) => gpu.copy(x.view, out.view, x.bytes),
-  })
-  const x = tensor(gpu, Float32Array.of(1, 2), [2], { requiresGrad: true })
-  const y = signs(x)
-  assert.not(y.requiresGrad)
-  assert.is(y.dtype, 'u32')
-  assert.equal(y.shape, [2, 1])
-  for (const tensor of [x, y]) tensor.dispose()
 })
 
 test.after(() => gpu.close())
