@@ -210,7 +210,7 @@ const sized = (result: OpResult, dtype: DType): Sized =>
  * The gradients of float inputs: properties `d<input>` whose memory is made when they are first read, and where each is gathered.
  * `written` notes which were asked for.
  */
-export function gradsOf(
+function gradsOf(
   name: string,
   inputs: readonly string[],
   tensors: readonly (Tensor | undefined)[],

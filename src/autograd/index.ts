@@ -4,7 +4,14 @@
  * @module kernelgrad/autograd
  */
 export { autocast } from './autocast.ts'
-export { defineOp, type Op, type OpBackward, type OpDefinition, type OpForward } from './define-op.ts'
+export {
+  defineOp,
+  type Op,
+  type OpBackward,
+  type OpDefinition,
+  type OpForward,
+  type OpResult,
+} from './define-op.ts'
 export { freeHalves, halfView, weightsChanged } from './half-copy.ts'
 export type { GradHook, RemovableHandle } from './hooks.ts'
 export * from './ops/index.ts'
