@@ -4,7 +4,10 @@
  * Format: https://parquet.apache.org/docs/file-format/data-pages/encodings/
  */
 
-/** Decodes `count` values of `width` bits from `bytes`; runs longer than what is left are cut. */
+/**
+ * Decodes `out.length` values of `width` bits from `bytes`; runs longer than what is left are cut.
+ * @throws Error where the data ends early, or a run's value has more bits than `width`.
+ */
 export function readHybrid<A extends Uint8Array | Uint32Array>(bytes: Uint8Array, width: number, out: A): A {
   const end = bytes.length
   const runBytes = (width + 7) >> 3
@@ -25,6 +28,8 @@ export function readHybrid<A extends Uint8Array | Uint32Array>(bytes: Uint8Array
       if (at + runBytes > end) throw new Error('run-length data ends early')
       let value = 0
       for (let i = 0; i < runBytes; i++) value |= bytes[at++]! << (8 * i)
+      if (width < 32 && value >>> width)
+        throw new Error(`run-length data holds ${value >>> 0} in ${width} bits`)
       out.fill(value >>> 0, seen, seen + run)
       seen += run
     } else {

@@ -1,18 +1,15 @@
 /**
- * One column chunk as pages of plain values, dictionary indexes and levels. hyparquet parses headers, decompresses
- * and decodes values; levels and indexes stay flat typed arrays here, so a list column never becomes arrays of arrays.
- * Every length a page claims is held against the chunk's own before memory is taken for it.
+ * One column chunk as pages of plain values, dictionary indexes and levels. Levels and indexes stay flat typed arrays here, so a list
+ * column never becomes arrays of arrays. Every length and count a page claims is held against its bytes before memory is taken
+ * for it, and its checksum, where it has one, against what it holds.
  */
-import type { Compressors, DataReader, DecodedArray } from 'hyparquet'
-import { parquetHeader } from 'hyparquet/src/column.js'
-import { convert, DEFAULT_PARSERS } from 'hyparquet/src/convert.js'
-import { decompressPage } from 'hyparquet/src/datapage.js'
-import { deltaBinaryUnpack, deltaByteArray, deltaLengthByteArray } from 'hyparquet/src/delta.js'
-import { byteStreamSplit } from 'hyparquet/src/encoding.js'
-import { readPlain } from 'hyparquet/src/plain.js'
-import type { ColumnDecoder, ColumnMetaData, PageHeader } from 'hyparquet/src/types.js'
+import type { DecodedArray } from 'hyparquet'
+import type { ColumnMetaData, PageHeader } from 'hyparquet/src/types.js'
+import { crc32 } from './crc32.ts'
+import { readPageHeader } from './footer.ts'
 import type { Leaf } from './leaf.ts'
 import { levelWidth, readHybrid } from './levels.ts'
+import { convert, readValues } from './values.ts'
 
 /** A data page: `count` entries, of which those at the full definition level have a value. */
 export interface Page {
@@ -27,57 +24,78 @@ export interface Page {
   repetition?: Uint8Array
 }
 
+/** Gives a page's bytes, exactly `size` of them, or throws. */
+export type Decompress = (input: Uint8Array, size: number) => Uint8Array
+
+/**
+ * Most entries that a page may claim with less than a bit for each: runs of one value take next to nothing. Writers stop at a
+ * few million.
+ */
+export const FREE_ENTRIES = 2 ** 27
+
 /** Yields the data pages of the column chunk in `bytes`. Throws plain Errors; the caller names file and column. */
 export function* readPages(
-  bytes: ArrayBuffer,
+  bytes: Uint8Array,
   meta: ColumnMetaData,
   leaf: Leaf,
-  compressors: Compressors,
+  decompress: Decompress,
 ): Generator<Page> {
-  const decoder: ColumnDecoder = {
-    pathInSchema: meta.path_in_schema,
-    type: meta.type,
-    element: leaf.element,
-    schemaPath: leaf.schemaPath,
-    codec: meta.codec,
-    parsers: DEFAULT_PARSERS,
-    compressors,
-  }
   const total = Number(meta.num_values)
-  const reader: DataReader = { view: new DataView(bytes), offset: 0 }
+  if (!(total >= 0)) throw new Error(`claims ${total} values`)
+  const cursor = { bytes, at: 0 }
   let dictionary: DecodedArray | undefined
   let seen = 0
   while (seen < total) {
-    if (reader.offset >= bytes.byteLength) throw new Error(`holds ${seen} of ${total} values`)
-    const header = parquetHeader(reader)
+    if (cursor.at >= bytes.length) throw new Error(`holds ${seen} of ${total} values`)
+    const header = headerAt(cursor)
     const size = header.compressed_page_size
-    if (!(size >= 0) || reader.offset + size > bytes.byteLength)
-      throw new Error('a page ends past its column')
-    if (!(header.uncompressed_page_size <= Number(meta.total_uncompressed_size)))
-      throw new Error('a page is larger than its column')
-    const raw = new Uint8Array(bytes, reader.offset, size)
-    reader.offset += size
+    if (!(size >= 0) || cursor.at + size > bytes.length) throw new Error('a page ends past its column')
+    const raw = bytes.subarray(cursor.at, cursor.at + size)
+    cursor.at += size
+    if (header.crc !== undefined && crc32(raw) !== header.crc >>> 0)
+      throw new Error('a page does not match its checksum')
     if (header.type === 'DICTIONARY_PAGE') {
-      dictionary = readDictionary(raw, header, decoder)
+      if (dictionary) throw new Error('has two dictionaries')
+      dictionary = readDictionary(raw, header, leaf, decompress)
     } else if (header.type === 'DATA_PAGE' || header.type === 'DATA_PAGE_V2') {
-      const count = (header.data_page_header ?? header.data_page_header_v2)?.num_values
+      const count = (header.type === 'DATA_PAGE' ? header.data_page_header : header.data_page_header_v2)
+        ?.num_values
       if (count === undefined || !(count >= 0) || seen + count > total)
         throw new Error(`a page claims ${count} values, ${total - seen} are left`)
-      yield readPage(raw, header, count, dictionary, leaf, decoder)
+      if (count > FREE_ENTRIES && count > header.uncompressed_page_size * 8)
+        throw new Error(`a page of ${header.uncompressed_page_size} bytes claims ${count} values`)
+      const page = readPage(raw, header, count, dictionary, leaf, decompress)
+      // A list may go on in the next page, but not from before the first.
+      if (page.repetition && count > 0 && seen === 0 && page.repetition[0] !== 0)
+        throw new Error('it starts in the middle of a list')
+      yield page
       seen += count
-    } else if (header.type !== 'INDEX_PAGE') {
-      throw new Error(`unknown page type ${header.type}`)
     }
   }
 }
 
-function readDictionary(raw: Uint8Array, header: PageHeader, decoder: ColumnDecoder): DecodedArray {
-  const count = header.dictionary_page_header?.num_values
-  const body = decompressPage(raw, header.uncompressed_page_size, decoder.codec, decoder.compressors)
-  // Every value but an empty-typed one takes at least one bit.
+function headerAt(cursor: { bytes: Uint8Array; at: number }): PageHeader {
+  try {
+    return readPageHeader(cursor)
+  } catch (error) {
+    throw new Error(`a page's header: ${(error as Error).message}`)
+  }
+}
+
+function readDictionary(
+  raw: Uint8Array,
+  header: PageHeader,
+  leaf: Leaf,
+  decompress: Decompress,
+): DecodedArray {
+  const { num_values: count, encoding } = header.dictionary_page_header ?? {}
+  if (encoding !== 'PLAIN' && encoding !== 'PLAIN_DICTIONARY')
+    throw new Error(`a dictionary in encoding ${encoding} cannot be read`)
+  const body = decompress(raw, header.uncompressed_page_size)
+  // Every value takes at least one bit.
   if (count === undefined || !(count >= 0) || count > body.length * 8)
     throw new Error(`a dictionary of ${body.length} bytes claims ${count} values`)
-  return convert(readPlain(readerOf(body), decoder.type, count, decoder.element.type_length), decoder)
+  return convert(readValues(ownBuffer(body), 'PLAIN', count, leaf), leaf.meaning)
 }
 
 function readPage(
@@ -86,47 +104,22 @@ function readPage(
   count: number,
   dictionary: DecodedArray | undefined,
   leaf: Leaf,
-  decoder: ColumnDecoder,
+  decompress: Decompress,
 ): Page {
-  const { codec, compressors } = decoder
-  const v2 = header.data_page_header_v2
-  const encoding = (header.data_page_header ?? v2)!.encoding
-  let repetition: Uint8Array | undefined
-  let definition: Uint8Array | undefined
-  let body: Uint8Array
-  if (v2) {
-    // Version 2 keeps the levels outside the compressed part.
-    const repBytes = v2.repetition_levels_byte_length
-    const levelBytes = repBytes + v2.definition_levels_byte_length
-    if (!(repBytes >= 0) || !(levelBytes >= repBytes) || levelBytes > raw.length)
-      throw new Error('levels are longer than their page')
-    repetition = levels(raw.subarray(0, repBytes), leaf.maxRepetition, count)
-    definition = levels(raw.subarray(repBytes, levelBytes), leaf.maxDefinition, count)
-    body = raw.subarray(levelBytes)
-    if (v2.is_compressed !== false)
-      body = decompressPage(body, header.uncompressed_page_size - levelBytes, codec, compressors)
-  } else {
-    body = decompressPage(raw, header.uncompressed_page_size, codec, compressors)
-    for (const kind of ['repetition', 'definition'] as const) {
-      const max = kind === 'repetition' ? leaf.maxRepetition : leaf.maxDefinition
-      if (max === 0) continue
-      const length = new DataView(body.buffer, body.byteOffset, body.byteLength).getUint32(0, true)
-      if (4 + length > body.length) throw new Error('levels are longer than their page')
-      const decoded = levels(body.subarray(4, 4 + length), max, count)
-      if (kind === 'repetition') repetition = decoded
-      else definition = decoded
-      body = body.subarray(4 + length)
-    }
-  }
-  const max = leaf.maxDefinition
+  const v2 = header.type === 'DATA_PAGE_V2' ? header.data_page_header_v2! : undefined
+  const { encoding } = v2 ?? header.data_page_header!
+  const { definition, repetition, body } = v2
+    ? splitV2(raw, header, count, leaf, decompress)
+    : splitV1(raw, header, count, leaf, decompress)
   let present = count
   if (definition) {
     present = 0
-    for (let i = 0; i < count; i++) if (definition[i] === max) present++
-    if (present === count) definition = undefined
+    for (let i = 0; i < count; i++) if (definition[i] === leaf.maxDefinition) present++
   }
+  if (v2 && !leaf.list && v2.num_nulls !== count - present)
+    throw new Error(`a page claims ${v2.num_nulls} nulls and has ${count - present}`)
   const page: Page = { count, values: [] }
-  if (definition) page.definition = definition
+  if (definition && present < count) page.definition = definition
   if (repetition) page.repetition = repetition
   if (present === 0) return page
   if (encoding === 'RLE_DICTIONARY' || encoding === 'PLAIN_DICTIONARY') {
@@ -134,48 +127,81 @@ function readPage(
     if (!(body[0]! <= 32)) throw new Error(`dictionary indexes of ${body[0]} bits`)
     page.values = dictionary
     page.indexes = readHybrid(body.subarray(1), body[0]!, new Uint32Array(present))
+    checkIndexes(page.indexes, dictionary.length)
   } else {
-    page.values = convert(readValues(body, encoding, present, decoder), decoder)
+    page.values = convert(readValues(ownBuffer(body), encoding, present, leaf), leaf.meaning)
   }
   return page
 }
 
+interface Split {
+  definition: Uint8Array | undefined
+  repetition: Uint8Array | undefined
+  body: Uint8Array
+}
+
+/** Version 1 compresses the levels with the values, each behind its length. */
+function splitV1(
+  raw: Uint8Array,
+  header: PageHeader,
+  count: number,
+  leaf: Leaf,
+  decompress: Decompress,
+): Split {
+  const { definition_level_encoding, repetition_level_encoding } = header.data_page_header!
+  let body = decompress(raw, header.uncompressed_page_size)
+  const next = (max: number, encoding = 'RLE'): Uint8Array | undefined => {
+    if (max === 0) return undefined
+    if (encoding !== 'RLE') throw new Error(`levels in encoding ${encoding} cannot be read`)
+    if (body.length < 4) throw new Error('levels are longer than their page')
+    const length = new DataView(body.buffer, body.byteOffset, 4).getUint32(0, true)
+    if (4 + length > body.length) throw new Error('levels are longer than their page')
+    const decoded = levels(body.subarray(4, 4 + length), max, count)
+    body = body.subarray(4 + length)
+    return decoded
+  }
+  const repetition = next(leaf.maxRepetition, repetition_level_encoding)
+  const definition = next(leaf.maxDefinition, definition_level_encoding)
+  return { repetition, definition, body }
+}
+
+/** Version 2 keeps the levels outside the compressed part, their lengths in the header. */
+function splitV2(
+  raw: Uint8Array,
+  header: PageHeader,
+  count: number,
+  leaf: Leaf,
+  decompress: Decompress,
+): Split {
+  const v2 = header.data_page_header_v2!
+  const repBytes = v2.repetition_levels_byte_length
+  const levelBytes = repBytes + v2.definition_levels_byte_length
+  if (!(repBytes >= 0) || !(levelBytes >= repBytes) || levelBytes > raw.length)
+    throw new Error('levels are longer than their page')
+  const repetition = levels(raw.subarray(0, repBytes), leaf.maxRepetition, count)
+  const definition = levels(raw.subarray(repBytes, levelBytes), leaf.maxDefinition, count)
+  const body = raw.subarray(levelBytes)
+  const size = header.uncompressed_page_size - levelBytes
+  if (repetition && count > 0 && repetition[0] !== 0) throw new Error('a page starts in the middle of a list')
+  return { repetition, definition, body: v2.is_compressed === false ? body : decompress(body, size) }
+}
+
+/** A level past the highest would be taken for a missing value. */
 function levels(bytes: Uint8Array, max: number, count: number): Uint8Array | undefined {
   if (max === 0) return undefined
-  return readHybrid(bytes, levelWidth(max), new Uint8Array(count))
+  const out = readHybrid(bytes, levelWidth(max), new Uint8Array(count))
+  for (let i = 0; i < count; i++)
+    if (out[i]! > max) throw new Error(`a level of ${out[i]}, at most ${max} is expected`)
+  return out
 }
 
-function readValues(body: Uint8Array, encoding: string, n: number, decoder: ColumnDecoder): DecodedArray {
-  const { type, element } = decoder
-  const reader = readerOf(body)
-  switch (encoding) {
-    case 'PLAIN':
-      return readPlain(reader, type, n, element.type_length)
-    case 'RLE':
-      // Booleans only. A length of 4 bytes stands before the runs in both page versions.
-      return Array.from(readHybrid(body.subarray(4), 1, new Uint8Array(n)), bit => bit === 1)
-    case 'BYTE_STREAM_SPLIT':
-      return byteStreamSplit(reader, n, type, element.type_length)
-    case 'DELTA_BINARY_PACKED': {
-      const out = type === 'INT32' ? new Int32Array(n) : new BigInt64Array(n)
-      deltaBinaryUnpack(reader, n, out)
-      return out
-    }
-    case 'DELTA_LENGTH_BYTE_ARRAY': {
-      const out: Uint8Array[] = new Array(n)
-      deltaLengthByteArray(reader, n, out)
-      return out
-    }
-    case 'DELTA_BYTE_ARRAY': {
-      const out: Uint8Array[] = new Array(n)
-      deltaByteArray(reader, n, out)
-      return out
-    }
-    default:
-      throw new Error(`unknown encoding ${encoding}`)
-  }
+function checkIndexes(indexes: Uint32Array, size: number): void {
+  let largest = 0
+  for (let i = 0; i < indexes.length; i++) if (indexes[i]! > largest) largest = indexes[i]!
+  if (largest >= size) throw new Error(`index ${largest} is outside its dictionary of ${size} values`)
 }
 
-function readerOf(body: Uint8Array): DataReader {
-  return { view: new DataView(body.buffer, body.byteOffset, body.byteLength), offset: 0 }
+/** The same bytes with nothing behind them: decoders make views that would reach on into the next page. */
+function ownBuffer(body: Uint8Array): Uint8Array {
+  return body.byteOffset + body.length === body.buffer.byteLength ? body : body.slice()
 }

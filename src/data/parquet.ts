@@ -1,9 +1,10 @@
 /** Opening a Parquet file and reaching its columns, one row group at a time. */
 import type { AsyncBuffer, FileMetaData } from 'hyparquet'
-import { parquetMetadataAsync, parquetSchema } from 'hyparquet'
+import type { ColumnMetaData } from 'hyparquet/src/types.js'
 import { DataError } from '../errors.ts'
+import { readFooter, schemaTree } from './footer.ts'
 import { type Leaf, leafOf } from './leaf.ts'
-import { type Page, readPages } from './pages.ts'
+import { type Decompress, type Page, readPages } from './pages.ts'
 import { openSource, type ParquetSource } from './source.ts'
 
 /** An open Parquet file: its footer is read, its data is not. */
@@ -18,16 +19,17 @@ export interface ParquetFile {
   groups: { rowStart: number; rows: number }[]
   /** Its bytes, read on demand. */
   buffer: AsyncBuffer
-  /** The footer, as hyparquet gives it. */
+  /** The footer, as hyparquet gives it, without statistics and indexes. */
   metadata: FileMetaData
 }
 
-const MAGIC = 0x31524150 // 'PAR1', little-endian
+const MAGIC = 'PAR1'
+const ENCRYPTED_MAGIC = 'PARE'
 
 /**
  * Opens a Parquet file and reads its footer. A file without rows is fine here.
  * @param source A path, an ArrayBuffer, or an AsyncBuffer.
- * @throws DataError naming the file where it is missing, empty, no Parquet file, or cut short.
+ * @throws DataError naming the file where it is missing, empty, no Parquet file, cut short, encrypted or damaged.
  */
 export async function openParquet(
   source: ParquetSource,
@@ -36,75 +38,139 @@ export async function openParquet(
   const buffer = await openSource(source)
   const size = buffer.byteLength
   if (size === 0) throw new DataError(`${name} is empty, a Parquet file is expected`)
-  if (size < 12 || new DataView(await buffer.slice(0, 4)).getUint32(0, true) !== MAGIC)
+  if (size < 12 || textOf(await slice(buffer, 0, 4, name)) !== MAGIC) {
+    if (size >= 12 && textOf(await slice(buffer, size - 4, size, name)) === ENCRYPTED_MAGIC)
+      throw new DataError(`${name} is an encrypted Parquet file, which cannot be read`)
     throw new DataError(`${name} is not a Parquet file: it does not start with PAR1`)
-  const tail = new DataView(await buffer.slice(size - 8, size))
-  if (tail.getUint32(4, true) !== MAGIC || tail.getUint32(0, true) > size - 12)
+  }
+  const tail = await slice(buffer, size - 8, size, name)
+  const length = new DataView(tail.buffer, tail.byteOffset).getUint32(0, true)
+  if (textOf(tail.subarray(4)) !== MAGIC || length > size - 12)
     throw new DataError(`${name} is not a whole Parquet file: its end is missing (${size} bytes are there)`)
+  const footer = await slice(buffer, size - 8 - length, size - 8, name)
   try {
-    // The search for map columns, which nothing here reads, loops forever over a negative number of children.
-    const metadata = await parquetMetadataAsync(buffer, { geoparquet: false })
-    for (const { name: column, num_children = 0 } of metadata.schema)
-      if (num_children < 0) throw new Error(`column ${column} has ${num_children} children`)
+    const metadata = readFooter(footer)
+    const schema = schemaTree(metadata.schema)
     let rows = 0
     const groups = metadata.row_groups.map(group => {
       const count = Number(group.num_rows)
-      if (!(count >= 0)) throw new Error(`a row group has ${count} rows`)
       rows += count
       return { rowStart: rows - count, rows: count }
     })
-    if (rows !== Number(metadata.num_rows))
-      throw new Error(`its row groups hold ${rows} rows, the footer says ${metadata.num_rows}`)
-    const columns = parquetSchema(metadata).children.map(child => child.element.name)
+    const columns = schema.children.map(child => child.element.name)
     return { name, rows, columns, groups, buffer, metadata }
   } catch (error) {
     throw decodeError(`${name}: the footer`, error)
   }
 }
 
+const textOf = (bytes: Uint8Array) => String.fromCharCode(...bytes)
+
+async function slice(buffer: AsyncBuffer, start: number, end: number, name: string): Promise<Uint8Array> {
+  const bytes = new Uint8Array(await buffer.slice(start, end))
+  if (bytes.length !== end - start)
+    throw new DataError(`${name}: bytes ${start} to ${end} were asked for, ${bytes.length} came`)
+  return bytes
+}
+
 /**
  * The description of a column.
- * @throws DataError listing the columns there are, or saying that the column is nested too deep.
+ * @throws DataError listing the columns there are, or saying what else than a value or a list per row it holds.
  */
 export function columnOf(file: ParquetFile, name: string): Leaf {
-  const root = parquetSchema(file.metadata)
-  const tree = root.children.find(child => child.element.name === name)
+  const root = schemaTree(file.metadata.schema)
+  const [tree, second] = root.children.filter(child => child.element.name === name)
   if (!tree)
     throw new DataError(
       `${file.name} has no column ${name}; its columns are ${file.columns.join(', ') || 'none'}`,
     )
-  const leaf = leafOf(root, tree)
-  if (!leaf)
-    throw new DataError(`${file.name}: column ${name} is nested, a value or a list per row is expected`)
+  if (second) throw new DataError(`${file.name} has two columns ${name}`)
+  let leaf: Leaf | string
+  try {
+    leaf = leafOf(root, tree)
+  } catch (error) {
+    throw new DataError(`${file.name}: ${(error as Error).message}`, { cause: error })
+  }
+  if (typeof leaf === 'string')
+    throw new DataError(
+      `${file.name}: column ${name} is nested (${leaf}), a value or a list per row is expected`,
+    )
   return leaf
 }
 
 /**
- * Reads the pages of one column in one row group.
+ * Reads the pages of one column in one row group; together they hold the group's rows.
  * @throws DataError naming file, row group and column for anything the decoder cannot make sense of.
  */
 export async function readGroupPages(file: ParquetFile, group: number, leaf: Leaf): Promise<Page[]> {
   const where = `${file.name}: row group ${group}, column ${leaf.name}`
   try {
-    const meta = file.metadata.row_groups[group]!.columns.find(
-      c => c.meta_data?.path_in_schema[0] === leaf.name,
-    )?.meta_data
-    if (!meta) throw new Error('has no data')
-    const start = Number(meta.dictionary_page_offset || meta.data_page_offset)
-    const end = start + Number(meta.total_compressed_size)
-    if (!(start >= 4 && end >= start && end <= file.buffer.byteLength))
-      throw new Error(`is said to be at bytes ${start} to ${end} of ${file.buffer.byteLength}`)
-    // Loaded on use: they are larger than all of the rest.
-    const compressors =
-      meta.codec === 'UNCOMPRESSED' ? {} : (await import('hyparquet-compressors')).compressors
-    return [...readPages(await file.buffer.slice(start, end), meta, leaf, compressors)]
+    const meta = chunkOf(file, group, leaf)
+    // Writers set the dictionary's place to 0, or leave it out, where there is none or it comes first anyway.
+    const dictionary = Number(meta.dictionary_page_offset ?? 0)
+    const first = Number(meta.data_page_offset)
+    const start = dictionary > 0 && dictionary < first ? dictionary : first
+    const dataEnd = file.buffer.byteLength - 8 - file.metadata.metadata_length
+    let end = start + Number(meta.total_compressed_size)
+    if (!(start >= 4 && end >= start && end <= dataEnd))
+      throw new Error(`is said to be at bytes ${start} to ${end} of ${dataEnd}`)
+    if (/^parquet-mr( version 1\.([01]\.|2\.[0-8]\b)|$)/.test(file.metadata.created_by ?? ''))
+      end = Math.min(end + FORGOTTEN, dataEnd)
+    // Loaded on use: the decoders are larger than all of the rest.
+    const unpack: Decompress =
+      meta.codec === 'UNCOMPRESSED'
+        ? checkSize
+        : await import('./decompress.ts').then(
+            ({ decompress }) =>
+              (input, size) =>
+                decompress(meta.codec, input, size),
+          )
+    const pages = [...readPages(await slice(file.buffer, start, end, file.name), meta, leaf, unpack)]
+    const { rows } = file.groups[group]!
+    const read = rowsOf(pages)
+    if (read !== rows) throw new DataError(`${where} has ${read} of ${rows} rows`)
+    return pages
   } catch (error) {
     throw decodeError(where, error)
   }
 }
 
+// Bytes that parquet-mr before 1.2.9 left out of a column's size: the header of its dictionary (PARQUET-816).
+const FORGOTTEN = 100
+
+function checkSize(input: Uint8Array, size: number): Uint8Array {
+  if (input.length !== size) throw new Error(`a page of ${input.length} bytes claims to hold ${size}`)
+  return input
+}
+
+/** What the footer says of a column in a row group. Columns stand in the schema's order, by name only for good measure. */
+function chunkOf(file: ParquetFile, group: number, leaf: Leaf): ColumnMetaData {
+  const chunk = file.metadata.row_groups[group]!.columns[leaf.index]
+  if (!chunk) throw new Error('has no data')
+  if (chunk.file_path)
+    throw new Error(`its data is in another file, ${chunk.file_path}; open the files that this one lists`)
+  const meta = chunk.meta_data
+  if (chunk.crypto_metadata) throw new Error('it is encrypted')
+  if (!meta) throw new Error('has no data')
+  if (meta.path_in_schema[0] !== leaf.name)
+    throw new Error(`its data is said to be that of column ${meta.path_in_schema.join('.')}`)
+  if (meta.type !== leaf.element.type)
+    throw new Error(`its data is ${meta.type}, its schema says ${leaf.element.type}`)
+  return meta
+}
+
+function rowsOf(pages: Page[]): number {
+  let rows = 0
+  for (const { count, repetition } of pages) {
+    if (!repetition) rows += count
+    else for (let i = 0; i < count; i++) if (repetition[i] === 0) rows++
+  }
+  return rows
+}
+
 /**
- * Reads any columns as they are, for values that only pass through: int64 as bigint, text as string, lists as arrays.
+ * Reads any columns as they are, for values that only pass through: int64 as bigint, text and JSON as string, lists as arrays,
+ * decimals as the nearest number, dates and timestamps as Date (rounded down to milliseconds), other bytes as Uint8Array.
  * @param names Columns to read.
  * @param options.rowStart First row, default 0.
  * @param options.rowEnd Row after the last, default all.
@@ -125,10 +191,6 @@ export async function readColumns(
     for (const leaf of leaves) {
       const { name } = leaf
       const values = rowValues(await readGroupPages(file, index, leaf), leaf)
-      if (values.length !== group.rows)
-        throw new DataError(
-          `${file.name}: row group ${index}, column ${name} has ${values.length} of ${group.rows} rows`,
-        )
       for (let i = start; i < end; i++) out[name]!.push(values[i])
     }
   }
