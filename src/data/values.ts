@@ -4,10 +4,10 @@
  */
 
 import { parseFloat16 } from 'hyparquet/src/convert.js'
-import { deltaBinaryUnpack } from 'hyparquet/src/delta.js'
 import { byteStreamSplit } from 'hyparquet/src/encoding.js'
 import { readPlain } from 'hyparquet/src/plain.js'
 import type { DataReader, DecodedArray, ParquetType } from 'hyparquet/src/types.js'
+import { readDeltas } from './deltas.ts'
 import type { Leaf, Meaning } from './leaf.ts'
 import { readHybrid } from './levels.ts'
 
@@ -70,36 +70,6 @@ function readOldTimestamps(view: DataView, n: number): number[] {
     const nanos = Number(view.getBigInt64(12 * i, true))
     return (view.getInt32(12 * i + 8, true) - 2_440_588) * 86_400_000 + Math.floor(nanos / 1e6)
   })
-}
-
-function readDeltas(reader: DataReader, n: number, type: 'INT32'): Int32Array<ArrayBuffer>
-function readDeltas(reader: DataReader, n: number, type: 'INT32' | 'INT64'): Int32Array | BigInt64Array
-function readDeltas(reader: DataReader, n: number, type: 'INT32' | 'INT64'): Int32Array | BigInt64Array {
-  const start = reader.offset
-  const number = () => {
-    let value = 0
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = reader.view.getUint8(reader.offset++)
-      value += (byte & 127) * 2 ** shift
-      if (byte < 128) return value
-    }
-    throw new Error('a number in the header of its deltas has too many digits')
-  }
-  const [block, parts, total] = [number(), number(), number()]
-  // What the format asks for; other sizes make the decoder step backwards, or take memory for them.
-  const whole =
-    block > 0 && block % 128 === 0 && parts > 0 && block % parts === 0 && (block / parts) % 32 === 0
-  if (!whole) throw new Error(`deltas stand in blocks of ${block} with ${parts} parts`)
-  if (total !== n) throw new Error(`its deltas make ${total} values, ${n} are expected`)
-  // Each part of a block states its width, each block its smallest delta.
-  const blocks = Math.ceil(Math.max(0, n - 1) / block)
-  if (blocks * (1 + parts) > reader.view.byteLength - reader.offset + parts)
-    throw new Error(`its deltas end before ${n} values`)
-  reader.offset = start
-  const out = type === 'INT32' ? new Int32Array(n) : new BigInt64Array(n)
-  deltaBinaryUnpack(reader, n, out)
-  if (reader.offset > reader.view.byteLength) throw new Error(`its deltas end before ${n} values`)
-  return out
 }
 
 function readLengths(reader: DataReader, n: number): Uint8Array[] {
