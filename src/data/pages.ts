@@ -31,7 +31,7 @@ export type Decompress = (input: Uint8Array, size: number) => Uint8Array
  * Most entries that a page may claim with less than a bit for each: runs of one value take next to nothing. Writers stop at a
  * few million.
  */
-export const FREE_ENTRIES = 2 ** 27
+const FREE_ENTRIES = 2 ** 27
 
 /** Yields the data pages of the column chunk in `bytes`. Throws plain Errors; the caller names file and column. */
 export function* readPages(

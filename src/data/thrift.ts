@@ -6,7 +6,7 @@
  */
 
 /** What a field holds: i64 arrive as bigint, text as string, an enumeration as one of its names. */
-export type Kind = 'bool' | 'i32' | 'i64' | 'text' | { one: readonly string[] } | { list: Kind } | Struct
+type Kind = 'bool' | 'i32' | 'i64' | 'text' | { one: readonly string[] } | { list: Kind } | Struct
 
 /** Fields by their number: name, kind, and whether the struct makes no sense without it. */
 export type Struct = { readonly [id: number]: readonly [name: string, kind: Kind, required?: 'required'] }
