@@ -18,10 +18,23 @@ export interface RunDescription {
 const ROOT = () => navigator.storage.getDirectory()
 const folder = async () => (await ROOT()).getDirectoryHandle(FOLDER, { create: true })
 
+/** A worker that a reload ended may hold its files a little longer: tried again, after pauses that grow, for some seconds. */
+async function onceFree<T>(work: () => Promise<T>): Promise<T> {
+  for (let pause = 10; ; pause *= 2) {
+    try {
+      return await work()
+    } catch (error) {
+      const held = error instanceof DOMException && error.name === 'NoModificationAllowedError'
+      if (!held || pause > 4000) throw error
+    }
+    await new Promise(resolve => setTimeout(resolve, pause))
+  }
+}
+
 async function write(name: string, content: Blob | string): Promise<void> {
   const file = await (await folder()).getFileHandle(name, { create: true })
   // What is written appears when the stream is closed, whole.
-  const stream = await file.createWritable()
+  const stream = await onceFree(() => file.createWritable())
   await stream.write(content)
   await stream.close()
 }
@@ -55,7 +68,8 @@ export async function storedRun(): Promise<{ run: RunDescription; step: number }
 export const storedData = (): Promise<File | undefined> => read('data.parquet')
 
 export async function forgetRun(): Promise<void> {
-  await absent((await ROOT()).removeEntry(FOLDER, { recursive: true }))
+  const root = await ROOT()
+  await absent(onceFree(() => root.removeEntry(FOLDER, { recursive: true })))
 }
 
 /** The step of the newest checkpoint that is whole: its checksums come last. */

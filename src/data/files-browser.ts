@@ -28,6 +28,22 @@ const REASONS: Record<string, string | undefined> = {
   UnknownError: undefined,
 }
 
+/** How long a file that is in use is waited for, in ms of pauses: a worker that ends, as on a reload, lets go of its files late. */
+const HELD_MS = 10_000
+const LONGEST_PAUSE_MS = 1_000
+
+/** Does what only a file that nobody holds allows; it changes nothing where it fails. */
+async function onceFree<T>(work: () => Promise<T>): Promise<T> {
+  for (let [waited, pause] = [0, 5]; ; waited += pause, pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!named(error, 'NoModificationAllowedError') || waited >= HELD_MS) throw error
+    }
+    await new Promise(resolve => setTimeout(resolve, pause))
+  }
+}
+
 function partsOf(path: string): string[] {
   const parts: string[] = []
   for (const part of path.split('/')) {
@@ -85,16 +101,19 @@ export const files: FileSystem = {
   async create(path) {
     const [folder, name] = await parentOf(path)
     const handle = (await folder.getFileHandle(name, { create: true })) as OwnFileHandle
-    return handle.createSyncAccessHandle ? inWorker(await handle.createSyncAccessHandle()) : onPage(handle)
+    return onceFree(async () =>
+      handle.createSyncAccessHandle ? inWorker(await handle.createSyncAccessHandle()) : onPage(handle),
+    )
   },
   async rename(from, to) {
     const [folder, name] = await parentOf(to)
-    await (await fileAt(from)).move(folder, name)
+    const file = await fileAt(from)
+    await onceFree(() => file.move(folder, name))
   },
   async remove(path) {
     try {
       const [folder, name] = await parentOf(path)
-      await folder.removeEntry(name, { recursive: true })
+      await onceFree(() => folder.removeEntry(name, { recursive: true }))
     } catch (error) {
       if (!isMissing(error)) throw error
     }

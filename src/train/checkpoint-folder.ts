@@ -27,6 +27,7 @@ type Checksums = Record<string, { bytes: number; sha256: string }>
 
 const CHECKPOINT = /^checkpoint-(\d+)$/
 const LEFT_OVER = /^(checkpoint-\d+)\.[0-9a-f]{12}\.(tmp|old)$/
+const PROBE = '.probe'
 const HASHED_AT_ONCE = 1 << 20
 const { join } = fileSystem
 
@@ -162,7 +163,7 @@ export async function rotateCheckpoints(
  * @throws CheckpointError where nothing can be written into it, or it holds a model of an earlier run.
  */
 export async function prepareOutputFolder(folder: string, { resume = false } = {}): Promise<void> {
-  const probe = passingName(join(folder, '.probe'))
+  const probe = passingName(join(folder, PROBE))
   let names: string[]
   try {
     await fileSystem.makeFolder(folder)
@@ -182,6 +183,7 @@ export async function prepareOutputFolder(folder: string, { resume = false } = {
 
 async function tidy(folder: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
+    if (name.startsWith(`${PROBE}.`)) await fileSystem.remove(join(folder, name))
     const [, target, kind] = LEFT_OVER.exec(name) ?? []
     if (target === undefined) continue
     if (kind === 'old' && !names.includes(target)) {

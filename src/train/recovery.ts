@@ -3,6 +3,7 @@ import { DeviceLostError } from '../errors.ts'
 import { type Gpu, openGpu } from '../gpu/index.ts'
 import { listCheckpoints, prepareOutputFolder } from './checkpoint-folder.ts'
 
+/** Options of `trainWithRecovery`. */
 export interface RecoveryOptions {
   /** The run's folder, where its checkpoints are. */
   output: string
