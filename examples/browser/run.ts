@@ -1,5 +1,5 @@
 // One training run on a device: pauses and scores between steps, and goes on from its last checkpoint when the device is lost.
-import { type Gpu, openGpu, type ResolvedModelConfig } from 'kernelgrad'
+import { DeviceError, type Gpu, KernelgradError, openGpu, type ResolvedModelConfig } from 'kernelgrad'
 import { type CallbackContext, type ClickModel, createModel, type LogEntry, Trainer } from 'kernelgrad/train'
 import { trainerConfig } from './model.ts'
 import { lastCheckpoint, RUN_FOLDER } from './opfs.ts'
@@ -7,7 +7,8 @@ import type { RunState } from './protocol.ts'
 import type { Rows } from './rows.ts'
 
 const REPORT_EVERY_MS = 200
-const LOST_WITHIN_MS = 500
+/** How long to wait for the word that the device is gone, where a call failed that does not say why. */
+const LOST_WITHIN_MS = 10_000
 /** Devices lost in a row, none of which took a step, after which another is not tried. */
 const MOST_LOST = 3
 
@@ -58,7 +59,7 @@ export class Run {
         return
       } catch (error) {
         this.#stepping = false
-        const message = await this.lossOfDevice()
+        const message = await this.lossOfDevice(error)
         lost = this.#step > before ? 1 : lost + 1
         if (message === undefined || lost === MOST_LOST) throw error
         const reached = await lastCheckpoint()
@@ -69,7 +70,8 @@ export class Run {
   }
 
   /** Why the device was lost; undefined where it was not. A call under way may fail, in words of its own, before that is known. */
-  async lossOfDevice(): Promise<string | undefined> {
+  async lossOfDevice(error: unknown): Promise<string | undefined> {
+    if (error instanceof KernelgradError && !(error instanceof DeviceError)) return undefined
     const late = new Promise<undefined>(resolve => setTimeout(resolve, LOST_WITHIN_MS))
     const lost = this.#gpu?.device.lost.then(({ message }) => message || 'no reason is given')
     return Promise.race([lost, late])

@@ -13,6 +13,7 @@ import { Run } from './run.ts'
 class Refusal extends Error {}
 
 const LOCK = 'kernelgrad-demo'
+const LOCKED_MS = 10_000
 
 /** The file that is open: the next run's. */
 let opened: { file: ParquetFile; data: File | undefined } | undefined
@@ -51,11 +52,18 @@ async function resume(): Promise<void> {
   })
 }
 
-/** Two tabs must not write one run. */
+/** Two tabs must not write one run. A worker that a reload ended may hold the lock a little longer. */
 async function alone(work: () => Promise<void>): Promise<void> {
-  await navigator.locks.request(LOCK, { ifAvailable: true }, async lock => {
-    if (!lock) throw new Refusal('another tab of this page is training; close it first')
+  const patience = AbortSignal.timeout(LOCKED_MS)
+  let ours = false
+  const locked = navigator.locks.request(LOCK, { signal: patience }, async () => {
+    ours = true
     await work()
+  })
+  await locked.catch(error => {
+    throw ours || !patience.aborted
+      ? error
+      : new Refusal('another tab of this page is training; close it first')
   })
 }
 
@@ -110,7 +118,7 @@ async function withModel<T>(work: (model: ClickModel) => Promise<T>): Promise<T>
   try {
     return await run!.withModel(work)
   } catch (error) {
-    if (training || (await run!.lossOfDevice()) === undefined) throw error
+    if (training || (await run!.lossOfDevice(error)) === undefined) throw error
     await resume()
     return run!.withModel(work)
   }

@@ -9,6 +9,8 @@ import { openGpu } from '../../src/gpu/index.ts'
 import { TextTabularModel } from '../../src/nn/index.ts'
 
 const gpu = await openGpu({ poison: true })
+/** An answer that is to come is waited for: as long as a test file may take. */
+const PATIENT = 30 * 60_000
 
 /** A peer that runs `body` for every request, with `send` to answer. */
 const scripted = (body: string) => ({
@@ -42,7 +44,7 @@ test('ours computes every operator as the oracle does', async () => {
 
 test('a peer answers requests in order; an error it reports does not end it', async () => {
   const body = `send(request.do === 'run' ? { ms: 2, losses: [request.count] } : { error: 'no ' + request.do })`
-  const peer = await Peer.start(scripted(body), 20_000)
+  const peer = await Peer.start(scripted(body), PATIENT)
   assert.is(peer.version, 'one')
   assert.equal(await peer.ask({ do: 'train', work: {} }), { error: 'no train' })
   assert.equal(await peer.ask({ do: 'run', count: 3 }), { ms: 2, losses: [3] })
@@ -51,13 +53,23 @@ test('a peer answers requests in order; an error it reports does not end it', as
 })
 
 test('a peer that crashes, or is late, says why and takes part no longer', async () => {
-  const crashed = await Peer.start(scripted(`console.error('out of luck'); process.exit(3)`), 20_000)
+  const crashed = await Peer.start(scripted(`console.error('out of luck'); process.exit(3)`), PATIENT)
   const first = await crashed.ask({ do: 'run', count: 1 })
   assert.match(first.error!, /code 3: out of luck/)
   assert.equal(await crashed.ask({ do: 'run', count: 1 }), first)
-  const late = await Peer.start({ ...scripted(''), name: 'late' }, 1000)
-  assert.match((await late.ask({ do: 'end' })).error!, /no answer to 'end' within 1 s/)
-  const absent = await Peer.start({ ...scripted(''), command: 'no-such-program' }, 20_000)
+  const late = await Peer.start({ ...scripted(''), name: 'late' }, PATIENT)
+  const sleep = globalThis.setTimeout
+  let waited = 0
+  const soon = (done: () => void, ms: number) => {
+    waited = ms
+    return sleep(done)
+  }
+  Object.assign(globalThis, { setTimeout: soon })
+  const answer = late.ask({ do: 'end' })
+  Object.assign(globalThis, { setTimeout: sleep })
+  assert.is(waited, PATIENT)
+  assert.match((await answer).error!, /no answer to 'end' within 1800 s/)
+  const absent = await Peer.start({ ...scripted(''), command: 'no-such-program' }, PATIENT)
   assert.match(absent.failure!, /ENOENT/)
 })
 

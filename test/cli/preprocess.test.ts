@@ -1,5 +1,4 @@
 // From raw files to a trained pair: preprocess, train with its sizes, and the notebook's experiment, at a size of seconds.
-import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { writeRawKdd } from '../../bench/raw-kdd.ts'
 import { parseFeatureSizes } from '../../src/config/index.ts'
 import { writeSyntheticRaw } from '../../src/data/index.ts'
+import { interrupted } from '../support/interrupted.ts'
 import { kernelgrad } from './capture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-preprocess-'))
@@ -57,17 +57,7 @@ test('Ctrl-C stops preprocessing, ends with 130 and leaves the older result', as
   const input = join(folder, 'large')
   await writeRawKdd(input, 200_000)
   const before = files.map(name => readFileSync(at(name)))
-  const child = spawn(process.execPath, ['bin/kernelgrad.js', 'preprocess', input, '--out', data])
-  let out = ''
-  let err = ''
-  child.stdout.on('data', text => {
-    out += text
-    if (/^read training/m.test(String(text))) child.kill('SIGINT')
-  })
-  child.stderr.on('data', text => {
-    err += text
-  })
-  const code = await new Promise(resolve => child.on('close', resolve))
+  const { code, out, err } = await interrupted(['preprocess', input, '--out', data], /^read training/)
   assert.equal([code, err], [130, `stopped; ${data} is as it was\n`], out)
   assert.not.match(out, /write/)
   assert.equal(readdirSync(data).sort(), files)

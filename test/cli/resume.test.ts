@@ -1,5 +1,4 @@
 // `kernelgrad train` and what can come between: Ctrl-C, changed data, damaged checkpoints, a loss that breaks.
-import { spawn } from 'node:child_process'
 import {
   copyFileSync,
   cpSync,
@@ -13,6 +12,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openParquet, readColumns, writeParquet } from '../../src/data/index.ts'
+import { interrupted } from '../support/interrupted.ts'
 import { files, folder, modelJson, TRAINER } from '../support/small-run.ts'
 import { kernelgrad } from './capture.ts'
 
@@ -36,31 +36,6 @@ const argsOf = (config: string, out: string, train = files.train) => [
   '--out',
   out,
 ]
-
-/** Runs the command in a process of its own and presses Ctrl-C when `pattern` stands in what it told. */
-function interrupted(args: string[], pattern: RegExp, times = 1) {
-  return new Promise<{ code: number | null; out: string; err: string }>(resolve => {
-    const child = spawn(process.execPath, ['bin/kernelgrad.js', ...args])
-    const told = { out: '', err: '' }
-    let left = times
-    const press = () => {
-      if (left > 0 && pattern.test(told.out)) {
-        left--
-        child.kill('SIGINT')
-      }
-    }
-    child.stdout.on('data', text => {
-      told.out += text
-      if (left === times) press()
-    })
-    child.stderr.on('data', text => {
-      told.err += text
-      // The second time as soon as the first has been heard.
-      if (/interrupted: saving/.test(told.err)) press()
-    })
-    child.on('close', code => resolve({ code, ...told }))
-  })
-}
 
 const weights = (path: string) => readFileSync(join(path, 'model.safetensors'))
 
@@ -92,7 +67,7 @@ test('a second Ctrl-C exits at once', async () => {
   const out = join(folder, 'impatient')
   // One window takes the whole epoch: the first Ctrl-C would wait for it.
   const config = configFile('impatient', { gradient_accumulation_steps: 1000, num_train_epochs: 500 })
-  const { code, err } = await interrupted(argsOf(config, out), /rows to train on/, 2)
+  const { code, err } = await interrupted(argsOf(config, out), /rows to train on/, /interrupted: saving/)
   assert.is(code, 130, err)
   assert.not.match(err, /interrupted after step/)
 })

@@ -140,7 +140,6 @@ test('info names the adapter and its limits, and the process ends', () => {
   const run = (...args: string[]) =>
     spawnSync(process.execPath, ['bin/kernelgrad.js', 'info', '--adapter', 'embedded', ...args], {
       encoding: 'utf8',
-      timeout: 60_000,
     })
   const { status, stdout, stderr } = run('--json')
   assert.equal([status, stderr], [0, ''])
@@ -162,9 +161,12 @@ test('an unbuilt checkout says what to run', () => {
 })
 
 test('a reader that closes the pipe is no failure', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-cli-'))
   // The reader is gone before node starts, so the first write meets a closed pipe.
-  const script = '{ sleep 0.5; node bin/kernelgrad.js --help; echo "code $?" >&2; } | true'
-  const { stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8' })
+  const script = `mkfifo pipe; true <pipe & exec 3>pipe; wait; cd "$OLDPWD"
+    node bin/kernelgrad.js --help >&3; echo "code $?" >&2`
+  const { stderr } = spawnSync('bash', ['-c', `cd '${folder}' && ${script}`], { encoding: 'utf8' })
+  rmSync(folder, { recursive: true })
   assert.is(stderr, 'code 0\n')
 })
 

@@ -255,7 +255,6 @@ test('a process ends with a loader left open, and not before the batch it waits 
     console.log(value.categorical.a.ids.join())`
   const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     encoding: 'utf8',
-    timeout: 20_000,
   })
   assert.is(run.stderr, '')
   assert.is(run.stdout, '3,1\n2\n1\n')

@@ -245,7 +245,7 @@ test('what a compiler refuses becomes an error of the next wait', async () => {
 test('work in flight stays below its limit', async () => {
   const queue = new InFlight(2)
   const order: number[] = []
-  const work = (i: number) => new Promise<void>(resolve => setTimeout(() => resolve(void order.push(i)), 5))
+  const work = (i: number) => new Promise<void>(resolve => setImmediate(() => resolve(void order.push(i))))
   for (let i = 0; i < 6; i++) {
     await queue.push(gpu, work(i))
     assert.ok(order.length >= i - 1, 'at most two are under way')

@@ -173,7 +173,7 @@ async function pageOf(folder: string): Promise<unknown> {
     page.on('pageerror', error => complaints.push(String(error)))
     page.on('console', message => message.type() === 'error' && complaints.push(message.text()))
     await page.goto(served.url)
-    const ended = page.waitForFunction('window.said', undefined, { timeout: 30_000 })
+    const ended = page.waitForFunction('window.said')
     const said = await ended.then(
       handle => handle.jsonValue(),
       error => complaints.push(String(error)),

@@ -27,12 +27,22 @@ export async function launchChromium(): Promise<Browser | string> {
   const { version } = JSON.parse(readFileSync(manifest, 'utf8'))
   const folder = join(cacheFolder(), `chromium-${version}-webgpu`)
   if (!existsSync(folder)) unpack(join(dirname(manifest), 'bin'), folder)
-  return chromium.launch({
+  const browser = await chromium.launch({
     executablePath: join(folder, 'chromium'),
     args: ['--headless=shell', '--no-sandbox', ...WEBGPU],
     // Libraries that a bare machine lacks come with the package.
     env: { ...process.env, LD_LIBRARY_PATH: join(folder, 'lib') } as Record<string, string>,
+    timeout: 0,
   })
+  // What a page is to do is waited for, however slow the machine.
+  const newContext = browser.newContext.bind(browser)
+  browser.newContext = async options => {
+    const context = await newContext(options)
+    context.setDefaultTimeout(0)
+    context.setDefaultNavigationTimeout(0)
+    return context
+  }
+  return browser
 }
 
 /** Unpacks the browser, 190 MB, once. */

@@ -1,5 +1,25 @@
-// A process that saves until it is killed.
+// A process that saves until it kills itself, at one of its file operations: before it is done, or after.
+import fs from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { saveForever } from './save-forever.ts'
 
-const [output, kept] = process.argv.slice(2) as [string, string]
+const [output, kept, killAt, when] = process.argv.slice(2) as [string, string, string, string]
+
+let at = 0
+function killIn(holder: object, name: string): void {
+  const methods = holder as Record<string, (...all: unknown[]) => Promise<unknown>>
+  const method = methods[name]!
+  methods[name] = async function (...all) {
+    const mine = ++at === Number(killAt)
+    if (mine && when === 'before') process.kill(process.pid, 'SIGKILL')
+    const result = await method.apply(this, all)
+    if (mine) process.kill(process.pid, 'SIGKILL')
+    return result
+  }
+}
+const handle = await fs.open(process.execPath)
+for (const name of ['write', 'sync', 'close']) killIn(Object.getPrototypeOf(handle), name)
+for (const name of ['mkdir', 'open', 'rename', 'rm']) killIn(fs, name)
+syncBuiltinESMExports()
+
 await saveForever(output, Number(kept), text => process.stdout.write(text))

@@ -22,23 +22,21 @@ const root = mkdtempSync(join(tmpdir(), 'kernelgrad-folders-'))
 const KILLS = 100
 const KEPT = 2
 
-/** Starts the loop of saves, kills it after a while, and returns the last step it called saved. */
-function killAfter(output: string, milliseconds: number): Promise<number> {
+/** Starts the loop of saves, which ends itself at a file operation, and returns the last step it called saved. */
+function killAt(output: string, operation: number, when: 'before' | 'after'): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ['dist/test/support/save-loop.js', output, String(KEPT)])
+    const args = ['dist/test/support/save-loop.js', output, String(KEPT), String(operation), when]
+    const child = spawn(process.execPath, args)
     let told = ''
-    let waiting = true
     child.stdout.on('data', text => {
       told += text
-      if (waiting) setTimeout(() => child.kill('SIGKILL'), milliseconds)
-      waiting = false
     })
     child.stderr.on('data', text => reject(new Error(String(text))))
     child.on('close', () => resolve(Number([...told.matchAll(/^saved (\d+)$/gm)].at(-1)?.[1] ?? 0)))
   })
 }
 
-test(`${KILLS} kills at random moments leave every checkpoint whole, and none that was saved is lost`, async () => {
+test(`${KILLS} kills in the middle leave every checkpoint whole, and none that was saved is lost`, async () => {
   const random = generator(1)
   const killedIn = { tmp: 0, old: 0 }
   let lost = 0
@@ -46,7 +44,10 @@ test(`${KILLS} kills at random moments leave every checkpoint whole, and none th
     mkdirSync(output)
     let saved = 0
     for (let kill = 0; kill < kills; kill++) {
-      saved = Math.max(saved, await killAfter(output, random() * 40))
+      saved = Math.max(
+        saved,
+        await killAt(output, 1 + Math.floor(random() * 120), kill % 2 ? 'after' : 'before'),
+      )
       for (const name of readdirSync(output)) {
         const kind = /\.(tmp|old)$/.exec(name)?.[1] as 'tmp' | 'old' | undefined
         if (kind) killedIn[kind]++
@@ -69,6 +70,8 @@ test(`${KILLS} kills at random moments leave every checkpoint whole, and none th
   await Promise.all(Array.from({ length: 4 }, (_, i) => killMany(join(root, `kill-${i}`), KILLS / 4)))
   // The test means something only if kills fell into the saving.
   assert.ok(killedIn.tmp > KILLS / 10, `${killedIn.tmp} of ${KILLS} kills left a folder half written`)
+  console.log(killedIn, lost)
+  assert.ok(killedIn.old > 0, 'no kill fell between the renames of a replacement')
   assert.ok(lost <= killedIn.old)
 })
 

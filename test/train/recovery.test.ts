@@ -8,9 +8,8 @@ import { type Gpu, openGpu } from '../../src/gpu/index.ts'
 import { type TrainerState, trainWithRecovery } from '../../src/train/index.ts'
 import { kernelgrad } from '../cli/capture.ts'
 import { bitsOf, files, folder, makeRun, modelJson, TRAINER } from '../support/small-run.ts'
+import { unhandledSoFar } from '../support/unhandled.ts'
 
-const unhandled: unknown[] = []
-process.on('unhandledRejection', error => unhandled.push(error))
 let runs = 0
 
 interface Told {
@@ -141,8 +140,7 @@ test('`kernelgrad train` says that it goes on, and writes the same model', async
 })
 
 test('nothing was left unhandled', async () => {
-  await new Promise(resolve => setTimeout(resolve, 20))
-  assert.equal(unhandled, [])
+  assert.equal(await unhandledSoFar(), [])
 })
 
 test.run()

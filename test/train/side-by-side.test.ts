@@ -128,8 +128,12 @@ test('predictions of a model while it trains leave its training as it is', async
 
 test('closing one device leaves the other working, while it trains', async () => {
   const closing = await openGpu()
+  let begun = () => {}
+  const stepped = new Promise<void>(resolve => {
+    begun = resolve
+  })
   const [first, second] = [
-    await makeRun(closing, settings),
+    await makeRun(closing, settings, { callbacks: [{ onStepEnd: () => begun() }] }),
     await makeRun(gpu, { ...settings, seed: SEEDS[1]! }),
   ]
   const ends = first.trainer.train().then(
@@ -137,7 +141,7 @@ test('closing one device leaves the other working, while it trains', async () =>
     (error: Error) => error.message,
   )
   const trains = second.trainer.train()
-  await new Promise(resolve => setTimeout(resolve, 30))
+  await stepped
   closing.close()
   assert.is(await ends, 'the device was used after it was closed')
   await trains

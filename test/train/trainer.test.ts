@@ -40,7 +40,7 @@ test('callbacks are called in the order of transformers, with the settings, the 
       void note(`step${control.shouldLog ? '+log' : ''}${control.shouldSave ? '+save' : ''}`),
     onLog: ({ logs }) => void note(`log ${Object.keys(logs).join()}`),
     onEvaluate: async ({ metrics, state }) => {
-      await new Promise(resolve => setTimeout(resolve, 5))
+      await new Promise(resolve => setImmediate(resolve))
       assert.is(state.best_metric, Math.min(...state.log_history.flatMap(entry => entry.eval_loss ?? [])))
       assert.ok(metrics.eval_loss! > 0 && metrics.eval_roc_auc! > 0)
       note('evaluate')
