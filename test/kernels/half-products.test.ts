@@ -1,4 +1,5 @@
-// Matrix products and attention over halves, against the oracle on inputs rounded to halves.
+// Matrix products and attention over halves, against the oracle on inputs rounded to halves. The small tiles run every way of
+// storing in every layout; of the larger ones each runs one layout, so that every layout is met, and all where CI is set.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { attention, attentionBackward } from '../../src/kernels/attention.ts'
@@ -78,10 +79,17 @@ async function check({ M, N, K, layout, stored, form, splits, scale = 1 }: Case)
 /** What linear layers do, forward, for dx and for dW; every way of storing is left to the forms that compile fast. */
 const USED = { NT: [STORED[0]], NN: [STORED[0]], TN: [STORED[1]] }
 
-for (const form of usable) {
+const everything = Boolean(process.env.CI)
+if (!everything)
+  console.log(
+    'skip: large matmul tiles over halves in every layout: they compile for a minute; set CI=1 to run them',
+  )
+
+for (const [i, form] of usable.entries()) {
   const small = form === '4x4' || form === '1x4'
   test(`matmul ${form} over halves agrees with the oracle in every layout`, async () => {
-    for (const layout of ['NN', 'NT', 'TN'] as const) {
+    for (const [j, layout] of (['NN', 'NT', 'TN'] as const).entries()) {
+      if (!small && !everything && i % 3 !== j) continue
       for (const stored of small ? STORED : USED[layout]) {
         for (const [M, N, K] of [
           [4, 4, 4],
