@@ -1,8 +1,13 @@
 // Runs every compiled test file (or those whose path contains one of the given words) in a process of its own, on the
-// embedded adapter unless KERNELGRAD_ADAPTER says otherwise, and adds the counts up.
-import { spawnSync } from 'node:child_process'
+// embedded adapter unless KERNELGRAD_ADAPTER says otherwise, and adds the counts up. Two files run at a time where there are
+// cores for them; each one's output is kept together, and shown in the order of their names.
+import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
+
+// The only clock: tests wait for what happens, and what never happens ends here. About a hundred times what a file takes.
+const LIMIT_MINUTES = Number(process.env.KERNELGRAD_TEST_MINUTES ?? 30)
 
 const words = process.argv.slice(2)
 const files = readdirSync('dist/test', { recursive: true, withFileTypes: true })
@@ -14,32 +19,79 @@ const files = readdirSync('dist/test', { recursive: true, withFileTypes: true })
   .sort()
 // Choices that an earlier run stored on this machine do not decide what is tested.
 const env = { KERNELGRAD_ADAPTER: 'embedded', KERNELGRAD_TUNING: 'off', FORCE_COLOR: '0', ...process.env }
+
+/** Processes under way. Each leads a group of its own, so that what it started ends with it. */
+const running = new Set()
+const end = child => {
+  try {
+    process.kill(process.platform === 'win32' ? child.pid : -child.pid, 'SIGKILL')
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error
+  }
+}
+for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143 }))
+  process.on(signal, () => {
+    for (const child of running) end(child)
+    process.exit(code)
+  })
+
+/** Runs a file to its end: what it told, and how it ended. */
+function run(file) {
+  return new Promise(resolve => {
+    const started = Date.now()
+    const child = spawn(process.execPath, [file], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    running.add(child)
+    let out = ''
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', text => {
+        out += text
+      })
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      end(child)
+    }, LIMIT_MINUTES * 60_000)
+    child.on('close', (code, signal) => {
+      clearTimeout(timer)
+      running.delete(child)
+      const how = late ? `no end after ${LIMIT_MINUTES} minutes` : code ? `exit code ${code}` : signal
+      resolve({ file, out, how, seconds: (Date.now() - started) / 1000 })
+    })
+  })
+}
+
 const sum = { passed: 0, failed: 0, skipped: 0 }
 const broken = []
-for (const file of files) {
-  const started = Date.now()
-  const run = spawnSync(process.execPath, [file], { env, encoding: 'utf8', maxBuffer: 1 << 28 })
-  const out = run.stdout + run.stderr
+
+function report({ file, out, how, seconds }) {
   const read = word => Number(new RegExp(`^ +${word}: +(\\d+)`, 'm').exec(out)?.[1] ?? 0)
-  const [total, passed, skipped] = [
-    Number(/^ +Total: +(\d+)/m.exec(out)?.[1] ?? 0),
-    Number(/^ +Passed: +(\d+)/m.exec(out)?.[1] ?? 0),
-    read('Skipped'),
-  ]
-  const ok = run.status === 0 && total > 0
+  const [total, passed, skipped] = [read('Total'), read('Passed'), read('Skipped')]
+  const ok = !how && total > 0
   sum.passed += passed
   sum.skipped += skipped
   sum.failed += ok ? total - passed : Math.max(1, total - passed)
-  const seconds = ((Date.now() - started) / 1000).toFixed(1)
-  console.log(
-    `${ok ? 'ok  ' : 'FAIL'} ${file.replace(/^dist\/test\//, '')}  ${passed}/${total}${skipped ? `, ${skipped} skipped` : ''}  ${seconds} s`,
-  )
+  const counts = `${passed}/${total}${skipped ? `, ${skipped} skipped` : ''}`
+  const name = file.replace(/^dist\/test\//, '')
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name}  ${counts}  ${seconds.toFixed(1)} s`)
   for (const line of out.split('\n')) if (/^skip: /.test(line)) console.log(`     ${line}`)
-  if (!ok) {
-    broken.push(file)
-    console.log(out)
+  if (ok) return
+  broken.push(name)
+  console.log(`${out}\n${name}: ${how ?? 'ended before its tests did'}`)
+}
+
+const ended = new Map()
+let [next, shown] = [0, 0]
+async function work() {
+  while (next < files.length) {
+    const at = next++
+    ended.set(at, await run(files[at]))
+    for (; ended.has(shown); shown++) {
+      report(ended.get(shown))
+      ended.delete(shown)
+    }
   }
 }
+await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work))
 if (broken.length) console.log(`failed: ${broken.join(', ')}`)
 console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`)
 process.exit(sum.failed || !files.length ? 1 : 0)
