@@ -1,5 +1,5 @@
 // Rejections that nobody handled: a test may look, and the file fails at its end.
-export const unhandled: unknown[] = []
+const unhandled: unknown[] = []
 process.on('unhandledRejection', error => unhandled.push(error))
 process.on('exit', () => {
   if (!unhandled.length) return
