@@ -31,8 +31,8 @@ export class DeviceLostError extends DeviceError {
 }
 
 /**
- * The device, or the limit it was opened with, has no room for a buffer. The device stays usable: nothing that was recorded after
- * the buffer was asked for has run, all before it has.
+ * The device, or the limit it was opened with, has no room for a buffer. The device stays usable: nothing that needed the buffer has
+ * run, all else has.
  */
 export class OutOfMemoryError extends DeviceError {
   /** Bytes of the buffer that was asked for. */

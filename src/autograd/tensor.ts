@@ -102,9 +102,9 @@ export class Tensor {
     return this.#view === undefined
   }
 
-  /** Whether someone else holds this tensor's memory too. */
+  /** Whether someone else holds this tensor's memory too; another's memory under a shape of its own goes with that tensor's scope. */
   get shared(): boolean {
-    return this.#refs > 1
+    return this.#refs > 1 || this.#base !== undefined
   }
 
   /** One more holder; `dispose()` frees the memory when the last one lets go. */

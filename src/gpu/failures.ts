@@ -1,31 +1,65 @@
-// What has gone wrong on a device, and who waits for it. WebGPU reports late and beside the calls; a library's user is told by
-// the next call, whichever it is, and no wait outlives the device.
-import type { OutOfMemoryError } from '../errors.ts'
+// What has gone wrong on a device, and who is told. WebGPU reports late and beside the calls. A failed call is skipped, its results
+// are marked with the failure, and what would read them is skipped and marked too; everything else runs. Whoever reads such a result
+// is told, and so is a wait for all work. What ends the device is thrown by every call, and no wait outlives it.
+
+/** One thing that went wrong, and whether a call has thrown it. */
+export interface Failure {
+  readonly error: Error
+  told: boolean
+}
+
+/** Failures kept for waits; those beyond are told by their results alone. */
+const KEPT = 100
 
 export class Failures {
   /** The device cannot be used any more: every call throws it. */
   #lasting: Error | undefined
-  /** One call throws it, and things go on. */
-  #passing: OutOfMemoryError | undefined
+  /** Nobody knows what it was about: the next call throws it, whichever it is. */
+  #unplaced: Error | undefined
+  /** Those that no call has thrown yet. */
+  readonly #untold = new Map<string, Failure>()
   readonly #waits = new Set<(error: Error) => void>()
 
-  /** Throws what has gone wrong, if anything has. */
+  /** Whether the device is gone or closed. */
+  get ended(): boolean {
+    return this.#lasting !== undefined
+  }
+
+  /** Throws what every call is to be told, if anything is. */
   check(): void {
     if (this.#lasting) throw this.#lasting
-    if (!this.#passing) return
-    const error = this.#passing
-    this.#passing = undefined
+    if (!this.#unplaced) return
+    const error = this.#unplaced
+    this.#unplaced = undefined
     throw error
   }
 
-  /** Something after which results mean nothing: the first is what every later call throws. */
-  fail(error: Error): void {
-    this.#lasting ??= error
+  /** As `check`, and throws the oldest failure that no call has thrown yet: for waits for all work. */
+  checkAll(): void {
+    this.check()
+    for (const failure of this.#untold.values()) this.tell(failure)
   }
 
-  /** Something that one call is told and that leaves the device usable. */
-  pass(error: OutOfMemoryError): void {
-    this.#passing ??= error
+  /** Throws a failure. */
+  tell(failure: Failure): never {
+    this.check() // a device that is gone matters more
+    failure.told = true
+    this.#untold.delete(failure.error.message)
+    throw failure.error
+  }
+
+  /** Notes what went wrong with one call; the same again is one failure until somebody is told. */
+  place(error: Error): Failure {
+    const known = this.#untold.get(error.message)
+    if (known) return known
+    const failure = { error, told: false }
+    if (this.#untold.size < KEPT) this.#untold.set(error.message, failure)
+    return failure
+  }
+
+  /** Notes what went wrong with nobody knows which call. */
+  pass(error: Error): void {
+    this.#unplaced ??= error
   }
 
   /** The device is gone, which matters more than what went wrong before; pending waits end with it. */
@@ -40,6 +74,11 @@ export class Failures {
       const end = (error: Error) => {
         this.#waits.delete(end)
         reject(error)
+      }
+      if (this.#lasting) {
+        promise.catch(() => {})
+        reject(this.#lasting)
+        return
       }
       this.#waits.add(end)
       promise.then(value => {

@@ -1,11 +1,20 @@
 import { wait } from '#platform'
-import { DeviceError, DeviceLostError } from '../errors.ts'
+import {
+  ConfigError,
+  DeviceError,
+  DeviceLostError,
+  KernelgradError,
+  OutOfMemoryError,
+  ShapeError,
+} from '../errors.ts'
 import { type AdapterFound, findAdapter } from './adapter.ts'
+import { told } from './buffers.ts'
 import { Failures } from './failures.ts'
 import type { Grid, Kernel, View } from './kernel.ts'
-import { Pipelines } from './pipelines.ts'
+import { checkOptions } from './launch-check.ts'
 import { BufferPool, type MemoryUse, sizeClass } from './pool.ts'
 import { Recorder, type RecorderCounts } from './recorder.ts'
+import { guarded } from './scopes.ts'
 
 /** How to open a device. */
 export interface GpuOptions {
@@ -32,6 +41,10 @@ const READER = 1 << 20
 /**
  * A device with what launching kernels takes: buffer pool, command recorder, pipeline cache, readback. Several can
  * live in one process. Made by `openGpu`.
+ *
+ * An error belongs to the call it is about. What is known at the call is thrown there. What the device says later, such as that a kernel
+ * does not compile or that there is no room for a buffer, leaves out that call and what reads its results; it is thrown where
+ * those are read or used, or by the next wait for all work, and all else goes on.
  */
 export class Gpu {
   /** WebGPU's own object. */
@@ -56,30 +69,27 @@ export class Gpu {
     const failures = this.#failures
     this.device = device
     this.adapter = adapter
-    this.#recorder = new Recorder(device, new Pipelines(device), {
-      check: (...buffers) => {
-        failures.check()
-        for (const buffer of this.pool.missing.size ? buffers : []) {
-          const error = this.pool.missing.get(buffer)
-          if (error) throw error
-        }
-      },
-      fail: error => failures.fail(error as Error),
-    })
+    this.#recorder = new Recorder(device, failures)
     const recorder = this.#recorder
     this.pool = new BufferPool(
       device,
       {
+        buffers: recorder.buffers,
         hold: verdict => recorder.hold(verdict),
+        fresh: buffer => recorder.fresh(buffer),
         afterFlush: action => recorder.afterFlush(action),
-        fail: error => failures.pass(error),
+        fail: error => failures.place(error),
       },
       memoryLimit,
     )
     this.#poison = poison
     device.addEventListener('uncapturederror', event => {
       event.preventDefault() // it is thrown by the next call, not printed
-      failures.fail(new DeviceError(`WebGPU reported: ${(event as GPUUncapturedErrorEvent).error.message}`))
+      const { error } = event as GPUUncapturedErrorEvent
+      const kind = error instanceof GPUOutOfMemoryError ? OutOfMemoryError : DeviceError
+      failures.pass(
+        new kind(`WebGPU reported, and what was recorded with it may not have run: ${error.message}`),
+      )
     })
     device.lost.then(({ reason, message }) => {
       if (!this.#closed)
@@ -123,9 +133,15 @@ export class Gpu {
   }
 
   #view(bytes: number, take: (size: number) => GPUBuffer): View {
+    if (!Number.isFinite(bytes) || bytes < 0)
+      throw new ShapeError(`a buffer of ${told(bytes)} bytes, expected a number from 0`)
     const size = Math.max(Math.ceil(bytes / 4) * 4, 4)
     const view = { buffer: take(size), offset: 0, size, whole: true }
-    if (this.#poison) this.upload(view, new Uint32Array(view.buffer.size / 4).fill(0x7fc0dead))
+    this.#recorder.buffers.of(view.buffer).asked = size
+    if (this.#poison) {
+      this.upload(view, new Uint32Array(view.buffer.size / 4).fill(0x7fc0dead))
+      this.#recorder.fresh(view.buffer)
+    }
     return view
   }
 
@@ -142,7 +158,11 @@ export class Gpu {
     return view
   }
 
-  /** Launches a kernel; `grid` counts workgroups, folded over dimensions when it is one number. */
+  /**
+   * Launches a kernel; `grid` counts workgroups, folded over dimensions when it is one number.
+   * @throws ConfigError or DeviceError for a kernel that cannot be right, ShapeError for parameters, views or a grid that do not
+   *   fit it; nothing is recorded then. What only the compiler knows is thrown by whoever waits for the results.
+   */
   launch<P extends string>(
     kernel: Kernel<P>,
     params: Record<P, number>,
@@ -190,8 +210,12 @@ export class Gpu {
 
   /** Waits until every kernel launched so far is compiled: before much is uploaded, which would be held until then. */
   async compiled(): Promise<void> {
+    await this.#caughtUp()
+    this.#failures.checkAll()
+  }
+
+  async #caughtUp(): Promise<void> {
     while (this.#recorder.caughtUp) await wait(this.#failures.until(this.#recorder.caughtUp))
-    this.#check()
   }
 
   /**
@@ -202,26 +226,34 @@ export class Gpu {
   async settled(): Promise<void> {
     const { settled } = this.pool
     if (settled) await wait(this.#failures.until(settled))
-    this.#check()
+    this.#failures.checkAll()
   }
 
-  /** Reads bytes back; waits for everything recorded before. */
+  /**
+   * Reads bytes back; waits for everything recorded before.
+   * @throws what went wrong with the work that was to fill them: see `Gpu`
+   */
   async readBytes({ buffer, offset, size }: View): Promise<ArrayBuffer> {
-    this.#check()
+    this.#failures.check()
     const target = this.#reader(size)
     let mapped = false
     try {
       this.#recorder.copy(buffer, offset, target, 0, size)
       this.flush()
-      await this.compiled()
+      await this.#caughtUp()
+      this.#checkRead(target)
       await wait(this.#failures.until(target.mapAsync(GPUMapMode.READ, 0, size)))
       mapped = true
-      await this.settled()
+      this.#checkRead(target)
       return target.getMappedRange(0, size).slice(0)
     } catch (error) {
-      // A map that is refused says less than why it was.
-      this.#check()
-      throw error
+      // A map that is refused says less than why it was, and a loss may be told a moment later.
+      await new Promise(resolve => setTimeout(resolve))
+      this.#failures.check()
+      if (error instanceof KernelgradError) throw error
+      throw new DeviceError(`the device refuses to read ${size} bytes back: ${(error as Error).message}`, {
+        cause: error,
+      })
     } finally {
       if (mapped) target.unmap()
       if (mapped && target.size <= READER) this.#readers.get(target.size)!.push(target)
@@ -229,12 +261,20 @@ export class Gpu {
     }
   }
 
+  #checkRead(target: GPUBuffer): void {
+    const failure = this.#recorder.failureOf(target)
+    if (failure) this.#failures.tell(failure)
+    this.#failures.check()
+  }
+
   /** A buffer to map `size` bytes in. A new one holds up what is recorded, so those for small reads are kept. */
   #reader(size: number): GPUBuffer {
     const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ
     const whole = size <= READER ? sizeClass(size) : size
     if (!this.#readers.has(whole)) this.#readers.set(whole, [])
-    return this.#readers.get(whole)!.pop() ?? this.pool.create(whole, usage, 'a buffer to read from')
+    const reader = this.#readers.get(whole)!.pop() ?? this.pool.create(whole, usage, 'a buffer to read from')
+    this.#recorder.fresh(reader)
+    return reader
   }
 
   /** The values of a view as float32; waits for everything recorded before. */
@@ -256,10 +296,6 @@ export class Gpu {
     this.pool.trim()
     this.device.destroy()
   }
-
-  #check(): void {
-    this.#failures.check()
-  }
 }
 
 /**
@@ -275,6 +311,10 @@ export class Gpu {
  * ```
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
+  checkOptions('openGpu', options, ['adapter', 'defaultLimits', 'poison', 'memoryLimit'])
+  const { memoryLimit } = options
+  if (memoryLimit !== undefined && !(typeof memoryLimit === 'number' && memoryLimit > 0))
+    throw new ConfigError(`openGpu: memoryLimit is ${told(memoryLimit)}, expected bytes, more than 0`)
   const found = await findAdapter(options.adapter)
   const { adapter } = found
   const device = await adapter.requestDevice({
@@ -283,5 +323,9 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
       ? {}
       : Object.fromEntries(WANTED_LIMITS.map(limit => [limit, adapter.limits[limit]])),
   })
-  return new Gpu(device, found, options)
+  const [gpu, refused] = guarded(device, () => new Gpu(device, found, options))
+  const error = await refused
+  if (gpu && !error) return gpu
+  device.destroy()
+  throw new OutOfMemoryError(`out of device memory: opening a device needs 1.3 MB: ${error?.message}`)
 }

@@ -1,3 +1,4 @@
+import { checkKernel } from './kernel-check.ts'
 import type { Constants } from './wgsl-text.ts'
 
 /** A range of a storage buffer, in bytes. `offset` is a multiple of 256, as WebGPU wants for a binding. */
@@ -68,11 +69,15 @@ export interface Kernel<P extends string = string> {
  * gpu.release(x)
  * gpu.release(y)
  * ```
+ *
+ * @throws ConfigError that names the kernel and the key for what no kernel can be; its text is looked at by the first launch
  */
 export function defineKernel<P extends string>(
   kernel: Omit<Kernel<P>, 'workgroup' | 'constants'> & { workgroup?: number; constants?: Constants },
 ): Kernel<P> {
-  return { workgroup: 64, constants: {}, ...kernel }
+  const made = { workgroup: 64, constants: {}, ...kernel }
+  checkKernel(made)
+  return made as Kernel<P>
 }
 
 /** The same kernel with constants set, made once per set of values. */

@@ -1,4 +1,7 @@
-import { DeviceError, OutOfMemoryError } from '../errors.ts'
+import { DeviceError, KernelgradError, OutOfMemoryError } from '../errors.ts'
+import type { BufferState, Buffers } from './buffers.ts'
+import type { Failure } from './failures.ts'
+import { guarded } from './scopes.ts'
 
 /** Bytes a device holds, by what they are doing. */
 export interface MemoryUse {
@@ -18,15 +21,16 @@ export interface MemoryUse {
 
 /** How a pool works together with the recorder of its device. */
 export interface PoolEvents {
-  /**
-   * A buffer was asked for, and `verdict` resolves when the device has said whether there is room: until then nothing that is
-   * recorded is to run. The result, called when there was none, drops what was recorded since; false when that has been done.
-   */
-  hold(verdict: Promise<void>): () => boolean
+  /** What is known of each buffer. */
+  buffers: Buffers
+  /** A buffer was asked for, and `verdict` resolves when the device has said whether there is room: until then nothing is to run. */
+  hold(verdict: Promise<void>): void
+  /** Notes that a buffer is handed out. */
+  fresh(buffer: GPUBuffer): void
   /** Runs `action` once everything recorded so far has been submitted. */
   afterFlush(action: () => void): void
-  /** Takes the error that the next call is to throw. */
-  fail(error: OutOfMemoryError): void
+  /** Notes that there was no room; whoever uses the buffer is told, and a wait for all work. */
+  fail(error: Error): Failure
 }
 
 const MIN_CLASS = 256
@@ -63,12 +67,12 @@ export function sizeClass(bytes: number): number {
  */
 export class BufferPool {
   readonly use: MemoryUse = { inUse: 0, allocated: 0, peak: 0, buffers: 0, created: 0, byLabel: {} }
-  /** Buffers that are handed out and do not exist on the device, which had no room for them. */
-  readonly missing = new Map<GPUBuffer, OutOfMemoryError>()
   readonly #device: GPUDevice
   readonly #free: FreeLists = new Map()
   readonly #freeForUpload: FreeLists = new Map()
   readonly #forUpload = new WeakSet<GPUBuffer>()
+  /** Those that `allocated` counts. */
+  readonly #counted = new WeakSet<GPUBuffer>()
   readonly #own = new Map<GPUBuffer, string>()
   readonly #verdicts = new Set<Promise<void>>()
   readonly #limit: number
@@ -103,25 +107,37 @@ export class BufferPool {
     const buffer = this.#take(bytes, '', this.#freeForUpload)
     if (this.#forUpload.has(buffer)) return buffer
     this.#forUpload.add(buffer)
-    // Some steps upload more than others, so small ones come with spares.
+    // Some steps upload more than others, so small ones come with spares, where there is room for them.
     for (let i = 0; i < SPARES && buffer.size <= SMALL; i++) {
+      if (this.use.allocated + buffer.size > this.#memoryLimit) break
       const spare = this.#create(buffer.size, '')
       this.#forUpload.add(spare)
+      this.#events.buffers.of(spare).gone = 'released'
       put(this.#freeForUpload, spare)
     }
     return buffer
   }
 
-  /** Returns a buffer. The result, if any, is to be called when the commands that name the buffer have been submitted. */
+  /**
+   * Returns a buffer. The result, if any, is to be called when the commands that name the buffer have been submitted.
+   * @throws KernelgradError for a buffer that is not handed out: it would be handed out twice
+   */
   release(buffer: GPUBuffer): (() => void) | undefined {
+    const state = this.#events.buffers.of(buffer)
+    if (!state.own)
+      throw new KernelgradError('a buffer was released that acquire, allocate and from have not made')
+    if (!state.held) throw new KernelgradError('a buffer was released twice')
+    const destroyed = state.gone !== undefined
+    state.held = false
+    state.gone ??= 'released'
     this.use.inUse -= buffer.size
     this.use.buffers--
     const label = this.#own.get(buffer)
     if (label !== undefined) this.use.byLabel[label]! -= buffer.size
     const own = this.#own.delete(buffer)
-    if (this.missing.delete(buffer)) return undefined
-    if (own) {
-      this.use.allocated -= buffer.size
+    if (state.missing) return undefined
+    if (own || destroyed) {
+      this.#uncount(buffer)
       return () => buffer.destroy()
     }
     if (this.#forUpload.has(buffer)) return () => put(this.#freeForUpload, buffer)
@@ -133,11 +149,16 @@ export class BufferPool {
   trim(): void {
     for (const lists of [this.#free, this.#freeForUpload]) {
       for (const buffer of [...lists.values()].flat()) {
-        this.use.allocated -= buffer.size
+        this.#uncount(buffer)
         this.#events.afterFlush(() => buffer.destroy())
       }
       lists.clear()
     }
+  }
+
+  /** The device will have the buffer's memory back, or never had it. */
+  #uncount(buffer: GPUBuffer): void {
+    if (this.#counted.delete(buffer)) this.use.allocated -= buffer.size
   }
 
   /** Resolves when the device has said of every buffer asked for so far whether there was room; absent when it has. */
@@ -145,44 +166,47 @@ export class BufferPool {
     return this.#verdicts.size ? Promise.all(this.#verdicts) : undefined
   }
 
-  /** A buffer that is used only when the device has said that there is room for it. */
-  create(size: number, usage: GPUBufferUsageFlags, label: string, counted = false): GPUBuffer {
-    const device = this.#device
-    device.pushErrorScope('out-of-memory')
-    let buffer: GPUBuffer
-    let found: Promise<GPUError | null>
-    try {
-      buffer = device.createBuffer({ size, usage, label })
-    } finally {
-      found = device.popErrorScope()
-    }
-    const verdict: Promise<void> = found
-      // On a device that is lost there is no verdict; the loss is reported by itself.
-      .catch(() => null)
-      .then(error => {
-        this.#verdicts.delete(verdict)
-        if (!error) return
-        if (counted) this.use.allocated -= size
-        this.#refuse(buffer, label, drop)
-      })
+  /**
+   * A buffer that is used only when the device has said that there is room for it.
+   * @throws OutOfMemoryError where the device throws at once
+   */
+  create(size: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
+    let thrown: Error | undefined
+    const [buffer, found] = guarded(this.#device, () => {
+      try {
+        return this.#device.createBuffer({ size, usage, label })
+      } catch (error) {
+        thrown = error as Error
+        return undefined
+      }
+    })
+    if (!buffer) throw this.#outOfMemory(size, label, `the device refuses it: ${thrown?.message}`)
+    const state = this.#events.buffers.add(buffer, size, usage)
+    const verdict: Promise<void> = found.then(error => {
+      this.#verdicts.delete(verdict)
+      if (!error) return
+      this.#uncount(buffer)
+      this.#refuse(
+        buffer,
+        state,
+        this.#outOfMemory(size, label, `the device has no room for it: ${error.message}`),
+      )
+    })
     this.#verdicts.add(verdict)
-    const drop = this.#events.hold(verdict)
+    this.#events.hold(verdict)
     return buffer
   }
 
-  /** There is no such buffer: what was recorded since it was asked for is dropped, and the memory nobody holds let go. */
-  #refuse(buffer: GPUBuffer, label: string, drop: () => boolean): void {
-    const error = this.#outOfMemory(buffer.size, label, 'the device has no room for it')
-    const pooled = [this.#free, this.#freeForUpload].some(lists => {
+  /** There is no such buffer: memory that nobody holds is let go. */
+  #refuse(buffer: GPUBuffer, state: BufferState, error: OutOfMemoryError): void {
+    state.missing = true
+    for (const lists of [this.#free, this.#freeForUpload]) {
       const list = lists.get(buffer.size) ?? []
       const at = list.indexOf(buffer)
       if (at >= 0) list.splice(at, 1)
-      return at >= 0
-    })
-    if (!pooled) this.missing.set(buffer, error)
-    if (!drop()) return
+    }
+    state.failure = this.#events.fail(error)
     this.trim()
-    this.#events.fail(error)
   }
 
   #outOfMemory(requested: number, label: string, why: string): OutOfMemoryError {
@@ -219,6 +243,10 @@ export class BufferPool {
   }
 
   #handOut(buffer: GPUBuffer): GPUBuffer {
+    const state = this.#events.buffers.of(buffer)
+    state.gone = undefined
+    state.held = true
+    this.#events.fresh(buffer)
     this.use.inUse += buffer.size
     this.use.buffers++
     return buffer
@@ -229,7 +257,8 @@ export class BufferPool {
     if (this.use.allocated + size > this.#memoryLimit)
       throw this.#outOfMemory(size, label, `the memory limit is ${megabytes(this.#memoryLimit)}`)
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
-    const buffer = this.create(size, usage, label, true)
+    const buffer = this.create(size, usage, label)
+    this.#counted.add(buffer)
     this.use.allocated += size
     this.use.peak = Math.max(this.use.peak, this.use.allocated)
     this.use.created++

@@ -1,27 +1,24 @@
 import { ShapeError } from '../errors.ts'
-import { foldGrid, type Grid, type Kernel, type View } from './kernel.ts'
-import type { Compiled, Pipelines } from './pipelines.ts'
+import { type BufferState, Buffers, isSpoilt, spoil, wrote } from './buffers.ts'
+import type { Failure, Failures } from './failures.ts'
+import type { Grid, Kernel, View } from './kernel.ts'
+import {
+  bindsAll,
+  checkGrid,
+  checkParams,
+  checkRange,
+  checkUnmapped,
+  checkViews,
+  stateOf,
+} from './launch-check.ts'
+import { bindGroup, Pipelines, SLOT } from './pipelines.ts'
+import { bindingsOf, type Launch, probe, trial } from './trials.ts'
 
-const SLOT = 256 // bytes of a launch's parameters: the alignment of a dynamic uniform offset
 /** Launches after which commands are handed to the device at the latest; a training step stays below. */
 const SLOTS = 1024
 const STAGING = 1 << 20
 /** Bind groups kept per kernel: one for each place it is launched from, with room for batches of other lengths. */
 const GROUPS = 512
-
-/** Where failures come from and go to. */
-export interface RecorderEvents {
-  /** Throws what has gone wrong on the device, if anything has, or what is wrong with a buffer that is to be used. */
-  check(...buffers: GPUBuffer[]): void
-  /** Takes what went wrong while nobody was calling; the next `check` throws it. */
-  fail(error: unknown): void
-}
-
-/** A command that is put off; `always` where it has to run even if those before it are dropped. */
-interface Waiting {
-  run: () => void
-  always?: true
-}
 
 /** What has been recorded so far, counted. */
 export interface RecorderCounts {
@@ -40,19 +37,19 @@ export interface RecorderCounts {
  *
  * Kernels compile side by side while recording goes on: from the first launch whose kernel is not ready, commands wait in
  * `#waiting` and are recorded, in order, when all are. They wait likewise from the making of a buffer until the device has said that
- * there is room for it: where there is none, all that was recorded since is dropped, and nothing runs on half its inputs.
+ * there is room for it. A command that turns out to be impossible then is left out, and so is what reads its results: see failures.ts.
  */
 export class Recorder {
   readonly counts: RecorderCounts = { launches: 0, submits: 0, uploads: 0 }
-  readonly #device: GPUDevice
-  readonly #pipelines: Pipelines
-  readonly #params: GPUBuffer
+  readonly buffers: Buffers
+  readonly pipelines: Pipelines
+  readonly device: GPUDevice
+  readonly failures: Failures
+  /** The parameters of launches, binding 0. */
+  readonly params: GPUBuffer
   readonly #paramWords = new DataView(new ArrayBuffer(SLOT * SLOTS))
   readonly #staging: GPUBuffer
   readonly #stagingBytes = new Uint8Array(STAGING)
-  readonly #buffers = new WeakMap<GPUBuffer, { id: number; recording: number }>()
-  readonly #events: RecorderEvents
-  #nextId = 1
   /** Counts submits, to tell whether a buffer is named by what is recorded now. */
   #recording = 0
   /** Copies that go ahead of everything recorded. */
@@ -61,20 +58,22 @@ export class Recorder {
   #pass: GPUComputePassEncoder | undefined
   #slot = 0
   #staged = 0
-  #waiting: Waiting[] | undefined
+  #waiting: (() => void)[] | undefined
   /** What the waiting commands wait for beside compilers. */
   #held: Promise<unknown> | undefined
-  /** How many times waiting commands have been dropped. */
-  #drops = 0
   readonly #afterFlush: (() => void)[] = []
   #caughtUp: Promise<void> | undefined
 
-  constructor(device: GPUDevice, pipelines: Pipelines, events: RecorderEvents) {
-    this.#device = device
-    this.#pipelines = pipelines
-    this.#events = events
+  constructor(device: GPUDevice, failures: Failures) {
+    this.device = device
+    this.failures = failures
+    this.pipelines = new Pipelines(device, error => failures.place(error))
+    this.buffers = new Buffers(
+      action => this.afterFlush(action),
+      (buffer, state) => this.hold(probe(this, buffer, state)),
+    )
     const make = (size: number, usage: number, label: string) => device.createBuffer({ size, usage, label })
-    this.#params = make(SLOT * SLOTS, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, 'params')
+    this.params = make(SLOT * SLOTS, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, 'params')
     this.#staging = make(STAGING, GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST, 'staging')
   }
 
@@ -85,35 +84,72 @@ export class Recorder {
     views: View[],
     grid: Grid | number,
   ): void {
-    if (views.length !== kernel.bindings.length) {
+    this.failures.check()
+    const compiled = this.pipelines.get(kernel)
+    const { bindings, groups } = compiled
+    if (!Array.isArray(views) || views.length !== bindings.length) {
       throw new ShapeError(
-        `kernel ${kernel.name} binds ${kernel.bindings.length} buffers, got ${views.length}`,
+        `kernel ${kernel.name} binds ${bindings.length} buffers, got ${Array.isArray(views) ? views.length : 'no array of views'}`,
       )
     }
-    this.#events.check()
-    for (const { buffer } of views) this.#events.check(buffer)
-    for (const name in kernel.params) {
-      if (params[name] === undefined)
-        throw new ShapeError(`kernel ${kernel.name}: no value for params.${name}`)
+    const values = checkParams(kernel, compiled.params, params)
+    const folded = checkGrid(kernel, grid, this.device.limits.maxComputeWorkgroupsPerDimension)
+    const states: BufferState[] = []
+    let key = ''
+    for (let i = 0; i < views.length; i++) {
+      const view = views[i]!
+      const state = this.#known(view, () => `kernel ${kernel.name}, binding ${i + 1}`)
+      if (bindings[i] === 'read' || state.missing) this.#tell(state)
+      states.push(state)
+      key += bindsAll(view, state) ? `${state.id} ` : `${state.id}:${view.offset}:${view.size} `
     }
-    const compiled = this.#pipelines.get(kernel)
+    const launch: Launch = { kernel, compiled, values, views, states, grid: folded, key }
+    if (!groups.has(key)) {
+      checkViews(kernel, views, states, this.device.limits)
+      const answer = trial(this, launch)
+      if (answer) this.hold(answer)
+    }
     if (!compiled.pipeline && !this.#waiting) this.#startWaiting()
     this.counts.launches++
-    const run = () => this.#launch(kernel, compiled, params, views, grid)
-    if (!this.#defer(run)) run()
+    if (!this.#waiting) {
+      this.#launch(launch)
+      return
+    }
+    launch.bound ??= bindingsOf(launch)
+    this.#waiting.push(() => this.#launch(launch))
   }
 
-  /** Lets commands wait for `verdict` too; the result drops those recorded from now on, unless they have been. */
-  hold(verdict: Promise<void>): () => boolean {
+  /** The state of a view's buffer, which can be used. */
+  #known(view: View, what: () => string): BufferState {
+    const buffer = (view as View | undefined)?.buffer
+    const state = buffer && this.buffers.peek(buffer)
+    return state && !state.gone ? state : stateOf(this.buffers, what(), view)
+  }
+
+  /** Throws why a buffer does not hold what it should; while commands wait it is not known yet. */
+  #tell(state: BufferState): void {
+    if (state.failure && !this.#waiting && isSpoilt(state)) this.failures.tell(state.failure)
+  }
+
+  /** Lets commands wait for `verdict` too, which does not reject. */
+  hold(verdict: Promise<void>): void {
     if (!this.#waiting) this.#startWaiting()
     this.#held = Promise.all([this.#held, verdict])
-    const [drops, { length }] = [this.#drops, this.#waiting!]
-    return () => {
-      if (drops !== this.#drops) return false
-      this.#drops++
-      this.#waiting = this.#waiting!.filter(({ always }, i) => always || i < length)
-      return true
-    }
+  }
+
+  /** Notes that a buffer is handed out, in order with the commands around it: what it held is nobody's. */
+  fresh(buffer: GPUBuffer): void {
+    const state = this.buffers.of(buffer)
+    this.#defer(() => {
+      state.empty = true
+      if (!state.missing) state.failure = undefined
+    })
+  }
+
+  /** Why a buffer does not hold what it should; a wait for `caughtUp` comes first. */
+  failureOf(buffer: GPUBuffer): Failure | undefined {
+    const state = this.buffers.of(buffer)
+    return isSpoilt(state) ? state.failure : undefined
   }
 
   /** Resolves when no command waits for a kernel to compile or a buffer to be made; absent when none does. */
@@ -128,105 +164,126 @@ export class Recorder {
   }
 
   async #catchUp(): Promise<void> {
-    let commands: Waiting[] = []
-    try {
-      let held: Promise<unknown> | undefined
-      do {
-        held = this.#held
-        await held
-        await this.#pipelines.ready()
-      } while (held !== this.#held || this.#pipelines.compiling)
-      commands = this.#waiting!
-    } catch (error) {
-      this.#events.fail(error)
-    }
+    let held: Promise<unknown> | undefined
+    do {
+      held = this.#held
+      await held
+      await this.pipelines.ready()
+    } while (held !== this.#held || this.pipelines.compiling)
+    const commands = this.#waiting!
     this.#waiting = undefined
     this.#held = undefined
     this.#caughtUp = undefined
-    try {
-      for (const { run } of commands) run()
-    } catch (error) {
-      this.#events.fail(error)
+    for (const run of commands) {
+      try {
+        run()
+      } catch (error) {
+        this.failures.pass(error as Error)
+      }
     }
   }
 
-  /** Puts a command off while others wait; false when it is to be recorded now. */
-  #defer(run: () => void): boolean {
-    this.#waiting?.push({ run })
-    return this.#waiting !== undefined
+  /** Runs a command now, or puts it off while others wait. */
+  #defer(run: () => void): void {
+    if (this.#waiting) this.#waiting.push(run)
+    else run()
   }
 
-  #launch(
-    kernel: Kernel,
-    compiled: Compiled,
-    params: Record<string, number>,
-    views: View[],
-    grid: Grid | number,
-  ): void {
+  /** Leaves a command out, whose results are then what they were. */
+  #skip(failure: Failure, written: Iterable<BufferState>): void {
+    for (const state of written) spoil(state, failure)
+  }
+
+  #launch(launch: Launch): void {
+    const { kernel, compiled, values, states, grid, key } = launch
+    const { bindings, params } = compiled
+    let failure = launch.refused ?? compiled.failure
+    let spoilt: Failure | undefined
+    for (let i = 0; i < states.length; i++) {
+      const state = states[i]!
+      if (!state.failure || !isSpoilt(state)) continue
+      if (bindings[i] === 'read' || state.missing) failure ??= state.failure
+      else spoilt ??= state.failure
+    }
+    if (failure) {
+      this.#skip(
+        failure,
+        states.filter((_, i) => bindings[i] === 'write'),
+      )
+      return
+    }
     if (this.#slot === SLOTS) this.#submit()
     const offset = this.#slot++ * SLOT
-    let at = offset
-    for (const name in kernel.params) {
-      const value = params[name]!
-      if (kernel.params[name] === 'f32') this.#paramWords.setFloat32(at, value, true)
-      else this.#paramWords.setUint32(at, value, true)
-      at += 4
+    for (let i = 0, at = offset; i < values.length; i++, at += 4) {
+      if (params[i]![1] === 'f32') this.#paramWords.setFloat32(at, values[i]!, true)
+      else this.#paramWords.setUint32(at, values[i]!, true)
     }
-    let key = ''
-    for (const { buffer, offset, size, whole } of views)
-      key += whole ? `${this.#touch(buffer)} ` : `${this.#touch(buffer)}:${offset}:${size} `
     let group = compiled.groups.get(key)
     if (!group) {
-      checkAliases(kernel, views)
-      group = this.#device.createBindGroup({
-        label: kernel.name,
-        layout: compiled.layout,
-        entries: [
-          { binding: 0, resource: { buffer: this.#params, size: SLOT } },
-          ...views.map((view, i) => ({ binding: i + 1, resource: bound(view) })),
-        ],
-      })
+      group = bindGroup(
+        this.device,
+        kernel.name,
+        compiled.layout,
+        this.params,
+        launch.bound ?? bindingsOf(launch),
+      )
       if (compiled.groups.size === GROUPS) compiled.groups.clear()
       compiled.groups.set(key, group)
     }
-    this.#encoder ??= this.#device.createCommandEncoder()
+    this.#encoder ??= this.device.createCommandEncoder()
     this.#pass ??= this.#encoder.beginComputePass()
     this.#pass.setPipeline(compiled.pipeline!)
     this.#pass.setBindGroup(0, group, [offset])
-    this.#pass.dispatchWorkgroups(...(typeof grid === 'number' ? foldGrid(grid) : grid))
-  }
-
-  /** Notes that what is recorded names the buffer; returns a number that stands for it in cache keys. */
-  #touch(buffer: GPUBuffer): number {
-    let known = this.#buffers.get(buffer)
-    if (!known) {
-      known = { id: this.#nextId++, recording: -1 }
-      this.#buffers.set(buffer, known)
+    this.#pass.dispatchWorkgroups(...grid)
+    for (let i = 0; i < states.length; i++) {
+      const state = states[i]!
+      state.recording = this.#recording
+      if (bindings[i] !== 'write') continue
+      wrote(state)
+      // What may have been computed from something spoilt is told of too.
+      if (spoilt) spoil(state, spoilt)
     }
-    known.recording = this.#recording
-    return known.id
   }
 
   /** Copies bytes between buffers; offsets and size are multiples of 4. */
   copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, size: number): void {
-    this.#events.check(source, target)
+    this.failures.check()
+    const from = this.#known({ buffer: source, offset: sourceOffset, size }, () => 'copy: the source')
+    const to = this.#known({ buffer: target, offset: targetOffset, size }, () => 'copy: the target')
+    checkRange('copy: the source', from, { offset: sourceOffset, size }, 'COPY_SRC')
+    checkRange('copy: the target', to, { offset: targetOffset, size }, 'COPY_DST')
+    if (from === to) throw new ShapeError('copy: source and target are one buffer')
+    checkUnmapped('copy', target)
+    this.#tell(from)
+    if (to.missing) this.#tell(to)
     if (size === 0) return
-    const run = () => {
-      this.#touch(source)
-      this.#touch(target)
+    this.#defer(() => {
+      const failure = isSpoilt(from) ? from.failure : to.missing ? to.failure : undefined
+      if (failure) {
+        this.#skip(failure, [to])
+        return
+      }
+      from.recording = this.#recording
+      to.recording = this.#recording
       this.#encode().copyBufferToBuffer(source, sourceOffset, target, targetOffset, size)
-    }
-    if (!this.#defer(run)) run()
+      wrote(to)
+    })
   }
 
   /** Sets bytes to zero. */
-  clear({ buffer, offset, size }: View): void {
-    this.#events.check(buffer)
-    const run = () => {
-      this.#touch(buffer)
-      if (size > 0) this.#encode().clearBuffer(buffer, offset, size)
-    }
-    if (!this.#defer(run)) run()
+  clear(view: View): void {
+    this.failures.check()
+    const { buffer, offset, size } = view
+    const state = this.#known(view, () => 'clear')
+    checkRange('clear', state, view, 'COPY_DST')
+    checkUnmapped('clear', buffer)
+    if (state.missing) this.#tell(state)
+    this.#defer(() => {
+      if (size === 0 || state.missing) return
+      state.recording = this.#recording
+      this.#encode().clearBuffer(buffer, offset, size)
+      wrote(state)
+    })
   }
 
   /**
@@ -234,28 +291,34 @@ export class Recorder {
    * that nothing recorded so far names goes ahead, so that it does not end the compute pass.
    */
   upload(buffer: GPUBuffer, offset: number, data: ArrayBufferView): void {
-    this.#events.check(buffer)
+    this.failures.check()
+    if (!ArrayBuffer.isView(data)) throw new ShapeError('upload: expected a typed array')
+    const state = this.#known({ buffer, offset, size: data.byteLength }, () => 'upload')
+    checkRange('upload', state, { offset, size: data.byteLength }, 'COPY_DST')
+    checkUnmapped('upload', buffer)
+    if (state.missing) this.#tell(state)
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     if (!this.#waiting) {
-      this.#upload(buffer, offset, bytes)
+      this.#upload(buffer, state, offset, bytes)
       return
     }
     const copy = bytes.slice() // the caller may write over its own
-    this.#waiting.push({ run: () => this.#upload(buffer, offset, copy) })
+    this.#waiting.push(() => this.#upload(buffer, state, offset, copy))
   }
 
-  #upload(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
+  #upload(buffer: GPUBuffer, state: BufferState, offset: number, bytes: Uint8Array): void {
     this.counts.uploads++
+    if (bytes.length === 0 || state.missing) return
+    wrote(state)
     if (bytes.length > STAGING / 4) {
       this.#submit()
-      this.#device.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
+      this.device.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
       return
     }
-    if (bytes.length === 0) return
     if (this.#staged + bytes.length > STAGING) this.#submit()
     this.#stagingBytes.set(bytes, this.#staged)
-    const named = this.#buffers.get(buffer)?.recording === this.#recording
-    this.#prologue ??= named ? undefined : this.#device.createCommandEncoder()
+    const named = state.recording === this.#recording
+    this.#prologue ??= named ? undefined : this.device.createCommandEncoder()
     const encoder = named ? this.#encode() : this.#prologue!
     encoder.copyBufferToBuffer(this.#staging, this.#staged, buffer, offset, bytes.length)
     this.#staged += bytes.length
@@ -263,26 +326,23 @@ export class Recorder {
 
   /** Runs `action` once everything recorded so far has been submitted. */
   afterFlush(action: () => void): void {
-    const run = () => {
+    this.#defer(() => {
       if (this.#encoder || this.#prologue) this.#afterFlush.push(action)
       else action()
-    }
-    if (this.#waiting) this.#waiting.push({ run, always: true })
-    else run()
+    })
   }
 
   /** Submits what is recorded. */
   flush(): void {
-    this.#events.check()
-    const run = () => this.#submit()
-    if (!this.#defer(run)) run()
+    this.failures.check()
+    this.#defer(() => this.#submit())
   }
 
   #submit(): void {
     if (!(this.#encoder || this.#prologue)) return
     this.#pass?.end()
-    const { queue } = this.#device
-    if (this.#slot) queue.writeBuffer(this.#params, 0, this.#paramWords.buffer, 0, this.#slot * SLOT)
+    const { queue } = this.device
+    if (this.#slot) queue.writeBuffer(this.params, 0, this.#paramWords.buffer, 0, this.#slot * SLOT)
     if (this.#staged) queue.writeBuffer(this.#staging, 0, this.#stagingBytes, 0, this.#staged)
     queue.submit([this.#prologue, this.#encoder].flatMap(encoder => encoder?.finish() ?? []))
     this.counts.submits++
@@ -299,32 +359,14 @@ export class Recorder {
   #encode(): GPUCommandEncoder {
     this.#pass?.end()
     this.#pass = undefined
-    this.#encoder ??= this.#device.createCommandEncoder()
+    this.#encoder ??= this.device.createCommandEncoder()
     return this.#encoder
   }
 
   /** Frees the recorder's own buffers. */
   destroy(): void {
-    this.#params.destroy()
+    this.params.destroy()
     this.#staging.destroy()
-  }
-}
-
-/**
- * A pooled view binds its whole buffer: batches differ in length from step to step while their pooled buffers are the
- * same, and so are then their bind groups.
- */
-const bound = ({ buffer, offset, size, whole }: View): GPUBufferBinding =>
-  whole ? { buffer } : { buffer, offset, size }
-
-/** WebGPU refuses a buffer that one launch both reads and writes, but does not say which kernel's it was. */
-function checkAliases({ name, bindings }: Kernel, views: View[]): void {
-  for (const [i, { buffer }] of views.entries()) {
-    const other = views.findIndex((view, j) => view.buffer === buffer && bindings[j] !== bindings[i])
-    if (other >= 0) {
-      throw new ShapeError(
-        `kernel ${name}: bindings ${Math.min(i, other) + 1} and ${Math.max(i, other) + 1} are one buffer, once to read and once to write`,
-      )
-    }
+    this.pipelines.destroy()
   }
 }

@@ -1,4 +1,5 @@
 import type { Kernel } from './kernel.ts'
+import { placeIn } from './kernel-check.ts'
 import type { WgslLine } from './wgsl-text.ts'
 
 /**
@@ -15,17 +16,12 @@ export function compileError(
   messages: readonly GPUCompilationMessage[],
   refusal: string,
 ): string {
-  const before = kernel.prelude === undefined ? 0 : kernel.prelude.split('\n').length
-  const place = (line: WgslLine | undefined) => {
-    if (!line || line.source === 0) return ''
-    const at = line.source > before ? `line ${line.source - before}` : `line ${line.source} of its prelude`
-    return `${at} (${line.text.trim()})`
-  }
+  const place = placeIn(kernel, lines)
   const named = `kernel ${kernel.name}, entry ${kernel.entry}`
   const errors = messages.filter(({ type }) => type === 'error')
   if (errors.length) {
     const found = errors.map(({ lineNum, message }) => {
-      const at = place(lines[lineNum - 1])
+      const at = place(lineNum - 1)
       return at ? `${at}: ${message}` : message
     })
     return `${named}: ${found.join('; ')}`
@@ -34,6 +30,8 @@ export function compileError(
   const binding = /@binding\((\d+)\)/.exec(refusal)?.[1]
   if (binding === undefined) return `${named}: ${reason}`
   const access = binding === '0' ? 'the uniform params' : kernel.bindings[Number(binding) - 1]
-  const declared = lines.filter(({ text }) => new RegExp(`@binding\\(${binding}\\)`).test(text)).map(place)
+  const declared = lines.flatMap(({ text }, i) =>
+    new RegExp(`@binding\\(${binding}\\)`).test(text) ? [place(i)] : [],
+  )
   return `${named}: binding ${binding}, ${declared.join(' or ')}, is ${access ?? 'none'} in the kernel's bindings: ${reason}`
 }

@@ -22,16 +22,21 @@ export interface WgslLine {
 /** A WGSL module's final lines. Integers become `u32` literals where the constant's declared type is `u32`. */
 export function wgslLines(source: string, constants: Constants = {}, prelude = ''): WgslLine[] {
   let text = source
+  const indent = indentOf(source)
   for (const [name, value] of Object.entries(constants)) {
-    const line = new RegExp(`^(const ${name}\\b[^=]*= ?)[^;]+;`, 'm')
-    if (!line.test(text))
-      throw new ConfigError(`the WGSL text declares no constant ${name} to set to ${value}`)
+    const line = new RegExp(`^(${indent}const ${name}\\b[^=]*= ?)[^;]+;`, 'm')
+    if (!line.test(text)) {
+      const size = name === 'WG' ? ', the workgroup size, and @workgroup_size(WG) before the entry point' : ''
+      throw new ConfigError(
+        `the WGSL text declares no constant ${name} to set to ${value}; write the line \`const ${name}: u32 = ${value};\`${size}`,
+      )
+    }
     text = text.replace(line, (_, head: string) => `${head}${literal(value, head)};`)
   }
   const numbered = text.split('\n').map((text, i) => ({ text, source: i + 1 }))
   const lines = unroll(numbered, readConstants(text))
   // WGSL wants `enable` before all else, the prelude included.
-  const isEnable = ({ text }: WgslLine) => text.startsWith('enable ')
+  const isEnable = ({ text }: WgslLine) => text.trimStart().startsWith('enable ')
   const before = prelude
     ? prelude
         .replace(/\n$/, '')
@@ -47,6 +52,12 @@ export const wgslText = (source: string, constants?: Constants, prelude?: string
     .map(({ text }) => text)
     .join('\n')
 
+/** What every line begins with, as in a template literal that follows the code around it: constants of a module stand there. */
+function indentOf(text: string): string {
+  const indents = text.split('\n').flatMap(line => (line.trim() ? [/^[ \t]*/.exec(line)![0]] : []))
+  return indents.reduce((least, indent) => (indent.length < least.length ? indent : least), indents[0] ?? '')
+}
+
 function literal(value: number, head: string): string {
   if (/: *f32/.test(head)) return Number.isInteger(value) ? `${value}.0` : `${value}`
   return `${value}${/: *u32/.test(head) ? 'u' : ''}`
@@ -54,7 +65,9 @@ function literal(value: number, head: string): string {
 
 function readConstants(text: string): Constants {
   const found: Constants = {}
-  for (const [, name, value] of text.matchAll(/^const (\w+)\b[^=]*= ?([^;]+);/gm)) {
+  for (const [, name, value] of text.matchAll(
+    new RegExp(`^${indentOf(text)}const (\\w+)\\b[^=]*= ?([^;]+);`, 'gm'),
+  )) {
     if (/^[\w\s+\-*/%()]+$/.test(value!)) {
       const number = tryEvaluate(value!.replace(/(\d)u\b/g, '$1'), found)
       if (number !== undefined) found[name!] = number

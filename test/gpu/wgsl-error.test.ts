@@ -95,7 +95,7 @@ test('a binding declared otherwise than the kernel says is named with its line',
 
 test('an entry point that is not there is named', async () => {
   const error = await failure(text => text, { prelude: half, entry: 'backward' })
-  assert.match(error.message, /^kernel halve, entry backward: Entry point .*backward.* doesn't exist/)
+  assert.match(error.message, /^kernel halve, entry backward: the WGSL has no such entry point; it has main$/)
 })
 
 test('a missing parameter and a buffer used both ways are refused by name', async () => {
