@@ -8,7 +8,7 @@ import type { WgslLine } from './wgsl-text.ts'
 const SCALARS = ['u32', 'i32', 'f32']
 const KEYS = ['name', 'wgsl', 'prelude', 'entry', 'params', 'bindings', 'workgroup', 'constants']
 /** Parameters that the slot of a launch has room for. */
-export const MAX_PARAMS = 64
+const MAX_PARAMS = 64
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -45,6 +45,7 @@ export class Recorder {
   readonly pipelines: Pipelines
   readonly device: GPUDevice
   readonly failures: Failures
+  readonly #limits: GPUSupportedLimits
   /** The parameters of launches, binding 0. */
   readonly params: GPUBuffer
   readonly #paramWords = new DataView(new ArrayBuffer(SLOT * SLOTS))
@@ -66,6 +67,7 @@ export class Recorder {
 
   constructor(device: GPUDevice, failures: Failures) {
     this.device = device
+    this.#limits = device.limits
     this.failures = failures
     this.pipelines = new Pipelines(device, error => failures.place(error))
     this.buffers = new Buffers(
@@ -93,7 +95,7 @@ export class Recorder {
       )
     }
     const values = checkParams(kernel, compiled.params, params)
-    const folded = checkGrid(kernel, grid, this.device.limits.maxComputeWorkgroupsPerDimension)
+    const folded = checkGrid(kernel, grid, this.#limits.maxComputeWorkgroupsPerDimension)
     const states: BufferState[] = []
     let key = ''
     for (let i = 0; i < views.length; i++) {
@@ -105,7 +107,7 @@ export class Recorder {
     }
     const launch: Launch = { kernel, compiled, values, views, states, grid: folded, key }
     if (!groups.has(key)) {
-      checkViews(kernel, views, states, this.device.limits)
+      checkViews(kernel, views, states, this.#limits)
       const answer = trial(this, launch)
       if (answer) this.hold(answer)
     }

@@ -3,7 +3,7 @@
 import type { WgslLine } from './wgsl-text.ts'
 
 /** `@group(g) @binding(b) var<space, access> name: type` */
-export interface DeclaredBinding {
+interface DeclaredBinding {
   group: number
   binding: number
   /** 'uniform', 'storage', … */
