@@ -47,7 +47,7 @@ const ENTRIES = [
     name: 'a model and the Trainer',
     code: `export { createModel, openGpu, Trainer } from 'kernelgrad'`,
     rooms: [...MODEL, 'train'],
-    limit: 60 * KB,
+    limit: 70 * KB,
   },
   {
     name: 'everything',
