@@ -13,16 +13,42 @@ export const isThere = (path: string): Promise<boolean> =>
   )
 
 /**
- * The content of a text file.
- * @throws What the file system does.
+ * The content of a text file, without a byte order mark unless it is to be kept.
+ * @throws ConfigError naming the file, where it cannot be read or is no UTF-8.
  */
-export async function readText(path: string): Promise<string> {
-  const file = await files.open(path)
+export async function readText(path: string, { keepMark = false } = {}): Promise<string> {
+  let bytes: Uint8Array
   try {
-    return new TextDecoder().decode(await file.read(0, file.size))
-  } finally {
-    await file.close()
+    const file = await files.open(path)
+    try {
+      bytes = await file.read(0, file.size)
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw new ConfigError(`cannot read ${path}: ${reason(error)}`, { cause: error })
   }
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: keepMark }).decode(bytes)
+  } catch (error) {
+    throw new ConfigError(`${path} is no text: its bytes are not UTF-8`, { cause: error })
+  }
+}
+
+/** Levels that JSON may nest: more than any file that is meant, fewer than recursion has room for. */
+const DEEPEST_JSON = 200
+
+/** How deep the brackets of a JSON text nest. */
+function depthOf(json: string): number {
+  let [depth, deepest] = [0, 0]
+  for (let i = 0; i < json.length; i++) {
+    const c = json.charCodeAt(i)
+    if (c === 0x5b || c === 0x7b) deepest = Math.max(deepest, ++depth)
+    else if (c === 0x5d || c === 0x7d) depth--
+    else if (c === 0x22)
+      while (++i < json.length && json.charCodeAt(i) !== 0x22) if (json.charCodeAt(i) === 0x5c) i++
+  }
+  return deepest
 }
 
 /**
@@ -30,12 +56,9 @@ export async function readText(path: string): Promise<string> {
  * @throws ConfigError naming the file, and for broken JSON what is wrong with it.
  */
 export async function readJson(path: string): Promise<unknown> {
-  let text: string
-  try {
-    text = await readText(path)
-  } catch (error) {
-    throw new ConfigError(`cannot read ${path}: ${reason(error)}`, { cause: error })
-  }
+  const text = await readText(path)
+  if (depthOf(text) > DEEPEST_JSON)
+    throw new ConfigError(`${path} nests deeper than ${DEEPEST_JSON} levels, which no configuration does`)
   try {
     return JSON.parse(text)
   } catch (error) {

@@ -1,14 +1,23 @@
-/** Texts to token ids, by the tokenizer.json that a transformers folder holds. */
+/** Texts to token ids, by the tokenizer that a transformers folder holds. */
 import { files } from '#files'
-import { ConfigError } from '../errors.ts'
-import { isThere, readJson } from './files.ts'
+import { ConfigError, DataError } from '../errors.ts'
+import { isThere, readJson, readText } from './files.ts'
+import type { Resolved } from './tokenizer/transformers.ts'
 
 const TOKENIZER_FILE = 'tokenizer.json'
 const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json'
+const SPECIAL_TOKENS_MAP_FILE = 'special_tokens_map.json'
+const ADDED_TOKENS_FILE = 'added_tokens.json'
+const VOCABULARY_FILE = 'vocab.txt'
+const MODEL_CONFIG_FILE = 'config.json'
+const SURROGATE = /\p{Surrogate}/u
 
 /** A folder's tokenizer. */
 export interface TextTokenizer {
-  /** Token ids of a text, special tokens included; a text that is too long loses its end, not them. */
+  /**
+   * Token ids of a text, special tokens included; a text that is too long loses its end, not them.
+   * @throws DataError for a text with half of a surrogate pair, or with a token that the encoder or the vocabulary lacks.
+   */
   encode: (text: string) => number[]
   /** The files it was made from, by name: what to save beside a model. */
   files: Record<string, unknown>
@@ -23,9 +32,12 @@ export interface TokenizerLimits {
 }
 
 /**
- * Reads tokenizer.json, and tokenizer_config.json where there is one. `encode` gives what a transformers tokenizer with
- * `truncation=True` gives: at most `model_max_length`, or the encoder's positions if they are fewer.
- * @throws ConfigError naming the file, where it is missing, no tokenizer, or has ids beyond the word table.
+ * Reads tokenizer.json or BERT's vocab.txt, and what stands beside it: tokenizer_config.json, special_tokens_map.json,
+ * added_tokens.json, and config.json for the kind of model. `encode` gives the ids that `AutoTokenizer` of transformers 5 gives
+ * with `truncation=True`: at most `model_max_length`, or the encoder's positions if they are fewer. Without config.json and
+ * `tokenizer_class`, tokenizer.json counts as it stands.
+ * @throws ConfigError naming file and key, where a file is missing, no tokenizer, or asks for what is not supported, and where
+ * ids are beyond the word table.
  *
  * @example
  * ```ts
@@ -35,62 +47,128 @@ export interface TokenizerLimits {
  * const ids = tokenizer.encode('best headphones')
  * ```
  */
-export async function loadTokenizer(
-  folder: string,
-  { maxPositions, vocabSize }: TokenizerLimits,
-): Promise<TextTokenizer> {
+export async function loadTokenizer(folder: string, limits: TokenizerLimits): Promise<TextTokenizer> {
   const { join } = files
+  // Loaded on use: most models read tokens.
+  const { encoder, opensAsBert, resolveTokenizer } = await import('./tokenizer/index.ts')
+  const config = await readObject(join(folder, TOKENIZER_CONFIG_FILE))
+  const specialTokensMap = await readObject(join(folder, SPECIAL_TOKENS_MAP_FILE))
+  const addedTokens = await readObject(join(folder, ADDED_TOKENS_FILE))
+  const said = {
+    folder,
+    config: config ?? {},
+    modelConfig: (await readObject(join(folder, MODEL_CONFIG_FILE))) ?? {},
+    specialTokensMap,
+    addedTokens,
+    tokenizer: undefined as unknown,
+  }
+  said.tokenizer = await readTokenizer(folder, () => opensAsBert(said))
+  const resolved = resolveTokenizer(said)
   const path = join(folder, TOKENIZER_FILE)
-  const configPath = join(folder, TOKENIZER_CONFIG_FILE)
-  const json = (await readJson(path)) as object
-  const hasConfig = await isThere(configPath)
-  const config = (hasConfig ? await readJson(configPath) : {}) as Record<string, unknown>
-  const tokenizer = await build(json, config, path)
-  let largest = -1
-  for (const id of tokenizer.get_vocab(true).values()) largest = Math.max(largest, id)
-  if (largest >= vocabSize) {
+  checkIds(resolved, limits, path)
+  const words = encoder(resolved.pipeline, { splitSpecial: resolved.splitSpecial, file: path })
+  // Without config.json the folder's tokenizer.json counts as it stands; beside a model's configuration, only this says so.
+  const pinned =
+    said.config.tokenizer_class === undefined && resolved.tokenizerClass !== 'BertTokenizer'
+      ? { ...said.config, tokenizer_class: resolved.tokenizerClass }
+      : config
+  return {
+    encode: framed(words, resolved, limits),
+    files: Object.fromEntries(
+      Object.entries({
+        [TOKENIZER_FILE]: said.tokenizer,
+        [TOKENIZER_CONFIG_FILE]: pinned,
+        [SPECIAL_TOKENS_MAP_FILE]: specialTokensMap,
+        [ADDED_TOKENS_FILE]: addedTokens,
+      }).filter(([, json]) => json !== undefined),
+    ),
+  }
+}
+
+/** What a JSON file holds, nothing where there is none. */
+async function readObject(path: string): Promise<Record<string, unknown> | undefined> {
+  if (!(await isThere(path))) return undefined
+  const json = await readJson(path)
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new ConfigError(`${path}: expected an object`)
+  return json as Record<string, unknown>
+}
+
+/** tokenizer.json, or vocab.txt as one. */
+async function readTokenizer(folder: string, opensAsBert: () => boolean): Promise<unknown> {
+  const path = files.join(folder, TOKENIZER_FILE)
+  const vocabularyPath = files.join(folder, VOCABULARY_FILE)
+  if ((await isThere(path)) || !(await isThere(vocabularyPath))) return readJson(path)
+  if (!opensAsBert()) {
     throw new ConfigError(
-      `${path} has token ids up to ${largest}, expected them below vocab_size ${vocabSize}`,
+      `${vocabularyPath} without ${TOKENIZER_FILE} is read as BERT's, which wants a config.json with model_type 'bert' or ` +
+        `'distilbert', or tokenizer_class 'BertTokenizer' in ${TOKENIZER_CONFIG_FILE}`,
     )
   }
-  const longest = Math.min(
-    maxPositions,
-    typeof config.model_max_length === 'number' ? config.model_max_length : maxPositions,
-  )
-  const fromEnd = config.truncation_side === 'left'
+  const text = await readText(vocabularyPath, { keepMark: true })
+  const { stripped } = await import('./tokenizer/index.ts')
+  const lines = text.split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  const vocab = Object.fromEntries(lines.map((line, id) => [stripped(line, false, true), id]))
   return {
-    encode: text => truncated(tokenizer, text, longest, fromEnd),
-    files: { [TOKENIZER_FILE]: json, ...(hasConfig ? { [TOKENIZER_CONFIG_FILE]: config } : {}) },
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: null,
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab,
+    },
   }
 }
 
-/** What is used of the library's class; its own types do not resolve under Node's module rules. */
-interface LibraryTokenizer {
-  encode(text: string, options?: { add_special_tokens: boolean }): { ids: number[] }
-  get_vocab(withAddedTokens: boolean): Map<string, number>
-}
-
-async function build(json: object, config: object, path: string): Promise<LibraryTokenizer> {
-  // Loaded on use: most models read tokens.
-  const { Tokenizer } = await import('@huggingface/tokenizers')
-  try {
-    return new Tokenizer(json, config)
-  } catch (error) {
-    throw new ConfigError(`${path} is no tokenizer that can be read: ${(error as Error).message}`, {
-      cause: error,
-    })
+function checkIds({ pipeline, maxLength }: Resolved, limits: TokenizerLimits, path: string): void {
+  const { before, after } = pipeline.frame
+  let largest = -1
+  for (const id of [...before, ...after]) largest = Math.max(largest, id)
+  for (const id of pipeline.model.vocabulary.values()) largest = Math.max(largest, id)
+  if (largest >= limits.vocabSize) {
+    throw new ConfigError(
+      `${path} has token ids up to ${largest}, expected them below vocab_size ${limits.vocabSize}`,
+    )
   }
+  const frame = before.length + after.length
+  const longest = Math.min(maxLength, limits.maxPositions)
+  if (longest < frame)
+    throw new ConfigError(
+      `${path} sets ${frame} special tokens around a text that may have ${longest} in all`,
+    )
 }
 
-function truncated(tokenizer: LibraryTokenizer, text: string, longest: number, fromEnd: boolean): number[] {
-  const { ids } = tokenizer.encode(text)
-  if (ids.length <= longest) return ids
-  const words = tokenizer.encode(text, { add_special_tokens: false }).ids
-  const special = ids.length - words.length
-  // Where the words stand among the special tokens: after [CLS], before [SEP].
-  let before = 0
-  while (before < special && words.some((id, i) => ids[before + i] !== id)) before++
-  const room = Math.max(0, longest - special)
-  const kept = fromEnd ? words.slice(words.length - room) : words.slice(0, room)
-  return [...ids.slice(0, before), ...kept, ...ids.slice(before + words.length)].slice(0, longest)
+/** Words within their frame, cut to what fits. */
+function framed(
+  words: (text: string) => number[],
+  { pipeline, maxLength, fromEnd }: Resolved,
+  { maxPositions, vocabSize }: TokenizerLimits,
+): TextTokenizer['encode'] {
+  const { before, after } = pipeline.frame
+  const room = Math.min(maxLength, maxPositions) - before.length - after.length
+  const beyond = new Map([...pipeline.added.byId].filter(([id]) => id >= vocabSize))
+  return text => {
+    if (SURROGATE.test(text)) {
+      const at = text.search(SURROGATE)
+      throw new DataError(`text has half of a surrogate pair at ${at}: ${JSON.stringify(text.slice(0, 40))}`)
+    }
+    const all = words(text)
+    const kept = all.length <= room ? all : fromEnd ? all.slice(all.length - room) : all.slice(0, room)
+    const token = beyond.size ? kept.find(id => beyond.has(id)) : undefined
+    if (token !== undefined) {
+      throw new DataError(
+        `text has token '${beyond.get(token)!.content}', whose id ${token} is not below vocab_size ${vocabSize}`,
+      )
+    }
+    return [...before, ...kept, ...after]
+  }
 }

@@ -25,12 +25,24 @@ export interface CheckOptions {
   onProgress?: (share: number) => void
 }
 
+/** What a raw file turned out to be. */
+export interface Checked {
+  /** Rows looked at. */
+  rows: number
+  /** Whether the whole file was looked at and all its lines end alike: the database then reads the file itself. */
+  plain: boolean
+}
+
 /**
- * Checks that every line has the file's columns and every field is what its column holds. Blank lines do not count.
- * @returns the number of rows looked at.
+ * Checks that every line has the file's columns and every field is what its column holds. Lines end in LF or CRLF, each as it
+ * likes. Blank lines do not count.
  * @throws DataError naming file, line (from 1), column and value of the first that is not; or that there are no rows.
  */
-export async function checkRawFile(path: string, file: RawFile, options: CheckOptions = {}): Promise<number> {
+export async function checkRawFile(
+  path: string,
+  file: RawFile,
+  options: CheckOptions = {},
+): Promise<Checked> {
   const { rows = Number.POSITIVE_INFINITY, signal, onProgress } = options
   const handle = await open(path).catch(error => {
     throw new DataError(`cannot read ${path}: ${reason(error)}`, { cause: error })
@@ -49,17 +61,26 @@ export async function checkRawFile(path: string, file: RawFile, options: CheckOp
       position += bytesRead
       let end = kept + bytesRead
       // The last line may do without its newline.
-      if (bytesRead === 0 && end > 0) buffer[end++] = NEWLINE
+      if (bytesRead === 0 && end > 0) {
+        if (buffer[end - 1] === RETURN) lines.ends.add('CR')
+        buffer[end++] = NEWLINE
+        lines.completed = true
+      }
       const used = lines.check(buffer, end)
       kept = end - used
       if (bytesRead === 0) break
       if (kept === BUFFER_BYTES)
-        throw new DataError(`${path}: line ${lines.number + 1} is longer than ${BUFFER_BYTES} bytes`)
+        throw new DataError(
+          `${path}: line ${lines.number + 1} is longer than ${BUFFER_BYTES} bytes${hint(buffer.subarray(0, kept).includes(RETURN))}`,
+        )
       buffer.copyWithin(0, used, end)
       onProgress?.(size ? position / size : 1)
     }
     if (lines.rows === 0) throw new DataError(`${path} has no rows`)
-    return lines.rows
+    return {
+      rows: lines.rows,
+      plain: lines.ends.size <= 1 && !lines.ends.has('CR') && position >= size && !lines.stopped,
+    }
   } finally {
     await handle.close()
   }
@@ -69,6 +90,12 @@ class LineChecker {
   /** Rows and lines checked so far. */
   rows = 0
   number = 0
+  /** How the lines so far end. */
+  readonly ends = new Set<'LF' | 'CRLF' | 'CR'>()
+  /** Whether the last newline is not the file's own. */
+  completed = false
+  /** Whether bytes were left behind the last row wanted. */
+  stopped = false
   readonly #path: string
   readonly #columns: [string, FieldKind][]
   readonly #limit: number
@@ -99,6 +126,7 @@ class LineChecker {
         field = i + 1
       } else if (byte === NEWLINE) {
         this.number++
+        if (!this.completed) this.ends.add(i > start && buffer[i - 1] === RETURN ? 'CRLF' : 'LF')
         if (i > start && !(i === start + 1 && buffer[start] === RETURN)) {
           plain &&= column === kinds.length - 1 && isPlain(buffer, field, i, kinds[column])
           if (!plain) this.#look(buffer.toString('utf8', start, i))
@@ -107,7 +135,10 @@ class LineChecker {
         start = field = i + 1
         column = 0
         plain = true
-        if (this.enough) break
+        if (this.enough) {
+          this.stopped = start < end
+          break
+        }
       } else if (byte !== BAR || kinds[column] !== 'tokens' || i === field || buffer[i - 1] === BAR) {
         plain = false
       }
@@ -122,13 +153,13 @@ class LineChecker {
     const where = `${this.#path}: line ${this.number}`
     if (fields.length !== names.length) {
       throw new DataError(
-        `${where} has ${fields.length} tab-separated columns, expected ${names.length} (${names.join(', ')}): '${short(text)}'`,
+        `${where} has ${fields.length} tab-separated columns, expected ${names.length} (${names.join(', ')}): '${short(text)}'${hint(/\r[\s\S]/.test(text))}`,
       )
     }
     for (const [i, [name, kind]] of this.#columns.entries()) {
       if (fits(fields[i]!, kind)) continue
       throw new DataError(
-        `${where}, column ${name}: value '${short(fields[i]!)}', expected ${EXPECTED[kind]}`,
+        `${where}, column ${name}: value '${short(fields[i]!)}', expected ${EXPECTED[kind]}${hint(/\r[\s\S]/.test(text))}`,
       )
     }
   }
@@ -157,4 +188,11 @@ function fits(value: string, kind: FieldKind): boolean {
   return /^\d+$/.test(value) && BigInt(value) < (kind === 'number below 2^64' ? 2n ** 64n : 2n ** 63n)
 }
 
-const short = (text: string) => (text.length > 80 ? `${text.slice(0, 77)}...` : text)
+/** What is said of a line that holds a carriage return. */
+const hint = (lone: boolean) => (lone ? '; a carriage return without a newline behind it ends no line' : '')
+
+/** A text as a message shows it: not too long, and without what a terminal would act on. */
+function short(text: string): string {
+  const cut = text.length > 80 ? `${text.slice(0, 77)}...` : text
+  return cut.replace(/[^\t\P{Cc}]/gu, character => JSON.stringify(character).slice(1, -1))
+}

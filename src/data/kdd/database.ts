@@ -28,11 +28,17 @@ export interface Database {
   close(): void
 }
 
+/** What DuckDB refused or had no room for. */
+export class DatabaseError extends DataError {
+  override name = 'DataError'
+}
+
 // Each thread holds buffers of its own, some beyond the limit; more threads want a higher one.
 const MAX_THREADS = 2
 
 /** @throws DataError naming the command that installs DuckDB where it is missing. */
-export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOptions): Promise<Database> {
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { folder, memoryMiB, signal } = options
   const { DuckDBInstance: Instance } = await loadDuckDb()
   const instance: DuckDBInstance = await Instance.create(join(folder, 'work.duckdb'), {
     memory_limit: `${memoryMiB}MiB`,
@@ -41,9 +47,11 @@ export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOption
     preserve_insertion_order: 'false',
     autoinstall_known_extensions: 'false',
   }).catch(error => {
-    throw failure(error, memoryMiB)
+    throw failure(error, options)
   })
-  const connection = await instance.connect()
+  const connection = await instance.connect().catch(error => {
+    throw failure(error, options)
+  })
   await connection.run('SET enable_progress_bar = true; SET enable_progress_bar_print = false')
   // Joins run as written, the small table on the right: the optimizer may build several hash tables of the large one.
   await connection.run("SET disabled_optimizers = 'join_order,build_side_probe_side'")
@@ -57,7 +65,7 @@ export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOption
         return (await connection.runAndReadAll(sql)).getRowObjectsJS()
       } catch (error) {
         signal?.throwIfAborted()
-        throw failure(error, memoryMiB)
+        throw failure(error, options)
       } finally {
         clearInterval(timer)
       }
@@ -73,10 +81,14 @@ export async function openDatabase({ folder, memoryMiB, signal }: DatabaseOption
   }
 }
 
-function failure(error: unknown, memoryMiB: number): DataError {
+function failure(error: unknown, { memoryMiB, folder }: DatabaseOptions): DatabaseError {
   const [why] = (error as Error).message.split('\n') // The rest is advice about settings that are not the user's.
-  const more = why!.startsWith('Out of Memory') ? `; give it more than ${memoryMiB} MiB` : ''
-  return new DataError(`DuckDB failed: ${why}${more}`, { cause: error })
+  let more = ''
+  if (/^Out of Memory/.test(why!)) more = `; give it more than ${memoryMiB} MiB`
+  else if (/No space left|disk/i.test(why!)) more = `; make room on the disk of ${folder}, or write elsewhere`
+  else if (/^(IO|Permission) Error/.test(why!)) more = `; it works in ${folder}`
+  else more = '; the raw files passed their check, so this is a fault of the program: please report it'
+  return new DatabaseError(`DuckDB failed: ${why}${more}`, { cause: error })
 }
 
 function report(connection: DuckDBConnection, onProgress: (share: number) => void): void {

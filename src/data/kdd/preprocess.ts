@@ -5,10 +5,11 @@ import type { FeatureSizes } from '../../config/index.ts'
 import { DataError } from '../../errors.ts'
 import { reason, writeJson } from '../files.ts'
 import { syncFolder } from '../files-node.ts'
-import { checkRawFile } from './check.ts'
-import { type Database, openDatabase, quoted } from './database.ts'
+import { type Checked, checkRawFile } from './check.ts'
+import { type Database, DatabaseError, openDatabase, quoted } from './database.ts'
 import type { PreprocessOptions, PreprocessResult } from './index.ts'
-import { PROFILES, QUERIES, TITLES, TRAINING } from './raw-files.ts'
+import { writePlainCopy } from './plain-copy.ts'
+import { PROFILES, QUERIES, type RawFile, TITLES, TRAINING } from './raw-files.ts'
 import {
   countTokens,
   joinRows,
@@ -36,13 +37,14 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     progress?.done()
     return result
   }
-  const counts = await checkFiles(input, rows, stage, signal)
+  const checked = await checkFiles(input, rows, stage, signal)
   // On the same file system as the result, so that moving it there is a rename.
   const folder = await makeFolder(output)
   try {
+    const copies = await copyFiles(input, folder, checked, signal)
     const db = await openDatabase({ folder, memoryMiB, signal })
     try {
-      return await build(db, { options, folder, counts, stage })
+      return await build(db, { options, folder, counts: countsOf(checked), copies, stage })
     } finally {
       db.close()
     }
@@ -51,16 +53,45 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
   }
 }
 
-/** Checks the raw files, small ones first. */
-async function checkFiles(input: string, rows: number, stage: Stage, signal?: AbortSignal): Promise<Counts> {
-  const check = (file: typeof TRAINING | typeof TITLES | typeof QUERIES | typeof PROFILES, limit?: number) =>
-    stage(`check ${file.name}`, onProgress =>
-      checkRawFile(join(input, file.name), file, { rows: limit, signal, onProgress }),
+/** The raw files, small ones first. */
+const RAW_FILES = [PROFILES, TITLES, QUERIES, TRAINING]
+
+/** Checks the raw files. */
+async function checkFiles(input: string, rows: number, stage: Stage, signal?: AbortSignal): Promise<Checks> {
+  const checks: Checks = new Map()
+  for (const file of RAW_FILES) {
+    const limit = file === TRAINING ? rows : undefined
+    checks.set(
+      file.name,
+      await stage(`check ${file.name}`, onProgress =>
+        checkRawFile(join(input, file.name), file, { rows: limit, signal, onProgress }),
+      ),
     )
-  await check(PROFILES)
-  const titles = await check(TITLES)
-  const queries = await check(QUERIES)
-  return { texts: titles + queries, read: await check(TRAINING, rows) }
+  }
+  return checks
+}
+
+type Checks = Map<string, Checked>
+
+/** Copies of the files that the database cannot be given as they are: where lines end differently, or more follows than was checked. */
+async function copyFiles(
+  input: string,
+  folder: string,
+  checks: Checks,
+  signal?: AbortSignal,
+): Promise<Map<string, string>> {
+  const copies = new Map<string, string>()
+  for (const [name, { rows, plain }] of checks) {
+    if (plain) continue
+    copies.set(name, join(folder, name))
+    await writePlainCopy(join(input, name), copies.get(name)!, { rows, signal })
+  }
+  return copies
+}
+
+const countsOf = (checks: Checks): Counts => {
+  const rows = (file: RawFile) => checks.get(file.name)!.rows
+  return { texts: rows(TITLES) + rows(QUERIES), read: rows(TRAINING) }
 }
 
 interface Counts {
@@ -88,12 +119,22 @@ interface Build {
   options: PreprocessOptions
   folder: string
   counts: Counts
+  copies: ReadonlyMap<string, string>
   stage: Stage
 }
 
-async function build(db: Database, { options, folder, counts, stage }: Build): Promise<PreprocessResult> {
+async function build(
+  db: Database,
+  { options, folder, counts, copies, stage: plainStage }: Build,
+): Promise<PreprocessResult> {
   const { input, output, seed = 42, testShare = 0.1 } = options
-  const work = { db, input }
+  const work = { db, input, copies }
+  const stage: Stage = (name, part) =>
+    plainStage(name, part).catch(error => {
+      if (error instanceof DatabaseError)
+        error.message = `cannot ${name} from the raw files in ${input}: ${error.message}`
+      throw error
+    })
   await stage(`read ${TRAINING.name}`, onProgress => readTraining({ ...work, onProgress }, counts.read))
   const words = await stage('count tokens', onProgress => countTokens({ ...work, onProgress }, counts.texts))
   for (const file of [TITLES, QUERIES])

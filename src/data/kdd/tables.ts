@@ -28,11 +28,13 @@ type Category = (typeof CATEGORIES)[number]
 export interface Work {
   db: Database
   input: string
+  /** Where the database reads a raw file, by name, if not in `input`. */
+  copies: ReadonlyMap<string, string>
   onProgress: (share: number) => void
 }
 
 /** The rows of a raw file that passed its check, as SQL. */
-function source(input: string, file: RawFile): string {
+function source({ input, copies }: Pick<Work, 'input' | 'copies'>, file: RawFile): string {
   const types = {
     number: 'BIGINT',
     'number or empty': 'BIGINT',
@@ -41,7 +43,7 @@ function source(input: string, file: RawFile): string {
   }
   const columns = Object.entries(file.columns).map(([name, kind]) => `${quoted(name)}: '${types[kind]}'`)
   return (
-    `read_csv(${quoted(join(input, file.name))}, auto_detect = false, header = false, delim = '\\t', quote = '', ` +
+    `read_csv(${quoted(copies.get(file.name) ?? join(input, file.name))}, auto_detect = false, header = false, delim = '\\t', quote = '', ` +
     `escape = '', buffer_size = ${READ_BYTES}, columns = {${columns.join(', ')}})`
   )
 }
@@ -49,11 +51,12 @@ function source(input: string, file: RawFile): string {
 const number = (value: unknown) => Number(value as bigint)
 
 /** Makes `training`: the first rows of the file, numbered in its order. */
-export async function readTraining({ db, input, onProgress }: Work, rows: number): Promise<void> {
+export async function readTraining(work: Work, rows: number): Promise<void> {
+  const { db, onProgress } = work
   await db.keepOrder(true)
   await db.run(
     `CREATE TABLE training AS
-     SELECT row_number() OVER () - 1 AS row, * FROM (SELECT * FROM ${source(input, TRAINING)} LIMIT ${rows})`,
+     SELECT row_number() OVER () - 1 AS row, * FROM (SELECT * FROM ${source(work, TRAINING)} LIMIT ${rows})`,
     onProgress,
   )
   await db.keepOrder(false)
@@ -64,9 +67,10 @@ export async function readTraining({ db, input, onProgress }: Work, rows: number
  * @param texts number of titles and queries.
  * @returns the number of tokens, which is the id of every token that is not among them.
  */
-export async function countTokens({ db, input, onProgress }: Work, texts: number): Promise<number> {
+export async function countTokens(work: Work, texts: number): Promise<number> {
+  const { db, input, onProgress } = work
   const tokens = [TITLES, QUERIES].map(
-    file => `SELECT unnest(list_distinct(string_split(tokens, '|'))) AS token FROM ${source(input, file)}`,
+    file => `SELECT unnest(list_distinct(string_split(tokens, '|'))) AS token FROM ${source(work, file)}`,
   )
   await db.run(
     `CREATE TABLE vocabulary AS
@@ -93,7 +97,7 @@ export async function mapTexts(work: Work, file: typeof TITLES | typeof QUERIES,
   await db.run(
     `CREATE TABLE texts AS
      SELECT ${key} AS key, string_split(tokens, '|') AS tokens
-     FROM ${source(input, file)} SEMI JOIN wanted ON ${key} = key`,
+     FROM ${source(work, file)} SEMI JOIN wanted ON ${key} = key`,
   )
   await db.run('DROP TABLE wanted')
   await refuseDuplicates(work, file, 'texts')
@@ -133,7 +137,7 @@ export async function joinRows(work: Work, seed: number): Promise<void> {
   await db.run('CREATE TABLE wanted AS SELECT DISTINCT user_id AS key FROM training')
   await db.run(
     `CREATE TABLE profiles AS
-     SELECT user_id AS key, gender, age FROM ${source(input, PROFILES)} SEMI JOIN wanted ON user_id = key`,
+     SELECT user_id AS key, gender, age FROM ${source(work, PROFILES)} SEMI JOIN wanted ON user_id = key`,
   )
   await db.run('DROP TABLE wanted')
   await refuseDuplicates(work, PROFILES, 'profiles')
