@@ -9,7 +9,7 @@ import { rolldown } from 'rolldown'
 const KB = 1000
 const OURS = `${join(process.cwd(), 'dist', 'src')}/`
 // Fetched by a page only once a file or a model needs them.
-const ON_USE = ['hyparquet-compressors']
+const ON_USE = [/\/tokenizer\/index\.js$/, 'hyparquet-compressors']
 const MODEL = [
   'autograd',
   'config',
