@@ -10,7 +10,7 @@ const NO_OP = {
   random: ['src/autograd/parameter-values.ts', 'draws starting values'],
 }
 /** Files in src/kernels for all families. */
-const SHARED_LAUNCHERS = ['index', 'tuning', 'width']
+const SHARED_LAUNCHERS = ['index', 'strides', 'tuning', 'width']
 /** WGSL that stands before the texts of several families. */
 const SHARED_WGSL = ['f16', 'normal_cdf', 'philox', 'storage']
 /** Oracles that others are made of. */

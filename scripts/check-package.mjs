@@ -22,19 +22,20 @@ const MODEL = [
   'kernels',
   'nn',
   'optim',
+  'pointwise',
   'wgsl',
 ]
 const ENTRIES = [
   {
     name: 'the kernels',
     code: `export * from 'kernelgrad/kernels'`,
-    rooms: ['errors', 'gpu', 'hash', 'kernels', 'wgsl'],
+    rooms: ['errors', 'gpu', 'hash', 'kernels', 'pointwise', 'wgsl'],
     limit: 30 * KB,
   },
   {
     name: 'the reference',
     code: `export * from 'kernelgrad/reference'`,
-    rooms: ['reference'],
+    rooms: ['pointwise', 'reference'],
     limit: 8 * KB,
   },
   {

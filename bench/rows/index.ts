@@ -2,6 +2,7 @@ import type { Row } from '../row.ts'
 import type { Size } from '../size.ts'
 import { adamwRowsOf } from './adamw.ts'
 import { attentionRows } from './attention.ts'
+import { axisReduceRows } from './axis_reduce.ts'
 import { castRows } from './cast.ts'
 import { concatRows } from './concat.ts'
 import { crossEntropyRows } from './cross_entropy.ts'
@@ -12,6 +13,7 @@ import { geluRows } from './gelu.ts'
 import { layernormRows } from './layernorm.ts'
 import { matmulRows } from './matmul.ts'
 import { meanPoolRows } from './mean_pool.ts'
+import { pointwiseRows } from './pointwise.ts'
 import { randomRows } from './random.ts'
 import { reduceRows } from './reduce.ts'
 import { reluRows } from './relu.ts'
@@ -35,6 +37,8 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   adamw: adamwRowsOf,
   reduce: reduceRows,
   elementwise: elementwiseRows,
+  pointwise: pointwiseRows,
+  axis_reduce: axisReduceRows,
   cast: castRows,
   transpose: transposeRows,
   scaler: scalerRows,

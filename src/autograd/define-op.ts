@@ -75,11 +75,13 @@ export interface OpDefinition<
    * it by the input's name; `dout` itself may be one. An operation without a backward step passes no gradient on: its result
    * is a constant to the tape.
    */
-  backward?: (
-    context: OpBackward<I[number], S, Floats<I[number], D>>,
-    options: O,
-    // biome-ignore lint/suspicious/noConfusingVoidType: a step that only launches returns nothing
-  ) => { readonly [K in Floats<I[number], D>]?: Tensor | undefined } | void
+  backward?:
+    | ((
+        context: OpBackward<I[number], S, Floats<I[number], D>>,
+        options: O,
+        // biome-ignore lint/suspicious/noConfusingVoidType: a step that only launches returns nothing
+      ) => { readonly [K in Floats<I[number], D>]?: Tensor | undefined } | void)
+    | undefined
 }
 
 type Call<I extends readonly string[], O> = [
@@ -306,7 +308,7 @@ function checkInputs(
       throw new KernelgradError(`${name}: ${input} is ${dtype}, expected ${allowed.join(' or ')}`)
     if (gpu !== tensors[first]!.gpu)
       throw new KernelgradError(`${name}: ${input} is on another device than ${plainName(inputs[first]!)}`)
-    if (!(allowed.includes('f32') && allowed.includes('f16'))) continue
+    if (dtype === 'u32' || !(allowed.includes('f32') && allowed.includes('f16'))) continue
     paired ??= i
     const other = tensors[paired]!.dtype
     if (dtype !== other) {

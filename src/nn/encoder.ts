@@ -1,6 +1,6 @@
 // What the encoders share, over packed tokens: embeddings, and self-attention with one matmul for q, k and v.
 import {
-  add,
+  addSame,
   attention,
   type DenseParameter,
   type Init,
@@ -81,7 +81,9 @@ export class Embeddings extends Module {
     const words = this.word_embeddings.forward(inputIds, position)
     // A row is one text, and so of one type.
     const types = this.token_type_embeddings?.forward(new Uint32Array(keyMask.length))
-    return this.LayerNorm.forward(types ? add(words, types) : words, { outputDropout: this.dropout.draw() })
+    return this.LayerNorm.forward(types ? addSame(words, types) : words, {
+      outputDropout: this.dropout.draw(),
+    })
   }
 
   protected override reprName(): string {

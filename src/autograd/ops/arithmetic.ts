@@ -1,18 +1,18 @@
+import { ShapeError } from '../../errors.ts'
 import type { View } from '../../gpu/index.ts'
 import {
   add as addKernel,
   scaleBy as scaleByKernel,
   scale as scaleKernel,
 } from '../../kernels/elementwise.ts'
-import { sum as sumKernel } from '../../kernels/reduce.ts'
 import { defineOp } from '../define-op.ts'
 import { op } from '../tape.ts'
-import { alias, type Shape, type Tensor, tensor } from '../tensor.ts'
+import { alias, type Shape, type Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { expectSame } from './shapes.ts'
 
-/** a + b of one shape; float32 where one of them is. */
-export function add(first: Tensor, second: Tensor): Tensor {
+/** a + b of one shape; float32 where one of them is. What `add` is without broadcasting. */
+export function addSame(first: Tensor, second: Tensor): Tensor {
   const dtype = first.dtype === 'f16' && second.dtype === 'f16' ? 'f16' : 'f32'
   const [a, b] = [cast(first, dtype), cast(second, dtype)]
   expectSame('add', a, b)
@@ -45,32 +45,24 @@ export const scaleBy = defineOp({
     scaleByKernel(gpu, { x: dout.view, y: dx.view, factor, n: dx.size, storage: dx.storage }),
 })
 
-/** Sum of all elements, [1] float32, in a fixed order. */
-export function sum(input: Tensor): Tensor {
-  const x = cast(input, 'f32')
-  return op('sum', x.gpu, [x], ({ gpu, empty }) => {
-    const out = empty([1])
-    sumKernel(gpu, { x: x.view, out: out.view, n: x.size })
-    return {
-      output: out,
-      backward: dy => {
-        const ones = tensor(gpu, new Float32Array(x.size).fill(1), x.shape)
-        const dx = empty(x.shape)
-        scaleByKernel(gpu, { x: ones.view, y: dx.view, factor: dy.view, n: x.size })
-        ones.dispose()
-        return [dx]
-      },
-    }
-  })
-}
-
-/** Mean of all elements, [1]. */
-export const mean = (x: Tensor): Tensor => scale(sum(x), 1 / x.size)
-
-/** The same values under another shape; shares memory. */
+/**
+ * The same values under another shape; shares memory: `torch.reshape`. One size may be -1: it is what is left.
+ *
+ * @throws ShapeError where the numbers of elements differ
+ */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   return op('reshape', x.gpu, [x], () => ({
-    output: alias(x, shape),
+    output: alias(x, wholeShape(x, shape)),
     backward: dy => [alias(dy, x.shape)],
   }))
+}
+
+function wholeShape(x: Tensor, shape: Shape): Shape {
+  const open = shape.indexOf(-1)
+  if (open < 0) return shape
+  const rest = shape.reduce((product, size, d) => (d === open ? product : product * size), 1)
+  const size = x.size / rest
+  if (!Number.isInteger(size) || shape.lastIndexOf(-1) !== open)
+    throw new ShapeError(`reshape: [${x.shape}] has ${x.size} elements and cannot be seen as [${shape}]`)
+  return shape.with(open, size)
 }

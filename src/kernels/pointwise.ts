@@ -1,0 +1,153 @@
+// Element by element with broadcasting: kernels made of the rows of src/pointwise.ts.
+import { ShapeError } from '../errors.ts'
+import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
+import { type PointwiseName, pointwiseRow } from '../pointwise.ts'
+import f16 from '../wgsl/f16.ts'
+import wgsl from '../wgsl/pointwise.ts'
+import { broadcastStrides, type Merged, mergeDimensions } from './strides.ts'
+
+const WG = 256
+const GROUP = WG * 4 // E a workgroup covers
+const MOST_DIMENSIONS = 8
+
+/** An array that takes part: row-major, float32 unless `storage` says otherwise. */
+export interface PointwiseArray {
+  view: View
+  shape: readonly number[]
+  storage?: 'f32' | 'f16' | 'u32' | undefined
+}
+/** An array or a number. */
+export type PointwiseOperand = PointwiseArray | number
+
+/** What all launches of the family take. */
+interface Launch {
+  name: PointwiseName
+  /** In the order of the row: a, b, c. Arrays are broadcast to the result's shape. */
+  operands: readonly PointwiseOperand[]
+  /** The row's numbers. */
+  p?: number
+  q?: number
+}
+
+const kernels = new Map<string, Kernel>()
+
+/** out = f(operands). out is another buffer than theirs, of the operands' common shape; overwritten. */
+export function pointwise(gpu: Gpu, { name, operands, out, p, q }: Launch & { out: PointwiseArray }): void {
+  const { f } = pointwiseRow(name)
+  run(gpu, name, f, named(operands), out, p, q)
+}
+
+/**
+ * d = the gradient of operand `index` before broadcast dimensions are summed, of the result's shape: what the row's df says of y,
+ * the forward's result, and dy. Overwritten.
+ */
+export function pointwiseBackward(
+  gpu: Gpu,
+  {
+    name,
+    operands,
+    index,
+    y,
+    dy,
+    d,
+    p,
+    q,
+  }: Launch & { index: number; y: PointwiseArray; dy: PointwiseArray; d: PointwiseArray },
+): void {
+  const df = pointwiseRow(name).df?.[index]
+  if (df === undefined) throw new ShapeError(`${name} has no gradient of operand ${index}`)
+  run(gpu, `${name} gradient`, df, { ...named(operands), y, dy }, d, p, q)
+}
+
+const named = (operands: readonly PointwiseOperand[]): Record<string, PointwiseOperand> =>
+  Object.fromEntries(operands.map((operand, i) => ['abc'[i]!, operand]))
+
+function run(
+  gpu: Gpu,
+  name: string,
+  code: string,
+  operands: Record<string, PointwiseOperand>,
+  out: PointwiseArray,
+  p = 0,
+  q = 0,
+): void {
+  const n = out.shape.reduce((product, size) => product * size, 1)
+  if (n === 0) return
+  const used = Object.keys(operands).filter(key => new RegExp(`\\b${key}\\b`).test(code))
+  // A number takes the place of the row's own p or q, which rows with such operands do not name.
+  const numbers = used.filter(key => typeof operands[key] === 'number')
+  const inputs = used.filter(key => typeof operands[key] !== 'number')
+  const arrays = inputs.map(key => operands[key] as PointwiseArray)
+  const merged = mergeDimensions(
+    out.shape,
+    arrays.map(({ shape }) => broadcastStrides(shape, out.shape)),
+  )
+  if (merged.sizes.length > MOST_DIMENSIONS)
+    throw new ShapeError(`${name}: shape [${out.shape}] has too many dimensions to broadcast over`)
+  const { constants, params, width } = formOf(arrays, merged, out)
+  const arguments_ = used.map(key => {
+    const number = numbers.indexOf(key)
+    return number >= 0 ? `E(params.${'pq'[number]})` : `get${inputs.indexOf(key)}(i${inputs.indexOf(key)})`
+  })
+  const functions = `fn f(${used.map(key => `${key}: E`).join(', ')}) -> E { return E(${code}); }
+fn value(i0: u32, i1: u32, i2: u32, i3: u32) -> E { return f(${arguments_.join(', ')}); }
+`
+  const key = `${JSON.stringify(constants)}${functions}`
+  let kernel = kernels.get(key)
+  if (!kernel) {
+    kernel = defineKernel({
+      name: `pointwise ${name}`,
+      prelude: f16 + functions,
+      wgsl,
+      entry: 'main',
+      params: {
+        n: 'u32',
+        p: 'f32',
+        q: 'f32',
+        ...Object.fromEntries(Object.keys(params).map(key => [key, 'u32' as const])),
+      },
+      bindings: [...arrays.map(() => 'read' as const), 'write'],
+      workgroup: WG,
+      constants,
+    })
+    kernels.set(key, kernel)
+  }
+  const [first = p, second = q] = numbers.map(key => operands[key] as number)
+  const all = { n: n / width, p: first, q: second, ...params } as Record<string, number>
+  gpu.launch(kernel, all, [...arrays.map(({ view }) => view), out.view], Math.ceil(n / width / GROUP))
+}
+
+/** How the operands are read, and the numbers that say where. */
+function formOf(arrays: readonly PointwiseArray[], { sizes, strides }: Merged, out: PointwiseArray) {
+  const last = sizes[0]!
+  const fours = (k: number) => strides[k]!.every((stride, d) => d === 0 || stride % 4 === 0)
+  const even = arrays.every((_, k) => strides[k]![0] === 0 || (strides[k]![0] === 1 && fours(k)))
+  const width = last % 4 === 0 && even ? 4 : 1
+  const masks = { FULLS: 0, HALVES: 0, SPLATS: 0, WORDS: 0, WORD_SPLATS: 0 }
+  const steps = arrays.map(({ storage = 'f32' }, k) => {
+    const own = strides[k]!
+    const splat = width === 4 && own[0] === 0
+    if (storage === 'f16') masks.HALVES += 1 << k
+    else if (storage === 'u32') masks[splat ? 'WORD_SPLATS' : 'WORDS'] += 1 << k
+    else masks[splat ? 'SPLATS' : 'FULLS'] += 1 << k
+    return own.map((stride, d) => (d === 0 || splat ? stride : stride / width))
+  })
+  const half = out.storage === 'f16'
+  if (width === 1 && (half || masks.HALVES))
+    throw new ShapeError(`f16 storage takes rows of a multiple of 4 values, got shape [${out.shape}]`)
+  const flat = sizes.length === 1 && steps.every(own => own[0] === 1)
+  const params: Record<string, number> = {}
+  for (const [d, size] of sizes.entries()) {
+    params[`d${d}`] = d === 0 ? size / width : size
+    for (const [k, own] of steps.entries()) params[`s${k}_${d}`] = own[d]!
+  }
+  const constants = {
+    WIDTH: width,
+    INPUTS: arrays.length,
+    RANK: sizes.length,
+    FLAT: Number(flat),
+    ...masks,
+    OUT_HALF: Number(half),
+  }
+  return { constants, params, width }
+}
