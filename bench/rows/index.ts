@@ -3,12 +3,14 @@ import type { Size } from '../size.ts'
 import { adamwRowsOf } from './adamw.ts'
 import { attentionRows } from './attention.ts'
 import { axisReduceRows } from './axis_reduce.ts'
+import { bmmRows } from './bmm.ts'
 import { castRows } from './cast.ts'
 import { concatRows } from './concat.ts'
 import { crossEntropyRows } from './cross_entropy.ts'
 import { dropoutRows } from './dropout.ts'
 import { elementwiseRows } from './elementwise.ts'
 import { embeddingRows } from './embedding.ts'
+import { gatherRows } from './gather.ts'
 import { geluRows } from './gelu.ts'
 import { layernormRows } from './layernorm.ts'
 import { matmulRows } from './matmul.ts'
@@ -18,7 +20,10 @@ import { randomRows } from './random.ts'
 import { reduceRows } from './reduce.ts'
 import { reluRows } from './relu.ts'
 import { scalerRows } from './scaler.ts'
+import { segmentRows } from './segment.ts'
 import { softmaxRows } from './softmax.ts'
+import { stridedRows } from './strided.ts'
+import { topkRows } from './topk.ts'
 import { transposeRows } from './transpose.ts'
 
 /** The rows of every kernel family, named as its file in src/kernels. */
@@ -39,6 +44,11 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   elementwise: elementwiseRows,
   pointwise: pointwiseRows,
   axis_reduce: axisReduceRows,
+  strided: stridedRows,
+  segment: segmentRows,
+  gather: gatherRows,
+  topk: topkRows,
+  bmm: bmmRows,
   cast: castRows,
   transpose: transposeRows,
   scaler: scalerRows,

@@ -1,4 +1,4 @@
-import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts'
+import { logSoftmax, logSoftmaxBackward, softmax, softmaxBackward } from '../../src/kernels/softmax.ts'
 import { type Row, Workspace } from '../row.ts'
 import type { Size } from '../size.ts'
 
@@ -28,6 +28,28 @@ export function softmaxRows({ B, mlp }: Size): Row[] {
           const work = new Workspace(gpu)
           const [y, dy, dx] = [work.floats(n, 0, 1), work.floats(n), work.empty(n)]
           return work.job(() => softmaxBackward(gpu, { y, dy, dx, rows, C }), { view: dx, n })
+        },
+      },
+      {
+        name: 'softmax.log',
+        shape,
+        flops: 5 * n,
+        bytes: 8 * n,
+        setup(gpu) {
+          const work = new Workspace(gpu)
+          const [x, y] = [work.floats(n, -3, 3), work.empty(n)]
+          return work.job(() => logSoftmax(gpu, { x, y, rows, C }), { view: y, n })
+        },
+      },
+      {
+        name: 'softmax.log.backward',
+        shape,
+        flops: 4 * n,
+        bytes: 12 * n,
+        setup(gpu) {
+          const work = new Workspace(gpu)
+          const [y, dy, dx] = [work.floats(n, -2, 0), work.floats(n), work.empty(n)]
+          return work.job(() => logSoftmaxBackward(gpu, { y, dy, dx, rows, C }), { view: dx, n })
         },
       },
     ]

@@ -6,6 +6,8 @@ const kernel = (entry: string, bindings: Access[]) =>
   defineKernel({ name: 'softmax', wgsl, entry, params: { rows: 'u32', C: 'u32' }, bindings })
 const forward = kernel('forward', ['read', 'write'])
 const backward = kernel('backward', ['read', 'read', 'write'])
+const logForward = kernel('log_forward', ['read', 'write'])
+const logBackward = kernel('log_backward', ['read', 'read', 'write'])
 
 /** y = softmax of each row of x. x, y: [rows, C] float32. Source: `torch.nn.functional.softmax`. */
 export function softmax(gpu: Gpu, { x, y, rows, C }: { x: View; y: View; rows: number; C: number }): void {
@@ -18,4 +20,17 @@ export function softmaxBackward(
   { y, dy, dx, rows, C }: { y: View; dy: View; dx: View; rows: number; C: number },
 ): void {
   if (rows * C > 0) gpu.launch(backward, { rows, C }, [y, dy, dx], Math.ceil(rows / WG))
+}
+
+/** y = the logarithm of each row's softmax. x, y: [rows, C] float32. Source: `torch.nn.functional.log_softmax`. */
+export function logSoftmax(gpu: Gpu, { x, y, rows, C }: { x: View; y: View; rows: number; C: number }): void {
+  if (rows * C > 0) gpu.launch(logForward, { rows, C }, [x, y], Math.ceil(rows / WG))
+}
+
+/** dx = dy - exp(y) Σ dy, the sum over the row; y is the forward's output. All [rows, C] float32; overwrites dx. */
+export function logSoftmaxBackward(
+  gpu: Gpu,
+  { y, dy, dx, rows, C }: { y: View; dy: View; dx: View; rows: number; C: number },
+): void {
+  if (rows * C > 0) gpu.launch(logBackward, { rows, C }, [y, dy, dx], Math.ceil(rows / WG))
 }

@@ -1,5 +1,12 @@
 // Masked language modelling: what DistilBERT is pretrained with.
-import { crossEntropy, DenseParameter, type Tensor, takeRows, tensor, tiedLinear } from '../autograd/index.ts'
+import {
+  DenseParameter,
+  labelCrossEntropy,
+  type Tensor,
+  takeRows,
+  tensor,
+  tiedLinear,
+} from '../autograd/index.ts'
 import { type DistilBertConfig, encoderShape, isBert, parseEncoderConfig } from '../config/index.ts'
 import { ConfigError, ShapeError } from '../errors.ts'
 import { DistilBertModel } from './distilbert.ts'
@@ -74,7 +81,7 @@ export class DistilBertForMaskedLM extends Module {
       this.gpu,
       Uint32Array.from(rows, t => labels[t]!),
     )
-    return crossEntropy(this.#project(takeRows(hidden, rows)), wanted)
+    return labelCrossEntropy(this.#project(takeRows(hidden, rows)), wanted)
   }
 
   /** Scores of every token of the vocabulary at every position, [T, V]. */

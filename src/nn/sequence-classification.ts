@@ -1,4 +1,4 @@
-import { crossEntropy, firstToken, relu, type Tensor, tensor } from '../autograd/index.ts'
+import { firstToken, labelCrossEntropy, relu, type Tensor, tensor } from '../autograd/index.ts'
 import { isBert, type ModelConfig, parseModelConfig, type ResolvedModelConfig } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
 import { DistilBertModel } from './distilbert.ts'
@@ -40,7 +40,7 @@ export class DistilBertForSequenceClassification extends Module {
    */
   forward(batch: ModelInput): ModelOutput {
     const logits = this.logits(batch)
-    return { logits, loss: batch.labels && crossEntropy(logits, tensor(this.gpu, batch.labels)) }
+    return { logits, loss: batch.labels && labelCrossEntropy(logits, tensor(this.gpu, batch.labels)) }
   }
 
   /** [B, C]. */

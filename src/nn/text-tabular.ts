@@ -1,6 +1,6 @@
 import {
-  concat,
-  crossEntropy,
+  concatColumns,
+  labelCrossEntropy,
   meanPool,
   meanPoolConcat,
   type PackedRows,
@@ -138,14 +138,14 @@ export class TextTabularModel extends Module {
     const { logits } = this.#outputs(
       tabular.length ? meanPoolConcat(hidden, rows, tabular) : meanPool(hidden, rows),
     )
-    return { logits, loss: batch.labels && crossEntropy(logits, tensor(this.gpu, batch.labels)) }
+    return { logits, loss: batch.labels && labelCrossEntropy(logits, tensor(this.gpu, batch.labels)) }
   }
 
   /** Every stage by itself: hidden states [T, H], text embedding [B, H], MLP input and logits. */
   parts(batch: ModelInput): { hidden: Tensor; textEmbedding: Tensor; mlpInput: Tensor; logits: Tensor } {
     const { hidden, rows, tabular } = this.#inputs(batch)
     const textEmbedding = meanPool(hidden, rows)
-    const mlpInput = tabular.length ? concat([textEmbedding, ...tabular]) : textEmbedding
+    const mlpInput = tabular.length ? concatColumns([textEmbedding, ...tabular]) : textEmbedding
     return { hidden, textEmbedding, ...this.#outputs(mlpInput) }
   }
 

@@ -47,3 +47,50 @@ export function softmaxBackward({
   }
   return dx
 }
+
+/**
+ * The logarithm of the softmax of each row.
+ *
+ * Source: https://pytorch.org/docs/stable/generated/torch.nn.functional.log_softmax.html
+ *
+ * @param options.x [rows, C]
+ * @returns y [rows, C]
+ */
+export function logSoftmax({ x, rows, C }: { x: ArrayLike<number>; rows: number; C: number }): Float64Array {
+  const y = new Float64Array(rows * C)
+  for (let r = 0; r < rows; r++) {
+    let top = Number.NEGATIVE_INFINITY
+    for (let c = 0; c < C; c++) top = Math.max(top, x[r * C + c]!)
+    let total = 0
+    for (let c = 0; c < C; c++) total += Math.exp(x[r * C + c]! - top)
+    for (let c = 0; c < C; c++) y[r * C + c] = x[r * C + c]! - top - Math.log(total)
+  }
+  return y
+}
+
+/**
+ * dx = dy - exp(y) Σ dy, the sum over the row.
+ *
+ * @param options.y the output of {@link logSoftmax}
+ * @param options.dy [rows, C]
+ * @returns dx [rows, C]
+ */
+export function logSoftmaxBackward({
+  y,
+  dy,
+  rows,
+  C,
+}: {
+  y: ArrayLike<number>
+  dy: ArrayLike<number>
+  rows: number
+  C: number
+}): Float64Array {
+  const dx = new Float64Array(rows * C)
+  for (let r = 0; r < rows; r++) {
+    let total = 0
+    for (let c = 0; c < C; c++) total += dy[r * C + c]!
+    for (let c = 0; c < C; c++) dx[r * C + c] = dy[r * C + c]! - Math.exp(y[r * C + c]!) * total
+  }
+  return dx
+}

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { softmax, softmaxBackward } from '../../src/kernels/softmax.ts'
+import { logSoftmax, logSoftmaxBackward, softmax, softmaxBackward } from '../../src/kernels/softmax.ts'
 import * as reference from '../../src/reference/index.ts'
 import { block } from '../support/block.ts'
 import { assertClose } from '../support/close.ts'
@@ -27,8 +27,15 @@ for (const [rows, C, scale] of [
     assertClose(await gpu.readFloats(y.view), expected, 2e-6)
     const gradient = reference.softmaxBackward({ y: expected, dy, rows, C })
     assertClose(await gpu.readFloats(dx.view), gradient, 1e-6, { absolute: true })
-    await y.checkNeighbours()
-    await dx.checkNeighbours()
+    const [logs, dlogs] = [block(gpu, n), block(gpu, n)]
+    logSoftmax(gpu, { x: gpu.from(x), y: logs.view, rows, C })
+    const expectedLogs = reference.logSoftmax({ x, rows, C })
+    const logsView = gpu.from(Float32Array.from(expectedLogs))
+    logSoftmaxBackward(gpu, { y: logsView, dy: gpu.from(dy), dx: dlogs.view, rows, C })
+    assertClose(await gpu.readFloats(logs.view), expectedLogs, 2e-6)
+    const dlogsExpected = reference.logSoftmaxBackward({ y: expectedLogs, dy, rows, C })
+    assertClose(await gpu.readFloats(dlogs.view), dlogsExpected, 2e-6)
+    for (const { checkNeighbours } of [y, dx, logs, dlogs]) await checkNeighbours()
   })
 }
 
@@ -37,6 +44,8 @@ test('nothing is launched for no rows', () => {
   const view = gpu.acquire(4)
   softmax(gpu, { x: view, y: gpu.acquire(4), rows: 0, C: 2 })
   softmaxBackward(gpu, { y: view, dy: view, dx: gpu.acquire(4), rows: 0, C: 2 })
+  logSoftmax(gpu, { x: view, y: gpu.acquire(4), rows: 0, C: 2 })
+  logSoftmaxBackward(gpu, { y: view, dy: view, dx: gpu.acquire(4), rows: 0, C: 2 })
   assert.is(gpu.counts.launches, launches)
 })
 

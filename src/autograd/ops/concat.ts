@@ -8,7 +8,7 @@ import { rowsAndColumns } from './shapes.ts'
 
 /** Joins tensors [rows, w] of equal row count along their columns: `torch.cat(parts, -1)`. A [rows] tensor is one column. The result
  * is float32. */
-export function concat(given: Tensor[]): Tensor {
+export function concatColumns(given: Tensor[]): Tensor {
   const parts = given.map(part => cast(part, 'f32'))
   const [first] = parts
   if (!first) throw new ShapeError('concat takes at least one tensor')

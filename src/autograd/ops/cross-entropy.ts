@@ -5,10 +5,10 @@ import { cast } from './cast.ts'
 import { expectShape, rowsAndColumns } from './shapes.ts'
 
 /**
- * Mean over rows of the softmax cross-entropy: `torch.nn.functional.cross_entropy`. logits [B, C], labels [B] uint32,
+ * Mean over rows of the softmax cross-entropy, what `crossEntropy` is without options: `torch.nn.functional.cross_entropy`. logits [B, C], labels [B] uint32,
  * checked to lie below C where they come from. Result [1].
  */
-export function crossEntropy(scores: Tensor, labels: Tensor): Tensor {
+export function labelCrossEntropy(scores: Tensor, labels: Tensor): Tensor {
   const logits = cast(scores, 'f32')
   const [rows, C] = rowsAndColumns(logits)
   expectShape('crossEntropy: labels', labels, [rows])

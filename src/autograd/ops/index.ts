@@ -3,12 +3,42 @@ export { addSame, reshape, scale, scaleBy } from './arithmetic.ts'
 export { attention, type PackedRows } from './attention.ts'
 export type { Axes } from './axes.ts'
 export { cast } from './cast.ts'
-export { concat } from './concat.ts'
-export { crossEntropy } from './cross-entropy.ts'
+export { concatColumns } from './concat.ts'
+export { labelCrossEntropy } from './cross-entropy.ts'
 export { dropout, type Rng } from './dropout.ts'
 export { embedding, type Lookup } from './embedding.ts'
 export { type LayerNormOptions, layerNorm } from './layernorm.ts'
-export { linear, matmul } from './linear.ts'
+export { linear } from './linear.ts'
+export {
+  bceWithLogits,
+  type CrossEntropyOptions,
+  cosineSimilarity,
+  crossEntropy,
+  type KlDivOptions,
+  klDiv,
+  type LossOptions,
+  logSoftmax,
+  marginRanking,
+  mse,
+  normalize,
+  type Reduction,
+  type Targets,
+} from './losses.ts'
+export { matmul } from './matmul.ts'
+export {
+  concat,
+  expand,
+  indexSelect,
+  permute,
+  type SliceOptions,
+  select,
+  slice,
+  split,
+  squeeze,
+  stack,
+  transpose,
+  unsqueeze,
+} from './moves.ts'
 export {
   abs,
   add,
@@ -56,5 +86,14 @@ export {
   type VarianceOptions,
   variance,
 } from './reductions.ts'
+export {
+  type Starts,
+  segmentLogSumExp,
+  segmentMax,
+  segmentMean,
+  segmentSoftmax,
+  segmentSum,
+} from './segments.ts'
+export { argmax, gather, type TopK, topK } from './selection.ts'
 export { takeRows } from './take-rows.ts'
 export { tiedLinear } from './tied-linear.ts'

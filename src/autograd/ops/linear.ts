@@ -1,4 +1,3 @@
-import { ShapeError } from '../../errors.ts'
 import type { View } from '../../gpu/index.ts'
 import { geluBackward } from '../../kernels/gelu.ts'
 import { matmul as matmulKernel } from '../../kernels/matmul.ts'
@@ -8,7 +7,6 @@ import { halfView } from '../half-copy.ts'
 import { DenseParameter } from '../parameter.ts'
 import { gradTarget, op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
-import { cast } from './cast.ts'
 import { expectShape, rowsAndColumns } from './shapes.ts'
 
 /**
@@ -73,33 +71,4 @@ function operand(weight: Tensor): { view: View; storage: 'f32' | 'f16' } {
   return weight instanceof DenseParameter && activationDType(weight.shape) === 'f16'
     ? { view: halfView(weight), storage: 'f16' }
     : weight
-}
-
-/** a [M, K] times b [K, N], float32: `torch.matmul` of two matrices. */
-export function matmul(first: Tensor, second: Tensor): Tensor {
-  const [a, b] = [cast(first, 'f32'), cast(second, 'f32')]
-  if (a.shape.length !== 2 || b.shape.length !== 2 || a.shape[1] !== b.shape[0]) {
-    throw new ShapeError(`matmul takes [M, K] and [K, N], got [${a.shape}] and [${b.shape}]`)
-  }
-  const [M, K] = a.shape as [number, number]
-  const N = b.shape[1]!
-  return op('matmul', a.gpu, [a, b], ({ gpu, empty }) => {
-    const c = empty([M, N])
-    matmulKernel(gpu, { a: a.view, b: b.view, c: c.view, M, N, K, layout: 'NN' })
-    return {
-      output: c,
-      backward: dc => {
-        let da: Tensor | undefined
-        if (a.requiresGrad) {
-          da = empty([M, K])
-          matmulKernel(gpu, { a: dc.view, b: b.view, c: da.view, M, N: K, K: N, layout: 'NT' })
-        }
-        if (b.requiresGrad) {
-          const { view, accumulate } = gradTarget(b)
-          matmulKernel(gpu, { a: a.view, b: dc.view, c: view, M: K, N, K: M, layout: 'TN', accumulate })
-        }
-        return [da]
-      },
-    }
-  })
 }

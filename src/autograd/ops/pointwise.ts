@@ -1,7 +1,6 @@
 // The element-wise operations, made of the table in src/pointwise.ts. Operands are tensors or numbers and are broadcast as
 // NumPy does; the gradient of one that was repeated is the sum over what it was repeated along.
 import { KernelgradError } from '../../errors.ts'
-import { axisReduce } from '../../kernels/axis_reduce.ts'
 import { pointwise, pointwiseBackward } from '../../kernels/pointwise.ts'
 import { broadcastShapes } from '../../kernels/strides.ts'
 import { type BINARY, type PointwiseName, pointwiseRow, type UNARY } from '../../pointwise.ts'
@@ -10,6 +9,7 @@ import { noGrad } from '../tape.ts'
 import { empty, type Shape, type Tensor } from '../tensor.ts'
 import { addSame, reshape } from './arithmetic.ts'
 import { cast } from './cast.ts'
+import { sumTo } from './sum-to.ts'
 
 /** A tensor, or a number that stands for every element. */
 export type Operand = Tensor | number
@@ -28,7 +28,7 @@ type Given = {
 const LETTERS = ['a', 'b', 'c'] as const
 
 /** An operation of a row; tensors and numbers fill its places. */
-function pointwiseOp(name: PointwiseName) {
+function pointwiseOp(name: PointwiseName, { words = name === 'where' } = {}) {
   const row = pointwiseRow(name)
   const letters = LETTERS.slice(0, row.operands)
   const operandsOf = (given: Given, { numbers }: Options) =>
@@ -77,43 +77,25 @@ function pointwiseOp(name: PointwiseName) {
     const numbers = operands.map(operand => (typeof operand === 'number' ? operand : undefined))
     if (tensors.every(tensor => tensor === undefined))
       throw new KernelgradError(`${name} takes a tensor among its operands, got ${operands.join(' and ')}`)
-    const [a, b, c] = alike(name, tensors)
+    const [a, b, c] = alike(name, tensors, words)
     return op(a, b, c, { numbers, p, q })
   }
 }
 
-/** Tensors of one dtype: f16 where all are, else float32. A condition of uint32 stays what it is. */
-function alike(name: string, tensors: readonly (Tensor | undefined)[]): (Tensor | undefined)[] {
+/** Tensors of one dtype: f16 where all are, else float32. The first may be uint32 where `words` says so, and stays what it is. */
+function alike(
+  name: string,
+  tensors: readonly (Tensor | undefined)[],
+  words: boolean,
+): (Tensor | undefined)[] {
   const floats = tensors.filter(tensor => tensor && tensor.dtype !== 'u32')
-  const mayBeWords = name === 'where'
   const dtype = floats.length > 0 && floats.every(tensor => tensor!.dtype === 'f16') ? 'f16' : 'f32'
   return tensors.map((tensor, i) => {
     if (!tensor) return tensor
     if (tensor.dtype !== 'u32') return cast(tensor, dtype)
-    if (mayBeWords && i === 0) return tensor
+    if (words && i === 0) return tensor
     throw new KernelgradError(`${name}: operand ${'abc'[i]} is u32, expected f32 or f16`)
   })
-}
-
-/** The sum of a gradient over what `input` was repeated along, in its shape and dtype. */
-function sumTo(grad: Tensor, { gpu, shape, dtype }: Tensor): Tensor {
-  const ahead = grad.shape.length - shape.length
-  const axes = grad.shape.flatMap((size, d) =>
-    d < ahead || (shape[d - ahead] === 1 && size !== 1) ? [d] : [],
-  )
-  const out = empty(gpu, shape)
-  axisReduce(gpu, {
-    kind: 'sum',
-    x: grad.view,
-    storage: grad.storage,
-    shape: grad.shape,
-    axes,
-    out: out.view,
-  })
-  if (dtype !== 'f16') return out
-  const half = noGrad(() => cast(out, 'f16'))
-  out.dispose()
-  return half
 }
 
 type UnaryOp = (x: Tensor) => Tensor
@@ -219,3 +201,6 @@ export const bceOf = binary('bceWithLogits')
 export const klOf = binary('klDiv')
 /** The same with b as log-probabilities. */
 export const klLogOf = binary('klDivLog')
+const differs = pointwiseOp('ne', { words: true })
+/** 1 where an id, uint32, is another than `id`, else 0; float32. Ids are told apart below 2^24. */
+export const isNotId = (ids: Tensor, id: number): Tensor => differs([ids, id])

@@ -11,7 +11,7 @@ import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 import type { PackedRows } from './attention.ts'
 import { cast } from './cast.ts'
-import { concat } from './concat.ts'
+import { concatColumns } from './concat.ts'
 import { rowsAndColumns } from './shapes.ts'
 
 /** Mean over each packed row's unmasked tokens: x [T, H] to [B, H] float32. A row without any gives zeros. */
@@ -57,7 +57,7 @@ export function meanPool(x: Tensor, { keyMask, cuSeqlens, rowIds }: PackedRows):
  */
 export function meanPoolConcat(x: Tensor, packed: PackedRows, tabular: Tensor[]): Tensor {
   // Halves are read four at a time, and the columns need not start or end at a multiple of four.
-  if (x.dtype === 'f16') return concat([meanPool(x, packed), ...tabular])
+  if (x.dtype === 'f16') return concatColumns([meanPool(x, packed), ...tabular])
   const { keyMask, cuSeqlens, rowIds } = packed
   const parts = tabular.map(part => cast(part, 'f32'))
   const [T, H] = x.shape as [number, number]

@@ -1,0 +1,66 @@
+// What is made of segments of rows that lie one behind the other: lists of documents, ids of a row, words of a text.
+import { ShapeError } from '../../errors.ts'
+import { type SegmentKind, segmentBackward, segment as segmentKernel } from '../../kernels/segment.ts'
+import { defineOp } from '../define-op.ts'
+import { type Tensor, tensor } from '../tensor.ts'
+import { cast } from './cast.ts'
+
+/**
+ * Where segments begin, [B + 1]: segment b is the rows starts[b] to starts[b + 1] - 1. It begins at 0, never falls and ends at the number
+ * of rows; a Uint32Array is checked, what is on the device is not.
+ */
+export type Starts = Uint32Array | Tensor
+
+function startsOn(name: string, x: Tensor, starts: Starts): Tensor {
+  if (x.shape.length === 0) throw new ShapeError(`${name}: a tensor without dimensions has no rows`)
+  const length = starts instanceof Uint32Array ? starts.length : starts.size
+  if (length === 0) throw new ShapeError(`${name}: starts is empty, expected [B + 1] with a 0 in front`)
+  if (!(starts instanceof Uint32Array)) return starts
+  const rows = x.shape[0]!
+  if (starts[0] !== 0) throw new ShapeError(`${name}: starts[0] is ${starts[0]}, expected 0`)
+  const falls = starts.findIndex((start, b) => b > 0 && start < starts[b - 1]!)
+  if (falls > 0)
+    throw new ShapeError(
+      `${name}: starts[${falls}] is ${starts[falls]} and the one before ${starts[falls - 1]}, expected no fall`,
+    )
+  const last = starts.at(-1)
+  if (last !== rows)
+    throw new ShapeError(
+      `${name}: starts ends at ${last}, expected ${rows}, the rows of [${x.shape.join(', ')}]`,
+    )
+  return tensor(x.gpu, starts)
+}
+
+function segmentOp(kind: SegmentKind, name: string) {
+  const op = defineOp({
+    name,
+    inputs: ['x', 'starts'],
+    dtypes: { x: ['f32'], starts: ['u32'] },
+    shape: ({ x, starts }) => (kind === 'softmax' ? x.shape : x.shape.with(0, starts.size - 1)),
+    forward({ gpu, x, starts, out }) {
+      const B = starts.size - 1
+      if (kind === 'softmax') gpu.clear(out.view)
+      const I = x.shape.slice(1).reduce((n, size) => n * size, 1)
+      segmentKernel(gpu, { kind, starts: starts.view, x: x.view, y: out.view, B, I })
+    },
+    backward({ gpu, x, starts, out, dout, dx }) {
+      const B = starts.size - 1
+      const I = x.shape.slice(1).reduce((n, size) => n * size, 1)
+      gpu.clear(dx.view)
+      const views = { starts: starts.view, x: x.view, y: out.view, dy: dout.view, dx: dx.view }
+      segmentBackward(gpu, { kind, ...views, B, I })
+    },
+  })
+  return (x: Tensor, starts: Starts): Tensor => op(cast(x, 'f32'), startsOn(name, x, starts))
+}
+
+/** The sum of each segment's rows, x [N, …] to [B, …] float32; 0 of no rows. */
+export const segmentSum = segmentOp('sum', 'segmentSum')
+/** The mean of each segment's rows; 0 of no rows. */
+export const segmentMean = segmentOp('mean', 'segmentMean')
+/** The largest of each segment's rows, column by column; -infinity of no rows. NaN wins, equal ones share the gradient evenly. */
+export const segmentMax = segmentOp('max', 'segmentMax')
+/** log of the sum of exponentials of each segment's rows, column by column, of any size; -infinity of no rows. */
+export const segmentLogSumExp = segmentOp('logSumExp', 'segmentLogSumExp')
+/** The softmax of each segment's rows, column by column: x [N, …] to the same shape. */
+export const segmentSoftmax = segmentOp('softmax', 'segmentSoftmax')

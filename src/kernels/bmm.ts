@@ -1,0 +1,116 @@
+// Products of many matrices; one product alone is matmul.ts's.
+import { ShapeError } from '../errors.ts'
+import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
+import wgsl from '../wgsl/bmm.ts'
+import { matmul } from './matmul.ts'
+import { broadcastStrides } from './strides.ts'
+
+const WG = 64
+const [ROWS, COLUMNS] = [4, 8] // of a tile
+const MOST_DIMENSIONS = 8
+/** Multiply-adds of one product from which a launch of its own pays. */
+const LARGE = 1 << 18
+
+const kernels = new Map<string, Kernel>()
+
+/**
+ * c = a b for every batch, all float32: c [...batches, M, N], overwritten. A layout's letters say whether a is [M, K] or transposed, [K, M],
+ * and b [K, N] or transposed, [N, K]. The batches of a and b are broadcast to `batches`. Source: `torch.matmul`.
+ */
+export function bmm(
+  gpu: Gpu,
+  {
+    a,
+    b,
+    c,
+    M,
+    N,
+    K,
+    layout,
+    batches,
+    aBatches,
+    bBatches,
+  }: {
+    a: View
+    b: View
+    c: View
+    M: number
+    N: number
+    K: number
+    layout: 'NN' | 'NT' | 'TN'
+    batches: readonly number[]
+    aBatches: readonly number[]
+    bBatches: readonly number[]
+  },
+): void {
+  const count = batches.reduce((product, size) => product * size, 1)
+  if (count * M * N === 0) return
+  if (K === 0) {
+    gpu.clear({ ...c, size: count * M * N * 4 })
+    return
+  }
+  if (batches.length > MOST_DIMENSIONS)
+    throw new ShapeError(`matmul: batches [${batches}] have more than ${MOST_DIMENSIONS} dimensions`)
+  const [aSteps, bSteps] = [aBatches, bBatches].map(own => broadcastStrides(own, batches))
+  if (M * N * K >= LARGE && [M * K, K * N, M * N].every(size => size % 64 === 0)) {
+    each(batches, (z, index) => {
+      const at = (view: View, steps: readonly number[] | undefined, size: number) => {
+        const matrix = steps ? steps.reduce((sum, step, d) => sum + step * index[d]!, 0) : z
+        return { buffer: view.buffer, offset: view.offset + matrix * size * 4, size: size * 4 }
+      }
+      const one = { a: at(a, aSteps, M * K), b: at(b, bSteps, K * N), c: at(c, undefined, M * N) }
+      matmul(gpu, { ...one, M, N, K, layout })
+    })
+    return
+  }
+  const fours = N % 4 === 0
+  const [aRow, aColumn] = layout === 'TN' ? [1, M] : [K, 1]
+  const [bRow, bColumn] = layout === 'NT' ? [1, K] : [N, 1]
+  const B_N4 = Number(fours && bColumn === 1)
+  const rank = Math.max(batches.length, 1)
+  const params: Record<string, number> = {
+    M,
+    N,
+    K,
+    batches: count,
+    a_m: aRow,
+    a_k: aColumn,
+    b_k: bRow,
+    b_n: bColumn,
+  }
+  for (let d = 0; d < rank; d++) {
+    const at = rank - 1 - d
+    params[`d${d}`] = batches[at] ?? 1
+    params[`a_step${d}`] = (aSteps![at] ?? 0) * M * K
+    params[`b_step${d}`] = (bSteps![at] ?? 0) * K * N
+  }
+  const constants = { RANK: rank, B_N4, C_N4: Number(fours) }
+  const key = JSON.stringify(constants)
+  let kernel = kernels.get(key)
+  if (!kernel) {
+    kernel = defineKernel({
+      name: 'bmm',
+      wgsl,
+      entry: 'main',
+      params: Object.fromEntries(Object.keys(params).map(name => [name, 'u32' as const])),
+      bindings: ['read', 'read', 'write'],
+      constants,
+    })
+    kernels.set(key, kernel)
+  }
+  const tiles = Math.ceil(M / ROWS) * Math.ceil(N / COLUMNS) * count
+  gpu.launch(kernel, params, [a, b, c], Math.ceil(tiles / WG))
+}
+
+/** Every index of a shape, with its number. */
+function each(shape: readonly number[], visit: (z: number, index: number[]) => void): void {
+  const count = shape.reduce((product, size) => product * size, 1)
+  for (let z = 0; z < count; z++) {
+    const index: number[] = []
+    for (let [d, rest] = [shape.length - 1, z]; d >= 0; d--) {
+      index.unshift(rest % shape[d]!)
+      rest = Math.floor(rest / shape[d]!)
+    }
+    visit(z, index)
+  }
+}

@@ -1,0 +1,57 @@
+// Segments of rows: lists of documents, words of a text, ids of a row.
+import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import wgsl from '../wgsl/segment.ts'
+
+const WG = 64
+const kernel = (entry: string, bindings: Access[]) =>
+  defineKernel({ name: 'segment', wgsl, entry, params: { B: 'u32', I: 'u32', mean: 'u32' }, bindings })
+const one = (entry: string) => ({
+  forward: kernel(entry, ['read', 'read', 'write']),
+  backward: kernel(`${entry}_backward`, ['read', 'read', 'read', 'read', 'write']),
+})
+const passing = (entry: string) => ({
+  forward: kernel(entry, ['read', 'read', 'write']),
+  backward: kernel(`${entry}_backward`, ['read', 'read', 'write']),
+})
+const KERNELS = {
+  sum: passing('sum'),
+  mean: passing('sum'),
+  max: one('top'),
+  logSumExp: one('log_sum_exp'),
+  softmax: {
+    forward: kernel('distribution', ['read', 'read', 'write']),
+    backward: kernel('distribution_backward', ['read', 'read', 'read', 'write']),
+  },
+}
+
+/** What is made of a segment. */
+export type SegmentKind = keyof typeof KERNELS
+
+/** Segment b of x [N, I] is its rows starts[b] to starts[b + 1] - 1; starts [B + 1] uint32. */
+interface Segments {
+  kind: SegmentKind
+  starts: View
+  B: number
+  I: number
+}
+
+/**
+ * y = the sum, mean, largest value or log-sum-exp of each segment's rows, column by column, [B, I]; or their softmax, [N, I]. float32,
+ * overwritten. Of no rows: 0, 0, -infinity, -infinity. Source: `torch.segment_reduce`.
+ */
+export function segment(gpu: Gpu, { kind, starts, x, y, B, I }: Segments & { x: View; y: View }): void {
+  if (B * I === 0) return
+  const params = { B, I, mean: Number(kind === 'mean') }
+  gpu.launch(KERNELS[kind].forward, params, [starts, x, y], Math.ceil((B * I) / WG))
+}
+
+/** dx [N, I] = the gradient of `segment`, of its result y and dy of y's shape. Overwrites the rows of the segments. */
+export function segmentBackward(
+  gpu: Gpu,
+  { kind, starts, x, y, dy, dx, B, I }: Segments & { x: View; y: View; dy: View; dx: View },
+): void {
+  if (B * I === 0) return
+  const params = { B, I, mean: Number(kind === 'mean') }
+  const read = kind === 'softmax' ? [y, dy] : kind === 'sum' || kind === 'mean' ? [dy] : [x, y, dy]
+  gpu.launch(KERNELS[kind].backward, params, [starts, ...read, dx], Math.ceil((B * I) / WG))
+}

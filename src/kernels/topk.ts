@@ -1,0 +1,22 @@
+import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import wgsl from '../wgsl/topk.ts'
+
+const WG = 64
+const kernel = defineKernel({
+  name: 'topk',
+  wgsl,
+  entry: 'main',
+  params: { n: 'u32', R: 'u32', I: 'u32', k: 'u32' },
+  bindings: ['read', 'write'],
+})
+
+/**
+ * indices = where the k largest values of x [O, R, I] are along R, the largest first, of equal ones the first; NaN counts as the
+ * largest. x float32, indices [O, k, I] uint32, overwritten; k is at most R. Sources: `torch.topk`, `torch.argmax`.
+ */
+export function topK(
+  gpu: Gpu,
+  { x, indices, O, R, I, k }: { x: View; indices: View; O: number; R: number; I: number; k: number },
+): void {
+  if (O * I * k > 0) gpu.launch(kernel, { n: O * I, R, I, k }, [x, indices], Math.ceil((O * I) / WG))
+}

@@ -1,0 +1,63 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { bmm } from '../../src/kernels/bmm.ts'
+import * as reference from '../../src/reference/index.ts'
+import { block } from '../support/block.ts'
+import { assertClose } from '../support/close.ts'
+import { openTestGpu, seeded } from '../support/gpu.ts'
+
+const gpu = await openTestGpu()
+const numel = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
+
+for (const layout of ['NN', 'NT', 'TN'] as const) {
+  test(`products of many matrices agree with the oracle, ${layout}`, async () => {
+    for (const [M, N, K, batches, aBatches, bBatches] of [
+      [1, 1, 1, [1], [1], [1]],
+      [5, 7, 3, [4], [4], [4]],
+      [6, 12, 8, [3], [1], [3]],
+      [9, 8, 5, [2, 3], [2, 1], [3]],
+      [4, 10, 6, [2, 2, 3], [2, 1, 3], [1, 2, 1]],
+      [33, 20, 17, [130], [130], []],
+    ] as [number, number, number, number[], number[], number[]][]) {
+      const [a, b] = [seeded(numel(aBatches) * M * K, M), seeded(numel(bBatches) * K * N, N + 1)]
+      const c = block(gpu, numel(batches) * M * N)
+      const sizes = { M, N, K, layout, batches, aBatches, bBatches }
+      bmm(gpu, { a: gpu.from(a), b: gpu.from(b), c: c.view, ...sizes })
+      assertClose(await gpu.readFloats(c.view), reference.bmm({ a, b, ...sizes }), 2e-6)
+      await c.checkNeighbours()
+    }
+  })
+}
+
+test('large matrices are products of their own', async () => {
+  const sizes = {
+    M: 64,
+    N: 64,
+    K: 64,
+    layout: 'NN' as const,
+    batches: [2, 2],
+    aBatches: [2, 1],
+    bBatches: [2],
+  }
+  const [a, b] = [seeded(2 * 4096, 1), seeded(2 * 4096, 2)]
+  const c = block(gpu, 4 * 4096)
+  const { launches } = gpu.counts
+  bmm(gpu, { a: gpu.from(a), b: gpu.from(b), c: c.view, ...sizes })
+  assert.ok(gpu.counts.launches - launches >= 4)
+  assertClose(await gpu.readFloats(c.view), reference.bmm({ a, b, ...sizes }), 2e-6)
+  await c.checkNeighbours()
+})
+
+test('sums of nothing are zeros, and nothing is launched for no matrices', async () => {
+  const c = block(gpu, 6)
+  const view = gpu.acquire(4)
+  const none = { a: view, b: view, layout: 'NN' as const, aBatches: [1], bBatches: [1], batches: [1] }
+  bmm(gpu, { ...none, c: c.view, M: 2, N: 3, K: 0 })
+  assert.equal(await gpu.readFloats(c.view), new Float32Array(6))
+  const { launches } = gpu.counts
+  bmm(gpu, { ...none, c: gpu.acquire(4), M: 2, N: 3, K: 4, batches: [0] })
+  assert.is(gpu.counts.launches, launches)
+})
+
+test.after(() => gpu.close())
+test.run()

@@ -1,0 +1,44 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { topK } from '../../src/kernels/topk.ts'
+import * as reference from '../../src/reference/index.ts'
+import { block } from '../support/block.ts'
+import { openTestGpu, seeded } from '../support/gpu.ts'
+
+const gpu = await openTestGpu()
+
+for (const [O, R, I, k] of [
+  [1, 1, 1, 1],
+  [3, 7, 1, 7],
+  [67, 31, 1, 3],
+  [2, 5, 9, 2],
+  [4, 1, 3, 0],
+] as const) {
+  test(`the ${k} largest of ${R} agree with the oracle: [${O}, ${R}, ${I}], with equal values`, async () => {
+    // Rounded, so that many are equal.
+    const x = seeded(O * R * I, R, 4).map(Math.round)
+    const out = block(gpu, O * k * I)
+    topK(gpu, { x: gpu.from(x), indices: out.view, O, R, I, k })
+    assert.equal(await gpu.readUints(out.view), reference.topK({ x, O, R, I, k }))
+    await out.checkNeighbours()
+  })
+}
+
+test('zeros of both signs are equal, NaN is the largest, and infinities are in their places', async () => {
+  const x = Float32Array.of(
+    -0,
+    0,
+    Number.NEGATIVE_INFINITY,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    -1,
+    Number.NaN,
+    1e-40,
+  )
+  const out = block(gpu, 8)
+  topK(gpu, { x: gpu.from(x), indices: out.view, O: 1, R: 8, I: 1, k: 8 })
+  assert.equal([...(await gpu.readUints(out.view))], [3, 6, 4, 7, 0, 1, 5, 2])
+})
+
+test.after(() => gpu.close())
+test.run()

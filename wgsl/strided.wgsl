@@ -1,0 +1,66 @@
+// Moves elements between arrays that are stepped through in two ways: y[y0 + places in y] = x[x0 + places in x], over a shape. What
+// transposes, cuts out, repeats (a stride of 0 in x) and puts together. Bits are moved, whatever they mean: an element is WORDS
+// words, which are one value, four, or four halves. Dimensions are merged by the launcher, d0 is the last; sizes, strides and n count
+// elements. What y has elsewhere stays.
+
+const WG: u32 = 256;
+const PER: u32 = 4; // elements per invocation
+const RANK: u32 = 1;
+const WORDS: u32 = 4;
+
+// @unroll one in 0..WORDS/4
+alias U = vec4u;
+// @end
+// @unroll one in 0..WORDS%4/2
+alias U = vec2u;
+// @end
+// @unroll one in 0..WORDS%2
+alias U = u32;
+// @end
+
+struct Params {
+  n: u32,
+  x0: u32,
+  y0: u32,
+  // @unroll d in 0..RANK
+  d$d: u32,
+  x_step$d: u32,
+  y_step$d: u32,
+  // @end
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<U>;
+@group(0) @binding(2) var<storage, read_write> y: array<U>;
+
+// The quotient of whole numbers: integer division is slow on software adapters, which take it lane by lane.
+fn divide(i: u32, d: u32) -> u32 {
+  let per = 1.0 / f32(d);
+  let first = u32(f32(i) * per * 0.9999999);
+  let left = i - first * d;
+  var q = first + u32(f32(left) * per * 0.9999999);
+  q += select(0u, 1u, i - q * d >= d);
+  return q + select(0u, 1u, i - q * d >= d);
+}
+
+fn at(i: u32) {
+  var source = params.x0;
+  var goal = params.y0;
+  var rest = i;
+  // @unroll d in 0..RANK-1
+  let next$d = divide(rest, params.d$d);
+  let c$d = rest - next$d * params.d$d;
+  source += c$d * params.x_step$d;
+  goal += c$d * params.y_step$d;
+  rest = next$d;
+  // @end
+  y[goal + rest * params.y_step$(RANK - 1)] = x[source + rest * params.x_step$(RANK - 1)];
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group_index(wid, count) * WG * PER + local;
+  for (var j = 0u; j < PER; j++) {
+    let i = first + j * WG;
+    if (i < params.n) { at(i); }
+  }
+}
