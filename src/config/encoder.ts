@@ -1,6 +1,7 @@
 // Encoders under the keys of transformers' DistilBertConfig and BertConfig.
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
+import { BOOKKEEPING, ownKeys, withoutPlainKeys } from './foreign-keys.ts'
 import { flag, integer, nonNegative, oneOf, parseStrict, positive, probability, strict } from './schema.ts'
 
 const ENCODER_ACTIVATIONS = ['gelu', 'relu'] as const
@@ -17,7 +18,7 @@ const common = {
   initializer_range: v.optional(nonNegative, 0.02),
 }
 
-const distilBertSchema = strict({
+const distilBertEntries = {
   model_type: v.optional(v.literal('distilbert')),
   ...common,
   dim: v.optional(count, 768),
@@ -33,9 +34,10 @@ const distilBertSchema = strict({
     v.literal(false, 'sinusoidal position embeddings are not supported, expected false'),
     false,
   ),
-})
+}
+const distilBertSchema = strict(distilBertEntries)
 
-const bertSchema = strict({
+const bertEntries = {
   model_type: v.literal('bert'),
   ...common,
   hidden_size: v.optional(count, 768),
@@ -50,7 +52,11 @@ const bertSchema = strict({
   position_embedding_type: v.optional(v.literal('absolute', "only 'absolute' positions are supported")),
   /** Whether the weights of BertModel's pooler are there. No model here reads it; PyTorch's expects it. */
   add_pooling_layer: v.optional(flag, true),
-})
+}
+const bertSchema = strict(bertEntries)
+
+/** The keys that each kind of encoder reads. */
+const READ = { bert: Object.keys(bertEntries), distilbert: Object.keys(distilBertEntries) }
 
 /**
  * A DistilBERT encoder, under the keys of its config.json.
@@ -74,34 +80,6 @@ export type EncoderConfig = DistilBertConfig | BertConfig
 /** {@link EncoderConfig} with every default filled in. */
 export type ResolvedEncoderConfig = ResolvedDistilBertConfig | ResolvedBertConfig
 
-/** What transformers writes into every config.json and no model here reads. */
-const BOOKKEEPING = [
-  '_name_or_path',
-  'add_cross_attention',
-  'architectures',
-  'bos_token_id',
-  'chunk_size_feed_forward',
-  'classifier_dropout',
-  'dtype',
-  'eos_token_id',
-  'finetuning_task',
-  'gradient_checkpointing',
-  'id2label',
-  'is_decoder',
-  'is_encoder_decoder',
-  'label2id',
-  'output_attentions',
-  'output_hidden_states',
-  'output_past',
-  'problem_type',
-  'return_dict',
-  'tie_weights_',
-  'tie_word_embeddings',
-  'torch_dtype',
-  'transformers_version',
-  'use_cache',
-]
-
 /** A copy without the keys transformers adds to every saved configuration. */
 export function withoutBookkeeping(json: unknown, more: readonly string[] = []): unknown {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return json
@@ -115,7 +93,7 @@ export function withoutBookkeeping(json: unknown, more: readonly string[] = []):
  * @throws ConfigError on an unknown key or model type, a value out of range, or a hidden size that the heads do not divide.
  */
 export function parseEncoderConfig(json: unknown, where: string): ResolvedEncoderConfig {
-  const plain = withoutBookkeeping(json)
+  const plain = withoutPlainKeys(withoutBookkeeping(json), where)
   const { model_type } = parseStrict(
     v.looseObject({ model_type: v.optional(oneOf(MODEL_TYPES)) }, 'expected an object'),
     plain,
@@ -134,6 +112,22 @@ export function parseEncoderConfig(json: unknown, where: string): ResolvedEncode
   if (pad_token_id >= vocab_size) {
     throw new ConfigError(`${where}: pad_token_id ${pad_token_id} is not below vocab_size ${vocab_size}`)
   }
+  return config
+}
+
+/**
+ * Reads the config.json of a folder that transformers saved, in any version. Keys that no encoder reads are left aside; `note` is told
+ * of those that do not stand in every file.
+ * @throws ConfigError as {@link parseEncoderConfig}, and for keys that would change what the encoder computes.
+ */
+export function parseSavedEncoder(
+  json: unknown,
+  where: string,
+  note?: (text: string) => void,
+): ResolvedEncoderConfig {
+  const { own, aside } = ownKeys(json, where, READ)
+  const config = parseEncoderConfig(own, where)
+  if (aside.length) note?.(`${where}: left aside ${aside.join(', ')}, which no encoder reads`)
   return config
 }
 

@@ -6,6 +6,7 @@ export {
   encoderShape,
   isBert,
   parseEncoderConfig,
+  parseSavedEncoder,
   type ResolvedBertConfig,
   type ResolvedDistilBertConfig,
   type ResolvedEncoderConfig,

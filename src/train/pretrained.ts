@@ -1,6 +1,7 @@
 // Encoders as transformers saves them: a folder with config.json and model.safetensors, whole or in shards.
 import { files } from '#files'
-import { type EncoderConfig, parseEncoderConfig, type ResolvedEncoderConfig } from '../config/index.ts'
+import { parseEncoderConfig, parseSavedEncoder, type ResolvedEncoderConfig } from '../config/index.ts'
+import { isObject } from '../config/schema.ts'
 import { isThere, readJson, writeJson } from '../data/files.ts'
 import { openSafetensors, type SafetensorsFile } from '../data/safetensors-file.ts'
 import { CheckpointError, ConfigError } from '../errors.ts'
@@ -39,7 +40,7 @@ export async function fromPretrained(
   folder: string,
   options: PretrainedOptions = {},
 ): Promise<Encoder> {
-  const encoder = createEncoder(await pretrainedConfig(folder)).to(gpu)
+  const encoder = createEncoder(await pretrainedConfig(folder, options)).to(gpu)
   try {
     await loadEncoder(encoder, folder, options)
   } catch (error) {
@@ -49,14 +50,21 @@ export async function fromPretrained(
   return encoder.eval()
 }
 
-/** Encoder settings of a folder's config.json; of a click model's folder, those of its encoder. */
-export async function pretrainedConfig(folder: string): Promise<ResolvedEncoderConfig> {
+/**
+ * Encoder settings of a folder's config.json; of a click model's folder, those of its encoder.
+ * @throws ConfigError naming file and key, for what is not supported; keys that no encoder reads are left aside, with a note.
+ */
+export async function pretrainedConfig(
+  folder: string,
+  { note }: PretrainedOptions = {},
+): Promise<ResolvedEncoderConfig> {
   const path = join(folder, CONFIG_FILE)
   if (!(await isThere(folder)))
     throw new ConfigError(`there is no folder ${folder}; save the model there with save_pretrained first`)
-  const json = (await readJson(path)) as EncoderConfig & { pretrained_model_config?: EncoderConfig }
-  const own = json?.pretrained_model_config ?? json
-  const config = parseEncoderConfig(own, path)
+  const json = await readJson(path)
+  const own = isObject(json) ? json.pretrained_model_config : undefined
+  const config =
+    own === undefined || own === null ? parseSavedEncoder(json, path, note) : parseEncoderConfig(own, path)
   if (config.model_type !== 'bert') return config
   const { tensors, close } = await openWeights(folder)
   await close()
@@ -164,9 +172,18 @@ async function openWeights(folder: string): Promise<SafetensorsFile> {
 }
 
 async function openShards(folder: string, path: string): Promise<SafetensorsFile> {
-  const { weight_map } = (await readJson(path)) as { weight_map?: Record<string, string> }
-  if (typeof weight_map !== 'object' || weight_map === null)
-    throw new CheckpointError(`${path} has no weight_map`)
+  const json = await readJson(path)
+  const found = isObject(json) ? json.weight_map : undefined
+  if (!isObject(found)) throw new CheckpointError(`${path} has no weight_map`)
+  for (const [name, file] of Object.entries(found)) {
+    if (typeof file !== 'string' || !/^[^/\\\\]+\.safetensors$/.test(file)) {
+      const got = JSON.stringify(file).slice(0, 60)
+      throw new CheckpointError(
+        `${path}: weight_map['${name}'] is ${got}, expected the name of a safetensors file beside it`,
+      )
+    }
+  }
+  const weight_map = found as Record<string, string>
   const shards = new Map<string, SafetensorsFile>()
   const close = async () => {
     for (const shard of shards.values()) await shard.close()

@@ -33,7 +33,9 @@ export async function run(options: TrainOptions): Promise<void> {
   const { out, json, resume } = options
   const started = Date.now()
   const stream = talkStream(json)
-  const { trainer, ...config } = await readTrainingConfig(options.config, options.features)
+  const { trainer, ...config } = await readTrainingConfig(options.config, options.features, text =>
+    stream.write(`note: ${text}\n`),
+  )
   const tokenizer = await tokenizerOf(config, config.model_name)
   await prepareOutputFolder(out, { resume: resume !== undefined })
   const reading = { truncate: trainer.truncate, tokenizer }

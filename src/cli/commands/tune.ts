@@ -16,7 +16,9 @@ export interface TuneOptions {
 /** Times the kernel forms for the shapes of a model and its batches, and keeps the fastest for later runs. */
 export async function run({ config: path, features, data: file, adapter, json }: TuneOptions): Promise<void> {
   const stream = talkStream(json)
-  const { trainer, ...config } = await readTrainingConfig(path, features)
+  const { trainer, ...config } = await readTrainingConfig(path, features, text =>
+    stream.write(`note: ${text}\n`),
+  )
   const tokenizer = await tokenizerOf(config, config.model_name)
   const data = await readRows([file], config, { truncate: trainer.truncate, tokenizer })
   const gpu = await openGpu({ adapter })
