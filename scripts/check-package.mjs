@@ -40,15 +40,30 @@ const ENTRIES = [
   },
   {
     name: 'a model and its training',
-    code: `export { AdamW, collate, openGpu, schedule, TextTabularModel } from 'kernelgrad'`,
+    code: `export { AdamW, schedule } from 'kernelgrad/optim'
+export { collate } from 'kernelgrad/data'
+export { openGpu } from 'kernelgrad/gpu'
+export { TextTabularModel } from 'kernelgrad/nn'`,
     rooms: MODEL,
     limit: 60 * KB,
   },
   {
+    name: 'the same from the main entry, which brings the methods of tensors',
+    code: `export { AdamW, collate, openGpu, schedule, TextTabularModel } from 'kernelgrad'`,
+    rooms: MODEL,
+    limit: 68 * KB,
+  },
+  {
     name: 'a model and the Trainer',
-    code: `export { createModel, openGpu, Trainer } from 'kernelgrad'`,
+    code: `export { createModel, Trainer } from 'kernelgrad/train'\nexport { openGpu } from 'kernelgrad/gpu'`,
     rooms: [...MODEL, 'train'],
     limit: 70 * KB,
+  },
+  {
+    name: 'the same from the main entry, which brings the methods of tensors',
+    code: `export { createModel, openGpu, Trainer } from 'kernelgrad'`,
+    rooms: [...MODEL, 'train'],
+    limit: 84 * KB,
   },
   {
     name: 'everything',

@@ -5,7 +5,10 @@
  *
  * @module kernelgrad
  */
+import './autograd/methods.ts'
+
 export * from './autograd/index.ts'
+export type { TensorMethods } from './autograd/methods.ts'
 export * from './config/index.ts'
 export { type Batch, collate, collatePadded, type Dataset, loadDataset, openParquet } from './data/index.ts'
 export * from './errors.ts'

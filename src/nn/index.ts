@@ -3,6 +3,19 @@
  *
  * @module kernelgrad/nn
  */
+export {
+  ELU,
+  Hardtanh,
+  Identity,
+  Lambda,
+  LeakyReLU,
+  LogSoftmax,
+  Sigmoid,
+  SiLU,
+  Softmax,
+  Softplus,
+  Tanh,
+} from './activations.ts'
 export { BertLayer, BertModel, BertPooler } from './bert.ts'
 export {
   DistilBertModel,
@@ -10,6 +23,7 @@ export {
   MultiHeadSelfAttention,
   TransformerBlock,
 } from './distilbert.ts'
+export { type BagMode, EmbeddingBag } from './embedding-bag.ts'
 export { Embeddings, type EncoderOutput, LayerStack, type TextInput } from './encoder.ts'
 export { createEncoder, type Encoder } from './encoders.ts'
 export {
@@ -20,6 +34,7 @@ export {
   type Layer,
   LayerNorm,
   Linear,
+  type LinearOptions,
   ModuleDict,
   ModuleList,
   ReLU,
@@ -27,6 +42,7 @@ export {
 } from './layers.ts'
 export { DistilBertForMaskedLM, IGNORE_INDEX, type MaskedInput } from './masked-lm.ts'
 export { Module, type RngState } from './module.ts'
+export { BatchNorm1d, type BatchNormOptions, RMSNorm, type RMSNormOptions } from './normalization.ts'
 export { chooseNames } from './patterns.ts'
 export { DistilBertForSequenceClassification } from './sequence-classification.ts'
 export type { LoadResult, StateDict, StateTensor } from './state-dict.ts'

@@ -23,19 +23,28 @@ export interface Layer extends Module {
   forward(x: Tensor): Tensor
 }
 
+/** How the parameters of a `Linear` start; without a bias where `bias` is false. */
+export interface LinearOptions<Biased extends boolean = true> {
+  /** U(-1/sqrt(in), 1/sqrt(in)) unless given, PyTorch's default. */
+  weight?: Init
+  /** The same unless given. */
+  bias?: Init | Biased
+}
+
 /** y = x weightᵀ + bias: `torch.nn.Linear`. */
-export class Linear extends Module implements Layer {
+export class Linear<Biased extends boolean = true> extends Module implements Layer {
   /** [out, in]. */
   readonly weight: DenseParameter
-  /** [out]. */
-  readonly bias: DenseParameter
+  /** [out]; absent with `{ bias: false }`. */
+  readonly bias: Biased extends true ? DenseParameter : undefined
 
-  /** Weights and biases start from U(-1/sqrt(in), 1/sqrt(in)), PyTorch's default, or as given. */
-  constructor(inFeatures: number, outFeatures: number, init?: { weight: Init; bias: Init }) {
+  /** Weights and biases start as PyTorch's, or as given. */
+  constructor(inFeatures: number, outFeatures: number, { weight, bias }: LinearOptions<Biased> = {}) {
     super()
-    const bound = 1 / Math.sqrt(inFeatures)
-    this.weight = new DenseParameter([outFeatures, inFeatures], init?.weight ?? { kind: 'uniform', bound })
-    this.bias = new DenseParameter([outFeatures], init?.bias ?? { kind: 'uniform', bound })
+    const uniform: Init = { kind: 'uniform', bound: 1 / Math.sqrt(inFeatures) }
+    this.weight = new DenseParameter([outFeatures, inFeatures], weight ?? uniform)
+    const start = typeof bias === 'object' ? bias : uniform
+    this.bias = (bias === false ? undefined : new DenseParameter([outFeatures], start)) as typeof this.bias
   }
 
   /** [..., in] to [..., out]; with an activation, one launch for both. */
@@ -45,7 +54,7 @@ export class Linear extends Module implements Layer {
 
   protected override extraRepr(): string {
     const [out, inFeatures] = this.weight.shape
-    return `in_features=${inFeatures}, out_features=${out}, bias=True`
+    return `in_features=${inFeatures}, out_features=${out}, bias=${this.bias ? 'True' : 'False'}`
   }
 }
 
