@@ -1,4 +1,4 @@
-// Ids of every kind of tokenizer against Python's `tokenizers` and transformers, frozen by tools/make_tokenizer_cases.py: the same ids, or
+// Ids of every kind of tokenizer against Python's `tokenizers` and transformers, frozen by tools/freeze_tokenizers.py: the same ids, or
 // a refusal that says what is not supported.
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -25,7 +25,7 @@ interface Frozen {
   folders: (Case & { files: Record<string, unknown> })[]
 }
 
-const path = process.env.KERNELGRAD_TOKENIZER_CASES ?? 'test/data/tokenizers.json'
+const path = process.env.KERNELGRAD_TOKENIZERS ?? 'test/data/tokenizers.json'
 const frozen: Frozen = JSON.parse(readFileSync(path, 'utf8'))
 const root = mkdtempSync(join(tmpdir(), 'kernelgrad-tokenizers-'))
 test.after(() => rmSync(root, { recursive: true }))
@@ -92,7 +92,8 @@ async function faults({ name, ids, python }: Case, files: Record<string, unknown
   const beside = { ...tokenizer.files, 'config.json': { pretrained_model_config: { model_type: 'bert' } } }
   const copied = await loadTokenizer(folderOf(beside), LIMITS)
   return frozen.texts.flatMap((text, i) =>
-    [tokenizer, copied].flatMap(({ encode }) => {
+    // A few of them show whether the copy is another tokenizer.
+    (i < 12 ? [tokenizer, copied] : [tokenizer]).flatMap(({ encode }) => {
       let got: string | null = null
       try {
         got = digest(encode(text))

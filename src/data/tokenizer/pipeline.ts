@@ -1,6 +1,6 @@
 // A tokenizer as tokenizer.json describes it: added tokens, normalizer, pre-tokenizer, model, and the frame around.
 import { AddedTokens, addedTokenAt } from './added-tokens.ts'
-import { type Json, listAt, objectAt, refuse } from './json-reader.ts'
+import { type Json, listAt, objectAt, refuse, shown } from './json-reader.ts'
 import { buildModel } from './models.ts'
 import { buildNormalizer, type Normalize } from './normalizers.ts'
 import { buildFrame, type Frame } from './post-processors.ts'
@@ -29,7 +29,7 @@ const isGiven = (value: unknown) => value !== undefined && value !== null
 export function buildPipeline(value: unknown, file: string): Pipeline {
   const json: Json = objectAt(value, file)
   if (json.version !== undefined && json.version !== '1.0')
-    refuse(`${file}: version`, `expected '1.0', got ${JSON.stringify(json.version)}`)
+    refuse(`${file}: version`, `expected '1.0', got ${shown(json.version)}`)
   const at = (key: string) => `${file}: ${key}`
   const normalize = isGiven(json.normalizer) ? buildNormalizer(json.normalizer, at('normalizer')) : undefined
   const preTokenize = isGiven(json.pre_tokenizer)

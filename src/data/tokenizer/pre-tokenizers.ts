@@ -11,6 +11,7 @@ import {
   objectAt,
   optional,
   refuse,
+  shown,
   textAt,
 } from './json-reader.ts'
 import { BEHAVIORS, type Behavior, cut, type Finder, findCharacters, findRegex } from './matches.ts'
@@ -52,7 +53,10 @@ const atCharacters = (is: Is, behavior: Behavior): PreTokenize =>
 
 const behaviorAt = (value: unknown, where: string): Behavior =>
   BEHAVIORS.find(name => name === value) ??
-  refuse(where, `expected one of ${BEHAVIORS.join(', ')}, got ${JSON.stringify(value)}`)
+  refuse(
+    where,
+    `expected one of ${BEHAVIORS.join(', ')}, got ${value === undefined ? 'nothing' : shown(value)}`,
+  )
 
 const atSpaces = atCharacters(isSpace, 'Removed')
 

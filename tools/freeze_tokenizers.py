@@ -4,7 +4,7 @@ Every kind of normalizer, pre-tokenizer, model and post-processor, added tokens 
 AutoTokenizer opens them. Ids are kept as the first eight digits of a SHA-1, a text that is refused as null, a tokenizer
 that Python refuses as a whole with no ids at all.
 
-    python tools/make_tokenizer_cases.py [OUT [RANDOM_TEXTS [SEED]]]
+    python tools/freeze_tokenizers.py [OUT [RANDOM_TEXTS [SEED]]]
 """
 
 import hashlib
@@ -168,7 +168,7 @@ unk_free = {k: v for k, v in word_level["vocab"].items() if k != "[UNK]"}
 some_bytes = {f"<0x{b:02X}>": 1000 + b for b in range(256) if b not in (0xE2, 0x40)}
 byte_pieces = unigram["vocab"] + [[token, -20.0] for token in some_bytes]
 ties = [["<unk>", 0.0], ["a", -1.0], ["b", -1.0], ["ab", -2.0], ["ba", -2.0], ["aab", -3.0], ["c", 0.5], ["ca", -0.5], ["cab", -1.5]]
-model_cases = {
+model_parts = {
     "WordPiece": word_piece,
     "WordPiece of few characters": {**word_piece, "max_input_chars_per_word": 4},
     "WordPiece with another prefix": {**word_piece, "continuing_subword_prefix": ""},
@@ -224,7 +224,7 @@ def template(single):
 
 
 byte_level = of("ByteLevel", add_prefix_space=True, trim_offsets=True, use_regex=True)
-post_cases = {
+post_parts = {
     "BertProcessing": of("BertProcessing", sep=["[SEP]", 2], cls=["[CLS]", 1]),
     "RobertaProcessing": of("RobertaProcessing", sep=["[SEP]", 2], cls=["[CLS]", 1], trim_offsets=True, add_prefix_space=True),
     "TemplateProcessing": template([cls, text_a, sep, sep]),
@@ -233,7 +233,7 @@ post_cases = {
     "Sequence": of("Sequence", processors=[byte_level, template([cls, text_a, sep])]),
 }
 
-cases = []
+pipelines = []
 
 
 def pipeline(name, **parts):
@@ -245,7 +245,7 @@ def pipeline(name, **parts):
         tokenizer = Tokenizer.from_str(json_text)
     except BaseException as error:  # a panic of Rust is no Exception
         case["python"] = str(error)[:80]
-        cases.append(case)
+        pipelines.append(case)
         return
     case["ids"] = []
     for text in TEXTS:
@@ -253,18 +253,18 @@ def pipeline(name, **parts):
             case["ids"].append(digest(tokenizer.encode(text).ids))
         except BaseException:
             case["ids"].append(None)
-    cases.append(case)
+    pipelines.append(case)
 
 
 for name, part in normalizers.items():
     pipeline(f"normalizer {name}", normalizer=part)
 for name, part in pretokenizers.items():
     pipeline(f"pre-tokenizer {name}", pre_tokenizer=part)
-for name, part in model_cases.items():
+for name, part in model_parts.items():
     pipeline(f"model {name}", model=part, pre_tokenizer=of("BertPreTokenizer"))
     if "xyzzy" in part["vocab"]:
         pipeline(f"model {name}, uncut", model=part)
-for name, part in post_cases.items():
+for name, part in post_parts.items():
     pipeline(f"post-processor {name}", model=word_level, pre_tokenizer=of("Whitespace"), post_processor=part)
 for name in ["BertNormalizer", "Lowercase", "Prepend", "Strip"]:
     pipeline(f"added tokens behind {name}", normalizer=normalizers[name], added_tokens=tokens, pre_tokenizer=of("Whitespace"), model=word_level)
@@ -385,7 +385,7 @@ for first in [*range(0, 0x20000, 16), *range(0x2A6D0, 0x2CEC0, 16), *range(0xE00
 with open(OUT, "w", encoding="utf-8") as out:
     versions = f"tokenizers {tokenizers.__version__}, transformers {transformers.__version__}"
     head = {"versions": versions, "texts": TEXTS, "bytes": BYTES, "plain": plain_file, "unicode": shapes.hexdigest()}
-    rows = [json.dumps(head)[:-1], '"pipelines": [' + ",\n".join(map(json.dumps, cases)) + "]"]
+    rows = [json.dumps(head)[:-1], '"pipelines": [' + ",\n".join(map(json.dumps, pipelines)) + "]"]
     rows.append('"folders": [' + ",\n".join(map(json.dumps, folders)) + "]}\n")
     out.write(",\n".join(rows))
-print(len(cases), "pipelines,", len(folders), "folders,", len(TEXTS), "texts")
+print(len(pipelines), "pipelines,", len(folders), "folders,", len(TEXTS), "texts")
