@@ -117,6 +117,12 @@ export class Gpu {
     return this.#recorder.counts
   }
 
+  /** What is kept for later launches: compiled kernels, and bind groups of them all. */
+  get caches(): { kernels: number; bindGroups: number } {
+    const { count: kernels, groups: bindGroups } = this.#recorder.pipelines
+    return { kernels, bindGroups }
+  }
+
   /** Bytes one binding, and so one shard, may have. */
   get maxBinding(): number {
     return Math.min(this.limits.maxStorageBufferBindingSize, this.limits.maxBufferSize)

@@ -45,12 +45,6 @@ const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e
 /** Buffers by size. */
 type FreeLists = Map<number, GPUBuffer[]>
 
-function put(lists: FreeLists, buffer: GPUBuffer): void {
-  const list = lists.get(buffer.size)
-  if (list) list.push(buffer)
-  else lists.set(buffer.size, [buffer])
-}
-
 /** Rounds up to the next of four steps per power of two, so at most a fifth of a buffer is slack. */
 export function sizeClass(bytes: number): number {
   if (bytes <= MIN_CLASS) return MIN_CLASS
@@ -113,7 +107,7 @@ export class BufferPool {
       const spare = this.#create(buffer.size, '')
       this.#forUpload.add(spare)
       this.#events.buffers.of(spare).gone = 'released'
-      put(this.#freeForUpload, spare)
+      this.#put(this.#freeForUpload, spare)
     }
     return buffer
   }
@@ -140,8 +134,12 @@ export class BufferPool {
       this.#uncount(buffer)
       return () => buffer.destroy()
     }
-    if (this.#forUpload.has(buffer)) return () => put(this.#freeForUpload, buffer)
-    put(this.#free, buffer)
+    if (this.#forUpload.has(buffer)) {
+      return () => {
+        if (!state.missing) this.#put(this.#freeForUpload, buffer)
+      }
+    }
+    this.#put(this.#free, buffer)
     return undefined
   }
 
@@ -229,6 +227,17 @@ export class BufferPool {
     const take = (size: number) => free.get(size)?.pop()
     const buffer = take(size) ?? take(larger) ?? take(this.#class(larger + 1)) ?? this.#create(larger, label)
     return this.#handOut(buffer)
+  }
+
+  /** The oldest buffer is handed out first: steps of one shape then get the same buffers, and with them the same bind groups. */
+  #put(lists: FreeLists, buffer: GPUBuffer): void {
+    const list = lists.get(buffer.size) ?? []
+    lists.set(buffer.size, list)
+    const { buffers } = this.#events
+    const { id } = buffers.of(buffer)
+    let at = list.length
+    while (at > 0 && buffers.of(list[at - 1]!).id < id) at--
+    list.splice(at, 0, buffer)
   }
 
   #class(bytes: number): number {

@@ -193,7 +193,9 @@ export class Recorder {
 
   /** Leaves a command out, whose results are then what they were. */
   #skip(failure: Failure, written: Iterable<BufferState>): void {
-    for (const state of written) spoil(state, failure)
+    // Somebody was told of it before; whoever waits for this command was not.
+    const untold = failure.told ? this.failures.place(failure.error) : failure
+    for (const state of written) spoil(state, untold)
   }
 
   #launch(launch: Launch): void {
@@ -281,7 +283,11 @@ export class Recorder {
     checkUnmapped('clear', buffer)
     if (state.missing) this.#tell(state)
     this.#defer(() => {
-      if (size === 0 || state.missing) return
+      if (size === 0) return
+      if (state.missing) {
+        this.#skip(state.failure!, [])
+        return
+      }
       state.recording = this.#recording
       this.#encode().clearBuffer(buffer, offset, size)
       wrote(state)
@@ -310,7 +316,11 @@ export class Recorder {
 
   #upload(buffer: GPUBuffer, state: BufferState, offset: number, bytes: Uint8Array): void {
     this.counts.uploads++
-    if (bytes.length === 0 || state.missing) return
+    if (bytes.length === 0) return
+    if (state.missing) {
+      this.#skip(state.failure!, [])
+      return
+    }
     wrote(state)
     if (bytes.length > STAGING / 4) {
       this.#submit()
