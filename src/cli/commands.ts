@@ -6,11 +6,16 @@ const ADAPTER: OptionSpec = {
   choices: ['auto', 'hardware', 'system', 'embedded'],
 }
 
+const TRUNCATE: OptionSpec = {
+  flags: '--truncate',
+  description: 'cut texts longer than the encoder reads',
+}
+
 /** A saved model to score with. */
 const MODEL: readonly OptionSpec[] = [
   { flags: '--model <folder>', description: 'folder with config.json and weights', required: true },
   { flags: '--batch-size <rows>', description: 'rows a batch', default: 256, parse: wholeNumber(1) },
-  { flags: '--truncate', description: 'cut texts longer than the encoder reads' },
+  TRUNCATE,
 ]
 
 const JSON_LINE: OptionSpec = {
@@ -76,6 +81,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         flags: '--resume [folder]',
         description: "go on from a checkpoint (default: the newest whole one in --out's folder)",
       },
+      TRUNCATE,
       ADAPTER,
       {
         flags: '--json',
@@ -124,6 +130,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       { flags: '--config <file>', description: 'model and trainer configuration, JSON', required: true },
       FEATURES,
       { flags: '--data <file>', description: 'Parquet file whose first rows make the batch', required: true },
+      TRUNCATE,
       ADAPTER,
       JSON_LINE,
     ],

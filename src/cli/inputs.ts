@@ -1,7 +1,7 @@
 // What a command reads, checked before the device is opened.
 import type { ResolvedModelConfig } from '../config/index.ts'
-import { type Columns, type Dataset, loadDataset, openParquet, type TextTokenizer } from '../data/index.ts'
-import { DataError } from '../errors.ts'
+import { type Dataset, loadDataset, openParquet, type TextTokenizer } from '../data/index.ts'
+import { checkTextLengths } from '../data/place.ts'
 import { readOptions } from '../train/index.ts'
 
 /**
@@ -18,21 +18,4 @@ export async function readRows(
   const data = await loadDataset(files, readOptions(config, { tokenizer }))
   if (!truncate) checkTextLengths(data, config.pretrained_model_config.max_position_embeddings)
   return data
-}
-
-function checkTextLengths(data: Dataset, longest: number): void {
-  for (let row = 0; row < data.length; row++) {
-    const length = textLength(data, row)
-    if (length <= longest) continue
-    const { name, rowStart } = data.files.findLast(file => file.rowStart <= row)!
-    throw new DataError(
-      `${name}: row ${row - rowStart} has a text of ${length} tokens, expected at most ${longest} (max_position_embeddings)`,
-    )
-  }
-}
-
-function textLength({ lists }: Columns, row: number): number {
-  let length = 0
-  for (const { offsets } of Object.values(lists)) length += offsets[row + 1]! - offsets[row]!
-  return length
 }

@@ -6,7 +6,17 @@ import {
 } from '../config/index.ts'
 import { isObject } from '../config/schema.ts'
 import { readJson } from '../data/files.ts'
-import { checkEncoder, pretrainedConfig } from '../train/index.ts'
+import { checkBestMetric, checkEncoder, pretrainedConfig } from '../train/index.ts'
+
+/** What goes into a configuration besides its file. */
+interface ReadingOptions {
+  /** A features.json. */
+  features?: string | undefined
+  /** Cut long texts, whatever the file says. */
+  truncate?: boolean | undefined
+  /** Told what of a saved encoder's configuration was left aside. */
+  note?: ((text: string) => void) | undefined
+}
 
 /**
  * Reads a training configuration; what it leaves out about the data's sizes comes from `features`, a features.json. With
@@ -17,18 +27,24 @@ import { checkEncoder, pretrainedConfig } from '../train/index.ts'
  */
 export async function readTrainingConfig(
   path: string,
-  features?: string,
-  note?: (text: string) => void,
+  { features, truncate, note }: ReadingOptions = {},
 ): Promise<ResolvedTrainingConfig> {
   let json = await readJson(path)
   if (features !== undefined)
     json = fillSizes(json, parseFeatureSizes(await readJson(features), features), path, features)
   if (!isObject(json) || json.use_pretrained !== true || typeof json.model_name !== 'string')
-    return parseTrainingConfig(json, path)
+    return parse(json, path, truncate)
   const { pretrained_model_config: own = {} } = json
   const saved = await pretrainedConfig(json.model_name, { note })
   const merged = isObject(own) ? { ...saved, ...own } : own
-  const config = parseTrainingConfig({ ...json, pretrained_model_config: merged }, path)
+  const config = parse({ ...json, pretrained_model_config: merged }, path, truncate)
   await checkEncoder(config.pretrained_model_config, json.model_name)
+  return config
+}
+
+function parse(json: unknown, path: string, truncate = false): ResolvedTrainingConfig {
+  const config = parseTrainingConfig(json, path)
+  checkBestMetric(config.trainer, config.num_labels, `${path}: trainer: `)
+  if (truncate) config.trainer.truncate = true
   return config
 }

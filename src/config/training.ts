@@ -59,7 +59,7 @@ const runEntries = {
   load_best_model_at_end: v.optional(flag, true),
   /** Which figure of an evaluation says what is best, with or without `eval_` before it; null: the loss. */
   metric_for_best_model: v.optional(v.nullable(text), null),
-  /** null: true unless the metric's name ends in `loss`. */
+  /** null: as the metric is; what contradicts it is refused. */
   greater_is_better: v.optional(v.nullable(flag), null),
   logging_steps: v.optional(every, 50),
   seed: v.optional(integer(0), 42),

@@ -4,6 +4,7 @@ import { groupIds, type Take } from '../ids.ts'
 import type { Batch, TokenBatch } from './batch.ts'
 import { range, type TokenLists } from './columns.ts'
 import type { Columns } from './dataset.ts'
+import { tooLong } from './place.ts'
 
 /** How texts become packed tokens. */
 export interface CollateOptions {
@@ -26,7 +27,7 @@ export interface CollateOptions {
  * Gathers rows of a dataset or chunk into a batch. Several token lists are joined in config order; a token's position
  * id is its index in the joined list, so masked tokens leave holes and shift nothing.
  * @param rows Row indices in `columns` (not in the file).
- * @throws DataError naming row, length and limit of a text that is too long, or feature, row and value of a bad id.
+ * @throws DataError naming file, row, length and limit of a text that is too long, or feature, row and value of a bad id.
  *
  * @example
  * ```ts
@@ -63,7 +64,7 @@ export function collate(columns: Columns, rows: ArrayLike<number>, options: Coll
     }
   }
   if (columns.labels) batch.labels = gather(columns.labels, rows, take(size))
-  if (lists.length > 0) batch.text = collateTokens(lists, rows, source, options, tokenRoom(size, room, take))
+  if (lists.length > 0) batch.text = collateTokens(columns, rows, options, tokenRoom(size, room, take))
   return batch
 }
 
@@ -103,9 +104,8 @@ function mostTokens(
 }
 
 function collateTokens(
-  lists: [string, TokenLists][],
+  columns: Columns,
   rows: ArrayLike<number>,
-  source: number[],
   {
     padTokenId,
     maxPositions = 512,
@@ -116,21 +116,19 @@ function collateTokens(
   room: TokenRoom,
 ): TokenBatch {
   const { ids, positions, keyMask, rowIds, cuSeqlens } = room
+  const lists = Object.entries(columns.lists)
   let tokens = 0
   for (let b = 0; b < rows.length; b++) {
     const row = rows[b]!
     let length = 0
     for (const [, { offsets }] of lists) length += offsets[row + 1]! - offsets[row]!
-    if (length > maxPositions && !truncate)
-      throw new DataError(
-        `row ${source[b]} has a text of ${length} tokens, expected at most ${maxPositions} (max_position_embeddings)`,
-      )
+    if (length > maxPositions && !truncate) throw tooLong(columns, row, length, maxPositions)
     let position = 0
     for (const [name, { values, offsets }] of lists) {
       const end = Math.min(offsets[row + 1]!, offsets[row]! + maxPositions - position)
       for (let i = offsets[row]!; i < end; i++, position++) {
         const id = values[i]!
-        if (id >= vocabSize) badId(name, source[b]!, id, vocabSize)
+        if (id >= vocabSize) badId(name, columns.rowStart + row, id, vocabSize)
         if (id === padTokenId && !(keepFirst && position === 0)) continue
         ids[tokens] = id
         positions[tokens] = position

@@ -29,6 +29,10 @@ export interface Columns {
   numerical: Record<string, Float32Array>
   /** [length] class of each row, where labels were read. */
   labels?: Uint32Array
+  /** Name of the file that the rows are from, of rows of one file. */
+  file?: string
+  /** Where each file's rows are, of rows of several. */
+  files?: { name: string; rowStart: number; rows: number }[]
 }
 
 /** A row group's rows. */
@@ -43,6 +47,8 @@ export interface Chunk extends Columns {
 export interface Dataset extends Columns {
   /** Where each file's rows are. */
   files: { name: string; rowStart: number; rows: number }[]
+  /** The column that the labels were read from. */
+  label?: string
 }
 
 /** What to read and how to check it. */
@@ -115,6 +121,7 @@ export async function loadDataset(
     ),
     ...(labelled
       ? {
+          label: options.label ?? 'label',
           labels: joined(
             chunks.map(chunk => chunk.labels!),
             sharedIds,

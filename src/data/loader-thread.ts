@@ -29,9 +29,9 @@ export class CollateThread {
       error => this.#end(error),
     )
     // Field by field: a chunk has columns besides, which are not needed there.
-    const { length, rowStart, features, lists, categorical, numerical, labels } = columns
+    const { length, rowStart, features, lists, categorical, numerical, labels, file, files } = columns
     this.#thread.post({
-      columns: { length, rowStart, features, lists, categorical, numerical, labels },
+      columns: { length, rowStart, features, lists, categorical, numerical, labels, file, files },
       options,
     })
   }

@@ -1,49 +1,87 @@
 // Which evaluation is the best, and when there has been none better for too long.
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
+import { FIGURES, figuresOf } from './metrics/figures.ts'
 import type { TrainerState } from './trainer-state.ts'
 
 type Settings = Pick<ResolvedTrainerConfig, 'metric_for_best_model' | 'greater_is_better'>
 
-/** The metric's name in the log, `eval_…`. */
-const bestMetricName = ({ metric_for_best_model }: Settings): string => {
-  const name = metric_for_best_model ?? 'loss'
-  return name.startsWith('eval_') ? name : `eval_${name}`
-}
+/** The metric's name without the `eval_` that transformers allows before it. */
+export const metricOf = ({ metric_for_best_model }: Settings): string =>
+  (metric_for_best_model ?? 'loss').replace(/^eval_/, '')
 
-/** As transformers decides where nothing is said: less is better for what ends in `loss`. */
-function isBetter(settings: Settings, value: number, than: number): boolean {
-  const greater = settings.greater_is_better ?? !bestMetricName(settings).endsWith('loss')
-  return greater ? value > than : value < than
+/** Whether more of the metric is better; less is, otherwise. */
+const isGreater = (settings: Settings): boolean => FIGURES[metricOf(settings)]!.better === 'greater'
+
+/**
+ * Checks, before a run starts, that its evaluations will have the metric that says what is best, and that it says so.
+ * @param classes of the model.
+ * @param where what the message begins with, such as the file's name.
+ * @throws ConfigError listing the metrics to choose from; or where `greater_is_better` says the opposite of what the metric is.
+ */
+export function checkBestMetric(config: Settings, classes: number, where = ''): void {
+  const { metric_for_best_model: asked, greater_is_better: greater } = config
+  const name = metricOf(config)
+  const known = figuresOf(classes)
+  const choices = known.filter(figure => FIGURES[figure]!.better !== 'none').join(', ')
+  if (!known.includes(name))
+    throw new ConfigError(`${where}metric_for_best_model is '${asked}', expected one of ${choices}`)
+  const { better } = FIGURES[name]!
+  if (better === 'none')
+    throw new ConfigError(
+      `${where}metric_for_best_model is '${asked}', which is better neither greater nor lower; expected one of ${choices}`,
+    )
+  if (greater !== null && greater !== isGreater(config))
+    throw new ConfigError(
+      `${where}greater_is_better is ${greater}, and ${name} is better when it is ${better}; leave greater_is_better out`,
+    )
 }
 
 /**
  * Notes an evaluation in the state: the best metric, and how many evaluations in a row had none better by more than
  * `early_stopping_threshold`. Source: transformers `EarlyStoppingCallback`, `Trainer._determine_best_metric`.
- * @throws ConfigError listing the metrics there are when the one asked for is not among them.
  */
 export function noteEvaluation(
   state: TrainerState,
   config: Settings & Pick<ResolvedTrainerConfig, 'early_stopping_threshold'>,
   metrics: Record<string, number>,
+  step = state.global_step,
 ): void {
-  const name = bestMetricName(config)
-  const value = metrics[name]
-  if (value === undefined) {
-    const known = Object.keys(metrics).map(metric => metric.replace(/^eval_/, ''))
-    throw new ConfigError(
-      `metric_for_best_model is '${config.metric_for_best_model}', expected one of ${known.join(', ')}`,
-    )
-  }
+  const value = metrics[`eval_${metricOf(config)}`]!
   const best = state.best_metric
   // Nothing is better than NaN: as a best it would stay for good.
-  const better = best === null ? !Number.isNaN(value) : isBetter(config, value, best)
+  const better = best === null ? !Number.isNaN(value) : isGreater(config) ? value > best : value < best
   const clearly = better && (best === null || Math.abs(value - best) > config.early_stopping_threshold)
   state.early_stopping_patience_counter = clearly ? 0 : state.early_stopping_patience_counter + 1
   if (better) {
     state.best_metric = value
-    state.best_global_step = state.global_step
+    state.best_global_step = step
   }
+}
+
+/**
+ * Looks again which evaluation so far was the best, as a run does that goes on with another metric, or from a checkpoint of a
+ * version that took another direction for the better one.
+ * @param stageStart the step that the running stage starts after: evaluations before it count for no patience.
+ * @returns whether it is another than the state said.
+ */
+export function reconsiderBest(
+  state: TrainerState,
+  config: Settings & Pick<ResolvedTrainerConfig, 'early_stopping_threshold'>,
+  stageStart: number,
+): boolean {
+  const again = { ...state, best_metric: null, best_global_step: null, early_stopping_patience_counter: 0 }
+  for (const { step, ...entry } of state.log_history) {
+    // Its JSON holds null for what was NaN.
+    const value = entry[`eval_${metricOf(config)}`] as number | null | undefined
+    if (value === undefined) continue
+    noteEvaluation(again, config, { [`eval_${metricOf(config)}`]: value ?? Number.NaN }, step)
+    if (step <= stageStart) again.early_stopping_patience_counter = 0
+  }
+  if (again.best_global_step === state.best_global_step) return false
+  const { best_metric, best_global_step, early_stopping_patience_counter } = again
+  Object.assign(state, { best_metric, best_global_step, early_stopping_patience_counter })
+  return true
 }
 
 /** Whether the last evaluations bring no more progress, and the stage is to end. */

@@ -4,6 +4,7 @@
  *
  * @module kernelgrad/train
  */
+export { checkBestMetric } from './best-metric.ts'
 export { BrokenLossError } from './broken-loss.ts'
 export type { CallbackContext, TrainerCallback, TrainerControl } from './callbacks.ts'
 export {

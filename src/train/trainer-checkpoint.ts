@@ -3,19 +3,22 @@
 import { files } from '#files'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { readJson } from '../data/files.ts'
+import type { Dataset } from '../data/index.ts'
 import { openSafetensors, type TensorStream } from '../data/safetensors-file.ts'
-import { CheckpointError, ConfigError } from '../errors.ts'
+import { CheckpointError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { bitsKey, choicesOf, setChoices } from '../kernels/tuning.ts'
 import type { RngState } from '../nn/index.ts'
 import type { AdamW, GradScaler, GradScalerState } from '../optim/index.ts'
+import { metricOf, reconsiderBest } from './best-metric.ts'
 import { loadWeights, modelFiles } from './checkpoint.ts'
 import { findCheckpoint, listCheckpoints, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
 import { checkFingerprints, type Fingerprints } from './fingerprint.ts'
 import type { LossState } from './loss-log.ts'
 import type { ClickModel } from './model.ts'
-import type { Position } from './stages.ts'
+import { checkModel, checkSettings, type Reads, readsOf } from './resume-check.ts'
+import type { Position, Stage } from './stages.ts'
 import type { TrainerState } from './trainer-state.ts'
 
 const { basename, dirname, join } = files
@@ -39,6 +42,8 @@ export interface ResumePoint {
   rng: RngState
   losses: LossState
   data: Fingerprints
+  /** Columns and label that are read; older versions did not note them. */
+  reads?: Reads
 }
 
 /** What a running trainer puts into a checkpoint. */
@@ -51,6 +56,7 @@ export interface Running {
   next: Position
   losses: LossState
   data: Fingerprints
+  train: Dataset
 }
 
 /**
@@ -58,7 +64,7 @@ export interface Running {
  * @throws CheckpointError when the file system refuses; older checkpoints are as they were.
  */
 export async function saveCheckpoint(folder: string, running: Running): Promise<void> {
-  const { model, optimizer, scaler, state, config, next, losses, data } = running
+  const { model, optimizer, scaler, state, config, next, losses, data, train } = running
   const point: ResumePoint = {
     format: FORMAT,
     adapter: bitsKey(model.gpu),
@@ -68,6 +74,7 @@ export async function saveCheckpoint(folder: string, running: Running): Promise<
     rng: { ...model.rng },
     losses,
     data,
+    reads: readsOf(train),
   }
   await writeFolder(folder, [
     ...modelFiles(model),
@@ -118,7 +125,14 @@ export async function loadOptimizer(
   const path = join(folder, OPTIMIZER_FILE)
   const file = await openSafetensors(path)
   try {
-    for (const { name, shape, parts } of moments(model, optimizer)) {
+    const wanted = [...moments(model, optimizer)]
+    const names = new Set(wanted.map(({ name }) => name))
+    for (const name of file.tensors.keys())
+      if (!names.has(name))
+        throw new CheckpointError(
+          `${path}: tensor '${name}' is of a parameter that is not trained now; a run can only go on training the same ones`,
+        )
+    for (const { name, shape, parts } of wanted) {
       const info = file.tensors.get(name)
       if (info?.shape.join() !== shape.join())
         throw new CheckpointError(
@@ -140,7 +154,14 @@ export async function loadOptimizer(
  */
 export async function resume(
   from: string,
-  { model, config, data, output }: Pick<Running, 'model' | 'config' | 'data'> & { output?: string },
+  {
+    model,
+    config,
+    data,
+    train,
+    output,
+    plan,
+  }: Pick<Running, 'model' | 'config' | 'data' | 'train'> & { output?: string; plan: readonly Stage[] },
   warn: (message: string) => void,
 ): Promise<Resumed> {
   const folder = await findCheckpoint(from, warn)
@@ -150,6 +171,7 @@ export async function resume(
     throw new CheckpointError(`${folder}: ${RESUME_FILE} has format ${point.format}, expected ${FORMAT}`)
   checkFingerprints(point.data.train, data.train, folder)
   checkFingerprints(point.data.evaluation, data.evaluation, folder)
+  await checkModel(folder, { model, train, reads: point.reads }, warn)
   checkSettings((await read(ARGUMENTS_FILE)) as ResolvedTrainerConfig, config, folder, warn)
   const state = (await read(STATE_FILE)) as TrainerState
   useChoices(model.gpu, state, point, folder, warn)
@@ -159,7 +181,32 @@ export async function resume(
   const best = state.best_model_checkpoint
   const runs = output === undefined ? [dirname(folder)] : [output, dirname(folder)]
   if (best) state.best_model_checkpoint = await sameCheckpoint(best, runs)
+  const { config: settings, firstStep } = plan[point.next.stage]!
+  if (reconsiderBest(state, settings, firstStep)) {
+    state.best_model_checkpoint = await bestSaved(state, settings, runs)
+    const { best_metric, best_global_step } = state
+    warn(
+      `${folder} took another evaluation for the best: by ${metricOf(settings)} it is step ${best_global_step}, ${best_metric}` +
+        (state.best_model_checkpoint
+          ? `; kept is ${state.best_model_checkpoint}`
+          : ', of which nothing is kept'),
+    )
+  }
   return { folder, state, point }
+}
+
+/** Of the checkpoints that are left, the one with the best evaluation. */
+async function bestSaved(
+  state: TrainerState,
+  config: ResolvedTrainerConfig,
+  runs: readonly string[],
+): Promise<string | null> {
+  const saved = new Map<number, string>()
+  for (const run of runs)
+    for (const { step, folder } of await listCheckpoints(run)) if (!saved.has(step)) saved.set(step, folder)
+  const left = { ...state, log_history: state.log_history.filter(({ step }) => saved.has(step)) }
+  reconsiderBest(left, config, 0)
+  return saved.get(left.best_global_step ?? -1) ?? null
 }
 
 /** The checkpoint of that name in the first of the run's folders that holds it: one may have been moved, or be new. */
@@ -169,32 +216,6 @@ async function sameCheckpoint(saved: string, runs: readonly string[]): Promise<s
     if (found) return found.folder
   }
   return null
-}
-
-/** Settings that say what is read and kept from step to step: with another value there is no going on. */
-const ORDER = [
-  'per_device_train_batch_size',
-  'gradient_accumulation_steps',
-  'seed',
-  'shuffle',
-  'fp16',
-  'stages',
-] as const satisfies (keyof ResolvedTrainerConfig)[]
-
-function checkSettings(
-  then: ResolvedTrainerConfig,
-  now: ResolvedTrainerConfig,
-  folder: string,
-  warn: (message: string) => void,
-): void {
-  for (const key of Object.keys(now) as (keyof ResolvedTrainerConfig)[]) {
-    const [old, fresh] = [then[key], now[key]].map(value => JSON.stringify(value))
-    if (old === fresh) continue
-    const differs = `${key} is ${fresh}, and ${old} in ${folder}`
-    if ((ORDER as readonly string[]).includes(key))
-      throw new ConfigError(`${differs}; a run can only go on with the same value`)
-    warn(`${differs}: the run goes on with ${fresh}`)
-  }
 }
 
 /** The forms of kernels that the run began with are used again; elsewhere they mean nothing, and the bits may differ. */

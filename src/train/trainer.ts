@@ -1,29 +1,21 @@
 // The training loop, in the terms of the transformers Trainer.
-import { files } from '#files'
 import { autocast, scope } from '../autograd/index.ts'
 import { type Batch, createLoader, type Dataset, type Loader } from '../data/index.ts'
+import { checkTextLengths } from '../data/place.ts'
 import { ConfigError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
 import { AdamW, GradScaler } from '../optim/index.ts'
 import { epochOrder } from './batches.ts'
-import { noteEvaluation, outOfPatience } from './best-metric.ts'
+import { checkBestMetric, noteEvaluation, outOfPatience } from './best-metric.ts'
 import { brokenGradient, brokenLoss } from './broken-loss.ts'
 import { type CallbackContext, call, type PlainHook, type TrainerControl } from './callbacks.ts'
-import { loadWeights } from './checkpoint.ts'
-import { checkpointPath, prepareOutputFolder, rotateCheckpoints, WEIGHTS_FILE } from './checkpoint-folder.ts'
 import { evaluate } from './evaluate.ts'
-import { fingerprints } from './fingerprint.ts'
 import { LossLog } from './loss-log.ts'
 import { collateOptions } from './model.ts'
 import { parameterGroups } from './parameter-groups.ts'
+import { Saving } from './saving.ts'
 import { adamwOptions, type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
-import {
-  loadOptimizer,
-  type Resumed,
-  type ResumePoint,
-  resume,
-  saveCheckpoint,
-} from './trainer-checkpoint.ts'
+import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
 import type { TrainerOptions, TrainOptions } from './trainer-options.ts'
 import {
   type LogEntry,
@@ -59,6 +51,7 @@ export class Trainer {
   readonly #options: TrainerOptions
   readonly #gpu: Gpu
   readonly #plan: Stage[]
+  readonly #saving: Saving
   readonly #watch = new Stopwatch()
   readonly #control: TrainerControl = {
     shouldTrainingStop: false,
@@ -75,7 +68,6 @@ export class Trainer {
   #stageStops = false
   #interrupted = false
   #losses!: LossLog
-  #data: ResumePoint['data'] = { train: [], evaluation: [] }
   readonly #inFlight = new InFlight()
   /** The step of the last log line, and the step this process started at. */
   #logged = 0
@@ -83,10 +75,12 @@ export class Trainer {
   #lastRead = Date.now()
   #heard = performance.now()
 
-  /** @throws ConfigError for early stopping without evaluation data */
+  /** @throws ConfigError for early stopping without evaluation data, or a `metric_for_best_model` that cannot say what is best. */
   constructor(options: TrainerOptions) {
     const { model, config, train, evaluation } = options
+    checkBestMetric(config, model.config.num_labels)
     this.#options = options
+    this.#saving = new Saving(options)
     this.#gpu = model.gpu
     this.#plan = planStages(config, train.length)
     this.#stage = this.#plan[0]!
@@ -117,11 +111,13 @@ export class Trainer {
   /**
    * Runs to the end, or until a callback or `interrupt` stops it. With `load_best_model_at_end`, the model then holds the
    * weights of the best evaluation that was saved.
-   * @throws BrokenLossError when the loss is not a number; CheckpointError when a checkpoint cannot be written or read.
+   * @throws BrokenLossError when the loss is not a number; DataError for a text that is too long; CheckpointError when a checkpoint cannot be written or read.
    */
   async train({ resumeFromCheckpoint = false }: TrainOptions = {}): Promise<TrainerState> {
-    const { model, output } = this.#options
-    if (output) await prepareOutputFolder(output, { resume: resumeFromCheckpoint !== false })
+    const { model, config, train, evaluation } = this.#options
+    const longest = model.config.pretrained_model_config.max_position_embeddings
+    if (!config.truncate) for (const data of [train, evaluation]) if (data) checkTextLengths(data, longest)
+    await this.#saving.prepare(resumeFromCheckpoint !== false)
     const resumed = await this.#prepare(resumeFromCheckpoint)
     this.#losses = new LossLog(this.#gpu, this.state.global_step, resumed?.point.losses)
     this.#startStep = this.state.global_step
@@ -143,15 +139,15 @@ export class Trainer {
     return this.state
   }
 
-  /** Loads a checkpoint where one is asked for, and notes what the data is for those to come. */
+  /** Loads a checkpoint where one is asked for. */
   async #prepare(from: boolean | string): Promise<Resumed | undefined> {
-    const { model, config, train, evaluation, output, onWarning = console.warn } = this.#options
-    if (output || from) this.#data = await fingerprints(train, evaluation)
+    const { model, config, train, output, onWarning = console.warn } = this.#options
     if (from === false) return undefined
     const folder = from === true ? output : from
     if (folder === undefined)
       throw new ConfigError('resumeFromCheckpoint is true, and there is no output folder to look in')
-    const resumed = await resume(folder, { model, config, data: this.#data, output }, onWarning)
+    const run = { model, config, data: this.#saving.data, train, output, plan: this.#plan }
+    const resumed = await resume(folder, run, onWarning)
     const { max_steps } = this.state
     Object.assign(this.state, resumed.state, { max_steps })
     this.#next = { ...resumed.point.next }
@@ -271,10 +267,7 @@ export class Trainer {
     control.shouldSave = due(step, config.save_steps) || last
     await this.#call('onStepEnd')
     const onPlan = control.shouldSave
-    if (this.#interrupted) {
-      control.shouldSave = true
-      control.shouldTrainingStop = true
-    }
+    this.#heed()
     if (Date.now() - this.#lastRead > READ_EVERY_MS || last || this.#losses.filling) {
       await this.#readLosses()
       this.#report()
@@ -282,13 +275,20 @@ export class Trainer {
     await this.#act(onPlan)
   }
 
+  /** An interruption saves and ends the run, also one that came during an evaluation: there may be no time for a further step. */
+  #heed(): void {
+    if (this.#interrupted) Object.assign(this.#control, { shouldSave: true, shouldTrainingStop: true })
+  }
+
   /** Does what `control` says is due. */
   async #act(onPlan = true): Promise<void> {
     const { evaluation, output } = this.#options
     const control = this.#control
+    const planned = onPlan && control.shouldSave
     if (control.shouldLog && this.state.global_step > this.#logged) await this.#logLoss()
     if (control.shouldEvaluate && evaluation) await this.#evaluateAndLog(evaluation)
-    if (control.shouldSave && output) await this.#save(output, onPlan)
+    this.#heed()
+    if (control.shouldSave && output) await this.#save(output, planned)
     Object.assign(control, { shouldLog: false, shouldEvaluate: false, shouldSave: false })
   }
 
@@ -320,35 +320,20 @@ export class Trainer {
     await call(this.#options.callbacks, 'onEvaluate', { ...this.#context(), metrics })
   }
 
-  /** Saves a checkpoint. Only one that is `onPlan` can be the best: an interruption must not change what a run ends with. */
   async #save(output: string, onPlan: boolean): Promise<void> {
-    const { model, config } = this.#options
-    const folder = checkpointPath(output, this.state.global_step)
     await this.#checkNumbers()
-    await this.#watch.time('save', async () => {
-      if (onPlan && this.state.best_global_step === this.state.global_step)
-        this.state.best_model_checkpoint = folder
+    const folder = await this.#watch.time('save', () => {
       const { optimizer, scaler, state } = this
-      const [next, data, losses] = [this.#next, this.#data, this.#losses.state()]
-      await saveCheckpoint(folder, { model, optimizer, scaler, state, config, next, losses, data })
-      await rotateCheckpoints(output, config.save_total_limit, [folder, this.#bestToKeep()])
+      const running = { optimizer, scaler, state, next: this.#next, losses: this.#losses.state() }
+      return this.#saving.save(output, running, onPlan)
     })
     await call(this.#options.callbacks, 'onSave', { ...this.#context(), folder })
   }
 
-  #bestToKeep(): string | null {
-    const { load_best_model_at_end, metric_for_best_model } = this.#options.config
-    return load_best_model_at_end || metric_for_best_model ? this.state.best_model_checkpoint : null
-  }
-
   /** The end of a run that nothing interrupted. */
   async #finish(): Promise<void> {
-    const { model, config, output } = this.#options
     await this.#log({ train_loss: this.#losses.total / this.state.global_step })
-    const best = this.#bestToKeep()
-    if (config.load_best_model_at_end && best) await loadWeights(model, files.join(best, WEIGHTS_FILE))
-    // Until now the newest was kept too; with a limit of one, the best is what counts.
-    if (output && best) await rotateCheckpoints(output, config.save_total_limit, [best])
+    await this.#saving.finish(this.state)
     await this.#call('onTrainEnd')
   }
 

@@ -133,7 +133,7 @@ test('texts that are too long', () => {
   const options = { padTokenId: PAD, maxPositions: 3 }
   assert.is(
     messageOf(() => collate(columns, [1, 0], options)),
-    'row 100 has a text of 4 tokens, expected at most 3 (max_position_embeddings)',
+    'row 100 has a text of 4 tokens, expected at most 3 (max_position_embeddings); truncate (--truncate on the command line) cuts such texts',
   )
   const cut = collate(columns, [0, 4], { ...options, truncate: true }).text!
   assert.equal([...cut.inputIds.ids], [1, 3, 5, 5])

@@ -24,6 +24,7 @@ export interface TrainOptions {
   out: string
   /** true where the option stands without a folder. */
   resume?: string | true
+  truncate?: boolean
   adapter?: string
   json?: boolean
 }
@@ -33,9 +34,8 @@ export async function run(options: TrainOptions): Promise<void> {
   const { out, json, resume } = options
   const started = Date.now()
   const stream = talkStream(json)
-  const { trainer, ...config } = await readTrainingConfig(options.config, options.features, text =>
-    stream.write(`note: ${text}\n`),
-  )
+  const note = (text: string) => stream.write(`note: ${text}\n`)
+  const { trainer, ...config } = await readTrainingConfig(options.config, { ...options, note })
   const tokenizer = await tokenizerOf(config, config.model_name)
   await prepareOutputFolder(out, { resume: resume !== undefined })
   const reading = { truncate: trainer.truncate, tokenizer }

@@ -9,16 +9,23 @@ export interface TuneOptions {
   config: string
   features?: string
   data: string
+  truncate?: boolean
   adapter?: string
   json?: boolean
 }
 
 /** Times the kernel forms for the shapes of a model and its batches, and keeps the fastest for later runs. */
-export async function run({ config: path, features, data: file, adapter, json }: TuneOptions): Promise<void> {
+export async function run({
+  config: path,
+  features,
+  data: file,
+  truncate,
+  adapter,
+  json,
+}: TuneOptions): Promise<void> {
   const stream = talkStream(json)
-  const { trainer, ...config } = await readTrainingConfig(path, features, text =>
-    stream.write(`note: ${text}\n`),
-  )
+  const note = (text: string) => stream.write(`note: ${text}\n`)
+  const { trainer, ...config } = await readTrainingConfig(path, { features, truncate, note })
   const tokenizer = await tokenizerOf(config, config.model_name)
   const data = await readRows([file], config, { truncate: trainer.truncate, tokenizer })
   const gpu = await openGpu({ adapter })

@@ -1,4 +1,5 @@
 // The report's text: tables that say in figures what the charts draw, best first.
+import { FIGURES } from '../metrics/figures.ts'
 import { formatMetrics } from '../metrics/index.ts'
 import type { Figures, RunReport } from './data.ts'
 import { partsOf } from './page-data.ts'
@@ -7,30 +8,19 @@ import { partsOf } from './page-data.ts'
 export const escapeHtml = (text: unknown): string =>
   String(text).replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
 
-interface MetricInfo {
-  title: string
-  better: 'more' | 'less' | 'one' | 'none'
-}
-/** Metrics in the order they are shown, best known first. */
-export const METRICS: Record<string, MetricInfo> = {
-  roc_auc: { title: 'ROC AUC', better: 'more' },
-  pr_auc: { title: 'PR AUC', better: 'more' },
-  log_loss: { title: 'Log loss', better: 'less' },
-  normalized_entropy: { title: 'Normalized entropy', better: 'less' },
-  brier: { title: 'Brier score', better: 'less' },
-  expected_calibration_error: { title: 'Expected calibration error', better: 'less' },
-  calibration_ratio: { title: 'Predicted / actual clicks', better: 'one' },
-  gauc: { title: 'AUC within groups', better: 'more' },
-  accuracy: { title: 'Accuracy', better: 'more' },
-  loss: { title: 'Loss', better: 'less' },
-}
+/** Figures that have a column and a chart, in the order they are shown. */
+export const METRICS = Object.fromEntries(
+  Object.entries(FIGURES).flatMap(([name, { title, ...more }]) =>
+    title ? [[name, { title, ...more }]] : [],
+  ),
+)
 
 /** How far a value is from what the metric should be; less is better, and what does not exist is worst. */
 function badness(name: string, value: number | null | undefined): number {
   if (value === null || value === undefined) return Number.POSITIVE_INFINITY
-  const better = METRICS[name]?.better ?? 'none'
-  if (better === 'none') return 0
-  return better === 'more' ? -value : better === 'less' ? value : Math.abs(Math.log(value))
+  const { better = 'none', best } = METRICS[name] ?? {}
+  if (best !== undefined) return Math.abs(Math.log(value / best))
+  return better === 'none' ? 0 : better === 'greater' ? -value : value
 }
 
 const formatted = (name: string, value: number | null | undefined): string =>

@@ -1,0 +1,36 @@
+// Where a row stands, for messages; and texts that are longer than an encoder reads.
+import { DataError } from '../errors.ts'
+import type { Columns } from './dataset.ts'
+
+/** Where a row of `columns` was read from: file and row of the file, as far as it is known. */
+export function placeOf({ files, file, rowStart }: Columns, row: number): string {
+  const here = files?.findLast(one => one.rowStart <= row)
+  if (here) return `${here.name}: row ${row - here.rowStart}`
+  return `${file === undefined ? '' : `${file}: `}row ${rowStart + row}`
+}
+
+/** Tokens of a row, all lists together. */
+function textLength({ lists }: Columns, row: number): number {
+  let length = 0
+  for (const { offsets } of Object.values(lists)) length += offsets[row + 1]! - offsets[row]!
+  return length
+}
+
+/** The error for a text that is too long. */
+export function tooLong(columns: Columns, row: number, length: number, longest: number): DataError {
+  return new DataError(
+    `${placeOf(columns, row)} has a text of ${length} tokens, expected at most ${longest} (max_position_embeddings); ` +
+      'truncate (--truncate on the command line) cuts such texts',
+  )
+}
+
+/**
+ * Checks the length of every row's text.
+ * @throws DataError naming file, row and length of the first that is too long, and what cuts it.
+ */
+export function checkTextLengths(columns: Columns, longest: number): void {
+  for (let row = 0; row < columns.length; row++) {
+    const length = textLength(columns, row)
+    if (length > longest) throw tooLong(columns, row, length, longest)
+  }
+}

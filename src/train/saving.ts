@@ -1,0 +1,61 @@
+// What a run leaves on disk while it goes on: its folder, its checkpoints, and which of them stay.
+import { files } from '#files'
+import { loadWeights } from './checkpoint.ts'
+import { checkpointPath, prepareOutputFolder, rotateCheckpoints, WEIGHTS_FILE } from './checkpoint-folder.ts'
+import { type Fingerprints, fingerprints } from './fingerprint.ts'
+import { type Running, saveCheckpoint } from './trainer-checkpoint.ts'
+import type { TrainerOptions } from './trainer-options.ts'
+import type { TrainerState } from './trainer-state.ts'
+
+/** The checkpoints of one run; without a folder, none are saved. */
+export class Saving {
+  readonly output: string | undefined
+  /** What the data is, for the checkpoints to come. */
+  data: Fingerprints = { train: [], evaluation: [] }
+  readonly #options: TrainerOptions
+
+  constructor(options: TrainerOptions) {
+    this.output = options.output
+    this.#options = options
+  }
+
+  /** Makes the folder ready, and notes what the data is where a checkpoint will hold it or is compared with it. */
+  async prepare(resuming: boolean): Promise<void> {
+    const { train, evaluation } = this.#options
+    if (this.output) await prepareOutputFolder(this.output, { resume: resuming })
+    if (this.output || resuming) this.data = await fingerprints(train, evaluation)
+  }
+
+  /**
+   * Saves a checkpoint and removes old ones. Only one that is `onPlan` can be the best: an interruption must not change what a
+   * run ends with.
+   * @returns its folder.
+   */
+  async save(
+    output: string,
+    running: Omit<Running, 'model' | 'config' | 'train' | 'data'>,
+    onPlan: boolean,
+  ): Promise<string> {
+    const { model, config, train } = this.#options
+    const { state } = running
+    const folder = checkpointPath(output, state.global_step)
+    if (onPlan && state.best_global_step === state.global_step) state.best_model_checkpoint = folder
+    await saveCheckpoint(folder, { ...running, model, config, train, data: this.data })
+    await rotateCheckpoints(output, config.save_total_limit, [folder, this.#bestToKeep(state)])
+    return folder
+  }
+
+  /** The end of a run: the best weights are loaded where that is asked for, and what was kept for it until now goes. */
+  async finish(state: TrainerState): Promise<void> {
+    const { model, config } = this.#options
+    const best = this.#bestToKeep(state)
+    if (config.load_best_model_at_end && best) await loadWeights(model, files.join(best, WEIGHTS_FILE))
+    // Until now the newest was kept too; with a limit of one, the best is what counts.
+    if (this.output && best) await rotateCheckpoints(this.output, config.save_total_limit, [best])
+  }
+
+  #bestToKeep({ best_model_checkpoint }: TrainerState): string | null {
+    const { load_best_model_at_end, metric_for_best_model } = this.#options.config
+    return load_best_model_at_end || metric_for_best_model ? best_model_checkpoint : null
+  }
+}
