@@ -52,3 +52,6 @@ export class CheckpointError extends KernelgradError {}
 
 /** The command line was called wrongly; exit code 2. */
 export class UsageError extends KernelgradError {}
+
+/** Another process, or another part of this one, writes into the folder. */
+export class FolderInUseError extends KernelgradError {}

@@ -1,6 +1,7 @@
 // The notebook's comparison: one model with the tabular features and one without, on the same rows.
-import { mkdir } from 'node:fs/promises'
+
 import { join } from 'node:path'
+import { files } from '#files'
 import {
   type EncoderConfig,
   type FeatureSizes,
@@ -20,7 +21,7 @@ import {
   type RunReport,
   writeReportPage,
 } from '../train/index.ts'
-import { fit, saveResult } from './fit.ts'
+import { ARGUMENTS_FILE, fit, saveResult } from './fit.ts'
 import { readRows } from './inputs.ts'
 import { formatTable } from './table.ts'
 
@@ -105,8 +106,8 @@ export async function comparePair(
   for (const name of PAIR) {
     const { trainer, ...config } = models[name]
     const folder = join(out, name)
-    await mkdir(folder, { recursive: true })
-    await writeJson(join(folder, 'training_args.json'), trainer)
+    await files.makeFolder(folder)
+    await writeJson(join(folder, ARGUMENTS_FILE), trainer)
     const fitted = await fit({
       gpu,
       config,

@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
+import { files } from '#files'
 import type { ResolvedModelConfig, ResolvedTrainerConfig } from '../config/index.ts'
 import { writeJson } from '../data/files.ts'
 import type { Dataset, TextTokenizer } from '../data/index.ts'
@@ -13,6 +13,8 @@ import {
   evaluate,
   type LogEntry,
   loadEncoder,
+  REPORT_HTML,
+  REPORT_JSON,
   type RunReport,
   runReport,
   saveWeights,
@@ -36,6 +38,8 @@ export interface FitOptions {
   tokenizer?: TextTokenizer | undefined
   /** Folder for checkpoints. */
   output?: string
+  /** Whether the caller has taken that folder. */
+  locked?: boolean
   /** Go on from a checkpoint: its folder, or true for the newest in `output`. */
   resume?: string | true
   /** Where progress is told. */
@@ -56,7 +60,7 @@ export interface Fitted {
 
 /**
  * Makes a model on the device and trains it, telling how it goes.
- * @throws InterruptedError when Ctrl-C ended it, with a checkpoint saved.
+ * @throws InterruptedError when a signal ended it, with a checkpoint saved.
  */
 export async function fit(options: FitOptions): Promise<Fitted> {
   const { gpu, config, trainer, train, evaluation, tokenizer, output, resume, stream } = options
@@ -79,6 +83,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     train,
     evaluation,
     output,
+    locked: options.locked,
     onWarning: message => stream.write(`warning: ${message}\n`),
     onProgress: ({ step, ...more }) => progress.update({ ...more, done: step, auc }),
     onEvaluation(done, step) {
@@ -94,8 +99,8 @@ export async function fit(options: FitOptions): Promise<Fitted> {
       progress.note(`step ${entry.step}, epoch ${entry.epoch.toFixed(2)}: ${metricsLine(metrics)}`)
     },
   })
-  // Without a folder there is nothing to save, and Ctrl-C ends the process as it always does.
-  const letGo = output ? onInterrupt(() => run.interrupt()) : () => {}
+  // Without a folder there is nothing to save, and a signal ends the process as it always does.
+  const letGo = output ? onInterrupt(() => run.interrupt(), 'saving after this step') : () => {}
   const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
   stream.write(
     `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
@@ -161,12 +166,26 @@ function metricsOfEntry(entry: LogEntry): Record<string, number> | undefined {
 
 /** Writes the model into a folder, which may hold other files; `loadModel` reads it. The report lies beside it. */
 export async function saveResult({ model, report }: Fitted, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true })
+  await files.makeFolder(folder)
   await saveWeights(model, join(folder, WEIGHTS_FILE))
-  const files = { [CONFIG_FILE]: model.config, ...model.tokenizer?.files }
-  for (const [name, value] of Object.entries(files)) await writeJson(join(folder, name), value)
+  const texts = { [CONFIG_FILE]: model.config, ...model.tokenizer?.files }
+  for (const [name, value] of Object.entries(texts)) await writeJson(join(folder, name), value)
   await writeRunReport(folder, report)
 }
+
+/** The files that a run leaves in its folder, beside its checkpoints. */
+export const resultFiles = (folder: string, tokenizer?: TextTokenizer): string[] =>
+  [
+    WEIGHTS_FILE,
+    CONFIG_FILE,
+    ARGUMENTS_FILE,
+    REPORT_JSON,
+    REPORT_HTML,
+    ...Object.keys(tokenizer?.files ?? {}),
+  ].map(name => join(folder, name))
+
+/** The trainer's settings, as a run was started with them. */
+export const ARGUMENTS_FILE = 'training_args.json'
 
 /** What a run is called in a report: its folder's name. */
 export const runName = (folder: string): string => basename(resolve(folder))

@@ -1,4 +1,4 @@
-// From argument list to exit code: 0 fine, 1 failed, 2 called wrongly, 130 interrupted. Errors are one line on stderr; the stack trace
+// From argument list to exit code: 0 fine, 1 failed, 2 called wrongly, 130, 143 or 129 ended by a signal. Errors are one line on stderr; the stack trace
 // comes only when asked for.
 import { Command, CommanderError, Option } from 'commander'
 import { KernelgradError, UsageError } from '../errors.ts'
@@ -33,7 +33,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     const stack = program.opts().stack || Boolean(env.KERNELGRAD_DEBUG && env.KERNELGRAD_DEBUG !== '0')
     err(describe(error, stack))
-    if (error instanceof InterruptedError) return 130
+    if (error instanceof InterruptedError) return error.code
     return error instanceof UsageError ? 2 : 1
   }
 }

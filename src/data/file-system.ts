@@ -21,6 +21,15 @@ export interface WriteFile {
   close(): Promise<void>
 }
 
+/** A file that is being written to take another's place. */
+export interface Replacement {
+  file: WriteFile
+  /** Puts it in place, once everything is on the disk. */
+  finish(): Promise<void>
+  /** Drops it, finished or not; what was there stays. */
+  discard(): Promise<void>
+}
+
 /** A hash that takes its input in pieces. */
 export interface Hash {
   update(bytes: Uint8Array): unknown
@@ -31,7 +40,7 @@ export interface Hash {
 /**
  * The operations. All but the last group fail with the platform's own errors, which `isError` knows and `reason` words.
  *
- * Folders that appear whole or not at all are written under a passing name, `<name>.<12 hex digits>.tmp`, their last file
+ * Folders that appear whole or not at all are written under a passing name, `<name>.<hex digits>.tmp`, their last file
  * being the `mark`, and then placed. A platform that renames folders does so. One that cannot moves the files, the
  * mark last: there a folder without the mark is not whole, and a passing one with it is to be placed still.
  */
@@ -44,6 +53,10 @@ export interface FileSystem {
   open(path: string): Promise<ReadFile>
   /** A new file. */
   create(path: string): Promise<WriteFile>
+  /** A file that takes the place of `path`, of the same mode; what is no regular file there is written through. */
+  replace(path: string): Promise<Replacement>
+  /** What tells the file or folder from every other, whatever path leads there; undefined where there is none. */
+  identity(path: string): Promise<string | undefined>
   /** Renames a file, in place of an older one; lasts through a power cut. */
   rename(from: string, to: string): Promise<void>
   /** Removes a file, or a folder with all that is in it, where it is there. */
@@ -62,6 +75,14 @@ export interface FileSystem {
   /** Whether a folder of a name that was placed may be whole, as far as the mark tells. */
   isPlaced(folder: string, mark: string): Promise<boolean>
 
+  /**
+   * Takes a folder, which must be there, for one writer; returns what gives it back.
+   * @throws FolderInUseError naming who has it.
+   */
+  lock(folder: string): Promise<() => Promise<void>>
+  /** A name beside `path` for what is still being written, or on its way out; it ends in `.<hex digits>.<kind>`. */
+  passingName(path: string, kind?: 'tmp' | 'old'): string
+
   /** Whether an error is the file system's. */
   isError(error: unknown): boolean
   /** Whether it says that there is no such file or folder. */
@@ -69,10 +90,4 @@ export interface FileSystem {
   /** What went wrong, in words. */
   reason(error: unknown): string
   sha256(): Hash
-}
-
-/** A name beside `path` for what is still being written, or on its way out. */
-export function passingName(path: string, kind: 'tmp' | 'old' = 'tmp'): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(6))
-  return `${path}.${Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')}.${kind}`
 }

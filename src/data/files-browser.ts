@@ -1,5 +1,5 @@
 // The site's private file system (OPFS). Its files can be moved, its folders cannot.
-import { ConfigError } from '../errors.ts'
+import { ConfigError, FolderInUseError } from '../errors.ts'
 import type { FileSystem, WriteFile } from './file-system.ts'
 import { sha256 } from './sha256.ts'
 
@@ -105,6 +105,31 @@ export const files: FileSystem = {
       handle.createSyncAccessHandle ? inWorker(await handle.createSyncAccessHandle()) : onPage(handle),
     )
   },
+  async replace(path) {
+    const temporary = files.passingName(path)
+    const file = await files.create(temporary)
+    const discard = async () => {
+      await file.close().catch(() => {}) // Closed already, or the first error says more.
+      await files.remove(temporary)
+    }
+    return {
+      file,
+      async finish() {
+        await file.sync()
+        await file.close()
+        await files.rename(temporary, path)
+      },
+      discard,
+    }
+  },
+  identity: path =>
+    files.stat(path).then(
+      () => partsOf(path).join('/'),
+      error => {
+        if (isMissing(error)) return undefined
+        throw error
+      },
+    ),
   async rename(from, to) {
     const [folder, name] = await parentOf(to)
     const file = await fileAt(from)
@@ -159,6 +184,29 @@ export const files: FileSystem = {
         throw error
       },
     ),
+
+  // The browser gives a lock back when the tab or worker that has it ends, however it ends.
+  lock: folder =>
+    new Promise((resolve, reject) => {
+      const name = `kernelgrad:/${partsOf(folder).join('/')}`
+      const held = navigator.locks.request(name, { ifAvailable: true }, lock => {
+        if (!lock)
+          throw new FolderInUseError(
+            `${folder} is in use: another tab or worker of this site writes into it; wait until it has ended, or name another folder`,
+          )
+        return new Promise<void>(release =>
+          resolve(async () => {
+            release()
+            await held
+          }),
+        )
+      })
+      held.catch(reject)
+    }),
+  passingName(path, kind = 'tmp') {
+    const bytes = crypto.getRandomValues(new Uint8Array(6))
+    return `${path}.${Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')}.${kind}`
+  },
 
   isError: error => error instanceof DOMException && error.name in REASONS,
   isMissing,

@@ -2,7 +2,17 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { type FileSystem, passingName } from './file-system.ts'
+import type { FileSystem } from './file-system.ts'
+import { lockFolder } from './lock-node.ts'
+import {
+  leftBeside,
+  passed,
+  passingNameOf,
+  replace,
+  syncFolder,
+  targetOf,
+  writeHandle,
+} from './replace-node.ts'
 
 // Node reads at most 2 GiB in one call.
 const READ_AT_ONCE = 1 << 28
@@ -16,6 +26,13 @@ const REASONS: Record<string, string> = {
   EROFS: 'the file system is read-only',
   ENOSPC: 'no space left on the device',
   EFBIG: 'the file is larger than the file system or a limit allows',
+  EDQUOT: 'no space left in the quota',
+  EIO: 'the device failed',
+  ELOOP: 'its links lead in a circle',
+  ENAMETOOLONG: 'the name is too long',
+  ENXIO: 'nothing is there to take it',
+  EPERM: 'not permitted',
+  EPIPE: 'what read it has closed it',
 }
 
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException | undefined)?.code ?? ''
@@ -39,26 +56,23 @@ export const files: FileSystem = {
       throw error
     }
   },
-  async create(path) {
-    const file = await open(path, 'wx')
-    return {
-      async write(data) {
-        const bytes = typeof data === 'string' ? Buffer.from(data) : data
-        let done = 0
-        while (done < bytes.length) done += (await file.write(bytes, done, bytes.length - done)).bytesWritten
-      },
-      sync: () => file.sync(),
-      close: () => file.close(),
-    }
+  create: async path => writeHandle(await open(path, 'wx')),
+  replace,
+  async identity(path) {
+    const info = await stat(path, { bigint: true }).catch((error): undefined => {
+      if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error))) throw error
+    })
+    return info && `${info.dev}:${info.ino}`
   },
   async rename(from, to) {
     await rename(from, to)
     await syncFolder(dirname(to))
   },
-  remove: path => rm(path, { recursive: true, force: true }),
-  async makeFolder(path) {
-    await mkdir(path, { recursive: true })
+  async remove(path) {
+    await rm(path, { recursive: true, force: true })
+    passed(path)
   },
+  makeFolder,
   list: path => readdir(path),
 
   async place(fresh, folder) {
@@ -66,21 +80,31 @@ export const files: FileSystem = {
       await rename(fresh, folder)
     } catch (error) {
       if (!['ENOTEMPTY', 'EEXIST', 'EPERM'].includes(codeOf(error))) throw error
-      const old = passingName(folder, 'old')
+      const old = passingNameOf(folder, 'old')
       await rename(folder, old)
       await rename(fresh, folder)
       await rm(old, { recursive: true, force: true })
     }
+    passed(fresh)
     await syncFolder(dirname(folder))
   },
   async withdraw(folder) {
-    const going = passingName(folder)
+    const going = passingNameOf(folder)
     await rename(folder, going)
     await rm(going, { recursive: true, force: true })
+    passed(going)
   },
-  // A rename is never done in part.
-  async settle() {},
+  // A rename is never done in part, but a process may end between the two of a replacement.
+  async settle(folder) {
+    for (const { path, kind } of await leftBeside(folder)) {
+      if (kind === 'old' && !(await isThere(folder))) await rename(path, folder)
+      else await rm(path, { recursive: true, force: true })
+    }
+  },
   isPlaced: async () => true,
+
+  lock: lockFolder,
+  passingName: passingNameOf,
 
   isError: error => error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string',
   isMissing: error => codeOf(error) === 'ENOENT',
@@ -99,13 +123,30 @@ async function read(file: FileHandle, at: number, length: number): Promise<Uint8
   return done < length ? bytes.slice(0, done) : bytes
 }
 
-/** A rename lasts through a power cut only once its folder is on disk. Windows cannot open folders; there it is skipped. */
-export async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
+const isThere = (path: string) =>
+  stat(path).then(
+    () => true,
+    error => {
+      if (codeOf(error) === 'ENOENT') return false
+      throw error
+    },
+  )
+
+/** Node's own recursive mkdir never returns where a folder, such as /proc, says that its parent is missing. */
+async function makeFolder(path: string): Promise<void> {
+  const make = () =>
+    mkdir(path).catch(async error => {
+      if (!['EEXIST', 'EISDIR', 'EPERM'].includes(codeOf(error))) throw error
+      const info = await stat(path).catch(() => undefined)
+      if (info?.isDirectory()) return
+      // A link to nothing leads to the folder that is to be made.
+      const target = info ? path : await targetOf(path)
+      if (target === path) throw error
+      await makeFolder(target)
+    })
+  await make().catch(async error => {
+    if (codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error
+    await makeFolder(dirname(path))
+    await make()
+  })
 }

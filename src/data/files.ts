@@ -1,7 +1,7 @@
 // Whole files, read with errors that name them and written so that no reader ever sees half of one.
 import { files } from '#files'
 import { ConfigError, DataError } from '../errors.ts'
-import { passingName, type WriteFile } from './file-system.ts'
+import type { WriteFile } from './file-system.ts'
 
 export const { isError: isSystemError, reason } = files
 
@@ -68,29 +68,25 @@ export async function readJson(path: string): Promise<unknown> {
 
 /**
  * Writes a file under a temporary name in the same folder, syncs it to disk and renames it: whatever fails, `path`
- * holds either its old content or all of the new.
+ * holds either its old content or all of the new. Links are followed, a file keeps its mode, and a device or pipe is written through.
  * @throws DataError naming the path when the file system refuses; what `write` throws passes through.
  */
 export async function writeFileAtomic(
   path: string,
   write: (file: WriteFile) => Promise<void>,
 ): Promise<void> {
-  const temporary = passingName(path)
   const refuse = (error: unknown): never => {
-    throw new DataError(`cannot write ${path}: ${reason(error)}`, { cause: error })
+    throw isSystemError(error)
+      ? new DataError(`cannot write ${path}: ${reason(error)}`, { cause: error })
+      : error
   }
-  const file = await files.create(temporary).catch(refuse)
+  const target = await files.replace(path).catch(refuse)
   try {
-    await write(file).catch(error => {
-      throw isSystemError(error) ? refuse(error) : error
-    })
-    await file.sync().catch(refuse)
-    await file.close().catch(refuse)
-    await files.rename(temporary, path).catch(refuse)
+    await write(target.file)
+    await target.finish()
   } catch (error) {
-    await file.close().catch(() => {}) // Closed already, or the first error says more.
-    await files.remove(temporary)
-    throw error
+    await target.discard()
+    refuse(error)
   }
 }
 

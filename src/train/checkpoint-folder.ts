@@ -3,7 +3,6 @@
 // the first of its files is removed: whenever the process is killed, a folder of that name is whole. Where folders cannot
 // be renamed, in a browser, the checksums come last and go first: a folder of that name which has them is whole.
 import { files as fileSystem } from '#files'
-import { passingName } from '../data/file-system.ts'
 import { isSystemError, readJson, reason, writeFileAtomic, writeJson } from '../data/files.ts'
 import { type TensorStream, writeSafetensors } from '../data/safetensors-file.ts'
 import { CheckpointError, KernelgradError } from '../errors.ts'
@@ -26,7 +25,10 @@ export interface CheckpointFolder {
 type Checksums = Record<string, { bytes: number; sha256: string }>
 
 const CHECKPOINT = /^checkpoint-(\d+)$/
-const LEFT_OVER = /^(checkpoint-\d+)\.[0-9a-f]{12}\.(tmp|old)$/
+/** Folders on the way; their names have 24 digits, or 12 in a browser and of older versions. */
+const LEFT_OVER = /^(checkpoint-\d+)\.[0-9a-f]{12}(?:[0-9a-f]{12})?\.(tmp|old)$/
+/** Files on the way that a run writes beside its checkpoints. */
+const LEFT_OVER_FILE = /^([\w-]+\.(?:json|safetensors|html))\.[0-9a-f]{24}\.tmp$/
 const PROBE = '.probe'
 const HASHED_AT_ONCE = 1 << 20
 const { join } = fileSystem
@@ -38,7 +40,7 @@ export const checkpointPath = (output: string, step: number): string => join(out
  * @throws CheckpointError when the file system refuses.
  */
 export async function writeFolder(folder: string, files: readonly CheckpointFile[]): Promise<void> {
-  const fresh = passingName(folder)
+  const fresh = fileSystem.passingName(folder)
   try {
     // One that an earlier save left to be placed would come back in place of this one.
     await fileSystem.settle(folder, CHECKSUMS_FILE)
@@ -163,7 +165,7 @@ export async function rotateCheckpoints(
  * @throws CheckpointError where nothing can be written into it, or it holds a model of an earlier run.
  */
 export async function prepareOutputFolder(folder: string, { resume = false } = {}): Promise<void> {
-  const probe = passingName(join(folder, PROBE))
+  const probe = fileSystem.passingName(join(folder, PROBE))
   let names: string[]
   try {
     await fileSystem.makeFolder(folder)
@@ -181,9 +183,40 @@ export async function prepareOutputFolder(folder: string, { resume = false } = {
     )
 }
 
+/**
+ * Makes a training run's folder as {@link prepareOutputFolder} does, and takes it: until it is given back, no other process, and no
+ * other trainer of this one, writes into it.
+ * @returns what gives it back.
+ * @throws FolderInUseError naming the process that has it; CheckpointError as {@link prepareOutputFolder}.
+ */
+export async function lockOutputFolder(
+  folder: string,
+  options: { resume?: boolean } = {},
+): Promise<() => Promise<void>> {
+  const release = await lock(folder)
+  try {
+    await prepareOutputFolder(folder, options)
+  } catch (error) {
+    await release()
+    throw error
+  }
+  return release
+}
+
+/** Makes a folder, and takes it. */
+export async function lock(folder: string): Promise<() => Promise<void>> {
+  try {
+    await fileSystem.makeFolder(folder)
+    return await fileSystem.lock(folder)
+  } catch (error) {
+    if (!isSystemError(error)) throw error
+    throw new CheckpointError(`cannot write into ${folder}: ${reason(error)}`, { cause: error })
+  }
+}
+
 async function tidy(folder: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
-    if (name.startsWith(`${PROBE}.`)) await fileSystem.remove(join(folder, name))
+    if (name.startsWith(`${PROBE}.`) || LEFT_OVER_FILE.test(name)) await fileSystem.remove(join(folder, name))
     const [, target, kind] = LEFT_OVER.exec(name) ?? []
     if (target === undefined) continue
     if (kind === 'old' && !names.includes(target)) {

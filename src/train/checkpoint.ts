@@ -2,7 +2,7 @@
 import { files } from '#files'
 import { DenseParameter, type Parameter, weightsChanged } from '../autograd/index.ts'
 import { parseModelConfig } from '../config/index.ts'
-import { readJson } from '../data/files.ts'
+import { isThere, readJson } from '../data/files.ts'
 import {
   openSafetensors,
   type SafetensorsFile,
@@ -12,7 +12,7 @@ import {
 import { CheckpointError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import type { Module } from '../nn/index.ts'
-import { CHECKSUMS_FILE, type CheckpointFile, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
+import { CHECKSUMS_FILE, type CheckpointFile, lock, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
 import { type ClickModel, createModel, tokenizerOf } from './model.ts'
 
@@ -110,7 +110,7 @@ export function modelFiles(model: ClickModel): CheckpointFile[] {
 /**
  * Saves a model and its configuration into a folder that appears whole or not at all; an older folder of that name is
  * replaced.
- * @throws CheckpointError when the folder cannot be written.
+ * @throws CheckpointError when the folder cannot be written; FolderInUseError while training writes into it.
  *
  * @example
  * ```ts
@@ -126,7 +126,12 @@ export async function saveModel(
   extra: Record<string, unknown> = {},
 ): Promise<void> {
   const more = Object.entries(extra).map(([name, json]) => ({ name, json }))
-  await writeFolder(folder, [...modelFiles(model), ...more])
+  const release = (await isThere(folder)) ? await lock(folder) : undefined
+  try {
+    await writeFolder(folder, [...modelFiles(model), ...more])
+  } finally {
+    await release?.()
+  }
 }
 
 /** Opens a saved model on a device, in evaluation mode, with its tokenizer where it reads text. */

@@ -15,7 +15,7 @@ export {
   saveModel,
   saveWeights,
 } from './checkpoint.ts'
-export { prepareOutputFolder, WEIGHTS_FILE } from './checkpoint-folder.ts'
+export { lockOutputFolder, prepareOutputFolder, WEIGHTS_FILE } from './checkpoint-folder.ts'
 export { type EvaluateOptions, Evaluation, type EvaluationMetrics, evaluate, metricsOf } from './evaluate.ts'
 export * from './metrics/index.ts'
 export { type ClickModel, collateOptions, createModel, encoderOf, readOptions, tokenizerOf } from './model.ts'

@@ -1,7 +1,13 @@
 // What a run leaves on disk while it goes on: its folder, its checkpoints, and which of them stay.
 import { files } from '#files'
 import { loadWeights } from './checkpoint.ts'
-import { checkpointPath, prepareOutputFolder, rotateCheckpoints, WEIGHTS_FILE } from './checkpoint-folder.ts'
+import {
+  checkpointPath,
+  lockOutputFolder,
+  prepareOutputFolder,
+  rotateCheckpoints,
+  WEIGHTS_FILE,
+} from './checkpoint-folder.ts'
 import { type Fingerprints, fingerprints } from './fingerprint.ts'
 import { type Running, saveCheckpoint } from './trainer-checkpoint.ts'
 import type { TrainerOptions } from './trainer-options.ts'
@@ -13,16 +19,19 @@ export class Saving {
   /** What the data is, for the checkpoints to come. */
   data: Fingerprints = { train: [], evaluation: [] }
   readonly #options: TrainerOptions
+  #release: (() => Promise<void>) | undefined
 
   constructor(options: TrainerOptions) {
     this.output = options.output
     this.#options = options
   }
 
-  /** Makes the folder ready, and notes what the data is where a checkpoint will hold it or is compared with it. */
+  /** Takes the folder, makes it ready, and notes what the data is where a checkpoint will hold it or is compared with it. */
   async prepare(resuming: boolean): Promise<void> {
-    const { train, evaluation } = this.#options
-    if (this.output) await prepareOutputFolder(this.output, { resume: resuming })
+    const { train, evaluation, locked } = this.#options
+    const resume = { resume: resuming }
+    if (this.output && locked) await prepareOutputFolder(this.output, resume)
+    else if (this.output) this.#release = await lockOutputFolder(this.output, resume)
     if (this.output || resuming) this.data = await fingerprints(train, evaluation)
   }
 
@@ -52,6 +61,12 @@ export class Saving {
     if (config.load_best_model_at_end && best) await loadWeights(model, files.join(best, WEIGHTS_FILE))
     // Until now the newest was kept too; with a limit of one, the best is what counts.
     if (this.output && best) await rotateCheckpoints(this.output, config.save_total_limit, [best])
+  }
+
+  /** Gives the folder back. */
+  async close(): Promise<void> {
+    await this.#release?.()
+    this.#release = undefined
   }
 
   #bestToKeep({ best_model_checkpoint }: TrainerState): string | null {

@@ -29,7 +29,7 @@ const RESUME_FILE = 'resume.json'
 const FORMAT = 1
 
 /** What `resume.json` holds. */
-export interface ResumePoint {
+interface ResumePoint {
   format: typeof FORMAT
   /** Adapter, driver and library version. */
   adapter: string

@@ -32,8 +32,10 @@ export interface TrainerOptions {
   train: Dataset
   /** Rows to evaluate on, with labels. */
   evaluation?: Dataset
-  /** Folder for checkpoints; nothing is saved without one. */
+  /** Folder for checkpoints; nothing is saved without one. One trainer has it at a time. */
   output?: string
+  /** The caller has taken `output` with `lockOutputFolder`, and gives it back; otherwise `train` does. */
+  locked?: boolean
   /** Called in order. */
   callbacks?: TrainerCallback[]
   /** Called about once a second, and after a stage's last step. */

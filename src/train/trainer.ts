@@ -111,20 +111,30 @@ export class Trainer {
   /**
    * Runs to the end, or until a callback or `interrupt` stops it. With `load_best_model_at_end`, the model then holds the
    * weights of the best evaluation that was saved.
-   * @throws BrokenLossError when the loss is not a number; DataError for a text that is too long; CheckpointError when a checkpoint cannot be written or read.
+   * @throws BrokenLossError when the loss is not a number; DataError for a text that is too long; FolderInUseError while another
+   * process writes into `output`; CheckpointError when a checkpoint cannot be written or read.
    */
   async train({ resumeFromCheckpoint = false }: TrainOptions = {}): Promise<TrainerState> {
     const { model, config, train, evaluation } = this.#options
     const longest = model.config.pretrained_model_config.max_position_embeddings
     if (!config.truncate) for (const data of [train, evaluation]) if (data) checkTextLengths(data, longest)
-    await this.#saving.prepare(resumeFromCheckpoint !== false)
-    const resumed = await this.#prepare(resumeFromCheckpoint)
+    try {
+      await this.#saving.prepare(resumeFromCheckpoint !== false)
+      const resumed = await this.#prepare(resumeFromCheckpoint)
+      await this.#run(resumed)
+    } finally {
+      await this.#saving.close()
+    }
+    return this.state
+  }
+
+  async #run(resumed: Resumed | undefined): Promise<void> {
     this.#losses = new LossLog(this.#gpu, this.state.global_step, resumed?.point.losses)
     this.#startStep = this.state.global_step
     this.#logged = this.#startStep - (resumed?.point.losses.since_log.length ?? 0)
     try {
       await this.#call('onTrainBegin')
-      model.train()
+      this.#options.model.train()
       let from = resumed
       for (const stage of this.#plan.slice(this.#next.stage)) {
         await this.#runStage(stage, from)
@@ -136,7 +146,6 @@ export class Trainer {
     } finally {
       this.#losses.dispose()
     }
-    return this.state
   }
 
   /** Loads a checkpoint where one is asked for. */

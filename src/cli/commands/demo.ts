@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { readColumns, writeSyntheticRaw } from '../../data/index.ts'
 import { preprocessKdd } from '../../data/kdd/index.ts'
 import { type Gpu, openGpu } from '../../gpu/index.ts'
-import { binaryMetrics, prepareOutputFolder, WEIGHTS_FILE } from '../../train/index.ts'
+import { binaryMetrics, lockOutputFolder, WEIGHTS_FILE } from '../../train/index.ts'
 import { comparePair, comparisonTable, PAIR, type Scores, scoresOf } from '../compare.ts'
 import { demoModels } from '../demo-models.ts'
 import { formatSeconds } from '../progress.ts'
@@ -19,9 +19,17 @@ export interface DemoOptions {
 
 /** Makes raw click data with a planted signal, preprocesses it, trains with and without tabular features, and compares. */
 export async function run({ out, rows, seed, adapter, json }: DemoOptions): Promise<void> {
+  const release = await lockOutputFolder(out)
+  try {
+    await demo({ out, rows, seed, adapter, json })
+  } finally {
+    await release()
+  }
+}
+
+async function demo({ out, rows, seed, adapter, json }: DemoOptions): Promise<void> {
   const started = Date.now()
   const stream = talkStream(json)
-  await prepareOutputFolder(out)
   const gpu = await openGpu({ adapter })
   try {
     stream.write(`${gpu.adapter.line}\n`)

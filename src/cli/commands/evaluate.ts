@@ -1,6 +1,7 @@
 import { columnOf } from '../../data/parquet.ts'
 import { DataError, UsageError } from '../../errors.ts'
 import { Evaluation, formatMetrics } from '../../train/index.ts'
+import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
 import { allShown, talkStream } from '../say.ts'
 import { checkModel, openRows, type ScoreOptions, scoredRows, withModel } from '../score.ts'
 import { formatTable } from '../table.ts'
@@ -17,6 +18,10 @@ export async function run(options: EvaluateCommandOptions): Promise<void> {
   const stream = talkStream(json)
   const { num_labels: classes } = await checkModel(options.model)
   const file = await openRows(data)
+  await checkOutputs({
+    reads: [...inputs('--data', data), ...(await folderInputs('--model', options.model))],
+    writes: [],
+  })
   if (groupBy !== undefined) {
     if (classes !== 2) {
       throw new UsageError(`--group-by needs a model of 2 classes, ${options.model} has ${classes}`)

@@ -2,9 +2,11 @@ import { join } from 'node:path'
 import { parseFeatureSizes } from '../../config/index.ts'
 import { readJson, writeJson } from '../../data/files.ts'
 import { openGpu } from '../../gpu/index.ts'
-import { prepareOutputFolder } from '../../train/index.ts'
-import { comparePair, comparisonTable, PAIR } from '../compare.ts'
+import { lockOutputFolder, prepareOutputFolder, REPORT_HTML } from '../../train/index.ts'
+import { comparePair, comparisonTable, type ModelPair, PAIR } from '../compare.ts'
 import { demoModels, notebookModels } from '../demo-models.ts'
+import { resultFiles } from '../fit.ts'
+import { checkOutputs, inputs } from '../outputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { talkStream } from '../say.ts'
 
@@ -25,12 +27,37 @@ const SIZES = { notebook: notebookModels, demo: demoModels }
 
 /** The notebook's experiment: the model with tabular features against the one without, on a pair of Parquet files. */
 export async function run(options: ExperimentOptions): Promise<void> {
-  const { out, seed, maxSteps, json } = options
-  const started = Date.now()
-  const stream = talkStream(json)
+  const { out, seed, maxSteps } = options
   const sizes = parseFeatureSizes(await readJson(options.features), options.features)
   const models = SIZES[options.size](sizes, { seed, maxSteps })
-  for (const name of PAIR) await prepareOutputFolder(join(out, name))
+  await checkOutputs({
+    reads: [
+      ...inputs('--train', options.train),
+      ...inputs('--eval', options.eval),
+      ...inputs('--features', options.features),
+    ],
+    writes: [
+      join(out, RESULTS_FILE),
+      join(out, REPORT_HTML),
+      ...PAIR.flatMap(name => resultFiles(join(out, name))),
+    ],
+    runs: PAIR.map(name => join(out, name)),
+  })
+  const release = await lockOutputFolder(out)
+  try {
+    for (const name of PAIR) await prepareOutputFolder(join(out, name))
+    await experiment(options, models)
+  } finally {
+    await release()
+  }
+}
+
+const RESULTS_FILE = 'results.json'
+
+async function experiment(options: ExperimentOptions, models: ModelPair): Promise<void> {
+  const { out, json } = options
+  const started = Date.now()
+  const stream = talkStream(json)
   const gpu = await openGpu({ adapter: options.adapter })
   try {
     stream.write(`${gpu.adapter.line}\n`)
@@ -43,7 +70,7 @@ export async function run(options: ExperimentOptions): Promise<void> {
       stream,
     })
     const seconds = (Date.now() - started) / 1000
-    await writeJson(join(out, 'results.json'), results)
+    await writeJson(join(out, RESULTS_FILE), results)
     if (json) process.stdout.write(`${JSON.stringify({ ...results, seconds })}\n`)
     else {
       stream.write(`\n${comparisonTable(results)}\n`)

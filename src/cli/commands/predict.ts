@@ -1,9 +1,7 @@
-import { mkdir, realpath, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { reason } from '../../data/files.ts'
 import { type ColumnKind, type ColumnValues, type ParquetFile, writeParquetGroups } from '../../data/index.ts'
-import { DataError, UsageError } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import { Evaluation, formatMetrics, type Scored } from '../../train/index.ts'
+import { checkOutputs, folderInputs, inputs, isStdout, makeFolderOf } from '../outputs.ts'
 import { shown, talkStream } from '../say.ts'
 import { checkModel, openRows, type ScoreOptions, scoredRows, withModel } from '../score.ts'
 import { formatTable } from '../table.ts'
@@ -19,10 +17,14 @@ const LABEL = 'label'
 /** Predicts a file one row group at a time, and tells the metrics where the file has labels. */
 export async function run(options: PredictCommandOptions): Promise<void> {
   const { data, out, json, batchSize, truncate } = options
-  const stream = talkStream(json)
+  const toStdout = await isStdout(out)
+  if (toStdout && json) throw new UsageError(`--out ${out} is stdout, where --json goes; name a file`)
+  const stream = talkStream(json || toStdout)
   const { num_labels: classes } = await checkModel(options.model)
   const file = await openRows(data)
-  await prepareOutputFile(out, data)
+  const reads = [...inputs('--data', data), ...(await folderInputs('--model', options.model))]
+  await checkOutputs({ reads, writes: [out] })
+  await makeFolderOf(out)
   const output = new Output(file, classes)
   await withModel(options, stream, model => {
     const scored = scoredRows(model, file, { batchSize, truncate, requireLabels: false }, stream)
@@ -36,19 +38,6 @@ export async function run(options: PredictCommandOptions): Promise<void> {
   if (metrics)
     stream.write(`\n${formatTable(['metric', 'value'], Object.entries(formatMetrics(shown(metrics))))}\n`)
   stream.write(`\n${file.rows} rows in ${out}\n`)
-}
-
-/** Makes the folder to write into; a path that cannot be written must show before the work is done. */
-async function prepareOutputFile(out: string, data: string): Promise<void> {
-  try {
-    await mkdir(dirname(out), { recursive: true })
-  } catch (error) {
-    throw new DataError(`cannot write ${out}: ${reason(error)}`, { cause: error })
-  }
-  const there = await stat(out).catch(() => undefined) // Nothing there is the usual case.
-  if (there?.isDirectory()) throw new DataError(`cannot write ${out}: it is a folder`)
-  if (there && (await realpath(out)) === (await realpath(data)))
-    throw new UsageError(`--out ${out} is the file that --data reads; name another`)
 }
 
 /** The rows of a file on their way to another, with what the metrics need of them. */

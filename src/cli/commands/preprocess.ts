@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { FeatureSizes } from '../../config/index.ts'
 import { preprocessKdd } from '../../data/kdd/index.ts'
-import { InterruptedError } from '../interrupt.ts'
+import { InterruptedError, onInterrupt } from '../interrupt.ts'
 import { createProgress, formatSeconds } from '../progress.ts'
 import { talkStream } from '../say.ts'
 import { count, formatTable } from '../table.ts'
@@ -15,14 +15,13 @@ export interface PreprocessCommandOptions {
   json?: boolean
 }
 
-/** Turns raw KDD Cup 2012 track 2 files into Parquet; Ctrl-C removes what is half done. */
+/** Turns raw KDD Cup 2012 track 2 files into Parquet; a signal removes what is half done. */
 export async function run(options: PreprocessCommandOptions): Promise<void> {
   const { folder, out, rows, seed, memory, json } = options
   const started = Date.now()
   const stream = talkStream(json)
   const abort = new AbortController()
-  const stop = () => abort.abort()
-  process.once('SIGINT', stop)
+  const letGo = onInterrupt(() => abort.abort())
   try {
     const { features, ...files } = await preprocessKdd({
       input: folder,
@@ -55,7 +54,7 @@ export async function run(options: PreprocessCommandOptions): Promise<void> {
     if (!abort.signal.aborted) throw error
     throw new InterruptedError(`stopped; ${out} is as it was`, { cause: error })
   } finally {
-    process.off('SIGINT', stop)
+    letGo()
   }
 }
 

@@ -1,8 +1,5 @@
-import { mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { reason } from '../../data/files.ts'
-import { DataError } from '../../errors.ts'
-import { readRunReport, writeReportPage } from '../../train/index.ts'
+import { readRunReport, reportPathOf, writeReportPage } from '../../train/index.ts'
+import { checkOutputs, inputs, isStdout, makeFolderOf } from '../outputs.ts'
 
 export interface ReportOptions {
   runs: string[]
@@ -12,9 +9,9 @@ export interface ReportOptions {
 /** Writes one page of several runs, from what each left in its folder. */
 export async function run({ runs, out }: ReportOptions): Promise<void> {
   const reports = await Promise.all(runs.map(readRunReport))
-  await mkdir(dirname(out), { recursive: true }).catch(error => {
-    throw new DataError(`cannot write ${out}: ${reason(error)}`, { cause: error })
-  })
+  await checkOutputs({ reads: inputs('the report', runs.map(reportPathOf)), writes: [out] })
+  await makeFolderOf(out)
   await writeReportPage(out, reports)
-  process.stdout.write(`${runs.length} ${runs.length === 1 ? 'run' : 'runs'} in ${out}\n`)
+  const stream = (await isStdout(out)) ? process.stderr : process.stdout
+  stream.write(`${runs.length} ${runs.length === 1 ? 'run' : 'runs'} in ${out}\n`)
 }

@@ -1,16 +1,19 @@
 import { join } from 'node:path'
+import type { ResolvedModelConfig, ResolvedTrainerConfig } from '../../config/index.ts'
 import { writeJson } from '../../data/files.ts'
+import type { TextTokenizer } from '../../data/index.ts'
 import { openGpu } from '../../gpu/index.ts'
 import {
   formatMetrics,
   type LogEntry,
-  prepareOutputFolder,
+  lockOutputFolder,
   REPORT_HTML,
   tokenizerOf,
   trainWithRecovery,
 } from '../../train/index.ts'
-import { fit, runName, saveResult } from '../fit.ts'
+import { ARGUMENTS_FILE, fit, resultFiles, runName, saveResult } from '../fit.ts'
 import { readRows } from '../inputs.ts'
+import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
@@ -32,12 +35,43 @@ export interface TrainOptions {
 /** Trains the model of a configuration file, and saves it with its checkpoints. */
 export async function run(options: TrainOptions): Promise<void> {
   const { out, json, resume } = options
-  const started = Date.now()
-  const stream = talkStream(json)
-  const note = (text: string) => stream.write(`note: ${text}\n`)
+  const note = (text: string) => talkStream(json).write(`note: ${text}\n`)
   const { trainer, ...config } = await readTrainingConfig(options.config, { ...options, note })
   const tokenizer = await tokenizerOf(config, config.model_name)
-  await prepareOutputFolder(out, { resume: resume !== undefined })
+  await checkOutputs({
+    reads: [
+      ...inputs('--config', options.config),
+      ...inputs('--features', options.features),
+      ...inputs('--train', options.train),
+      ...inputs('--eval', options.eval),
+      ...(await folderInputs('model_name', config.model_name)),
+    ],
+    writes: resultFiles(out, tokenizer),
+    runs: [out],
+  })
+  const release = await lockOutputFolder(out, { resume: resume !== undefined })
+  try {
+    await trainInto(out, options, { trainer, config, tokenizer })
+  } finally {
+    await release()
+  }
+}
+
+interface Ready {
+  trainer: ResolvedTrainerConfig
+  config: ResolvedModelConfig
+  tokenizer: TextTokenizer | undefined
+}
+
+/** Trains in a folder that is this run's alone. */
+async function trainInto(
+  out: string,
+  options: TrainOptions,
+  { trainer, config, tokenizer }: Ready,
+): Promise<void> {
+  const { json, resume } = options
+  const started = Date.now()
+  const stream = talkStream(json)
   const reading = { truncate: trainer.truncate, tokenizer }
   const train = await readRows(options.train, config, reading)
   const evaluation = options.eval && (await readRows(options.eval, config, reading))
@@ -56,8 +90,9 @@ export async function run(options: TrainOptions): Promise<void> {
     },
     async (gpu, from) => {
       stream.write(`${gpu.adapter.line}\n`)
-      await writeJson(join(out, 'training_args.json'), trainer)
-      const run = { gpu, config, trainer, train, evaluation, tokenizer, output: out, stream, onLog }
+      await writeJson(join(out, ARGUMENTS_FILE), trainer)
+      const data = { train, evaluation, tokenizer }
+      const run = { gpu, config, trainer, ...data, output: out, locked: true, stream, onLog }
       const fitted = await fit({ ...run, resume: from || undefined, name: runName(out) })
       const { model, state, metrics } = fitted
       const parameters = model.numParameters()

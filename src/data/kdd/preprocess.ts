@@ -1,10 +1,11 @@
 /** KDD Cup 2012 track 2, raw text to a training and a test table in Parquet, larger than memory where need be. */
-import { mkdir, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FeatureSizes } from '../../config/index.ts'
 import { DataError } from '../../errors.ts'
 import { reason, writeJson } from '../files.ts'
-import { syncFolder } from '../files-node.ts'
+import { files as fileSystem } from '../files-node.ts'
+import { moveInPlace, passed, passingNameOf, syncFolder, targetOf } from '../replace-node.ts'
 import { type Checked, checkRawFile } from './check.ts'
 import { type Database, DatabaseError, openDatabase, quoted } from './database.ts'
 import type { PreprocessOptions, PreprocessResult } from './index.ts'
@@ -25,19 +26,37 @@ const ROW_GROUP_ROWS = 40_960
 const TRAIN = 'train.parquet'
 const TEST = 'test.parquet'
 const FEATURES = 'features.json'
+/** Where the work is done, below the output; older versions have six letters behind it. */
+const WORK = '.preprocess-work'
 
 type Stage = <T>(name: string, work: (onProgress: (share: number) => void) => Promise<T>) => Promise<T>
 
 /** See `preprocessKdd`. */
 export async function preprocess(options: PreprocessOptions): Promise<PreprocessResult> {
-  const { input, output, rows = 1_000_000, memoryMiB = 768, signal, onStage } = options
+  const { input, output, rows = 1_000_000, signal, onStage } = options
   const stage: Stage = async (name, work) => {
     const progress = onStage?.(name)
     const result = await work(share => progress?.update(share))
     progress?.done()
     return result
   }
+  await checkPlaces(input, output)
   const checked = await checkFiles(input, rows, stage, signal)
+  const release = await takeFolder(output)
+  try {
+    return await buildIn(output, checked, options, stage)
+  } finally {
+    await release()
+  }
+}
+
+async function buildIn(
+  output: string,
+  checked: Checks,
+  options: PreprocessOptions,
+  stage: Stage,
+): Promise<PreprocessResult> {
+  const { input, memoryMiB = 768, signal } = options
   // On the same file system as the result, so that moving it there is a rename.
   const folder = await makeFolder(output)
   try {
@@ -50,6 +69,30 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     }
   } finally {
     await rm(folder, { recursive: true, force: true })
+    passed(folder)
+  }
+}
+
+/** No result takes a raw file's place, by whatever links it is reached. */
+async function checkPlaces(input: string, output: string): Promise<void> {
+  const raw = [TRAINING, TITLES, QUERIES, PROFILES].map(({ name }) => join(input, name))
+  const ids = await Promise.all(raw.map(path => fileSystem.identity(path)))
+  for (const name of [TRAIN, TEST, FEATURES]) {
+    const id = await fileSystem.identity(join(output, name))
+    const at = id === undefined ? -1 : ids.indexOf(id)
+    if (at >= 0)
+      throw new DataError(`${join(output, name)} is ${raw[at]}, which is read; name another folder`)
+  }
+}
+
+/** The folder for the result, with nobody else writing into it. */
+async function takeFolder(output: string): Promise<() => Promise<void>> {
+  try {
+    await fileSystem.makeFolder(output)
+    return await fileSystem.lock(output)
+  } catch (error) {
+    if (!fileSystem.isError(error)) throw error
+    throw new DataError(`cannot write into ${output}: ${reason(error)}`, { cause: error })
   }
 }
 
@@ -103,13 +146,18 @@ interface Counts {
 
 async function makeFolder(output: string): Promise<string> {
   try {
-    await mkdir(output, { recursive: true })
     // What could not be replaced must show before the work is done.
-    for (const { name } of (await readdir(output, { withFileTypes: true })).filter(entry =>
-      entry.isDirectory(),
-    ))
-      if ([TRAIN, TEST, FEATURES].includes(name)) throw new Error(`${name} is a folder`)
-    return await mkdtemp(join(output, '.preprocess-'))
+    for (const name of [TRAIN, TEST, FEATURES])
+      if ((await stat(join(output, name)).catch(() => undefined))?.isDirectory())
+        // Nothing there is the usual case.
+        throw new Error(`${name} is a folder`)
+    // Nobody else is at work here: what lies there is of a process that was killed.
+    for (const name of await readdir(output))
+      if (/^\.preprocess-(\w{6}|work\.[0-9a-f]{24}\.tmp)$/.test(name))
+        await rm(join(output, name), { recursive: true })
+    const folder = passingNameOf(join(output, WORK))
+    await mkdir(folder)
+    return folder
   } catch (error) {
     throw new DataError(`cannot write into ${output}: ${reason(error)}`, { cause: error })
   }
@@ -209,8 +257,15 @@ async function drawTest(db: Database, { rows, clicks }: TableFacts, share: numbe
 /** Moves the finished files to where they belong. Should the machine stop in between, no features.json is left to trust. */
 async function publish(folder: string, output: string) {
   try {
-    await rm(join(output, FEATURES), { force: true })
-    for (const name of [TRAIN, TEST, FEATURES]) await rename(join(folder, name), join(output, name))
+    const target = await targetOf(join(output, FEATURES))
+    const old = await stat(target).catch(() => undefined) // Nothing there is the usual case.
+    if (old?.isFile()) await rm(target)
+    for (const name of [TRAIN, TEST, FEATURES])
+      await moveInPlace(
+        join(folder, name),
+        join(output, name),
+        name === FEATURES && old?.isFile() ? old : undefined,
+      )
     await syncFolder(output)
   } catch (error) {
     throw new DataError(`cannot write into ${output}: ${reason(error)}`, { cause: error })

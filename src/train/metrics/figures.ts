@@ -2,7 +2,7 @@
 import type { BinaryMetrics } from './accumulator.ts'
 
 /** Which way a figure gets better; 'none' where more and less are both worse, or say nothing. */
-export type Better = 'greater' | 'lower' | 'none'
+type Better = 'greater' | 'lower' | 'none'
 
 /** A figure of an evaluation. */
 export interface Figure {

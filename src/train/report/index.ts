@@ -1,4 +1,11 @@
 // Reports of training runs: a JSON value per run, and a page made of one or several.
 export { parseRunReport, type RunReport, type RunReportInput, runReport } from './data.ts'
 export { type PageScripts, reportHtml } from './html.ts'
-export { REPORT_HTML, REPORT_JSON, readRunReport, writeReportPage, writeRunReport } from './write.ts'
+export {
+  REPORT_HTML,
+  REPORT_JSON,
+  readRunReport,
+  reportPathOf,
+  writeReportPage,
+  writeRunReport,
+} from './write.ts'

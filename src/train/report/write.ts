@@ -29,12 +29,16 @@ export async function writeRunReport(folder: string, report: RunReport): Promise
   await writeReportPage(files.join(folder, REPORT_HTML), [report])
 }
 
+/** The `report.json` that a path names: a run's folder, or the file itself. */
+export const reportPathOf = (path: string): string =>
+  path.endsWith('.json') ? path : files.join(path, REPORT_JSON)
+
 /**
  * Reads a run's `report.json`.
  * @param path the run's folder, or the file itself.
  * @throws ConfigError naming the file, and the key that is not as expected.
  */
 export async function readRunReport(path: string): Promise<RunReport> {
-  const file = path.endsWith('.json') ? path : files.join(path, REPORT_JSON)
+  const file = reportPathOf(path)
   return parseRunReport(await readJson(file), file)
 }
