@@ -27,8 +27,8 @@ type Checksums = Record<string, { bytes: number; sha256: string }>
 const CHECKPOINT = /^checkpoint-(\d+)$/
 /** Folders on the way; their names have 24 digits, or 12 in a browser and of older versions. */
 const LEFT_OVER = /^(checkpoint-\d+)\.[0-9a-f]{12}(?:[0-9a-f]{12})?\.(tmp|old)$/
-/** Files on the way that a run writes beside its checkpoints. */
-const LEFT_OVER_FILE = /^([\w-]+\.(?:json|safetensors|html))\.[0-9a-f]{24}\.tmp$/
+/** Files on the way: of what a run writes beside its checkpoints, and of the look whether it can. */
+const LEFT_OVER_FILE = /^([\w-]+\.(?:json|safetensors|html)|\.probe)\.(?:[0-9a-f]{12})?[0-9a-f]{12}\.(tmp)$/
 const PROBE = '.probe'
 const HASHED_AT_ONCE = 1 << 20
 const { join } = fileSystem
@@ -215,19 +215,26 @@ export async function lock(folder: string): Promise<() => Promise<void>> {
 }
 
 async function tidy(folder: string, names: readonly string[]): Promise<void> {
-  for (const name of names) {
-    if (name.startsWith(`${PROBE}.`) || LEFT_OVER_FILE.test(name)) await fileSystem.remove(join(folder, name))
-    const [, target, kind] = LEFT_OVER.exec(name) ?? []
-    if (target === undefined) continue
-    if (kind === 'old' && !names.includes(target)) {
-      await fileSystem.rename(join(folder, name), join(folder, target))
-    } else {
-      await fileSystem.settle(join(folder, target), CHECKSUMS_FILE)
-      await fileSystem.remove(join(folder, name))
-    }
+  const left = names.map(name => ({ name, ...leftOver(name) }))
+  // First what goes back: what is looked at afterwards is then in its place.
+  for (const { name, target, kind } of left) {
+    if (kind !== 'old') continue
+    if (names.includes(target)) await fileSystem.remove(join(folder, name))
+    else await fileSystem.rename(join(folder, name), join(folder, target))
+  }
+  for (const { name, target, kind } of left) {
+    if (kind !== 'tmp') continue
+    if (CHECKPOINT.test(target)) await fileSystem.settle(join(folder, target), CHECKSUMS_FILE)
+    await fileSystem.remove(join(folder, name))
   }
   for (const name of names) {
     const half = CHECKPOINT.test(name) && !(await fileSystem.isPlaced(join(folder, name), CHECKSUMS_FILE))
     if (half) await fileSystem.remove(join(folder, name))
   }
+}
+
+/** What a name on its way is to become; nothing for other names. */
+function leftOver(name: string): { target: string; kind?: 'tmp' | 'old' } {
+  const [, target = '', kind] = LEFT_OVER.exec(name) ?? LEFT_OVER_FILE.exec(name) ?? []
+  return kind === undefined ? { target } : { target, kind: kind as 'tmp' | 'old' }
 }

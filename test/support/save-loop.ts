@@ -1,16 +1,17 @@
-// A process that saves until it kills itself, at one of its file operations: before it is done, or after.
+// A process that saves until it kills itself, at one of its file operations, or of those of one name: before it is done, or after.
 import fs from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { saveForever } from './save-forever.ts'
 
-const [output, kept, killAt, when] = process.argv.slice(2) as [string, string, string, string]
+const [output, kept, killAt, when, only] = process.argv.slice(2) as [string, string, string, string, string?]
 
 let at = 0
 function killIn(holder: object, name: string): void {
   const methods = holder as Record<string, (...all: unknown[]) => Promise<unknown>>
   const method = methods[name]!
   methods[name] = async function (...all) {
-    const mine = ++at === Number(killAt)
+    if (only === undefined || only === name) at++
+    const mine = (only === undefined || only === name) && at === Number(killAt)
     if (mine && when === 'before') process.kill(process.pid, 'SIGKILL')
     const result = await method.apply(this, all)
     if (mine) process.kill(process.pid, 'SIGKILL')

@@ -23,9 +23,14 @@ const KILLS = 100
 const KEPT = 2
 
 /** Starts the loop of saves, which ends itself at a file operation, and returns the last step it called saved. */
-function killAt(output: string, operation: number, when: 'before' | 'after'): Promise<number> {
+function killAt(
+  output: string,
+  operation: number,
+  when: 'before' | 'after',
+  only: string[] = [],
+): Promise<number> {
   return new Promise((resolve, reject) => {
-    const args = ['dist/test/support/save-loop.js', output, String(KEPT), String(operation), when]
+    const args = ['dist/test/support/save-loop.js', output, String(KEPT), String(operation), when, ...only]
     const child = spawn(process.execPath, args)
     let told = ''
     child.stdout.on('data', text => {
@@ -46,7 +51,10 @@ test(`${KILLS} kills in the middle leave every checkpoint whole, and none that w
     for (let kill = 0; kill < kills; kill++) {
       saved = Math.max(
         saved,
-        await killAt(output, 1 + Math.floor(random() * 120), kill % 2 ? 'after' : 'before'),
+        // Every fifth falls on a rename, of which some are the two of a replacement.
+        kill % 5
+          ? await killAt(output, 1 + Math.floor(random() * 120), kill % 2 ? 'after' : 'before')
+          : await killAt(output, 1 + Math.floor(random() * 24), kill % 2 ? 'after' : 'before', ['rename']),
       )
       for (const name of readdirSync(output)) {
         const kind = /\.(tmp|old)$/.exec(name)?.[1] as 'tmp' | 'old' | undefined
