@@ -1,4 +1,4 @@
-// A process that saves until it kills itself, at one of its file operations, or of those of one name: before it is done, or after.
+// A process that saves until it kills itself, at one of its file operations, or of the renames to names that end alike: before it is done, or after.
 import fs from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { saveForever } from './save-forever.ts'
@@ -10,8 +10,8 @@ function killIn(holder: object, name: string): void {
   const methods = holder as Record<string, (...all: unknown[]) => Promise<unknown>>
   const method = methods[name]!
   methods[name] = async function (...all) {
-    if (only === undefined || only === name) at++
-    const mine = (only === undefined || only === name) && at === Number(killAt)
+    const counts = only === undefined || String(all[1]).endsWith(only)
+    const mine = counts && ++at === Number(killAt)
     if (mine && when === 'before') process.kill(process.pid, 'SIGKILL')
     const result = await method.apply(this, all)
     if (mine) process.kill(process.pid, 'SIGKILL')
