@@ -58,12 +58,14 @@ export function parseStrict<S extends v.GenericSchema>(
   const issue = result.issues[0]
   const path = issue.path ?? []
   // Unknown and missing keys are named by the message itself; the place is then the object they stand in.
-  const steps = issue.type === 'strict_object' && path.length ? path.slice(0, -1) : path
+  const missing = issue.message.startsWith('Invalid key: ')
+  const steps = (missing || issue.type === 'strict_object') && path.length ? path.slice(0, -1) : path
   const place = steps
     .map(item => (typeof item.key === 'number' ? `[${item.key}]` : `.${String(item.key)}`))
     .join('')
     .replace(/^\./, '')
-  throw new ConfigError([where, ...(place ? [place] : []), issue.message].join(': '))
+  const what = missing ? `${issue.expected} is missing` : issue.message
+  throw new ConfigError([where, ...(place ? [place] : []), what].join(': '))
 }
 
 /** Whether parsed JSON is an object: no list, no null. */

@@ -103,23 +103,6 @@ export function hadoopBlocks(
   return made === size ? blocks : undefined
 }
 
-/** Size of the content of all frames where each states it, and which frames carry a checksum. */
-export function zstdFrameHead(input: Uint8Array): { window: number; content?: number; checksum: boolean } {
-  const magic = littleEndian(input, 0, 4)
-  if (magic !== 0xfd2fb528 || input.length < 6) throw new Error('this is no zstd data')
-  const flags = input[4]!
-  const single = (flags >> 5) & 1
-  const idBytes = [0, 1, 2, 4][flags & 3]!
-  const sizeBytes = [single, 2, 4, 8][flags >> 6]!
-  const at = 6 - single + idBytes
-  if (at + sizeBytes > input.length) throw new Error('zstd data ends early')
-  const content = sizeBytes ? littleEndian(input, at, sizeBytes) + (sizeBytes === 2 ? 256 : 0) : undefined
-  const descriptor = input[5]!
-  const base = 2 ** (10 + (descriptor >> 3))
-  const window = single ? content! : base + (base / 8) * (descriptor & 7)
-  return { window, ...(content === undefined ? {} : { content }), checksum: (flags & 4) !== 0 }
-}
-
 function littleEndian(bytes: Uint8Array, at: number, width: number): number {
   let value = 0
   for (let i = 0; i < width; i++) value += (bytes[at + i] ?? 0) * 2 ** (8 * i)

@@ -60,7 +60,8 @@ export function* readPages(
     } else if (header.type === 'DATA_PAGE' || header.type === 'DATA_PAGE_V2') {
       const count = (header.type === 'DATA_PAGE' ? header.data_page_header : header.data_page_header_v2)
         ?.num_values
-      if (count === undefined || !(count >= 0) || seen + count > total)
+      if (count === undefined) throw new Error("a page's header does not say what is in it")
+      if (!(count >= 0) || seen + count > total)
         throw new Error(`a page claims ${count} values, ${total - seen} are left`)
       if (count > FREE_ENTRIES && count > header.uncompressed_page_size * 8)
         throw new Error(`a page of ${header.uncompressed_page_size} bytes claims ${count} values`)
@@ -89,11 +90,12 @@ function readDictionary(
   decompress: Decompress,
 ): DecodedArray {
   const { num_values: count, encoding } = header.dictionary_page_header ?? {}
+  if (count === undefined) throw new Error("a dictionary's header does not say what is in it")
   if (encoding !== 'PLAIN' && encoding !== 'PLAIN_DICTIONARY')
     throw new Error(`a dictionary in encoding ${encoding} cannot be read`)
   const body = decompress(raw, header.uncompressed_page_size)
   // Every value takes at least one bit.
-  if (count === undefined || !(count >= 0) || count > body.length * 8)
+  if (!(count >= 0) || count > body.length * 8)
     throw new Error(`a dictionary of ${body.length} bytes claims ${count} values`)
   return convert(readValues(ownBuffer(body), 'PLAIN', count, leaf), leaf.meaning)
 }

@@ -1,5 +1,5 @@
 /** Opening a Parquet file and reaching its columns, one row group at a time. */
-import type { AsyncBuffer, FileMetaData } from 'hyparquet'
+import type { AsyncBuffer, CompressionCodec, FileMetaData } from 'hyparquet'
 import type { ColumnMetaData } from 'hyparquet/src/types.js'
 import { DataError } from '../errors.ts'
 import { readFooter, schemaTree } from './footer.ts'
@@ -117,14 +117,7 @@ export async function readGroupPages(file: ParquetFile, group: number, leaf: Lea
     if (/^parquet-mr( version 1\.([01]\.|2\.[0-8]\b)|$)/.test(file.metadata.created_by ?? ''))
       end = Math.min(end + FORGOTTEN, dataEnd)
     // Loaded on use: the decoders are larger than all of the rest.
-    const unpack: Decompress =
-      meta.codec === 'UNCOMPRESSED'
-        ? checkSize
-        : await import('./decompress.ts').then(
-            ({ decompress }) =>
-              (input, size) =>
-                decompress(meta.codec, input, size),
-          )
+    const unpack = meta.codec === 'UNCOMPRESSED' ? checkSize : await decoderOf(meta.codec)
     const pages = [...readPages(await slice(file.buffer, start, end, file.name), meta, leaf, unpack)]
     const { rows } = file.groups[group]!
     const read = rowsOf(pages)
@@ -137,6 +130,12 @@ export async function readGroupPages(file: ParquetFile, group: number, leaf: Lea
 
 // Bytes that parquet-mr before 1.2.9 left out of a column's size: the header of its dictionary (PARQUET-816).
 const FORGOTTEN = 100
+
+async function decoderOf(codec: CompressionCodec): Promise<Decompress> {
+  const { decompress, prepareCodec } = await import('./decompress.ts')
+  await prepareCodec(codec)
+  return (input, size) => decompress(codec, input, size)
+}
 
 function checkSize(input: Uint8Array, size: number): Uint8Array {
   if (input.length !== size) throw new Error(`a page of ${input.length} bytes claims to hold ${size}`)

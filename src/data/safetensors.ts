@@ -168,12 +168,14 @@ function parseInfo(name: string, entry: unknown, at: string): TensorInfo {
   const { dtype, shape, data_offsets } = entry as Record<string, unknown>
   if (typeof dtype !== 'string' || !Object.hasOwn(DTYPES, dtype)) {
     throw new CheckpointError(
-      `${at} has dtype ${JSON.stringify(dtype)}, expected one of ${Object.keys(DTYPES).join(', ')}`,
+      `${at} has ${dtype === undefined ? 'no dtype' : `dtype ${JSON.stringify(dtype)}`}, expected one of ${Object.keys(DTYPES).join(', ')}`,
     )
   }
   const isSize = (n: unknown) => Number.isSafeInteger(n) && (n as number) >= 0
   if (!Array.isArray(shape) || !shape.every(isSize)) {
-    throw new CheckpointError(`${at} has shape ${JSON.stringify(shape)}, expected a list of sizes`)
+    throw new CheckpointError(
+      `${at} has ${shape === undefined ? 'no shape' : `shape ${JSON.stringify(shape)}`}, expected a list of sizes`,
+    )
   }
   const offsets = data_offsets as number[]
   if (
@@ -182,7 +184,9 @@ function parseInfo(name: string, entry: unknown, at: string): TensorInfo {
     !offsets.every(isSize) ||
     offsets[0]! > offsets[1]!
   ) {
-    throw new CheckpointError(`${at} has data_offsets ${JSON.stringify(offsets)}, expected [begin, end]`)
+    throw new CheckpointError(
+      `${at} has ${offsets === undefined ? 'no data_offsets' : `data_offsets ${JSON.stringify(offsets)}`}, expected [begin, end]`,
+    )
   }
   const [begin, end] = offsets as [number, number]
   const bytes = sizeOf(shape) * itemSize(dtype as SafetensorsDtype)

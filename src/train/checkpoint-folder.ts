@@ -30,6 +30,7 @@ const LEFT_OVER = /^(checkpoint-\d+)\.[0-9a-f]{12}(?:[0-9a-f]{12})?\.(tmp|old)$/
 /** Files on the way: of what a run writes beside its checkpoints, and of the look whether it can. */
 const LEFT_OVER_FILE = /^([\w-]+\.(?:json|safetensors|html)|\.probe)\.(?:[0-9a-f]{12})?[0-9a-f]{12}\.(tmp)$/
 const PROBE = '.probe'
+const SAVED = /\.(json|safetensors)$/
 const HASHED_AT_ONCE = 1 << 20
 const { join } = fileSystem
 
@@ -84,6 +85,9 @@ export async function damageOf(folder: string): Promise<string | undefined> {
       if (size !== bytes) return `${name} has ${size} bytes, expected ${bytes}`
       if ((await hashOf(at)) !== sha256) return `${name} does not match its checksum`
     }
+    for (const name of await fileSystem.list(folder))
+      if (SAVED.test(name) && name !== CHECKSUMS_FILE && !Object.hasOwn(sums, name))
+        return `${name} has no checksum`
   } catch (error) {
     if (error instanceof KernelgradError) return error.message
     if (isSystemError(error)) return `${at}: ${reason(error)}`
