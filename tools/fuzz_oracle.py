@@ -4,12 +4,15 @@ Each line on stdin is a path; each line on stdout is JSON: {"refused": why} or {
 values written as test/support/plain.ts writes them.
 """
 import json
+import resource
 import sys
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+# pyarrow takes the memory that a damaged file claims.
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 pa.set_cpu_count(1)
 pa.set_io_thread_count(1)
 

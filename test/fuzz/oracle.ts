@@ -21,7 +21,7 @@ interface Answer {
 }
 
 /** How the two readings of a file compare. */
-export interface Comparison {
+interface Comparison {
   /** `both refuse`, `equal`, `we refuse more`, `we read more`, `differ`; per column, the gravest counts. */
   verdict:
     | 'both refuse'
@@ -34,6 +34,9 @@ export interface Comparison {
   /** What there is to look at. */
   detail: string
 }
+
+/** pyarrow too may work on a damaged file without end. */
+const HANGS_AFTER = 30_000
 
 export interface Oracle {
   compare(made: Case, reading: Reading): Promise<Comparison>
@@ -49,8 +52,11 @@ export function createOracle(python: string): Oracle {
       child = spawn(python, ['tools/fuzz_oracle.py'], { stdio: ['pipe', 'pipe', 'ignore'] })
       lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]()
     }
-    child.stdin!.write(`${path}\n`)
+    const running = child
+    running.stdin!.write(`${path}\n`)
+    const watch = setTimeout(() => running.kill('SIGKILL'), HANGS_AFTER)
     const { value, done } = await lines.next()
+    clearTimeout(watch)
     if (!done) return JSON.parse(value as string) as Answer
     child = lines = undefined
     return undefined

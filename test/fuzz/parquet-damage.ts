@@ -21,7 +21,7 @@ import {
  * What may come of a damaged file. `refused`: it, or a column of it, must be; `careful`: every column is refused or reads as before;
  * `any`: what was changed is a value, or what says how to read it, and nothing in the file tells.
  */
-export type Verdict = 'refused' | 'careful' | 'any'
+type Verdict = 'refused' | 'careful' | 'any'
 
 export interface Damage {
   verdict: Verdict

@@ -18,7 +18,7 @@ export interface PagePart {
   header: Field[]
   body: Uint8Array
 }
-export interface ChunkPart {
+interface ChunkPart {
   group: number
   column: number
   meta: Field[]
@@ -34,8 +34,8 @@ export const CODECS = ['UNCOMPRESSED', 'SNAPPY', 'GZIP', 'LZO', 'BROTLI', 'LZ4',
 
 /** The schema's elements, the first of which is the root. */
 export const schemaOf = (parts: Parts): Field[][] => items(parts.footer, 2)
-export const nameOf = (element: Field[]): string =>
-  Buffer.from(field(element, 4)!.value as Uint8Array).toString()
+
+Buffer.from(field(element, 4)!.value as Uint8Array).toString()
 
 export function takeApart(bytes: Uint8Array): Parts {
   const size = bytes.length

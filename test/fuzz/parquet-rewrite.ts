@@ -8,7 +8,7 @@ import { CODECS, PAGE, type PagePart, type Parts, schemaOf } from './parquet-par
 import { drop, type Field, field, int, setInt, struct, TYPES } from './thrift-tree.ts'
 
 /** What a column's pages look like. */
-export interface LeafPart {
+interface LeafPart {
   type: number
   length: number
   definition: number
@@ -16,7 +16,7 @@ export interface LeafPart {
 }
 
 /** The leaves of the schema in order. */
-export function leavesOf(parts: Parts): LeafPart[] {
+function leavesOf(parts: Parts): LeafPart[] {
   const schema = schemaOf(parts)
   const out: LeafPart[] = []
   let at = 0

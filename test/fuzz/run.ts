@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { Reading } from './case.ts'
 
 /** What a case came to, and what it was. */
-export interface Result extends Reading {
+interface Result extends Reading {
   kind: string
   base: string
   /** Bytes by which the process had to grow for it. */

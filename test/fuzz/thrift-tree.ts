@@ -1,6 +1,6 @@
 /** Any struct of Thrift's compact protocol as a tree that can be changed and written again: independent of the reader under test. */
 
-export type Scalar = boolean | bigint | number | Uint8Array
+type Scalar = boolean | bigint | number | Uint8Array
 export type Value = Scalar | Field[] | List
 export interface Field {
   id: number
