@@ -35,8 +35,6 @@ export const CODECS = ['UNCOMPRESSED', 'SNAPPY', 'GZIP', 'LZO', 'BROTLI', 'LZ4',
 /** The schema's elements, the first of which is the root. */
 export const schemaOf = (parts: Parts): Field[][] => items(parts.footer, 2)
 
-Buffer.from(field(element, 4)!.value as Uint8Array).toString()
-
 export function takeApart(bytes: Uint8Array): Parts {
   const size = bytes.length
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(size - 8, true)

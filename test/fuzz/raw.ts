@@ -108,7 +108,7 @@ export const raw: Format = {
     try {
       const path = join(folder, name)
       writeFileSync(path, bytes)
-      const rows = await checkRawFile(path, file)
+      const { rows } = await checkRawFile(path, file)
       if (rows !== expected) faults.push(`finds ${rows} rows, ${expected} are expected`)
       return { outcome: 'equal', faults }
     } catch (error) {
