@@ -1,12 +1,24 @@
 // The software adapter for machines without a GPU driver: SwiftShader out of the npm package @sparticuz/chromium.
 // It is unpacked once into a cache folder; the Vulkan loader finds it through VK_ICD_FILENAMES, and where the machine
 // has no loader, the package's own is made resident so that Dawn finds it by its soname.
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
-import { cacheFolder } from './cache-folder.ts'
+import { cacheFolders, clearIfDead, isOwn, makeInCache, passingCacheName } from './cache-folder.ts'
 
 const PACKAGE = '@sparticuz/chromium'
 const LOADER = 'libvulkan.so.1'
@@ -53,18 +65,75 @@ export function* tarFiles(tar: Uint8Array): Generator<{ name: string; data: Uint
   }
 }
 
-function unpack(archive: string, folder: string): void {
-  const fresh = `${folder}.${process.pid}`
-  mkdirSync(fresh, { recursive: true })
-  for (const { name, data } of tarFiles(brotliDecompressSync(readFileSync(archive)))) {
-    if (/vulkan|vk_swiftshader/.test(name)) writeFileSync(join(fresh, name.replace(/.*\//, '')), data)
-  }
+const MANIFEST = 'vk_swiftshader_icd.json'
+const SUMS = 'checksums.json'
+const hash = (data: Uint8Array) => createHash('sha256').update(data).digest('hex')
+
+/** Whether a folder holds every file as it was unpacked: a library that is cut short or altered would crash the process. */
+function isWhole(folder: string): boolean {
   try {
-    renameSync(fresh, folder)
-  } catch (error) {
-    rmSync(fresh, { recursive: true, force: true })
-    if (!existsSync(folder)) throw error // otherwise another process was first, and its copy serves
+    const sums = Object.entries(
+      JSON.parse(readFileSync(join(folder, SUMS), 'utf8')) as Record<string, string>,
+    )
+    const names = sums.map(([name]) => name)
+    if (![MANIFEST, LOADER].every(name => names.includes(name))) return false
+    return sums.every(([name, sum]) => hash(readFileSync(join(folder, name))) === sum)
+  } catch {
+    return false // Whatever is missing or cannot be read, it is made anew.
   }
+}
+
+/** Unpacks the adapter into `folder`, in place of a damaged one. */
+function unpack(archive: string, folder: string): string {
+  const [above, name] = [dirname(folder), basename(folder)]
+  for (const other of readdirSync(above)) if (other.startsWith(`${name}.`)) clearIfDead(above, other)
+  const fresh = passingCacheName(folder)
+  const old = passingCacheName(folder)
+  try {
+    mkdirSync(fresh)
+    const sums: Record<string, string> = {}
+    const write = (name: string, data: Uint8Array | string) => {
+      const file = openSync(join(fresh, name), 'wx')
+      try {
+        writeFileSync(file, data)
+        fsyncSync(file)
+      } finally {
+        closeSync(file)
+      }
+    }
+    for (const { name, data } of tarFiles(brotliDecompressSync(readFileSync(archive)))) {
+      if (!/vulkan|vk_swiftshader/.test(name)) continue
+      const own = name.replace(/.*\//, '')
+      write(own, data)
+      sums[own] = hash(data)
+    }
+    write(SUMS, JSON.stringify(sums, null, 2))
+    try {
+      renameSync(fresh, folder)
+    } catch (error) {
+      if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''))
+        throw error
+      // Another process may have been first, and its copy serves; a damaged one makes room. It may still be in use there.
+      if (isWhole(folder)) return folder
+      renameSync(folder, old)
+      renameSync(fresh, folder)
+    }
+    return folder
+  } finally {
+    for (const path of [fresh, old]) rmSync(path, { recursive: true, force: true })
+  }
+}
+
+/** Where it was found whole, once in a process: hashing takes a moment. */
+let unpacked: string | undefined
+
+function unpackedFolder(manifest: string): string {
+  const { version } = JSON.parse(readFileSync(manifest, 'utf8'))
+  const name = `swiftshader-${version}`
+  for (const folder of cacheFolders())
+    if (isOwn(folder) && isWhole(join(folder, name))) return join(folder, name)
+  const archive = join(dirname(manifest), 'bin', 'swiftshader.tar.br')
+  return makeInCache('the unpacked software adapter', folder => unpack(archive, join(folder, name)))
 }
 
 /** Points the Vulkan loader at SwiftShader. Returns why it cannot, or nothing. Must run before Dawn starts. */
@@ -79,12 +148,9 @@ export function openEmbedded(): string | undefined {
     if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error
     return `${PACKAGE} is not installed; run: npm install ${PACKAGE}`
   }
-  const { version } = JSON.parse(readFileSync(manifest, 'utf8'))
-  const folder = join(cacheFolder(), `swiftshader-${version}`)
-  if (!existsSync(join(folder, 'vk_swiftshader_icd.json'))) {
-    unpack(join(dirname(manifest), 'bin', 'swiftshader.tar.br'), folder)
-  }
-  process.env.VK_ICD_FILENAMES = join(folder, 'vk_swiftshader_icd.json')
+  unpacked ??= unpackedFolder(manifest)
+  const folder = unpacked
+  process.env.VK_ICD_FILENAMES = join(folder, MANIFEST)
   delete process.env.VK_DRIVER_FILES // it would win over VK_ICD_FILENAMES
   if (!makeResident(LOADER) && !makeResident(join(folder, LOADER)))
     return `${join(folder, LOADER)} cannot be loaded`

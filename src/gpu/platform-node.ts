@@ -1,19 +1,8 @@
 // What differs between Node and the browser: where WebGPU comes from, how to wait without burning a core, and where
 // measurements are kept.
-import { randomBytes } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { cacheFolder } from './cache-folder.ts'
+import { clearIfDead, makeInCache, passingCacheName, readInCache } from './cache-folder.ts'
 import { openEmbedded, vulkanLoaderPresent } from './embedded.ts'
 
 /** One way to get a WebGPU implementation, tried in order. */
@@ -59,30 +48,28 @@ export const adapterSetting = (): string | undefined => process.env.KERNELGRAD_A
 export const tuningSetting = (): string | undefined => process.env.KERNELGRAD_TUNING
 
 /** A file of the cache folder, or undefined where there is none. */
-export function readCache(name: string): string | undefined {
-  const path = join(cacheFolder(), name)
-  return existsSync(path) ? readFileSync(path, 'utf8') : undefined
-}
+export const readCache = (name: string): string | undefined => readInCache(name)
 
 /** Writes a file of the cache folder, in one piece or not at all; returns its path. */
 export function writeCache(name: string, text: string): string | undefined {
-  const path = join(cacheFolder(), name)
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
-  mkdirSync(cacheFolder(), { recursive: true })
-  const file = openSync(temporary, 'wx')
-  try {
+  return makeInCache('what was measured', folder => {
+    const path = join(folder, name)
+    for (const other of readdirSync(folder)) if (other.startsWith(`${name}.`)) clearIfDead(folder, other)
+    const temporary = passingCacheName(path)
     try {
-      writeFileSync(file, text)
-      fsyncSync(file)
+      const file = openSync(temporary, 'wx')
+      try {
+        writeFileSync(file, text)
+        fsyncSync(file)
+      } finally {
+        closeSync(file)
+      }
+      renameSync(temporary, path)
     } finally {
-      closeSync(file)
+      rmSync(temporary, { force: true })
     }
-    renameSync(temporary, path)
-  } catch (error) {
-    rmSync(temporary, { force: true })
-    throw error
-  }
-  return path
+    return path
+  })
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4))

@@ -80,12 +80,23 @@ function readStored(adapter: string): Choices {
   const name = fileName(`${adapter} ${VERSION}`)
   const text = readCache(name)
   if (text === undefined) return {}
-  let stored: Stored
+  const refuse = (why: string, cause?: unknown): never => {
+    throw new ConfigError(
+      `${name} in kernelgrad's cache folder ${why}; delete it, or set KERNELGRAD_TUNING=off`,
+      { cause },
+    )
+  }
+  let stored: Partial<Stored> | null
   try {
     stored = JSON.parse(text)
   } catch (error) {
-    const message = `${name} in kernelgrad's cache folder is not valid JSON; delete it, or set KERNELGRAD_TUNING=off`
-    throw new ConfigError(message, { cause: error })
+    return refuse('is not valid JSON', error)
   }
-  return stored.adapter === adapter && stored.version === VERSION ? stored.choices : {}
+  const { choices } = stored ?? {}
+  const isChoices =
+    typeof choices === 'object' &&
+    choices !== null &&
+    Object.values(choices).every(form => typeof form === 'string')
+  if (!isChoices) return refuse('holds no kernel choices')
+  return stored?.adapter === adapter && stored.version === VERSION ? choices : {}
 }
