@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 /** Families without an operation: what uses them instead, and why. */
 const NO_OP = {
-  adamw: ['src/optim/', 'updates parameters; nothing is differentiated through it'],
+  optimizer: ['src/optim/', 'updates parameters; nothing is differentiated through it'],
   scaler: ['src/optim/', 'scales the loss of a whole step; the loss itself is multiplied by scaleBy'],
   transpose: ['src/kernels/matmul.ts', 'turns an operand of a matrix product, inside its launch'],
   random: ['src/autograd/parameter-values.ts', 'draws starting values'],
@@ -12,7 +12,7 @@ const NO_OP = {
 /** Files in src/kernels for all families. */
 const SHARED_LAUNCHERS = ['index', 'strides', 'tuning', 'width']
 /** WGSL that stands before the texts of several families. */
-const SHARED_WGSL = ['f16', 'normal_cdf', 'philox', 'storage']
+const SHARED_WGSL = ['f16', 'normal_cdf', 'one_minus_exp', 'philox', 'storage']
 /** Oracles that others are made of. */
 const SHARED_ORACLES = ['index', 'erf', 'philox']
 

@@ -15,7 +15,7 @@ const ROOMS = {
   autograd: ['errors', 'ids', 'pointwise', 'gpu', 'kernels'],
   testing: ['errors', 'reference'],
   nn: ['errors', 'ids', 'config', 'gpu', 'autograd'],
-  optim: ['errors', 'ids', 'gpu', 'kernels', 'autograd', 'nn'],
+  optim: ['errors', 'ids', 'gpu', 'wgsl', 'kernels', 'autograd', 'nn'],
   data: ['errors', 'ids', 'config'],
   train: ['errors', 'ids', 'config', 'gpu', 'kernels', 'autograd', 'nn', 'optim', 'data'],
   cli: [

@@ -16,12 +16,19 @@ export { Gpu, type GpuOptions, openGpu } from './gpu/index.ts'
 export * as nn from './nn/index.ts'
 export { DistilBertForSequenceClassification, Module, TextTabularModel } from './nn/index.ts'
 export {
+  Adam,
+  type AdamOptions,
   AdamW,
   type AdamWOptions,
   GradScaler,
   type GradScalerOptions,
   type GradScalerState,
+  Optimizer,
   type ParameterGroup,
+  RowwiseAdagrad,
+  type RowwiseAdagradOptions,
+  SGD,
+  type SGDOptions,
   schedule,
 } from './optim/index.ts'
 export { type GradcheckInput, type GradcheckOptions, gradcheck, type PlainFunction } from './testing/index.ts'

@@ -1,6 +1,5 @@
 import type { Row } from '../row.ts'
 import type { Size } from '../size.ts'
-import { adamwRowsOf } from './adamw.ts'
 import { attentionRows } from './attention.ts'
 import { axisReduceRows } from './axis_reduce.ts'
 import { bmmRows } from './bmm.ts'
@@ -15,6 +14,7 @@ import { geluRows } from './gelu.ts'
 import { layernormRows } from './layernorm.ts'
 import { matmulRows } from './matmul.ts'
 import { meanPoolRows } from './mean_pool.ts'
+import { optimizerRowsOf } from './optimizer.ts'
 import { pointwiseRows } from './pointwise.ts'
 import { randomRows } from './random.ts'
 import { reduceRows } from './reduce.ts'
@@ -39,7 +39,7 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   dropout: dropoutRows,
   cross_entropy: crossEntropyRows,
   softmax: softmaxRows,
-  adamw: adamwRowsOf,
+  optimizer: optimizerRowsOf,
   reduce: reduceRows,
   elementwise: elementwiseRows,
   pointwise: pointwiseRows,

@@ -1,4 +1,5 @@
-import { SCALER_BYTES, scalerPending, scalerUpdate } from '../../src/kernels/scaler.ts'
+import { SCALER_BYTES, scalerUpdate } from '../../src/kernels/scaler.ts'
+import { adamw } from '../../src/optim/index.ts'
 import { type Row, Workspace } from '../row.ts'
 import type { Size } from '../size.ts'
 
@@ -19,11 +20,11 @@ export function scalerRows(_: Size): Row[] {
         const [norm, coefficient] = [work.put(Float32Array.of(1000)), work.empty(1)]
         const state = work.put(Float32Array.of(1, 0, 0, 0))
         const history = work.put(
-          Float32Array.from(Array.from({ length: GROUPS }, () => scalerPending(STEP)).flat()),
+          Float32Array.from(Array.from({ length: GROUPS }, () => adamw.pending(STEP)).flat()),
         )
         const settings = { growthFactor: 2, backoffFactor: 0.5, growthInterval: 2000, maxNorm: 1 }
         const views = { norm, coefficient, state, history }
-        const job = () => scalerUpdate(gpu, { ...views, step: 0, groups: GROUPS, ...settings })
+        const job = () => scalerUpdate(gpu, { ...adamw, states: 2 }, { ...views, step: 0, groups: GROUPS, ...settings })
         return work.job(job, { view: norm, n: 1 }, { view: coefficient, n: 1 })
       },
     },

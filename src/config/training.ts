@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
 import { finishModel, type ModelConfig, modelEntries, type ResolvedModelConfig } from './model.ts'
+import { optimArgs, optimName, optimSettings, stageOptim } from './optimizer.ts'
 import { flag, integer, nonNegative, oneOf, parseStrict, positive, real, strict, text } from './schema.ts'
 
 /** Schedules by transformers' names. */
@@ -20,6 +21,11 @@ const stageEntries = {
   gradient_accumulation_steps: v.optional(integer(1), 2),
   learning_rate: v.optional(nonNegative, 1e-3),
   encoder_learning_rate: v.optional(nonNegative, 1e-4),
+  /** 'adamw_torch', 'adam', 'sgd' or 'rowwise_adagrad'. */
+  optim: v.optional(optimName, 'adamw_torch'),
+  /** What that optimizer takes beside the keys here: `momentum`, `dampening` and `nesterov` of sgd, `eps` of rowwise_adagrad. */
+  optim_args: v.optional(optimArgs, {}),
+  /** Decoupled from the gradient by adamw_torch, added to it by the others. */
   weight_decay: v.optional(nonNegative, 0.01),
   adam_beta1: v.optional(beta, 0.9),
   adam_beta2: v.optional(beta, 0.999),
@@ -113,6 +119,9 @@ export function parseTrainerConfig(json: unknown, where: string): ResolvedTraine
 
 function checkTrainer(config: ResolvedTrainerConfig, where: string): ResolvedTrainerConfig {
   const { load_best_model_at_end, eval_steps, save_steps, stages } = config
+  optimSettings(config, where)
+  for (const [index, stage] of stages.entries())
+    optimSettings(stageOptim(config, stage), `${where}: stages[${index}]`)
   const patient = [config, ...stages].find(stage => stage.early_stopping_patience)
   if (patient && !eval_steps) {
     const patience = patient.early_stopping_patience

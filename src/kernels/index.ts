@@ -15,7 +15,6 @@
  *
  * @module kernelgrad/kernels
  */
-export * from './adamw.ts'
 export * from './attention.ts'
 export * from './axis_reduce.ts'
 export * from './bmm.ts'
@@ -31,6 +30,7 @@ export * from './layernorm.ts'
 export * from './matmul.ts'
 export { type TunedClass, tuneMatmul } from './matmul-tuning.ts'
 export * from './mean_pool.ts'
+export * from './optimizer.ts'
 export * from './pointwise.ts'
 export * from './random.ts'
 export { columnSum, gradNorm, sum } from './reduce.ts'

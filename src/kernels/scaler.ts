@@ -1,33 +1,35 @@
-import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/scaler.ts'
-import type { AdamWStep } from './adamw.ts'
+import type { UpdateRule } from './optimizer.ts'
 
 /** Bytes of a scaler's state: scale (float32), steps since the scale last changed, steps taken, steps skipped (uint32). */
 export const SCALER_BYTES = 16
 
-const update = defineKernel({
-  name: 'scaler',
-  wgsl,
-  entry: 'update',
-  params: {
-    step: 'u32',
-    groups: 'u32',
-    limit: 'f32',
-    growth_factor: 'f32',
-    backoff_factor: 'f32',
-    interval: 'u32',
-  },
-  bindings: ['write', 'write', 'write', 'write'],
-  workgroup: 1,
-})
+const params = {
+  step: 'u32',
+  groups: 'u32',
+  limit: 'f32',
+  growth_factor: 'f32',
+  backoff_factor: 'f32',
+  interval: 'u32',
+} as const
 
-/**
- * What stands in `history` in place of `adamwHistory` until `scalerUpdate` has seen the gradients: only the device knows
- * how many steps were taken, and so the bias correction.
- */
-export function scalerPending({ lr, beta1, beta2, eps, weightDecay }: AdamWStep): number[] {
-  const log = (beta: number) => Math.max(Math.log(beta), -1e4)
-  return [1 - lr * weightDecay, lr, log(beta2), eps, log(beta1), 1 - beta1, beta2, 1 - beta2]
+const kernels = new Map<string, Kernel<keyof typeof params>>()
+
+function kernelOf(rule: string): Kernel<keyof typeof params> {
+  let kernel = kernels.get(rule)
+  if (!kernel) {
+    kernel = defineKernel({
+      name: 'scaler',
+      wgsl: rule + wgsl,
+      entry: 'rescale',
+      params,
+      bindings: ['write', 'write', 'write', 'write'],
+      workgroup: 1,
+    })
+    kernels.set(rule, kernel)
+  }
+  return kernel
 }
 
 /** How the scale changes. */
@@ -43,11 +45,12 @@ export interface ScalerSettings {
 /**
  * Ends the backward pass of one optimizer step with a scaled loss. norm: [1], the norm of the scaled gradients, is divided
  * by the scale. coefficient: [1], overwritten with what gradients are multiplied by, clipping to maxNorm (0: none) and
- * unscaling at once; -1 makes the step void. history: entry `step` of each group, from `scalerPending`, becomes what
- * `adamw` reads. state: SCALER_BYTES. Source: `torch.amp.GradScaler`, `torch._amp_update_scale_`.
+ * unscaling at once; -1 makes the step void. history: entry `step` of each group, pending until now, becomes what the rule's
+ * `update` reads: only the device knows how many steps were taken, and so the bias correction. state: SCALER_BYTES. Source: `torch.amp.GradScaler`, `torch._amp_update_scale_`.
  */
 export function scalerUpdate(
   gpu: Gpu,
+  rule: UpdateRule,
   {
     norm,
     coefficient,
@@ -71,5 +74,6 @@ export function scalerUpdate(
 ): void {
   const limit = maxNorm > 0 && maxNorm < Number.POSITIVE_INFINITY ? maxNorm : 0
   const factors = { growth_factor: growthFactor, backoff_factor: backoffFactor, interval: growthInterval }
-  gpu.launch(update, { step, groups, limit, ...factors }, [norm, coefficient, state, history], 1)
+  const views = [norm, coefficient, state, history]
+  gpu.launch(kernelOf(rule.wgsl), { step, groups, limit, ...factors }, views, 1)
 }

@@ -1,18 +1,18 @@
 import { type Arena, BLOCK_BYTES, type DenseParameter } from '../autograd/index.ts'
 import { ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
-import { ADAMW_SKIP } from '../kernels/adamw.ts'
+import { OPTIMIZER_SKIP } from '../kernels/optimizer.ts'
+import type { StatePart } from './table-state.ts'
 
 type Block = Arena['blocks'][number]
 
-/** Moments of one stretch of an arena, and which group each of its blocks belongs to. */
+/** State of one stretch of an arena, and which group each of its blocks belongs to. */
 export class ArenaState {
   readonly arena: Arena
-  /** Weights, gradients and moments of the stretch. */
+  /** Weights, gradients and state of the stretch. */
   readonly w: View
   readonly g: View
-  readonly m: View
-  readonly v: View
+  readonly states: View[]
   /** [blocks]: each block's group. */
   readonly slots: View
   readonly blocks: number
@@ -22,7 +22,7 @@ export class ArenaState {
   /** What `slots` holds, to upload it only when it changes. */
   #shown = ''
 
-  constructor(gpu: Gpu, arena: Arena, parameters: Block[]) {
+  constructor(gpu: Gpu, arena: Arena, states: number, parameters: Block[]) {
     const [first, last] = [parameters[0]!, parameters.at(-1)!]
     const size = last.offset + last.bytes - first.offset
     const stretch = ({ buffer, offset }: View): View => ({
@@ -32,7 +32,7 @@ export class ArenaState {
       whole: false,
     })
     const zeros = () => {
-      const view = gpu.allocate(size, 'optimizer moments')
+      const view = gpu.allocate(size, 'optimizer state')
       gpu.clear(view)
       return view
     }
@@ -42,8 +42,7 @@ export class ArenaState {
     this.arena = arena
     this.w = stretch(arena.weights)
     this.g = stretch(arena.grads)
-    this.m = zeros()
-    this.v = zeros()
+    this.states = Array.from({ length: states }, zeros)
     this.blocks = size / BLOCK_BYTES
     this.slots = gpu.allocate(this.blocks * 4, 'optimizer slots')
   }
@@ -53,7 +52,9 @@ export class ArenaState {
     const slots = this.#parameters.map(({ parameter }) => {
       if (parameter.parts.some(part => part.requiresGrad !== parameter.requiresGrad))
         throw new ConfigError('of parameters packed side by side (q, k and v), only some are frozen')
-      return parameter.hasGrad && parameter.requiresGrad ? (groupOf(parameter) ?? ADAMW_SKIP) : ADAMW_SKIP
+      return parameter.hasGrad && parameter.requiresGrad
+        ? (groupOf(parameter) ?? OPTIMIZER_SKIP)
+        : OPTIMIZER_SKIP
     })
     if (slots.join() !== this.#shown) {
       const table = new Uint32Array(this.blocks)
@@ -61,28 +62,31 @@ export class ArenaState {
         const at = offset - this.#start
         table.fill(slots[i]!, at / BLOCK_BYTES, (at + bytes) / BLOCK_BYTES)
         // The norm runs over whole stretches: a gradient left over from an earlier step must not count.
-        if (slots[i] === ADAMW_SKIP)
+        if (slots[i] === OPTIMIZER_SKIP)
           this.#gpu.clear({ buffer: this.g.buffer, offset: this.g.offset + at, size: bytes })
       }
       this.#gpu.upload(this.slots, table)
       this.#shown = slots.join()
     }
-    return slots.some(slot => slot !== ADAMW_SKIP)
+    return slots.some(slot => slot !== OPTIMIZER_SKIP)
   }
 
   holds({ root }: DenseParameter): boolean {
     return this.#parameters.some(({ parameter }) => parameter === root)
   }
 
-  /** The moments of a parameter that it holds. */
-  momentsOf(parameter: DenseParameter): { m: View; v: View } {
+  /** A parameter that it holds: one part, and in it a part of every state. */
+  partsOf(parameter: DenseParameter): StatePart[][] {
     const { offset, size } = parameter.view
-    const part = ({ buffer }: View): View => ({ buffer, offset: offset - this.w.offset, size })
-    return { m: part(this.m), v: part(this.v) }
+    const part = ({ buffer }: View): StatePart => ({
+      view: { buffer, offset: offset - this.w.offset, size },
+      size: parameter.size,
+    })
+    return [this.states.map(part)]
   }
 
   dispose(): void {
-    for (const view of [this.m, this.v, this.slots]) this.#gpu.release(view)
+    for (const view of [...this.states, this.slots]) this.#gpu.release(view)
   }
 }
 
@@ -93,6 +97,7 @@ const GAP_BYTES = 1 << 16
 export function arenaStates(
   gpu: Gpu,
   arena: Arena,
+  states: number,
   isTrained: (parameter: DenseParameter) => boolean,
 ): ArenaState[] {
   const stretches: Block[][] = []
@@ -109,5 +114,5 @@ export function arenaStates(
     gap = []
     gapBytes = 0
   }
-  return stretches.map(parameters => new ArenaState(gpu, arena, parameters))
+  return stretches.map(parameters => new ArenaState(gpu, arena, states, parameters))
 }

@@ -1,6 +1,7 @@
 import { scaleBy, type Tensor } from '../autograd/index.ts'
 import { ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
+import type { UpdateRule } from '../kernels/optimizer.ts'
 import { SCALER_BYTES, type ScalerSettings, scalerUpdate } from '../kernels/scaler.ts'
 
 /** How the scale starts (65,536) and changes: by a factor of 2 after 2,000 steps without overflow, of 0.5 after one with. */
@@ -15,14 +16,16 @@ export interface GradScalerState {
   scale: number
   /** Steps without overflow since the scale last changed. */
   growthTracker: number
-  /** Optimizer steps taken; AdamW's bias correction counts these. */
+  /** Optimizer steps taken; bias correction counts these. */
   taken: number
   /** Optimizer steps skipped because gradients overflowed. */
   skipped: number
 }
 
-/** What `AdamW.step` hands over. */
+/** What an optimizer's step hands over. */
 export interface ScaledStep {
+  /** Whose numbers `history` holds. */
+  rule: UpdateRule
   /** [1], the norm of the scaled gradients; unscaled in place. */
   norm: View
   /** [1], what the optimizer multiplies gradients by; overwritten. */
@@ -37,7 +40,7 @@ export interface ScaledStep {
 /**
  * Dynamic loss scaling for f16 gradients: `torch.amp.GradScaler`. `scaler.scale(loss).backward()`, then
  * `optimizer.step({ scaler })`, which unscales, clips, skips the step when a gradient overflowed, and updates the scale. All of
- * it happens on the device: nothing is read back. A skipped step does not advance AdamW's bias correction, as in PyTorch; a
+ * it happens on the device: nothing is read back. A skipped step does not advance the bias correction, as in PyTorch; a
  * learning-rate schedule, which runs on the host, goes on. One scaler serves one optimizer.
  *
  * @example
@@ -80,9 +83,9 @@ export class GradScaler {
     return scaleBy(loss.keep(), this.#state)
   }
 
-  /** For `AdamW.step`. */
-  update(step: ScaledStep): void {
-    scalerUpdate(this.#gpu, { ...step, ...this.#settings, state: this.#state })
+  /** For an optimizer's `step`. */
+  update({ rule, ...step }: ScaledStep): void {
+    scalerUpdate(this.#gpu, rule, { ...step, ...this.#settings, state: this.#state })
   }
 
   /** Waits for the device: for logs, now and then, and for checkpoints. */

@@ -1,13 +1,25 @@
 import { empty, type RowGrad, scope, type TableParameter, type Tensor } from '../autograd/index.ts'
 import type { Gpu, View } from '../gpu/index.ts'
-import { type AdamWMemory, adamwRows } from '../kernels/adamw.ts'
 import { scatterAddRows, type TableShard } from '../kernels/embedding.ts'
+import { type OptimizerMemory, optimizerByRow, optimizerRows, type UpdateRule } from '../kernels/optimizer.ts'
 
-/** A consecutive part of a parameter's first and second moments, `size` elements each. */
-export interface MomentChunk {
-  expAvg: View
-  expAvgSq: View
+/** A consecutive part of a tensor of state: `size` float32 values. */
+export interface StatePart {
+  /** The memory; it may be larger than the values. */
+  view: View
+  /** Number of values. */
   size: number
+}
+
+/** How a table is updated. */
+interface Ways {
+  rule: UpdateRule
+  /** One number a row is kept. */
+  byRow: boolean
+  /** Its parameter group. */
+  group: number
+  /** What rows do in a step without a gradient for them: those that move catch up before they are read. */
+  idle: 'move' | 'stay'
 }
 
 /** Rows that a launch per shard updates. */
@@ -16,35 +28,42 @@ interface Plan {
   shards: { shard: TableShard; first: number; n: number; index: number }[]
 }
 
-type Shared = Pick<AdamWMemory, 'history' | 'clip' | 'groups'>
+type Shared = Pick<OptimizerMemory, 'history' | 'clip' | 'groups'>
 
-/** Moments of one table by shard, and the step each row is up to date with. */
+/** State of one table by shard, and the step each row is up to date with. */
 export class TableState {
   readonly table: TableParameter
+  /** As {@link Ways} has them. */
+  readonly group: number
+  readonly idle: 'move' | 'stay'
   /** This step's gradient: unique rows, ascending. */
   merged: RowGrad | undefined
   readonly #gpu: Gpu
-  readonly #group: number
-  readonly #moments: { m: View; v: View }[]
-  /** [V]: how many steps each row has taken. Ids come from the host, and so can this. */
+  readonly #rule: UpdateRule
+  readonly #byRow: boolean
+  /** By shard. */
+  readonly #states: View[][]
+  /** [V], where idle rows move: how many steps each row has taken. Ids come from the host, and so can this. */
   readonly #stamps: Uint32Array
   /** Whether the last step found the table frozen: steps do not count for its rows. */
   #asleep = false
   #prepared: Plan | undefined
 
-  constructor(gpu: Gpu, table: TableParameter, group: number) {
+  constructor(gpu: Gpu, table: TableParameter, { rule, byRow, group, idle }: Ways) {
     this.#gpu = gpu
     this.table = table
-    this.#group = group
-    this.#stamps = new Uint32Array(table.shape[0]!)
-    this.#moments = table.shards.map(({ rows }) => {
-      const zeros = () => {
-        const view = gpu.allocate(rows * table.width * 4, 'optimizer moments')
+    this.#rule = rule
+    this.#byRow = byRow
+    this.group = group
+    this.idle = idle
+    this.#stamps = new Uint32Array(idle === 'move' ? table.shape[0]! : 0)
+    this.#states = table.shards.map(({ rows }) =>
+      Array.from({ length: rule.states }, () => {
+        const view = gpu.allocate(this.#valuesOf(rows) * 4, 'optimizer state')
         gpu.clear(view)
         return view
-      }
-      return { m: zeros(), v: zeros() }
-    })
+      }),
+    )
   }
 
   /** Adds up the gradients of several uses (micro-batches, a shared table) into one per row. */
@@ -85,7 +104,7 @@ export class TableState {
     }
     if (this.#asleep) this.#stamps.fill(step - 1)
     this.#asleep = false
-    if (this.merged) this.#prepared = this.#plan(this.merged.rows, base)
+    if (this.merged) this.#prepared = this.#plan(this.merged.rows, base, step - 1)
   }
 
   /** Returns what `prepare` uploaded for a step that is not taken. */
@@ -98,42 +117,45 @@ export class TableState {
   step(shared: Shared, base: number, step: number): void {
     if (!this.merged || !this.#prepared) return
     this.#run(shared, this.#prepared, base, step - 1, this.merged.values.view)
-    for (const row of this.merged.rows) this.#stamps[row] = step
+    if (this.idle === 'move') for (const row of this.merged.rows) this.#stamps[row] = step
     this.#prepared = undefined
     this.merged = undefined
   }
 
   /** Replays the steps that rows (all of them unless named) sat out, up to step `step`. */
   catchUp(shared: Shared, base: number, step: number, rows?: Uint32Array): void {
-    if (this.#asleep) return
+    if (this.#asleep || this.idle === 'stay') return
     const behind = rows
       ? rows.filter(row => this.#stamps[row]! < step)
       : Uint32Array.from(this.#stamps.keys()).filter(row => this.#stamps[row]! < step)
     if (!behind.length) return
-    this.#run(shared, this.#plan(behind, base), base, step)
+    this.#run(shared, this.#plan(behind, base, step), base, step)
     for (const row of behind) this.#stamps[row] = step
   }
 
-  /** Where the moments lie, by shard. */
-  chunks(): MomentChunk[] {
-    return this.table.shards.map(({ rows }, i) => {
-      const { m, v } = this.#moments[i]!
-      return { expAvg: m, expAvgSq: v, size: rows * this.table.width }
-    })
+  /** By shard, a part of every state. */
+  parts(): StatePart[][] {
+    return this.table.shards.map(({ rows }, i) =>
+      this.#states[i]!.map(view => ({ view, size: this.#valuesOf(rows) })),
+    )
   }
 
-  /** Every row has taken `step` steps: the moments have been written from outside. */
+  #valuesOf(rows: number): number {
+    return this.#byRow ? rows : rows * this.table.width
+  }
+
+  /** Every row has taken `step` steps: the state has been written from outside. */
   resume(step: number): void {
     this.#stamps.fill(step)
   }
 
   dispose(): void {
     this.table.beforeRead = undefined
-    for (const { m, v } of this.#moments) for (const view of [m, v]) this.#gpu.release(view)
+    for (const view of this.#states.flat()) this.#gpu.release(view)
   }
 
-  /** Ascending `rows` by shard, each with the steps it has taken. */
-  #plan(rows: Uint32Array, base: number): Plan {
+  /** Ascending `rows` by shard, each with the steps it has taken: all `until` of them where idle rows stay. */
+  #plan(rows: Uint32Array, base: number, until: number): Plan {
     const entries = new Uint32Array(rows.length * 2)
     const shards: Plan['shards'] = []
     let i = 0
@@ -141,7 +163,7 @@ export class TableState {
       const first = i
       for (; i < rows.length && rows[i]! < shard.firstRow + shard.rows; i++) {
         entries[2 * i] = rows[i]! - shard.firstRow
-        entries[2 * i + 1] = this.#stamps[rows[i]!]! - base
+        entries[2 * i + 1] = (this.#stamps[rows[i]!] ?? until) - base
       }
       if (i > first) shards.push({ shard, first, n: i - first, index })
     }
@@ -151,18 +173,19 @@ export class TableState {
   /** One launch per shard: replay up to `until` steps taken, then one more with `g`. */
   #run(shared: Shared, { entries, shards }: Plan, base: number, until: number, g?: View): void {
     for (const { shard, first, n, index } of shards) {
-      adamwRows(this.#gpu, {
+      const rows = {
         ...shared,
-        ...this.#moments[index]!,
+        states: this.#states[index]!,
         w: shard.view,
         entries,
         firstEntry: first,
         n,
         width: this.table.width,
-        group: this.#group,
-        until: until - base,
-        g,
-      })
+        group: this.group,
+      }
+      const step = until - base
+      if (!this.#byRow) optimizerRows(this.#gpu, this.#rule, { ...rows, until: step, g })
+      else if (g) optimizerByRow(this.#gpu, this.#rule, { ...rows, step, g })
     }
     this.#gpu.release(entries)
   }

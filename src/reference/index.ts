@@ -13,7 +13,6 @@
  *
  * @module kernelgrad/reference
  */
-export { type AdamWSettings, type AdamWState, adamwRows, adamwStep } from './adamw.ts'
 export { type AttentionOptions, attention, attentionBackward } from './attention.ts'
 export { axisReduce } from './axis_reduce.ts'
 export { bmm } from './bmm.ts'
@@ -29,6 +28,18 @@ export { gelu, geluBackward } from './gelu.ts'
 export { layerNorm, layerNormBackward } from './layernorm.ts'
 export { type MatmulLayout, matmul } from './matmul.ts'
 export { firstToken, firstTokenBackward, meanPool, meanPoolBackward } from './mean_pool.ts'
+export {
+  type AdagradSettings,
+  type AdamWSettings,
+  type AdamWState,
+  adamStep,
+  adamwRows,
+  adamwStep,
+  rowwiseAdagradStep,
+  type SgdSettings,
+  type SgdState,
+  sgdStep,
+} from './optimizer.ts'
 export { philox4x32, type Rng, uniform } from './philox.ts'
 export { type PointwiseArgument, pointwise } from './pointwise.ts'
 export { normalFill, uniformFill } from './random.ts'

@@ -37,6 +37,7 @@ const FIXED: readonly string[] = [
   'shuffle',
   'fp16',
   'freeze',
+  'optim',
   'stages',
 ]
 

@@ -1,6 +1,6 @@
 // What a run consists of, worked out before it starts: stages, their epochs and steps.
-import type { ResolvedTrainerConfig } from '../config/index.ts'
-import { type AdamWOptions, type Schedule, schedule } from '../optim/index.ts'
+import { type ResolvedTrainerConfig, stageOptim } from '../config/index.ts'
+import { type Schedule, schedule } from '../optim/index.ts'
 
 /** A part of a run with settings and an optimizer of its own. Steps and epochs are counted through all stages. */
 export interface Stage {
@@ -32,7 +32,7 @@ export function planStages(config: ResolvedTrainerConfig, rows: number): Stage[]
   // What one stage freezes is not frozen in the next, unless that says so.
   const freeze = config.freeze ?? (config.stages.some(stage => stage.freeze) ? [] : undefined)
   for (const [index, changes] of (config.stages.length ? config.stages : [{}]).entries()) {
-    const own: ResolvedTrainerConfig = { ...config, freeze, ...changes }
+    const own: ResolvedTrainerConfig = { ...config, freeze, ...changes, ...stageOptim(config, changes) }
     const microBatches = Math.ceil(rows / own.per_device_train_batch_size)
     const stepsPerEpoch = Math.ceil(microBatches / own.gradient_accumulation_steps)
     const steps = own.max_steps ?? Math.ceil(own.num_train_epochs * stepsPerEpoch)
@@ -70,10 +70,4 @@ export function scheduleOf({ config, steps }: Stage): Schedule {
   const { lr_scheduler_type, warmup_steps, warmup_ratio } = config
   const warmupSteps = warmup_steps || Math.ceil(warmup_ratio * steps)
   return schedule(lr_scheduler_type, { warmupSteps, totalSteps: steps })
-}
-
-/** What a stage's optimizer is made with, besides the parameter groups. */
-export function adamwOptions(config: ResolvedTrainerConfig): AdamWOptions {
-  const { adam_beta1, adam_beta2, adam_epsilon: eps, weight_decay: weightDecay } = config
-  return { betas: [adam_beta1, adam_beta2], eps, weightDecay }
 }

@@ -1,15 +1,15 @@
 // A checkpoint that training can go on from, to the bit: the model, `trainer_state.json` in transformers' words,
 // `optimizer.safetensors`, the settings, and `resume.json` with what else decides the bits that follow.
 import { files } from '#files'
-import type { ResolvedTrainerConfig } from '../config/index.ts'
+import { parseTrainerConfig, type ResolvedTrainerConfig } from '../config/index.ts'
 import { readJson } from '../data/files.ts'
 import type { Dataset } from '../data/index.ts'
-import { openSafetensors, type TensorStream } from '../data/safetensors-file.ts'
+import { openSafetensors, type SafetensorsFile, type TensorStream } from '../data/safetensors-file.ts'
 import { CheckpointError } from '../errors.ts'
-import type { Gpu, View } from '../gpu/index.ts'
+import type { Gpu } from '../gpu/index.ts'
 import { bitsKey, choicesOf, setChoices } from '../kernels/tuning.ts'
 import type { RngState } from '../nn/index.ts'
-import type { AdamW, GradScaler, GradScalerState } from '../optim/index.ts'
+import type { GradScaler, GradScalerState, Optimizer, StateTensor } from '../optim/index.ts'
 import { metricOf, reconsiderBest } from './best-metric.ts'
 import { loadWeights, modelFiles } from './checkpoint.ts'
 import { findCheckpoint, listCheckpoints, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
@@ -49,7 +49,7 @@ interface ResumePoint {
 /** What a running trainer puts into a checkpoint. */
 export interface Running {
   model: ClickModel
-  optimizer: AdamW
+  optimizer: Optimizer
   scaler: GradScaler | undefined
   state: TrainerState
   config: ResolvedTrainerConfig
@@ -78,34 +78,29 @@ export async function saveCheckpoint(folder: string, running: Running): Promise<
   }
   await writeFolder(folder, [
     ...modelFiles(model),
-    { name: OPTIMIZER_FILE, tensors: momentTensors(model, optimizer) },
+    { name: OPTIMIZER_FILE, tensors: stateTensors(model, optimizer) },
     { name: STATE_FILE, json: state },
     { name: ARGUMENTS_FILE, json: config },
     { name: RESUME_FILE, json: point },
   ])
 }
 
-const MOMENTS = { exp_avg: 'expAvg', exp_avg_sq: 'expAvgSq' } as const
-
-/** Every moment of the trained parameters, under torch's names: `state.<parameter>.exp_avg` and `.exp_avg_sq`. */
-function* moments(model: ClickModel, optimizer: AdamW) {
+/** All that is kept of the trained parameters, under torch's names: `state.<parameter>.exp_avg`. */
+function* states(model: ClickModel, optimizer: Optimizer): Generator<StateTensor> {
   const trained = new Set(optimizer.groups.flatMap(({ params }) => params))
   for (const [name, parameter] of model.namedParameters()) {
     if (!trained.has(parameter)) continue
-    for (const [torch, own] of Object.entries(MOMENTS)) {
-      const parts = (): { view: View; size: number }[] =>
-        optimizer.momentChunks(parameter).map(chunk => ({ view: chunk[own], size: chunk.size }))
-      yield { name: `state.${name}.${torch}`, shape: parameter.shape, parts }
-    }
+    for (const tensor of optimizer.stateOf(parameter))
+      yield { ...tensor, name: `state.${name}.${tensor.name}` }
   }
 }
 
-function momentTensors(model: ClickModel, optimizer: AdamW): TensorStream[] {
-  return [...moments(model, optimizer)].map(({ name, shape, parts }) => ({
+function stateTensors(model: ClickModel, optimizer: Optimizer): TensorStream[] {
+  return [...states(model, optimizer)].map(({ name, shape, parts }) => ({
     name,
     dtype: 'F32',
     shape,
-    chunks: readPieces(model.gpu, parts()),
+    chunks: readPieces(model.gpu, parts),
   }))
 }
 
@@ -114,6 +109,25 @@ export interface Resumed {
   folder: string
   state: TrainerState
   point: ResumePoint
+}
+
+/** An optimizer's file holds exactly what it keeps of the `trained` parameters. */
+function checkStates({ path, tensors }: SafetensorsFile, wanted: StateTensor[], trained: Set<string>): void {
+  const names = new Set(wanted.map(({ name }) => name))
+  for (const name of tensors.keys()) {
+    if (names.has(name)) continue
+    const what = trained.has(name.replace(/^state\.|\.[^.]*$/g, ''))
+      ? "is nothing that this run's optimizer keeps; a run can only go on with the optimizer it began with"
+      : 'is of a parameter that is not trained now; a run can only go on training the same ones'
+    throw new CheckpointError(`${path}: tensor '${name}' ${what}`)
+  }
+  for (const { name, shape } of wanted) {
+    const info = tensors.get(name)
+    if (info?.shape.join() !== shape.join())
+      throw new CheckpointError(
+        `${path}: tensor '${name}' ${info ? `has shape [${info.shape}]` : 'is missing'}, expected [${shape}]`,
+      )
+  }
 }
 
 /** Gives an optimizer and a scaler, made as they were when the checkpoint was saved, their state. */
@@ -125,21 +139,12 @@ export async function loadOptimizer(
   const path = join(folder, OPTIMIZER_FILE)
   const file = await openSafetensors(path)
   try {
-    const wanted = [...moments(model, optimizer)]
-    const names = new Set(wanted.map(({ name }) => name))
-    for (const name of file.tensors.keys())
-      if (!names.has(name))
-        throw new CheckpointError(
-          `${path}: tensor '${name}' is of a parameter that is not trained now; a run can only go on training the same ones`,
-        )
-    for (const { name, shape, parts } of wanted) {
-      const info = file.tensors.get(name)
-      if (info?.shape.join() !== shape.join())
-        throw new CheckpointError(
-          `${path}: tensor '${name}' ${info ? `has shape [${info.shape}]` : 'is missing'}, expected [${shape}]`,
-        )
-      await writePieces(model.gpu, parts(), file, name)
-    }
+    const wanted = [...states(model, optimizer)]
+    const trained = new Set(
+      [...model.namedParameters()].flatMap(([name, { requiresGrad }]) => (requiresGrad ? name : [])),
+    )
+    checkStates(file, wanted, trained)
+    for (const { name, parts } of wanted) await writePieces(model.gpu, parts, file, name)
   } finally {
     await file.close()
   }
@@ -172,7 +177,9 @@ export async function resume(
   checkFingerprints(point.data.train, data.train, folder)
   checkFingerprints(point.data.evaluation, data.evaluation, folder)
   await checkModel(folder, { model, train, reads: point.reads }, warn)
-  checkSettings((await read(ARGUMENTS_FILE)) as ResolvedTrainerConfig, config, folder, warn)
+  // Settings that did not exist yet when the checkpoint was saved had what is their default now.
+  const then = { ...parseTrainerConfig({}, 'defaults'), ...((await read(ARGUMENTS_FILE)) as object) }
+  checkSettings(then, config, folder, warn)
   const state = (await read(STATE_FILE)) as TrainerState
   useChoices(model.gpu, state, point, folder, warn)
   await loadWeights(model, join(folder, WEIGHTS_FILE))

@@ -4,7 +4,7 @@ import { type Batch, createLoader, type Dataset, type Loader } from '../data/ind
 import { checkTextLengths } from '../data/place.ts'
 import { ConfigError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
-import { AdamW, GradScaler } from '../optim/index.ts'
+import { GradScaler, type Optimizer } from '../optim/index.ts'
 import { epochOrder } from './batches.ts'
 import { checkBestMetric, noteEvaluation, outOfPatience } from './best-metric.ts'
 import { brokenGradient, brokenLoss } from './broken-loss.ts'
@@ -12,9 +12,10 @@ import { type CallbackContext, call, type PlainHook, type TrainerControl } from 
 import { evaluate } from './evaluate.ts'
 import { LossLog } from './loss-log.ts'
 import { collateOptions } from './model.ts'
+import { createOptimizer } from './optimizer.ts'
 import { parameterGroups } from './parameter-groups.ts'
 import { Saving } from './saving.ts'
-import { adamwOptions, type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
+import { type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
 import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
 import type { TrainerOptions, TrainOptions } from './trainer-options.ts'
 import {
@@ -45,7 +46,7 @@ export class Trainer {
   /** Where the run stands; `trainer_state.json` of a checkpoint holds it. */
   readonly state: TrainerState
   /** The running stage's. */
-  optimizer!: AdamW
+  optimizer!: Optimizer
   /** The running stage's, with `fp16`. */
   scaler: GradScaler | undefined
   readonly #options: TrainerOptions
@@ -174,7 +175,7 @@ export class Trainer {
     this.#stageStops = outOfPatience(this.state, config)
     this.state.stage = index
     this.#stepped = false
-    this.optimizer = new AdamW(model.gpu, parameterGroups(model, config), adamwOptions(config))
+    this.optimizer = await createOptimizer(model.gpu, parameterGroups(model, config), config)
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
     this.#loader = createLoader(train, {
       batchSize: config.per_device_train_batch_size,

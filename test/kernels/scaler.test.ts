@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { adamwHistory } from '../../src/kernels/adamw.ts'
-import { scalerPending, scalerUpdate } from '../../src/kernels/scaler.ts'
+import { scalerUpdate } from '../../src/kernels/scaler.ts'
+import { adamw } from '../../src/optim/index.ts'
 import * as reference from '../../src/reference/index.ts'
 import { assertClose } from '../support/close.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
@@ -22,11 +22,11 @@ function stateView(scale: number, ...counts: [number, number, number]) {
 }
 
 async function update(state: ReturnType<typeof stateView>, scaledNorm: number, maxNorm: number, step = 1) {
-  const pending = Float32Array.from(groups.flatMap(scalerPending))
+  const pending = Float32Array.from(groups.flatMap(adamw.pending))
   const history = gpu.from(seeded(4 * pending.length, 5))
   gpu.upload(history, pending, step * pending.length * 4)
   const [norm, coefficient] = [gpu.from(Float32Array.of(scaledNorm)), gpu.acquire(4)]
-  scalerUpdate(gpu, { norm, coefficient, state, history, step, groups: groups.length, maxNorm, ...settings })
+  scalerUpdate(gpu, { ...adamw, states: 2 }, { norm, coefficient, state, history, step, groups: groups.length, maxNorm, ...settings })
   const all = await gpu.readFloats({ ...history, size: 4 * pending.length * 4 })
   const untouched = seeded(4 * pending.length, 5)
   for (const [i, value] of all.entries()) {
@@ -51,7 +51,7 @@ for (const taken of [0, 1, 9, 137, 500, 4999, 100_000]) {
       1,
     )
     for (const [g, group] of groups.entries()) {
-      const expected = adamwHistory(group, taken + 1)
+      const expected = adamw.numbers(group, taken + 1)
       for (const [i, value] of expected.entries()) {
         const actual = history[8 * g + i]!
         assert.ok(

@@ -1,19 +1,16 @@
-// AdamW (Loshchilov and Hutter 2019), as torch.optim.AdamW computes it:
-//   w = w * (1 - lr * weight_decay);  m = m + (g - m) * (1 - beta1);  v = beta2 * v + (1 - beta2) * g * g
-//   w = w - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+// One step of an optimizer over weights and their state, as the rule that stands before this text says: optimizer_adamw.wgsl
+// and its like declare State (w and s0 … of an element, STATES beside w), Step (a step's numbers) and update(State, grad, Step).
 // What changes from step to step is data: `history` holds one Step per optimizer step and parameter group, at
 // (step - base) * groups + group.
 //   dense  blocks of 64 elements in flat memory; `slots` names each block's group, SKIP leaves a block alone
 //   rows   entries (row, first step to replay) of a table shard: replays the steps in which the row had no gradient, then,
 //          with a gradient, takes the current one. Both call one function, so that a row which sat out k steps has the
 //          same bits as one the dense kernel visited every step.
-// w, m, v are updated in place. g is multiplied by clip[0], the gradient-norm coefficient; where that is negative, gradients
+// w, s0, … are updated in place. g is multiplied by clip[0], the gradient-norm coefficient; where that is negative, gradients
 // overflowed and count as zero (scaler.wgsl): infinity times anything would not.
 
 const WG: u32 = 64;
 const SKIP: u32 = 0xffffffffu;
-
-struct Step { decay: f32, step_size: f32, inv_sqrt_bc2: f32, eps: f32, beta1: f32, one_minus_beta1: f32, beta2: f32, one_minus_beta2: f32 }
 
 struct DenseParams { blocks: u32, groups: u32, step: u32 }
 @group(0) @binding(0) var<uniform> dense_params: DenseParams;
@@ -22,19 +19,11 @@ struct DenseParams { blocks: u32, groups: u32, step: u32 }
 @group(0) @binding(3) var<storage, read> history: array<Step>;
 @group(0) @binding(4) var<storage, read> clip: array<f32>;
 @group(0) @binding(5) var<storage, read_write> w: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> m: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> v: array<vec4f>;
-
-struct State { w: vec4f, m: vec4f, v: vec4f }
+// @unroll k in 0..STATES
+@group(0) @binding($(6 + k)) var<storage, read_write> s$k: array<vec4f>;
+// @end
 
 fn clipped(grad: vec4f, coefficient: f32) -> vec4f { return select(grad * coefficient, vec4f(), coefficient < 0.0); }
-
-fn update(old: State, grad: vec4f, s: Step) -> State {
-  let m1 = old.m + (grad - old.m) * s.one_minus_beta1;
-  let v1 = s.beta2 * old.v + s.one_minus_beta2 * grad * grad;
-  let w1 = old.w * s.decay - s.step_size * m1 / (sqrt(v1) * s.inv_sqrt_bc2 + s.eps);
-  return State(w1, m1, v1);
-}
 
 @compute @workgroup_size(WG)
 fn dense(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -46,10 +35,16 @@ fn dense(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3
   let c = clip[0];
   for (var j = 0u; j < 16u; j++) {
     let i = block * 16u + j;
-    let next = update(State(w[i], m[i], v[i]), clipped(g[i], c), s);
-    w[i] = next.w;
-    m[i] = next.m;
-    v[i] = next.v;
+    var state: State;
+    state.w = w[i];
+    // @unroll k in 0..STATES
+    state.s$k = s$k[i];
+    // @end
+    state = update(state, clipped(g[i], c), s);
+    w[i] = state.w;
+    // @unroll k in 0..STATES
+    s$k[i] = state.s$k;
+    // @end
   }
 }
 
@@ -73,8 +68,9 @@ struct RowParams { n: u32, width: u32, lanes: u32, groups: u32, group: u32, unti
 @group(0) @binding(1) var<storage, read> row_g: array<R>;
 @group(0) @binding(2) var<storage, read> entries: array<vec2u>;
 @group(0) @binding(5) var<storage, read_write> row_w: array<R>;
-@group(0) @binding(6) var<storage, read_write> row_m: array<R>;
-@group(0) @binding(7) var<storage, read_write> row_v: array<R>;
+// @unroll k in 0..STATES
+@group(0) @binding($(6 + k)) var<storage, read_write> row_s$k: array<R>;
+// @end
 
 @compute @workgroup_size(WG)
 fn rows(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -87,7 +83,11 @@ fn rows(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   // @unroll j in 0..PER
   let c$j = min(column + $(j)u, row_params.width - 1u);
   let at$j = entry.x * row_params.width + c$j;
-  var state$j = State(vec4f(row_w[at$j]), vec4f(row_m[at$j]), vec4f(row_v[at$j]));
+  var state$j: State;
+  state$j.w = vec4f(row_w[at$j]);
+  // @unroll k in 0..STATES
+  state$j.s$k = vec4f(row_s$k[at$j]);
+  // @end
   // @end
   // One loop for the steps to replay and for the one with a gradient: the update is long, and stands in the code once.
   let coefficient = clip[0];
@@ -107,7 +107,8 @@ fn rows(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   }
   // @unroll j in 0..PER
   row_w[at$j] = narrow(state$j.w);
-  row_m[at$j] = narrow(state$j.m);
-  row_v[at$j] = narrow(state$j.v);
+  // @unroll k in 0..STATES
+  row_s$k[at$j] = narrow(state$j.s$k);
+  // @end
   // @end
 }

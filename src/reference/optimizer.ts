@@ -65,6 +65,123 @@ export function adamwStep({
 }
 
 /**
+ * One Adam step on a dense parameter: as {@link adamwStep}, with g + weightDecay w for g and no other decay.
+ *
+ * Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980;
+ * https://pytorch.org/docs/stable/generated/torch.optim.Adam.html
+ *
+ * @param options.step counts from 1
+ * @returns w, m and v after the step, as new arrays
+ */
+export function adamStep({ weightDecay, ...given }: Parameters<typeof adamwStep>[0]): AdamWState {
+  const g = Float64Array.from(given.g, (value, i) => value + weightDecay * given.w[i]!)
+  return adamwStep({ ...given, g, weightDecay: 0 })
+}
+
+/** What one step of SGD is told, besides gradients. */
+export interface SgdSettings {
+  /** Learning rate. */
+  lr: number
+  /** Decay of the buffer; 0: w -= lr g. */
+  momentum: number
+  /** The buffer takes 1 - dampening of the gradient; all of it in step 1. */
+  dampening: number
+  /** Added to the gradient. */
+  weightDecay: number
+  /** Moves by g + momentum · buffer. */
+  nesterov: boolean
+}
+
+/** Weights and their momentum buffer, of one shape. */
+export interface SgdState {
+  /** Weights. */
+  w: Float64Array
+  /** The momentum buffer, zero before step 1. */
+  m: Float64Array
+}
+
+/**
+ * One step of SGD with momentum on a dense parameter: g += weightDecay w; m = momentum m + (1 - dampening) g, in step 1 m = g;
+ * w -= lr m, with nesterov w -= lr (g + momentum m).
+ *
+ * Source: https://pytorch.org/docs/stable/generated/torch.optim.SGD.html
+ *
+ * @param options.w of one shape, as are m and g
+ * @param options.step counts from 1
+ * @returns w and m after the step, as new arrays; m is the gradient where there is no momentum
+ */
+export function sgdStep({
+  w,
+  m,
+  g,
+  lr,
+  momentum,
+  dampening,
+  weightDecay,
+  nesterov,
+  step,
+}: SgdSettings & {
+  w: ArrayLike<number>
+  m: ArrayLike<number>
+  g: ArrayLike<number>
+  step: number
+}): SgdState {
+  const next = { w: Float64Array.from(w), m: Float64Array.from(m) }
+  for (let i = 0; i < w.length; i++) {
+    const decayed = g[i]! + weightDecay * w[i]!
+    const kept = step === 1 || momentum === 0 ? 1 : 1 - dampening
+    next.m[i] = momentum * m[i]! + kept * decayed
+    next.w[i] = w[i]! - lr * (nesterov ? decayed + momentum * next.m[i]! : next.m[i]!)
+  }
+  return next
+}
+
+/** What one step of Adagrad is told, besides gradients. */
+export interface AdagradSettings {
+  /** Learning rate. */
+  lr: number
+  /** Added to the root of the sum. */
+  eps: number
+  /** Added to the gradient. */
+  weightDecay: number
+}
+
+/**
+ * One step of row-wise Adagrad on rows of H values, all of which have a gradient: g += weightDecay w; sum += mean(g²) over the row;
+ * w -= lr / (√sum + eps) · g. With H = 1 this is `torch.optim.Adagrad`, a sum per element.
+ *
+ * Source: FBGEMM's `EXACT_ROWWISE_ADAGRAD`, https://docs.pytorch.org/FBGEMM/;
+ * Duchi et al. 2011, https://jmlr.org/papers/v12/duchi11a.html
+ *
+ * @param options.w [rows, H], as is g
+ * @param options.sum [rows]
+ * @returns w and sum after the step, as new arrays
+ */
+export function rowwiseAdagradStep({
+  w,
+  sum,
+  g,
+  H,
+  lr,
+  eps,
+  weightDecay,
+}: AdagradSettings & {
+  w: ArrayLike<number>
+  sum: ArrayLike<number>
+  g: ArrayLike<number>
+  H: number
+}): { w: Float64Array; sum: Float64Array } {
+  const next = { w: Float64Array.from(w), sum: Float64Array.from(sum) }
+  for (let row = 0; row < sum.length; row++) {
+    const decayed = Array.from({ length: H }, (_, c) => g[row * H + c]! + weightDecay * w[row * H + c]!)
+    next.sum[row] = sum[row]! + decayed.reduce((total, value) => total + value * value, 0) / H
+    const rate = lr / (Math.sqrt(next.sum[row]!) + eps)
+    for (const [c, value] of decayed.entries()) next.w[row * H + c] = w[row * H + c]! - rate * value
+  }
+  return next
+}
+
+/**
  * The last step of `history` on the rows of a table that have a gradient, with the same result as {@link adamwStep} on
  * the dense table: a row that sat out some steps first replays them with gradient zero, each with its own settings.
  * Without `grads` the rows only replay, up to and including the last step: what reading the weights needs.

@@ -1,0 +1,205 @@
+import { type Access, defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
+import wgsl from '../wgsl/optimizer.ts'
+import byRowWgsl from '../wgsl/optimizer_by_row.ts'
+import { type ByWidth, byWidth, widthOf } from './width.ts'
+
+/** Elements per block of the dense kernel; flat parameter memory is cut into blocks of this many. */
+export const OPTIMIZER_BLOCK = 64
+/** In `slots`, a block that is left alone. */
+export const OPTIMIZER_SKIP = 0xffffffff
+
+/** What an optimizer does with a gradient, for its kernels. */
+export interface UpdateRule {
+  /** What error messages call its kernels. */
+  name: string
+  /** Declares `State`, `Step`, `update`, `corrected` and `void_step`: wgsl/optimizer_adamw.wgsl is one to read. */
+  wgsl: string
+  /** Numbers of state an element has. */
+  states: number
+}
+
+const denseParams = { blocks: 'u32', groups: 'u32', step: 'u32' } as const
+const rowParams = {
+  n: 'u32',
+  width: 'u32',
+  lanes: 'u32',
+  groups: 'u32',
+  group: 'u32',
+  until: 'u32',
+  with_grad: 'u32',
+  first_entry: 'u32',
+} as const
+const byRowParams = {
+  n: 'u32',
+  width: 'u32',
+  groups: 'u32',
+  group: 'u32',
+  step: 'u32',
+  first_entry: 'u32',
+} as const
+
+// R, four columns or one, an invocation of the row kernel takes: 4 are no faster, and compile twice as long.
+const PER = 2
+
+interface Kernels {
+  dense: Kernel<keyof typeof denseParams>
+  rows: ByWidth<keyof typeof rowParams>
+}
+const kernels = new Map<string, Kernels>()
+const byRowKernels = new Map<string, ByWidth<keyof typeof byRowParams>>()
+
+function kernelsOf({ name, wgsl: rule, states }: UpdateRule): Kernels {
+  const key = `${states} ${rule}`
+  let made = kernels.get(key)
+  if (!made) {
+    const shared = {
+      name,
+      wgsl: rule + wgsl,
+      bindings: ['read', 'read', 'read', 'read', 'write', ...Array<Access>(states).fill('write')] as Access[],
+      constants: { STATES: states },
+    }
+    made = {
+      dense: defineKernel({ ...shared, entry: 'dense', params: denseParams, workgroup: 8 }),
+      rows: byWidth(
+        defineKernel({
+          ...shared,
+          entry: 'rows',
+          params: rowParams,
+          workgroup: 16,
+          constants: { ...shared.constants, PER },
+        }),
+      ),
+    }
+    kernels.set(key, made)
+  }
+  return made
+}
+
+function byRowKernelOf({ name, wgsl: rule }: UpdateRule): ByWidth<keyof typeof byRowParams> {
+  let made = byRowKernels.get(rule)
+  if (!made) {
+    made = byWidth(
+      defineKernel({
+        name,
+        wgsl: rule + byRowWgsl,
+        entry: 'by_row',
+        params: byRowParams,
+        bindings: ['read', 'read', 'read', 'read', 'write', 'write'],
+        workgroup: 32,
+      }),
+    )
+    byRowKernels.set(rule, made)
+  }
+  return made
+}
+
+/** What a step reads and writes: weights and their state. */
+export interface OptimizerMemory {
+  /** Weights. */
+  w: View
+  /** As many as the rule has, each as long as the weights. */
+  states: View[]
+  /** The rule's numbers (`Step` in its WGSL) per step and group. */
+  history: View
+  /** One value that multiplies gradients; negative: they count as zero. */
+  clip: View
+  /** Number of parameter groups: the stride of `history`. */
+  groups: number
+}
+
+/**
+ * One step over flat memory of `blocks` blocks of 64 elements. slots: [blocks] uint32, each block's group or
+ * OPTIMIZER_SKIP; `step` indexes `history`.
+ */
+export function optimizerDense(
+  gpu: Gpu,
+  rule: UpdateRule,
+  {
+    w,
+    states,
+    history,
+    clip,
+    groups,
+    g,
+    slots,
+    blocks,
+    step,
+  }: OptimizerMemory & { g: View; slots: View; blocks: number; step: number },
+): void {
+  const { dense } = kernelsOf(rule)
+  const views = [g, slots, history, clip, w, ...states]
+  gpu.launch(dense, { blocks, groups, step }, views, Math.ceil(blocks / dense.workgroup))
+}
+
+/** Which rows of a table shard [rows, width] a launch takes, and their gradient. */
+export interface OptimizerRows extends OptimizerMemory {
+  /** Pairs: row in the shard, index in `history` of the first step to replay. */
+  entries: View
+  /** Entries `firstEntry` to `firstEntry + n - 1` are taken. */
+  firstEntry: number
+  n: number
+  /** Columns of the shard. */
+  width: number
+  /** The table's parameter group. */
+  group: number
+}
+
+/**
+ * The same over some rows, as exact as the dense kernel. Steps from each entry's up to, and without, `until` are replayed with a
+ * zero gradient; with `g` ([entries, width]), step `until` is taken with that gradient.
+ */
+export function optimizerRows(
+  gpu: Gpu,
+  rule: UpdateRule,
+  {
+    w,
+    states,
+    history,
+    clip,
+    groups,
+    entries,
+    firstEntry,
+    n,
+    width,
+    group,
+    until,
+    g,
+  }: OptimizerRows & { until: number; g?: View | undefined },
+): void {
+  if (n === 0) return
+  const by = widthOf(width)
+  const kernel = kernelsOf(rule).rows[by]
+  const lanes = Math.ceil(width / by / PER)
+  const flags = { with_grad: g ? 1 : 0, first_entry: firstEntry }
+  const params = { n, width: width / by, lanes, groups, group, until, ...flags }
+  const views = [g ?? history, entries, history, clip, w, ...states]
+  gpu.launch(kernel, params, views, Math.ceil((n * lanes) / kernel.workgroup))
+}
+
+/**
+ * Step `step` over some rows by a rule whose state in tables is one number a row: `states` is one view, [rows]. g: [entries, width].
+ * A rule for it declares `decayed` and `moved`: wgsl/optimizer_rowwise_adagrad.wgsl.
+ */
+export function optimizerByRow(
+  gpu: Gpu,
+  rule: UpdateRule,
+  {
+    w,
+    states,
+    history,
+    clip,
+    groups,
+    entries,
+    firstEntry,
+    n,
+    width,
+    group,
+    step,
+    g,
+  }: OptimizerRows & { step: number; g: View },
+): void {
+  if (n === 0) return
+  const by = widthOf(width)
+  const params = { n, width: width / by, groups, group, step, first_entry: firstEntry }
+  gpu.launch(byRowKernelOf(rule)[by], params, [g, entries, history, clip, w, ...states], n)
+}
