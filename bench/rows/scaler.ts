@@ -24,7 +24,8 @@ export function scalerRows(_: Size): Row[] {
         )
         const settings = { growthFactor: 2, backoffFactor: 0.5, growthInterval: 2000, maxNorm: 1 }
         const views = { norm, coefficient, state, history }
-        const job = () => scalerUpdate(gpu, { ...adamw, states: 2 }, { ...views, step: 0, groups: GROUPS, ...settings })
+        const job = () =>
+          scalerUpdate(gpu, { ...adamw, states: 2 }, { ...views, step: 0, groups: GROUPS, ...settings })
         return work.job(job, { view: norm, n: 1 }, { view: coefficient, n: 1 })
       },
     },

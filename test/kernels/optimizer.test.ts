@@ -51,7 +51,12 @@ const adamOf =
     const next = step({ w: w!, m: m!, v: v!, g, ...settings, step: t })
     return [next.w, next.m, next.v]
   }
-const sgdOf = ([w, m]: Arrays, g: ArrayLike<number>, settings: reference.SgdSettings, step: number): Arrays => {
+const sgdOf = (
+  [w, m]: Arrays,
+  g: ArrayLike<number>,
+  settings: reference.SgdSettings,
+  step: number,
+): Arrays => {
   const next = reference.sgdStep({ w: w!, m: m ?? new Float64Array(w!.length), g, ...settings, step })
   return m ? [next.w, next.m] : [next.w]
 }
@@ -59,9 +64,25 @@ const sgdOf = ([w, m]: Arrays, g: ArrayLike<number>, settings: reference.SgdSett
 const SUBJECTS = [
   subject('adamw', adamw, ADAM, adamOf(reference.adamwStep)),
   subject('adam', adam, ADAM, adamOf(reference.adamStep)),
-  subject('sgd', sgd, [{ ...SGD, dampening: 0.3 }, { ...SGD, nesterov: true, weightDecay: 0 }], sgdOf),
+  subject(
+    'sgd',
+    sgd,
+    [
+      { ...SGD, dampening: 0.3 },
+      { ...SGD, nesterov: true, weightDecay: 0 },
+    ],
+    sgdOf,
+  ),
   subject('sgd, one group without momentum', sgd, [{ ...SGD, momentum: 0 }, SGD], sgdOf),
-  subject('sgd without momentum', sgd, [{ ...SGD, momentum: 0 }, { ...SGD, momentum: 0, weightDecay: 0 }], sgdOf),
+  subject(
+    'sgd without momentum',
+    sgd,
+    [
+      { ...SGD, momentum: 0 },
+      { ...SGD, momentum: 0, weightDecay: 0 },
+    ],
+    sgdOf,
+  ),
   subject(
     'adagrad',
     rowwiseAdagrad,
@@ -136,7 +157,16 @@ for (const one of SUBJECTS) {
       const steps = settingsOf(one, 3)
       const [history, clip] = [uploadHistory(one, steps), gpu.from(Float32Array.of(0.75))]
       const [gradients, groupOf] = [gpu.from(g), gpu.from(slots)]
-      optimizerDense(gpu, rule, { ...views, history, clip, groups: 2, g: gradients, slots: groupOf, blocks, step: 2 })
+      optimizerDense(gpu, rule, {
+        ...views,
+        history,
+        clip,
+        groups: 2,
+        g: gradients,
+        slots: groupOf,
+        blocks,
+        step: 2,
+      })
       const expected = host.map(values => Float64Array.from(values))
       for (const [block, group] of slots.entries()) {
         if (group === OPTIMIZER_SKIP) continue
@@ -197,7 +227,10 @@ for (const one of SUBJECTS) {
     const { host, views, check } = stateOf(one, OPTIMIZER_BLOCK, 3, 1)
     const steps = settingsOf(one, 1)
     const [history, clip] = [uploadHistory(one, steps), gpu.from(Float32Array.of(-1))]
-    const [g, slots] = [gpu.from(new Float32Array(OPTIMIZER_BLOCK).fill(Number.NaN)), gpu.from(Uint32Array.of(0))]
+    const [g, slots] = [
+      gpu.from(new Float32Array(OPTIMIZER_BLOCK).fill(Number.NaN)),
+      gpu.from(Uint32Array.of(0)),
+    ]
     optimizerDense(gpu, rule, { ...views, history, clip, groups: 2, g, slots, blocks: 1, step: 0 })
     const zero = new Float32Array(OPTIMIZER_BLOCK)
     await check(one.step(host, zero, steps[0]![0]!, 1), 1e-6, [OPTIMIZER_BLOCK])

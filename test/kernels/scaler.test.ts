@@ -26,7 +26,11 @@ async function update(state: ReturnType<typeof stateView>, scaledNorm: number, m
   const history = gpu.from(seeded(4 * pending.length, 5))
   gpu.upload(history, pending, step * pending.length * 4)
   const [norm, coefficient] = [gpu.from(Float32Array.of(scaledNorm)), gpu.acquire(4)]
-  scalerUpdate(gpu, { ...adamw, states: 2 }, { norm, coefficient, state, history, step, groups: groups.length, maxNorm, ...settings })
+  scalerUpdate(
+    gpu,
+    { ...adamw, states: 2 },
+    { norm, coefficient, state, history, step, groups: groups.length, maxNorm, ...settings },
+  )
   const all = await gpu.readFloats({ ...history, size: 4 * pending.length * 4 })
   const untouched = seeded(4 * pending.length, 5)
   for (const [i, value] of all.entries()) {

@@ -8,11 +8,10 @@ import {
   tensor,
   writeParameter,
 } from '../../src/autograd/index.ts'
-import type { Gpu } from '../../src/gpu/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { assertClose } from '../support/close.ts'
 import { generator, openTestGpu, seeded } from '../support/gpu.ts'
-import { denseParameter, tableParameter } from '../support/parameters.ts'
+import { denseParameter, shardedGpu, tableParameter } from '../support/parameters.ts'
 import { readSafetensors } from '../support/read-safetensors.ts'
 
 const gpu = await openTestGpu()
@@ -94,7 +93,7 @@ test('300 steps agree with torch.optim.AdamW in float64, sparse and dense alike,
 test('rows that sit out 1 to 250 steps catch up to the bit, over shards, odd widths, clipping and micro-batches', async () => {
   const [V, H] = [37, 5]
   const start = seeded(V * H, 1)
-  const table = tableParameter(shardedGpu(7 * H * 4), start, [V, H])
+  const table = tableParameter(shardedGpu(gpu, 7 * H * 4), start, [V, H])
   assert.is(table.shards.length, 6)
   const dense = denseParameter(gpu, start, [V, H])
   const [a, b] = [new AdamW(gpu, [{ params: [table] }]), new AdamW(gpu, [{ params: [dense] }])]
@@ -128,17 +127,6 @@ test('rows that sit out 1 to 250 steps catch up to the bit, over shards, odd wid
   const [sparse, full] = [await readParameter(table), await readParameter(dense)]
   assert.equal(new Uint32Array(sparse.buffer), new Uint32Array(full.buffer))
 })
-
-/** The test device, pretending to bind no more than `bytes` at once. */
-function shardedGpu(bytes: number): Gpu {
-  return new Proxy(gpu, {
-    get(target, key) {
-      if (key === 'maxBinding') return bytes
-      const value = Reflect.get(target, key, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-}
 
 test('groups have their own rates, frozen and unused parameters stay as they are', async () => {
   const values = seeded(70, 3)

@@ -17,3 +17,14 @@ export function tableParameter(gpu: Gpu, values: Float32Array, shape: [number, n
   writeParameter(table, values)
   return table
 }
+
+/** The device, pretending to bind no more than `bytes` at once. */
+export function shardedGpu(gpu: Gpu, bytes: number): Gpu {
+  return new Proxy(gpu, {
+    get(target, key) {
+      if (key === 'maxBinding') return bytes
+      const value = Reflect.get(target, key, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
