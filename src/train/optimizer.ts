@@ -1,14 +1,12 @@
 import { optimSettings, type ResolvedTrainerConfig } from '../config/index.ts'
-import type { Gpu } from '../gpu/index.ts'
 import { AdamW, type Optimizer } from '../optim/index.ts'
-import type { TrainedGroup } from './parameter-groups.ts'
+import type { ClickModel } from './model.ts'
+import { parameterGroups } from './parameter-groups.ts'
 
 /** The optimizer that a stage's settings name. All but AdamW are loaded once they are asked for: pages are to stay small. */
-export async function createOptimizer(
-  gpu: Gpu,
-  groups: TrainedGroup[],
-  config: ResolvedTrainerConfig,
-): Promise<Optimizer> {
+export async function createOptimizer(model: ClickModel, config: ResolvedTrainerConfig): Promise<Optimizer> {
+  const { gpu } = model
+  const groups = parameterGroups(model, config)
   const { adam_beta1, adam_beta2, adam_epsilon, weight_decay: weightDecay } = config
   const adam = { betas: [adam_beta1, adam_beta2] as const, eps: adam_epsilon, weightDecay }
   const { optim, optim_args } = optimSettings(config, 'trainer')

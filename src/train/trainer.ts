@@ -13,7 +13,6 @@ import { evaluate } from './evaluate.ts'
 import { LossLog } from './loss-log.ts'
 import { collateOptions } from './model.ts'
 import { createOptimizer } from './optimizer.ts'
-import { parameterGroups } from './parameter-groups.ts'
 import { Saving } from './saving.ts'
 import { type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
 import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
@@ -175,7 +174,7 @@ export class Trainer {
     this.#stageStops = outOfPatience(this.state, config)
     this.state.stage = index
     this.#stepped = false
-    this.optimizer = await createOptimizer(model.gpu, parameterGroups(model, config), config)
+    this.optimizer = await createOptimizer(model, config)
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
     this.#loader = createLoader(train, {
       batchSize: config.per_device_train_batch_size,

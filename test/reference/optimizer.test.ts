@@ -1,6 +1,15 @@
+import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type AdamWSettings, type AdamWState, adamwRows, adamwStep } from '../../src/reference/index.ts'
+import {
+  type AdamWSettings,
+  type AdamWState,
+  adamStep,
+  adamwRows,
+  adamwStep,
+  rowwiseAdagradStep,
+  sgdStep,
+} from '../../src/reference/index.ts'
 import { close } from './compare.ts'
 import { golden } from './golden.ts'
 
@@ -71,5 +80,89 @@ frozen.test('row-wise steps that replay what a row missed equal dense steps, bit
   assert.equal(caughtUp.v, state.v)
   assert.equal(caughtUp.stamp, new Uint32Array(V).fill(300))
 })
+
+const optim = golden('optim')
+
+/** The oracle's w and state after one more step, by rule; settings under PyTorch's names. */
+type Arrays = ArrayLike<number>[]
+type Settings = Record<string, number> & { betas?: [number, number] }
+const adamSettings = ({ betas = [0.9, 0.999], eps = 1e-8, weight_decay = 0 }: Settings) => ({
+  beta1: betas[0],
+  beta2: betas[1],
+  eps,
+  weightDecay: weight_decay,
+})
+const RULES: Record<
+  string,
+  (state: Arrays, g: ArrayLike<number>, lr: number, step: number, own: Settings, H: number) => Arrays
+> = {
+  adamw_torch([w, m, v], g, lr, step, own) {
+    const next = adamwStep({ w: w!, m: m!, v: v!, g, lr, step, ...adamSettings(own) })
+    return [next.w, next.m, next.v]
+  },
+  adam([w, m, v], g, lr, step, own) {
+    const next = adamStep({ w: w!, m: m!, v: v!, g, lr, step, ...adamSettings(own) })
+    return [next.w, next.m, next.v]
+  },
+  sgd([w, m], g, lr, step, { momentum = 0, dampening = 0, nesterov, weight_decay: weightDecay = 0 }) {
+    const own = { lr, momentum, dampening, nesterov: Boolean(nesterov), weightDecay }
+    const next = sgdStep({ w: w!, m: m!, g, step, ...own })
+    return [next.w, next.m]
+  },
+  adagrad([w, sum], g, lr, _, { eps = 1e-8, weight_decay: weightDecay = 0 }) {
+    const next = rowwiseAdagradStep({ w: w!, sum: sum!, g, H: 1, lr, eps, weightDecay })
+    return [next.w, next.sum]
+  },
+}
+const KEPT = [[], ['exp_avg', 'momentum_buffer', 'sum'], ['exp_avg_sq']]
+
+for (const { name, rule, options, clip } of JSON.parse(readFileSync('test/golden/optim/case.json', 'utf8'))
+  .cases) {
+  const byRow = rule === 'rowwise_adagrad'
+  test(`${name}: 300 steps agree with ${byRow ? 'FBGEMM in float32' : 'PyTorch in float64'}`, () => {
+    const [steps, U, width] = optim.shape('grads') as [number, number, number]
+    const [V, H] = optim.shape(`${name}.w1`) as [number, number]
+    const wide = (values: ArrayLike<number>, row: number) =>
+      Array.from({ length: H }, (_, c) => Number(values[row * width + (c % width)]))
+    const [w0, ids, grads, lrs] = ['w0', 'ids', 'grads', 'lr'].map(
+      key => optim.read(key) as ArrayLike<number>,
+    )
+    let state: Arrays = [
+      Array.from({ length: V }, (_, row) => wide(w0!, row)).flat(),
+      new Float64Array(byRow ? V : V * H),
+      new Float64Array(V * H),
+    ]
+    const bound = byRow ? 2e-6 : 2e-7
+    for (let s = 0; s < steps; s++) {
+      let mine = Array.from({ length: U }, (_, u) => wide(grads!, s * U + u))
+      if (clip !== null) {
+        const factor = Math.min(1, clip / (Math.hypot(...mine.flat()) + 1e-6))
+        mine = mine.map(row => row.map(value => value * factor))
+      }
+      if (byRow) {
+        const [w, sum] = state.map(values => Float64Array.from(values)) as [Float64Array, Float64Array]
+        const { eps = 1e-8, weight_decay: weightDecay = 0 } = options
+        for (const [u, g] of mine.entries()) {
+          const row = Number(ids![s * U + u])
+          const at = { w: w.slice(row * H, (row + 1) * H), sum: sum.slice(row, row + 1), g, H }
+          const next = rowwiseAdagradStep({ ...at, lr: lrs![s]!, eps, weightDecay })
+          w.set(next.w, row * H)
+          sum.set(next.sum, row)
+        }
+        state = [w, sum]
+      } else {
+        const g = new Float64Array(V * H)
+        for (const [u, values] of mine.entries()) g.set(values, Number(ids![s * U + u]) * H)
+        state = RULES[rule]!(state, g, lrs![s]!, s + 1, options, H)
+      }
+      const key = `${name}.w${s + 1}`
+      if (optim.shape(key).length) close(state[0]!, optim.read(key) as ArrayLike<number>, bound, key)
+    }
+    for (const [k, names] of KEPT.entries()) {
+      for (const key of names.map(kept => `${name}.${kept}`))
+        if (optim.shape(key).length) close(state[k]!, optim.read(key) as ArrayLike<number>, bound, key)
+    }
+  })
+}
 
 test.run()
