@@ -6,14 +6,14 @@ import * as assert from 'uvu/assert'
 import { kernelgrad } from './capture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-parity-'))
-const CASES = ['adamw', 'metrics', 'nomlp', 'textonly', 'tiny', 'tiny_empty_row', 'trainer']
+const CASES = ['adamw', 'metrics', 'nomlp', 'optim', 'textonly', 'tiny', 'tiny_empty_row', 'trainer']
 
 test('every small case agrees with PyTorch within its bound', async () => {
   for (const name of CASES) cpSync(`test/golden/${name}`, join(folder, 'all', name), { recursive: true })
   const { code, out } = await kernelgrad('parity', join(folder, 'all'))
   assert.is(code, 0, out)
   for (const name of CASES) assert.match(out, new RegExp(`^${name}/`, 'm'))
-  assert.match(out.trimEnd().split('\n').at(-1)!, /^parity: 30 of 30 within their bounds$/)
+  assert.match(out.trimEnd().split('\n').at(-1)!, /^parity: 42 of 42 within their bounds$/)
 })
 
 test('a wrong value is found, named and fails', async () => {

@@ -3,67 +3,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { TrainerConfig } from '../../src/config/index.ts'
 import { choicesOf, setChoices } from '../../src/kernels/tuning.ts'
-import type { TrainerState } from '../../src/train/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
 import { readSafetensors } from '../support/read-safetensors.ts'
-import { bitsOf, folder, makeRun } from '../support/small-run.ts'
+import { assertSameEnd, type Ended, parts } from '../support/run-parts.ts'
 
 const gpu = await openTestGpu()
-let runs = 0
-
-interface Ended {
-  bits: Record<string, string>
-  state: TrainerState
-  output: string
-  warnings: string[]
-  interrupted: boolean
-}
-
-/** One process's part of a run; with `stopAt`, interrupted while the model computes that micro-batch of it. */
-async function part(
-  settings: TrainerConfig,
-  output: string,
-  { stopAt, resumeFrom = false }: { stopAt?: number; resumeFrom?: boolean | string } = {},
-): Promise<Ended> {
-  const warnings: string[] = []
-  const { trainer, model } = await makeRun(gpu, settings, { output, onWarning: text => warnings.push(text) })
-  let seen = 0
-  const forward = model.forward.bind(model)
-  model.forward = batch => {
-    if (model.training && ++seen === stopAt) trainer.interrupt()
-    return forward(batch)
-  }
-  try {
-    const state = await trainer.train({ resumeFromCheckpoint: resumeFrom })
-    return { bits: await bitsOf(model), state, output, warnings, interrupted: trainer.interrupted }
-  } finally {
-    model.free()
-  }
-}
-
-const newOutput = () => join(folder, `run-${runs++}`)
-const whole = (settings: TrainerConfig) => part(settings, newOutput())
-
-/** A run in as many parts as there are stops, and one more. */
-async function inParts(settings: TrainerConfig, stops: number[]): Promise<Ended> {
-  const output = newOutput()
-  for (const [i, stopAt] of stops.entries()) {
-    const ended = await part(settings, output, { stopAt, resumeFrom: i > 0 })
-    assert.ok(ended.interrupted)
-  }
-  const ended = await part(settings, output, { resumeFrom: true })
-  assert.not(ended.interrupted)
-  assert.equal(ended.warnings, [])
-  return ended
-}
-
-function assertSameEnd(resumed: Ended, straight: Ended): void {
-  assert.equal(resumed.bits, straight.bits)
-  const told = ({ state }: Ended) => ({ ...state, best_model_checkpoint: null })
-  assert.equal(told(resumed), told(straight))
-}
+const { newOutput, part, whole, inParts } = parts(gpu)
 
 for (const fp16 of [false, true]) {
   test(`weights and log are those of a straight run, fp16 ${fp16}`, async () => {

@@ -7,6 +7,7 @@ import { hasFile } from '../parity/frozen.ts'
 import { checkFullCase, type FullCase } from '../parity/full-case.ts'
 import { checkModelCase, type ModelCase } from '../parity/model-case.ts'
 import { checkOpsCase } from '../parity/ops-case.ts'
+import { checkOptimCase, type OptimCase } from '../parity/optim-case.ts'
 import { checkPlantedCase, type PlantedCase } from '../parity/planted-case.ts'
 import { type Finding, findingsTable, passes } from '../parity/report.ts'
 import { type AdamWCase, checkAdamWCase, checkMetricsCase, type MetricsCase } from '../parity/small-cases.ts'
@@ -29,6 +30,8 @@ function checkerOf(
     return gpu => checkOpsCase(gpu, folder, frozen as Record<string, string>)
   if (hasFile(folder, 'adamw.safetensors'))
     return gpu => checkAdamWCase(gpu, folder, frozen as unknown as AdamWCase)
+  if (hasFile(folder, 'optim.safetensors'))
+    return gpu => checkOptimCase(gpu, folder, frozen as unknown as OptimCase)
   if (Array.isArray(frozen.cases))
     return async () => checkMetricsCase(folder, frozen as unknown as MetricsCase)
   if (hasFile(folder, 'train.parquet') && Array.isArray(frozen.runs))
