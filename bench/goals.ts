@@ -14,7 +14,7 @@ export const GOAL_USE = 'goal'
 
 /** Kernels that do little per byte. Rows of a table that replay steps are not among them: they compute. */
 const BANDWIDTH =
-  /^(layernorm\.|gelu\.|reduce\.columnSum|dropout\.|adamw\.(dense|rows)$|embedding\.|elementwise\.)/
+  /^(layernorm\.|gelu\.|reduce\.columnSum|dropout\.|optimizer\.\w+\.(dense|rows)$|embedding\.|elementwise\.)/
 /** Bytes below which a launch costs more than what it moves. */
 const LARGE = 4e6
 

@@ -71,7 +71,7 @@ function rowsOf({ name, rule, numbers, ops, unclipped }: Benched, { arena, V, H,
   ]
   return [
     {
-      name: `${name}.dense`,
+      name: `optimizer.${name}.dense`,
       shape: `${arena}`,
       flops: ops * arena,
       bytes: bytes * arena + 4 * (arena / OPTIMIZER_BLOCK),
@@ -88,7 +88,7 @@ function rowsOf({ name, rule, numbers, ops, unclipped }: Benched, { arena, V, H,
     },
     ...(rule.byRow ? [0] : [0, MISSED]).map(
       (missed): Row => ({
-        name: missed ? `${name}.rows+catch-up` : `${name}.rows`,
+        name: missed ? `optimizer.${name}.rows+catch-up` : `optimizer.${name}.rows`,
         shape: `${rows}x${H} of ${V}${missed ? `, ${missed} steps missed` : ''}`,
         flops: (ops + missed * (ops - unclipped)) * n,
         bytes: rule.byRow ? 12 * n + 16 * rows : bytes * n + 8 * rows,

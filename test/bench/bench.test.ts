@@ -99,7 +99,7 @@ test('goals: the matmul shapes by subgroup size, bandwidth-bound rows where they
     'layernorm.backward',
     'gelu.backward',
     'reduce.columnSum',
-    'adamw.dense',
+    'optimizer.adamw.dense',
   ])
     assert.is(goal(name), 0.8, name)
   assert.is(goal('attention.forward'), null)
