@@ -117,10 +117,15 @@ export const TERNARY = {
     df: [undefined, 'select(E(), dy, a != E())', 'select(dy, E(), a != E())'],
     oracle: (a, b, c) => (a === 0 ? c! : b!),
   },
-  // c exp(a - b): the gradient of a log-sum-exp b of values a, and 0 where all of them are -infinity.
+  // c exp(a - b): the weight of values a in their log-sum-exp b, and 0 where all of them are -infinity.
   expBelow: {
     f: 'c * exponential(a - select(b, E(), b <= -infinite()))',
     oracle: (a, b, c) => c! * Math.exp(a - (b === Number.NEGATIVE_INFINITY ? 0 : b!)),
+  },
+  // a's share of b, of c; of nothing, nothing.
+  shareOf: {
+    f: 'select(c * a / b, E(), b == E())',
+    oracle: (a, b, c) => (b === 0 ? 0 : (c! * a) / b!),
   },
 } satisfies Record<string, PointwiseRow>
 

@@ -7,7 +7,7 @@
 // and their gradients, of dy[B, I], or dy[N, I] for the distribution:
 //   sum_backward           dy          -> dx[N, I]   dy, or with mean its share
 //   top_backward           x, out, dy  -> dx[N, I]   the largest share dy evenly
-//   log_sum_exp_backward   x, out, dy  -> dx[N, I]   dy exp(x - out)
+//   log_sum_exp_backward   x, dy       -> dx[N, I]   dy exp(x - top) over their sum
 //   distribution_backward  y, dy       -> dx[N, I]   y (dy - sum of dy y)
 // Source: torch.segment_reduce.
 
@@ -23,7 +23,7 @@ struct Params { B: u32, I: u32, mean: u32 }
 @group(0) @binding(4) var<storage, read> dy: array<f32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
 
-@group(0) @binding(3) var<storage, read> dy_rows: array<f32>;
+@group(0) @binding(3) var<storage, read> dy_rows: array<f32>; // dy[B, I] of log_sum_exp
 @group(0) @binding(4) var<storage, read_write> dx_rows: array<f32>;
 
 fn infinity() -> f32 { return bitcast<f32>(0x7f800000u | (params.B & 0u)); }
@@ -117,8 +117,12 @@ fn top_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) coun
 fn log_sum_exp_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let s = segment(wid, count, local);
   if (outside(s)) { return; }
-  let off = select(out[s.unit], 0.0, out[s.unit] <= -infinity());
-  for (var at = s.first; at < s.end; at += params.I) { dx[at] = dy[s.unit] * exp(x[at] - off); }
+  // Not exp(x - out): out is rounded, and of large values the rounding is no small factor.
+  let most = top_of(s);
+  let off = select(most, 0.0, most <= -infinity());
+  let total = total_of(s, off);
+  let d = select(dy_rows[s.unit] / total, 0.0, total == 0.0);
+  for (var at = s.first; at < s.end; at += params.I) { dx_rows[at] = d * exp(x[at] - off); }
 }
 
 @compute @workgroup_size(WG)

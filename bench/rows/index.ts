@@ -5,6 +5,7 @@ import { axisReduceRows } from './axis_reduce.ts'
 import { bmmRows } from './bmm.ts'
 import { castRows } from './cast.ts'
 import { concatRows } from './concat.ts'
+import { crossAttentionRows } from './cross_attention.ts'
 import { crossEntropyRows } from './cross_entropy.ts'
 import { dropoutRows } from './dropout.ts'
 import { elementwiseRows } from './elementwise.ts'
@@ -49,6 +50,7 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   gather: gatherRows,
   topk: topkRows,
   bmm: bmmRows,
+  cross_attention: crossAttentionRows,
   cast: castRows,
   transpose: transposeRows,
   scaler: scalerRows,

@@ -27,16 +27,22 @@ export function untrack(tensor: Tensor): void {
  */
 export function scope<T>(body: () => T): T {
   const made = new Set<Tensor>()
+  /** What returned tensors share the memory of: it stays theirs. */
+  const bases = new Set<Tensor>()
   scopes.push(made)
   let result: T
   try {
     result = body()
     for (const tensor of returned(result)) {
       if (made.delete(tensor)) scopes.at(-2)?.add(tensor)
+      for (let base = tensor.base; base; base = base.base) bases.add(base)
     }
   } finally {
     scopes.pop()
-    for (const tensor of [...made]) tensor.free()
+    for (const tensor of [...made]) {
+      if (bases.has(tensor)) tensor.dispose()
+      else tensor.free()
+    }
   }
   return result
 }

@@ -107,6 +107,11 @@ export class Tensor {
     return this.#refs > 1 || this.#base !== undefined
   }
 
+  /** The tensor whose memory this one shares, under another shape; see `alias`. */
+  get base(): Tensor | undefined {
+    return this.#base
+  }
+
   /** One more holder; `dispose()` frees the memory when the last one lets go. */
   retain(): this {
     this.#refs++

@@ -17,11 +17,28 @@ const KERNELS = {
   sum: passing('sum'),
   mean: passing('sum'),
   max: one('top'),
-  logSumExp: one('log_sum_exp'),
+  logSumExp: {
+    forward: kernel('log_sum_exp', ['read', 'read', 'write']),
+    backward: kernel('log_sum_exp_backward', ['read', 'read', 'read', 'write']),
+  },
   softmax: {
     forward: kernel('distribution', ['read', 'read', 'write']),
     backward: kernel('distribution_backward', ['read', 'read', 'read', 'write']),
   },
+}
+
+interface Given {
+  x: View
+  y: View
+  dy: View
+}
+/** What a gradient is made of. */
+const READ: Record<keyof typeof KERNELS, (given: Given) => View[]> = {
+  sum: ({ dy }) => [dy],
+  mean: ({ dy }) => [dy],
+  max: ({ x, y, dy }) => [x, y, dy],
+  logSumExp: ({ x, dy }) => [x, dy],
+  softmax: ({ y, dy }) => [y, dy],
 }
 
 /** What is made of a segment. */
@@ -52,6 +69,6 @@ export function segmentBackward(
 ): void {
   if (B * I === 0) return
   const params = { B, I, mean: Number(kind === 'mean') }
-  const read = kind === 'softmax' ? [y, dy] : kind === 'sum' || kind === 'mean' ? [dy] : [x, y, dy]
+  const read = READ[kind]({ x, y, dy })
   gpu.launch(KERNELS[kind].backward, params, [starts, ...read, dx], Math.ceil((B * I) / WG))
 }

@@ -10,6 +10,7 @@ import {
   noGrad,
   packParameters,
   relu,
+  reshape,
   scale,
   scope,
   sum,
@@ -99,6 +100,21 @@ test('a scope frees what it made except what it returns, also when it throws', (
   assert.is(gpu.memory.buffers, before + 1, 'an older tensor that passes through is not the scope’s')
   kept.inner[0]!.dispose()
   clearTape(gpu)
+})
+
+test('what a returned tensor shares the memory of outlives the scope, and is freed with it', async () => {
+  const buffers = gpu.memory.buffers
+  const y = scope(() => reshape(reshape(scale(tensor(gpu, [1, 2, 3, 4]), 2), [2, 2]), [4, 1]))
+  const other = tensor(gpu, [9, 9, 9, 9])
+  assert.equal([...(await y.read())], [2, 4, 6, 8])
+  other.dispose()
+  assert.is(gpu.memory.buffers, buffers + 1)
+  y.dispose()
+  assert.is(gpu.memory.buffers, buffers)
+  scope(() => scope(() => reshape(scale(tensor(gpu, [1, 2]), 2), [2, 1])))
+  const kept = scope(() => scope(() => reshape(scale(tensor(gpu, [1, 2]), 2), [2, 1])))
+  assert.equal([...(await kept.read())], [2, 4])
+  kept.dispose()
 })
 
 test('an input used by several operations gets the sum of their gradients', async () => {

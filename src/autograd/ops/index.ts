@@ -4,6 +4,12 @@ export { attention, type PackedRows } from './attention.ts'
 export type { Axes } from './axes.ts'
 export { cast } from './cast.ts'
 export { concatColumns } from './concat.ts'
+export {
+  type CrossAttentionOptions,
+  causalAttention,
+  crossAttention,
+  type KeyRows,
+} from './cross-attention.ts'
 export { labelCrossEntropy } from './cross-entropy.ts'
 export { dropout, type Rng } from './dropout.ts'
 export { embedding, type Lookup } from './embedding.ts'

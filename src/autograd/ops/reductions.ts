@@ -133,9 +133,13 @@ const logSumExpOver = defineOp({
       out: out.view,
     }),
   backward({ gpu, x, out, dout, dx }, options) {
+    // Weights are over their own sum: the log-sum-exp of large values is rounded, and would make all of them too large or small.
     const shape = kept(x, options)
-    const operands = [x, { view: out.view, shape }, { view: dout.view, shape }]
-    pointwise(gpu, { name: 'expBelow', operands, out: dx })
+    const [weights, totals] = [empty(gpu, x.shape), empty(gpu, shape)]
+    pointwise(gpu, { name: 'expBelow', operands: [x, { view: out.view, shape }, 1], out: weights })
+    axisReduce(gpu, { kind: 'sum', x: weights.view, shape: x.shape, axes: options.axes, out: totals.view })
+    pointwise(gpu, { name: 'shareOf', operands: [weights, totals, { view: dout.view, shape }], out: dx })
+    for (const made of [weights, totals]) made.dispose()
   },
 })
 

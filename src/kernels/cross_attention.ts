@@ -1,0 +1,103 @@
+// Attention from one set of packed rows to another, or to the tokens before: attention.ts is for tokens of one row to each other.
+import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import wgsl from '../wgsl/cross_attention.ts'
+import { axisReduce } from './axis_reduce.ts'
+import { pointwise } from './pointwise.ts'
+import { byWidth, widthOf } from './width.ts'
+
+const WG = 32
+const kernel = (entry: string, bindings: Access[], CAUSAL: number, MASK: number) =>
+  byWidth(
+    defineKernel({
+      name: 'cross_attention',
+      wgsl,
+      entry,
+      params: { B: 'u32', A: 'u32', D: 'u32', tokens: 'u32', scale: 'f32' },
+      bindings,
+      workgroup: WG,
+      constants: { CAUSAL, MASK },
+    }),
+  )
+const READ: Access[] = ['read', 'read', 'read', 'read'] // q, k, v, index
+const entries = (causal: number, mask: number) => ({
+  forward: kernel('forward', [...READ, 'write', 'write'], causal, mask),
+  backwardQ: kernel('backward_q', [...READ, 'read', 'read', 'read', 'write'], causal, mask),
+  backwardK: kernel('backward_k', [...READ, 'read', 'read', 'read', 'write'], causal, mask),
+  backwardV: kernel('backward_v', [...READ, 'read', 'write'], causal, mask),
+})
+const KERNELS = [
+  [entries(0, 0), entries(0, 1)],
+  [entries(1, 0), entries(1, 1)],
+] as const
+
+/** Queries and keys in packed rows: row b of either side meets row b of the other. */
+export interface CrossAttentionOptions {
+  /** [Tq, A, D] float32. */
+  q: View
+  /** [Tk, A, D] float32. */
+  k: View
+  /** [Tk, A, D] float32. */
+  v: View
+  /** uint32: where the rows of queries begin [B + 1], where those of keys begin [B + 1], and if `masked` 0 for what is no key [Tk]. */
+  index: View
+  /** [Tq, A, D] float32; written by the forward pass. */
+  out: View
+  /** [Tq, A], logarithm of the sum of exp(scores); written by the forward pass. */
+  lse: View
+  B: number
+  Tq: number
+  Tk: number
+  A: number
+  D: number
+  /** A query sees the keys at its own place of the row and before. */
+  causal?: boolean
+  /** index says which tokens are keys. */
+  masked?: boolean
+  /** What q·k is multiplied by; 1/√D by default. */
+  scale?: number
+}
+
+function launchOf({
+  A,
+  B,
+  D,
+  causal = false,
+  masked = false,
+  scale = 1 / Math.sqrt(D),
+}: CrossAttentionOptions) {
+  const width = widthOf(D)
+  const kernels = KERNELS[causal ? 1 : 0][masked ? 1 : 0]
+  const params = (tokens: number) => ({ B, A, D: D / width, tokens, scale })
+  return { width, kernels, params, groups: (tokens: number) => Math.ceil((tokens * A) / WG) }
+}
+
+/**
+ * out = softmax(scale q kᵀ) v, head by head, row by row; 0 where a query has no key. Writes out and lse.
+ * Source: `torch.nn.functional.scaled_dot_product_attention`.
+ */
+export function crossAttention(gpu: Gpu, options: CrossAttentionOptions): void {
+  const { q, k, v, index, out, lse, Tq, A, D } = options
+  if (Tq * A * D === 0) return
+  const { width, kernels, params, groups } = launchOf(options)
+  gpu.launch(kernels.forward[width], params(Tq), [q, k, v, index, out, lse], groups(Tq))
+}
+
+/** dq [Tq, A, D], dk and dv [Tk, A, D] of dout [Tq, A, D], each where it is given; overwrites them. Reads out and lse. */
+export function crossAttentionBackward(
+  gpu: Gpu,
+  { dout, dq, dk, dv, ...options }: CrossAttentionOptions & { dout: View; dq?: View; dk?: View; dv?: View },
+): void {
+  const { q, k, v, index, out, lse, Tq, Tk, A, D } = options
+  const { width, kernels, params, groups } = launchOf(options)
+  const shape = [Tq, A, D]
+  const [products, delta] = [gpu.acquire(Tq * A * D * 4), gpu.acquire(Tq * A * 4)]
+  const operands = [out, dout].map(view => ({ view, shape }))
+  pointwise(gpu, { name: 'mul', operands, out: { view: products, shape } })
+  axisReduce(gpu, { kind: 'sum', x: products, shape, axes: [2], out: delta })
+  gpu.release(products)
+  const all = [q, k, v, index, lse, dout, delta]
+  if (dq && Tq > 0) gpu.launch(kernels.backwardQ[width], params(Tq), [...all, dq], groups(Tq))
+  if (dk && Tk > 0) gpu.launch(kernels.backwardK[width], params(Tk), [...all, dk], groups(Tk))
+  if (dv && Tk > 0) gpu.launch(kernels.backwardV[width], params(Tk), [q, k, index, lse, dout, dv], groups(Tk))
+  gpu.release(delta)
+}
