@@ -5,13 +5,14 @@ import { UsageError } from '../src/errors.ts'
 import { type Gpu, openGpu } from '../src/gpu/index.ts'
 import { compare } from './compare/compare.ts'
 import { benchData, dataTable } from './data.ts'
-import { benchGpuJs, gpuJsTable } from './gpujs.ts'
-import { benchKernels } from './kernels.ts'
+import { expectSome } from './filter.ts'
+import { benchGpuJs, DUEL_NAMES, gpuJsTable } from './gpujs.ts'
+import { benchKernels, kernelNames } from './kernels.ts'
 import type { StepSize } from './models.ts'
 import { measurePeaks } from './peaks.ts'
 import { benchPreprocess } from './preprocess.ts'
 import { jsonLine, peakLines } from './report.ts'
-import { benchScaling, scalingTable } from './scaling.ts'
+import { benchScaling, SCALING_NAMES, scalingTable } from './scaling.ts'
 import { benchStep, stepTable } from './step.ts'
 
 interface Options {
@@ -52,16 +53,19 @@ async function peaks(gpu: Gpu, { json, quick }: Options) {
 }
 
 async function kernels(gpu: Gpu, options: Options): Promise<void> {
+  expectSome(options.filter ?? '', kernelNames())
   await benchKernels(gpu, await peaks(gpu, options), { ...options, print })
 }
 
 async function gpuJs(gpu: Gpu, options: Options, measured?: Awaited<ReturnType<typeof peaks>>) {
+  if (!measured) expectSome(options.filter ?? '', DUEL_NAMES)
   const results = await benchGpuJs(gpu, measured ?? (await peaks(gpu, options)), options)
   if (options.json) for (const result of results) print(jsonLine(result))
   else if (results.length) print(`\n${gpuJsTable(results)}`)
 }
 
 async function scaling(gpu: Gpu, options: Options): Promise<void> {
+  expectSome(options.filter ?? '', SCALING_NAMES)
   const results = await benchScaling(gpu, options)
   if (options.json) for (const result of results) print(JSON.stringify(result))
   else print(`\n${scalingTable(results)}`)
@@ -87,6 +91,7 @@ async function compared(gpu: Gpu, options: Options): Promise<void> {
 
 async function everything(gpu: Gpu, options: Options): Promise<void> {
   if (options.compare) return compared(gpu, options)
+  expectSome(options.filter ?? '', [...kernelNames(), ...DUEL_NAMES])
   const measured = await peaks(gpu, options)
   await benchKernels(gpu, measured, { ...options, print })
   await gpuJs(gpu, options, measured)

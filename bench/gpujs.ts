@@ -199,6 +199,9 @@ function check({ name, expected }: Duel, values: ArrayLike<number>, variant: str
   if (!(worst <= TOLERANCE)) throw new Error(`${variant}: ${name} is wrong by ${worst}`)
 }
 
+/** What the two are timed at. */
+export const DUEL_NAMES = ['matmul.NT', 'gelu.forward', 'layernorm.forward']
+
 /** Times gpu.js beside kernelgrad, after checking both results against the float64 oracle. */
 export async function benchGpuJs(
   gpu: Gpu,

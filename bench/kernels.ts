@@ -42,5 +42,9 @@ export async function benchKernels(gpu: Gpu, peaks: Peaks, options: KernelOption
   return results
 }
 
+/** The names of all rows. */
+export const kernelNames = (): string[] =>
+  Object.values(FAMILIES).flatMap(rowsOf => rowsOf(SIZES.quick).map(({ name }) => name))
+
 const describe = ({ name, B, S, T, H, A, F, mlp }: Size) =>
   `size ${name}: ${B} rows padded to ${S}, ${T} tokens, H ${H}, ${A} heads, feed-forward ${F}, MLP ${mlp.join('-')}`

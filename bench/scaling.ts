@@ -133,6 +133,12 @@ async function timePoints(
   })
 }
 
+export const SCALING_NAMES: readonly ScalingResult['name'][] = [
+  'encoder.keptShare',
+  'optimizer.vocabulary',
+  'optimizer.vocabulary+spread',
+]
+
 export async function benchScaling(gpu: Gpu, { quick = false, filter = '' } = {}): Promise<ScalingResult[]> {
   const results: ScalingResult[] = []
   const curves = [

@@ -10,11 +10,11 @@ const NO_OP = {
   random: ['src/autograd/parameter-values.ts', 'draws starting values'],
 }
 /** Files in src/kernels for all families. */
-const SHARED_LAUNCHERS = ['index', 'strides', 'tuning', 'width']
+const SHARED_LAUNCHERS = ['checks', 'index', 'strides', 'tuning', 'width']
 /** WGSL that stands before the texts of several families. */
 const SHARED_WGSL = ['f16', 'normal_cdf', 'one_minus_exp', 'philox', 'storage']
 /** Oracles that others are made of. */
-const SHARED_ORACLES = ['index', 'erf', 'philox']
+const SHARED_ORACLES = ['checks', 'index', 'erf', 'philox']
 
 const root = process.argv[2] ?? '.'
 const read = path => readFileSync(join(root, path), 'utf8')

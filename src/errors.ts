@@ -13,6 +13,9 @@ export class ShapeError extends KernelgradError {}
 /** A setting (config key, option, activation name) is unknown or out of its range. */
 export class ConfigError extends KernelgradError {}
 
+/** An argument is of the wrong kind: no tensor where one is meant, of another dtype, on another device, or freed. */
+export class ArgumentError extends KernelgradError {}
+
 /** A value in a data file or batch is missing, of the wrong type or out of range. */
 export class DataError extends KernelgradError {}
 

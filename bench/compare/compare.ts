@@ -4,6 +4,7 @@ import { formatTable } from '../../src/cli/table.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
 import { TextTabularModel } from '../../src/nn/index.ts'
 import { median } from '../../src/testing/index.ts'
+import { expectSome } from '../filter.ts'
 import { type StepSize, stepModel } from '../models.ts'
 import { digits } from '../report.ts'
 import { type Operator, operators } from './operators.ts'
@@ -105,6 +106,15 @@ async function openPeers({ peer = '', print, json }: CompareOptions): Promise<Pe
 export async function compare(gpu: Gpu, options: CompareOptions): Promise<Compared[]> {
   const { filter = '', full = false, json = false, print } = options
   const sizes: StepSize[] = full ? ['tiny', 'small', 'full'] : ['tiny', 'small']
+  const made = operators(options.quick)
+  const names = [...sizes.map(size => `step.${size}`), ...Object.keys(made).map(name => `${name}.forward`)]
+  expectSome(filter, names)
+  if (options.peer)
+    expectSome(
+      options.peer,
+      findPeers().map(({ name }) => name),
+      '--peer',
+    )
   const results: Compared[] = []
   const peers = await openPeers(options)
   try {
@@ -116,7 +126,7 @@ export async function compare(gpu: Gpu, options: CompareOptions): Promise<Compar
     }
     for (const size of sizes.filter(size => `step.${size}`.includes(filter)))
       show(await compareSteps(gpu, peers, size, options), stepsTable)
-    for (const [name, make] of Object.entries(operators(options.quick)))
+    for (const [name, make] of Object.entries(made))
       if (`${name}.forward`.includes(filter))
         show(await compareOperator(gpu, peers, make(), options), operatorTable)
   } finally {

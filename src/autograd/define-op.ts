@@ -1,7 +1,8 @@
 // An operation as data: what it takes, what it makes, and two functions that launch its kernels. Memory, lifetimes, checks and
 // the tape are the same for all of them and stand here, on the primitive `op`.
-import { ConfigError, KernelgradError, ShapeError } from '../errors.ts'
+import { ConfigError, KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
+import { checkCall, checkDefinition, plainName } from './define-op-checks.ts'
 import { type GradTarget, gradTarget, noGrad, type OpContext, op } from './tape.ts'
 import { type DType, empty, type Shape, type Tensor } from './tensor.ts'
 
@@ -131,13 +132,14 @@ export function defineOp<
   S extends string = never,
   O = unknown,
 >(definition: OpDefinition<I, D, S, O>): Op<I, O> {
+  checkDefinition(definition)
   const { name } = definition
   const inputs = definition.inputs.map(plainName)
   checkNames(name, [...inputs, ...inputs.map(input => `d${input}`)])
   const call = (...args: unknown[]): Tensor => {
+    checkCall(definition, args)
     const tensors = args.slice(0, inputs.length) as (Tensor | undefined)[]
     const options = args[inputs.length] as O
-    checkInputs(definition, tensors)
     const named = byName(inputs, tensors) as Tensors<I[number]>
     const given = tensors.filter(tensor => tensor !== undefined)
     const { gpu } = given[0]!
@@ -275,8 +277,6 @@ function settled(
   })
 }
 
-const plainName = (input: string): string => input.replace(/\?$/, '')
-
 const byName = <T>(names: readonly string[], values: readonly T[]): Record<string, T> =>
   Object.fromEntries(names.map((name, i) => [name, values[i]!]))
 
@@ -285,36 +285,4 @@ function checkNames(op: string, names: string[]): void {
   if (bad === undefined) return
   const why = RESERVED.includes(bad) ? 'it is reserved' : 'it stands for two tensors'
   throw new ConfigError(`operation ${op}: no tensor can be called '${bad}', ${why}`)
-}
-
-function checkInputs(
-  { name, inputs, dtypes }: { name: string; inputs: readonly string[]; dtypes: Dtypes<string> },
-  tensors: readonly (Tensor | undefined)[],
-): void {
-  const absent = inputs.filter((input, i) => input.endsWith('?') && tensors[i] === undefined)
-  const given = tensors.filter(tensor => tensor && typeof tensor === 'object' && 'dtype' in tensor).length
-  if (given + absent.length !== inputs.length || given === 0) {
-    throw new ShapeError(`${name} takes ${inputs.length} tensors (${inputs.join(', ')}), got ${given}`)
-  }
-  const first = tensors.findIndex(tensor => tensor !== undefined)
-  let paired: number | undefined
-  for (const [i, raw] of inputs.entries()) {
-    const tensor = tensors[i]
-    if (!tensor) continue
-    const input = plainName(raw)
-    const { dtype, gpu } = tensor
-    const allowed = dtypes[input]!
-    if (!allowed.includes(dtype))
-      throw new KernelgradError(`${name}: ${input} is ${dtype}, expected ${allowed.join(' or ')}`)
-    if (gpu !== tensors[first]!.gpu)
-      throw new KernelgradError(`${name}: ${input} is on another device than ${plainName(inputs[first]!)}`)
-    if (dtype === 'u32' || !(allowed.includes('f32') && allowed.includes('f16'))) continue
-    paired ??= i
-    const other = tensors[paired]!.dtype
-    if (dtype !== other) {
-      throw new KernelgradError(
-        `${name}: ${input} is ${dtype} and ${plainName(inputs[paired]!)} is ${other}, expected one dtype; cast() one of them`,
-      )
-    }
-  }
 }

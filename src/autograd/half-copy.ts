@@ -1,9 +1,10 @@
 // f16 copies of dense parameters, for matmuls that read half as many bytes. The float32 weights are the ones that are
 // trained; a copy of a whole arena is made, in one launch, when one of its parameters is first used after a change.
-import { KernelgradError } from '../errors.ts'
+import { shown } from '../check.ts'
+import { ArgumentError, KernelgradError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { CAST_BLOCK, castBlocks } from '../kernels/cast.ts'
-import { type Arena, BLOCK_BYTES, type DenseParameter } from './parameter.ts'
+import { type Arena, BLOCK_BYTES, DenseParameter } from './parameter.ts'
 
 interface Copy {
   gpu: Gpu
@@ -19,8 +20,10 @@ const HALF_BYTES = CAST_BLOCK * 2
 
 /** A parameter's values as f16, up to date. */
 export function halfView(parameter: DenseParameter): View {
+  if (!(parameter instanceof DenseParameter))
+    throw new ArgumentError(`halfView: parameter is ${shown(parameter)}, expected a DenseParameter`)
   const { arena, gpu, root } = parameter
-  if (!arena) throw new KernelgradError('a parameter without memory has no f16 copy')
+  if (!arena) throw new KernelgradError('halfView: parameter has no memory yet; call model.to(gpu) first')
   let copy = copies.get(arena)
   if (!copy) {
     copy = makeCopy(gpu, arena)

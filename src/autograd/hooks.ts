@@ -1,5 +1,6 @@
 // Functions that a backward pass calls with a gradient once it is complete: to look at it, or to put another in its place.
-import { ShapeError } from '../errors.ts'
+import { expectFunction, shown } from '../check.ts'
+import { ArgumentError, ShapeError } from '../errors.ts'
 import type { Tensor } from './tensor.ts'
 
 /** Gets a gradient and returns what is to take its place, or nothing; it changes none in place. */
@@ -16,6 +17,7 @@ class Hooks<T extends object, G> {
   readonly #hooks = new WeakMap<T, Set<GradHook<G>>>()
 
   add(owner: T, hook: GradHook<G>): RemovableHandle {
+    expectFunction('registerHook: hook', hook)
     const known = this.#hooks.get(owner) ?? new Set()
     this.#hooks.set(owner, known)
     const own: GradHook<G> = grad => hook(grad) // one function may be registered twice
@@ -44,7 +46,9 @@ export const isHooked = (tensor: Packed): boolean =>
 
 /** A hook's answer takes a gradient's place. */
 export function replace(grad: Tensor, answer: Tensor | undefined): Tensor {
-  if (!answer || answer === grad) return grad
+  if (answer === undefined || answer === null || answer === grad) return grad
+  if (typeof answer !== 'object' || !('dtype' in answer))
+    throw new ArgumentError(`a hook returned ${shown(answer)}, expected a tensor, or nothing`)
   if (answer.shape.join() !== grad.shape.join() || answer.dtype !== grad.dtype) {
     throw new ShapeError(
       `a hook returned ${answer.dtype} [${answer.shape}] for a gradient that is ${grad.dtype} [${grad.shape}]`,

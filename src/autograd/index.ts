@@ -12,6 +12,7 @@ export {
   type OpForward,
   type OpResult,
 } from './define-op.ts'
+export { onMemoryGrowth } from './growth.ts'
 export { freeHalves, halfView, weightsChanged } from './half-copy.ts'
 export type { GradHook, RemovableHandle } from './hooks.ts'
 export * from './ops/index.ts'

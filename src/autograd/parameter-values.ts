@@ -1,14 +1,28 @@
-import { ShapeError } from '../errors.ts'
+import { expectNumber, shown, toFloats, UINT32 } from '../check.ts'
+import { ArgumentError, ShapeError } from '../errors.ts'
 import { fill } from '../kernels/elementwise.ts'
 import { normalFill, uniformFill } from '../kernels/random.ts'
+import { expectTensor } from './checks.ts'
 import { weightsChanged } from './half-copy.ts'
-import { BLOCK_BYTES, DenseParameter, type Parameter } from './parameter.ts'
+import { BLOCK_BYTES, DenseParameter, expectTable, type Parameter, TableParameter } from './parameter.ts'
+
+function expectParameter(op: string, parameter: unknown): void {
+  if (parameter instanceof TableParameter) expectTable(op, 'parameter', parameter)
+  else if (parameter instanceof DenseParameter) expectTensor(op, 'parameter', parameter)
+  else
+    throw new ArgumentError(
+      `${op}: parameter is ${shown(parameter)}, expected a DenseParameter or TableParameter`,
+    )
+}
 
 /**
  * Draws a parameter's starting values on the device from its `init`: Philox keyed by seed and stream, so the values do
  * not depend on how the parameter is split over shards. The padding row of a table is zero.
  */
 export function initialize(parameter: Parameter, seed: number, stream: number): void {
+  expectParameter('initialize', parameter)
+  expectNumber('initialize: seed', seed, UINT32)
+  expectNumber('initialize: stream', stream, UINT32)
   const { gpu, init } = parameter
   for (const { view, start, size } of parameter.chunks()) {
     // A packed parameter may start where no binding can: its values are drawn elsewhere and copied.
@@ -38,6 +52,7 @@ export function initialize(parameter: Parameter, seed: number, stream: number): 
 
 /** A parameter's values, in one array. */
 export async function readParameter(parameter: Parameter): Promise<Float32Array<ArrayBuffer>> {
+  expectParameter('readParameter', parameter)
   const values = new Float32Array(parameter.size)
   for (const { view, start, size } of parameter.chunks()) {
     values.set(await parameter.gpu.readFloats({ ...view, size: size * 4 }), start)
@@ -45,8 +60,13 @@ export async function readParameter(parameter: Parameter): Promise<Float32Array<
   return values
 }
 
-/** Sets a parameter's values, row-major. */
-export function writeParameter(parameter: Parameter, values: Float32Array): void {
+/**
+ * Sets a parameter's values, row-major.
+ * @throws ArgumentError for what are no numbers; ShapeError for another number of them
+ */
+export function writeParameter(parameter: Parameter, given: Float32Array | readonly number[]): void {
+  expectParameter('writeParameter', parameter)
+  const values = toFloats('writeParameter: values', given)
   if (values.length !== parameter.size) {
     throw new ShapeError(
       `a parameter of shape [${parameter.shape}] takes ${parameter.size} values, got ${values.length}`,

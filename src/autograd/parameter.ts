@@ -1,8 +1,10 @@
 // Parameters exist before a device does: a model can be built, printed and counted without one. Memory comes with
 // `allocateDense` and `allocateTables` (from `Module.to`).
-import { KernelgradError, ShapeError } from '../errors.ts'
+import { COUNT, expectNumber, FINITE, NATURAL, NON_NEGATIVE, shown } from '../check.ts'
+import { ArgumentError, ConfigError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import type { TableShard } from '../kernels/embedding.ts'
+import { expectDims, expectGpu } from './checks.ts'
 import { type GradHook, type RemovableHandle, tableHooks } from './hooks.ts'
 import type { GradTarget } from './tape.ts'
 import { numel, type Shape, Tensor } from './tensor.ts'
@@ -12,6 +14,26 @@ export type Init =
   | { kind: 'normal'; mean?: number; std: number }
   | { kind: 'uniform'; bound: number }
   | { kind: 'constant'; value: number }
+
+function expectSizes(what: string, shape: unknown): void {
+  expectDims(`${what}: shape`, shape)
+  for (const size of shape) expectNumber(`${what}: a size of shape [${shape}]`, size, COUNT)
+}
+
+/** @throws ConfigError unless `init` says how to start */
+function expectInit(where: string, init: unknown): asserts init is Init {
+  const { kind, mean, std, bound, value } = (init ?? {}) as Record<string, unknown>
+  if (kind === 'normal') {
+    expectNumber(`${where}: init.std`, std, NON_NEGATIVE)
+    if (mean !== undefined) expectNumber(`${where}: init.mean`, mean, FINITE)
+  } else if (kind === 'uniform') expectNumber(`${where}: init.bound`, bound, NON_NEGATIVE)
+  else if (kind === 'constant') expectNumber(`${where}: init.value`, value, FINITE)
+  else {
+    const got =
+      typeof init === 'object' && init !== null ? `init.kind is ${shown(kind)}` : `init is ${shown(init)}`
+    throw new ConfigError(`${where}: ${got}, expected 'normal', 'uniform' or 'constant'`)
+  }
+}
 
 /** A consecutive part of a parameter's values: `size` elements from element `start`. */
 export interface Chunk {
@@ -55,6 +77,8 @@ export class DenseParameter extends Tensor {
 
   /** It has no memory until its module is given a device. */
   constructor(shape: Shape, init: Init) {
+    expectSizes('DenseParameter', shape)
+    expectInit('DenseParameter', init)
     super(shape, 'f32')
     this.init = init
     this.requiresGrad = true
@@ -71,22 +95,24 @@ export class DenseParameter extends Tensor {
   }
 
   override get gpu(): Gpu {
+    return arenaGpu.get(this.#memory())!
+  }
+
+  /** Whether it has no memory: before its module is given a device, and after that is freed. */
+  override get disposed(): boolean {
+    return this.root.#arena === undefined
+  }
+
+  #memory(): Arena {
     const arena = this.root.#arena
-    if (!arena)
-      throw new KernelgradError(
-        `a parameter of shape [${this.shape}] has no memory yet; call model.to(gpu) first`,
-      )
-    return arenaGpu.get(arena)!
+    if (arena) return arena
+    throw new KernelgradError(
+      `a parameter of shape [${this.shape}] has no memory yet; call model.to(gpu) first`,
+    )
   }
 
   override get view(): View {
-    const root = this.root
-    if (!root.#arena) {
-      throw new KernelgradError(
-        `a parameter of shape [${this.shape}] has no memory yet; call model.to(gpu) first`,
-      )
-    }
-    return { buffer: root.#arena.weights.buffer, offset: this.#byteOffset(), size: this.size * 4 }
+    return { buffer: this.#memory().weights.buffer, offset: this.#byteOffset(), size: this.size * 4 }
   }
 
   /** The parameter that owns the memory: this one, or the pack it belongs to. */
@@ -106,7 +132,7 @@ export class DenseParameter extends Tensor {
 
   /** The gradient's memory, all zero or stale while `hasGrad` is false. */
   get gradView(): View {
-    return { buffer: this.root.arena!.grads.buffer, offset: this.#byteOffset(), size: this.size * 4 }
+    return { buffer: this.#memory().grads.buffer, offset: this.#byteOffset(), size: this.size * 4 }
   }
 
   /** Where a backward step writes the gradient, and whether it adds to what is there. */
@@ -133,8 +159,9 @@ export class DenseParameter extends Tensor {
     return this.hasGrad ? this.gpu.readFloats(this.gradView) : new Float32Array(this.size)
   }
 
-  /** For `allocateDense`. */
-  place(arena: Arena, offset: number): void {
+  /** For `allocateDense`; without an arena, its memory is gone. */
+  place(arena: Arena | undefined, offset = 0): void {
+    this.#written = false
     this.#arena = arena
     this.#offset = offset
   }
@@ -146,14 +173,24 @@ export class DenseParameter extends Tensor {
 
 const arenaGpu = new WeakMap<Arena, Gpu>()
 
+function checkPart(i: number, part: unknown): void {
+  const where = `packParameters: part ${i}`
+  if (!(part instanceof DenseParameter))
+    throw new ArgumentError(`${where} is ${shown(part)}, expected a DenseParameter`)
+  if (part.parent)
+    throw new ConfigError(`${where} lies in another pack already, expected one that lies in none`)
+  if (part.arena) throw new ConfigError(`${where} has memory already; pack parameters before model.to(gpu)`)
+}
+
 /** Lets `parts` lie side by side, so that one matmul covers all of them: q, k and v. Returns the parameter of the whole. */
 export function packParameters(parts: DenseParameter[]): DenseParameter {
+  if (!Array.isArray(parts) || !parts.length)
+    throw new ArgumentError(`packParameters: parts are ${shown(parts)}, expected an array of parameters`)
+  for (const [i, part] of parts.entries()) checkPart(i, part)
   const [rows, ...rest] = parts[0]!.shape
   for (const part of parts) {
-    if (part.shape.slice(1).join() !== rest.join()) {
-      throw new ShapeError(
-        `packed parameters differ behind their first dimension: [${parts[0]!.shape}] and [${part.shape}]`,
-      )
+    if (part.shape.join() !== parts[0]!.shape.join()) {
+      throw new ShapeError(`packParameters: parts differ in shape: [${parts[0]!.shape}] and [${part.shape}]`)
     }
   }
   const pack = new DenseParameter([rows! * parts.length, ...rest], { kind: 'constant', value: 0 })
@@ -167,6 +204,17 @@ export function packParameters(parts: DenseParameter[]): DenseParameter {
 
 /** Gives dense parameters memory: arenas of at most one binding's size, each parameter in an aligned block. */
 export function allocateDense(gpu: Gpu, parameters: DenseParameter[]): Arena[] {
+  expectGpu('allocateDense: gpu', gpu)
+  if (!Array.isArray(parameters))
+    throw new ArgumentError(
+      `allocateDense: parameters are ${shown(parameters)}, expected an array of parameters`,
+    )
+  for (const [i, parameter] of parameters.entries()) {
+    const where = `allocateDense: parameter ${i}`
+    if (!(parameter instanceof DenseParameter))
+      throw new ArgumentError(`${where} is ${shown(parameter)}, expected a DenseParameter`)
+    if (parameter.arena) throw new ConfigError(`${where}, of shape [${parameter.shape}], has memory already`)
+  }
   const roots = [...new Set(parameters.map(parameter => parameter.root))]
   const plans: { bytes: number; blocks: Arena['blocks'] }[] = []
   for (const parameter of roots) {
@@ -220,9 +268,25 @@ export class TableParameter {
 
   /** It has no memory until its module is given a device. */
   constructor(shape: readonly [number, number], init: Init, paddingIdx?: number) {
+    expectSizes('TableParameter', shape)
+    if (shape.length !== 2)
+      throw new ShapeError(`TableParameter: shape is [${shape}], expected [rows, width]`)
+    expectInit('TableParameter', init)
+    if (paddingIdx !== undefined) {
+      expectNumber('TableParameter: paddingIdx', paddingIdx, NATURAL)
+      if (paddingIdx >= shape[0])
+        throw new ConfigError(
+          `TableParameter: paddingIdx is ${paddingIdx}, expected a row of the table, 0 to ${shape[0] - 1}`,
+        )
+    }
     this.shape = shape
     this.init = init
     this.paddingIdx = paddingIdx
+  }
+
+  /** Whether it has memory. */
+  get placed(): boolean {
+    return this.#gpu !== undefined
   }
 
   /** The device it is on. Throws a KernelgradError before it has memory. */
@@ -293,6 +357,9 @@ export class TableParameter {
 
   /** Gives the table memory. */
   allocate(gpu: Gpu): void {
+    expectGpu('TableParameter.allocate: gpu', gpu)
+    if (this.#gpu)
+      throw new ConfigError(`a table of shape [${this.shape}] has memory already; free() it first`)
     const [rows, width] = this.shape as [number, number]
     const perShard = Math.min(rows, Math.floor(gpu.maxBinding / (width * 4)))
     this.#gpu = gpu
@@ -310,4 +377,16 @@ export class TableParameter {
     this.#shards = []
     this.#gpu = undefined
   }
+}
+
+/** @throws ArgumentError unless `table` is an embedding table; KernelgradError where it has no memory */
+export function expectTable(op: string, name: string, table: unknown): asserts table is TableParameter {
+  if (!(table instanceof TableParameter))
+    throw new ArgumentError(
+      `${op}: ${name} is ${shown(table)}, expected a TableParameter, as Embedding.weight`,
+    )
+  if (!table.placed)
+    throw new KernelgradError(
+      `${op}: ${name}, a table of shape [${table.shape}], has no memory yet; call model.to(gpu) first`,
+    )
 }

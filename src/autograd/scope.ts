@@ -1,14 +1,19 @@
+import { loosen, tighten } from './growth.ts'
+import { expectNoPromise, expectSynchronous, readsBegun } from './synchronous.ts'
 import type { Tensor } from './tensor.ts'
 
 const scopes: Set<Tensor>[] = []
 
 /** Notes a tensor in the innermost scope. */
 export function track(tensor: Tensor): void {
-  scopes.at(-1)?.add(tensor)
+  const innermost = scopes.at(-1)
+  if (innermost) innermost.add(tensor)
+  else loosen(tensor)
 }
 
 /** Forgets a tensor that freed itself. */
 export function untrack(tensor: Tensor): void {
+  tighten(tensor)
   for (let i = scopes.length - 1; i >= 0; i--) if (scopes[i]!.delete(tensor)) return
 }
 
@@ -24,8 +29,12 @@ export function untrack(tensor: Tensor): void {
  * console.log(await product.item()) // 11
  * product.dispose()
  * ```
+ *
+ * @throws ArgumentError for an async function, which is not called, or one that returns a promise other than of `read()` or `item()`
  */
 export function scope<T>(body: () => T): T {
+  expectSynchronous('scope', body)
+  const reads = readsBegun()
   const made = new Set<Tensor>()
   /** What returned tensors share the memory of: it stays theirs. */
   const bases = new Set<Tensor>()
@@ -33,6 +42,7 @@ export function scope<T>(body: () => T): T {
   let result: T
   try {
     result = body()
+    expectNoPromise('scope', result, reads)
     for (const tensor of returned(result)) {
       if (made.delete(tensor)) scopes.at(-2)?.add(tensor)
       for (let base = tensor.base; base; base = base.base) bases.add(base)
@@ -40,8 +50,9 @@ export function scope<T>(body: () => T): T {
   } finally {
     scopes.pop()
     for (const tensor of [...made]) {
-      if (bases.has(tensor)) tensor.dispose()
-      else tensor.free()
+      // What is on the tape is let go by the tape.
+      if (!bases.has(tensor)) tensor.free()
+      else if (!tensor.requiresGrad) tensor.dispose()
     }
   }
   return result

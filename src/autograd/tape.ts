@@ -1,11 +1,16 @@
 // The tape: forward operations append an entry each, backward() walks them in reverse. An entry owns what it saved, and
 // lets go of it as soon as its own backward step is recorded; queue order makes the memory safe to reuse at once.
-import { KernelgradError, ShapeError } from '../errors.ts'
+import { expectOptions, shown } from '../check.ts'
+import { ArgumentError, KernelgradError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { add, addInto } from '../kernels/elementwise.ts'
+import { checkCall, checkStart, notRecorded } from './calls.ts'
+import { expectGpu, expectTensor } from './checks.ts'
+import { notePasses, noteResult, PASSES } from './growth.ts'
 import { afterHooks, isHooked } from './hooks.ts'
 import { untrack } from './scope.ts'
-import { type DType, empty, type Shape, type Tensor, tensor } from './tensor.ts'
+import { expectNoPromise, expectSynchronous } from './synchronous.ts'
+import { type DType, empty, type Shape, Tensor, tensor } from './tensor.ts'
 
 /** Where an operation's backward step writes the gradient of an input by itself. */
 export interface GradTarget {
@@ -51,7 +56,15 @@ let gradEnabled = true
 class Tape {
   entries: Entry[] = []
   grads = new Map<Tensor, Tensor>()
+  /** Entries whose result no other took, and at how many of them the tape is looked through: see growth.ts. */
+  waiting = 0
+  lookAt = PASSES
 }
+
+/** In `Tensor.growth`: the result of an entry that no other took. */
+const WAITS = 4
+/** So many more results, and the tape is looked through again. */
+const LOOK_EVERY = 25
 
 function tapeOf(gpu: Gpu): Tape {
   let tape = tapes.get(gpu)
@@ -71,12 +84,17 @@ function tapeOf(gpu: Gpu): Tape {
  *
  * const probabilities = noGrad(() => scope(() => softmax(model.forward(batch).logits)))
  * ```
+ *
+ * @throws ArgumentError for an async function, which is not called, or one that returns a promise other than of `read()` or `item()`
  */
 export function noGrad<T>(body: () => T): T {
+  expectSynchronous('noGrad', body)
   const before = gradEnabled
   gradEnabled = false
   try {
-    return body()
+    const result = body()
+    expectNoPromise('noGrad', result)
+    return result
   } finally {
     gradEnabled = before
   }
@@ -84,7 +102,10 @@ export function noGrad<T>(body: () => T): T {
 
 /**
  * Runs one differentiable operation: `run` launches the forward kernels and returns the result and the backward step.
- * It is recorded when gradients are enabled and an input (or `always`) wants one.
+ * It is recorded when gradients are enabled and an input (or `always`) wants one. Where `run` throws, what it asked for is freed and
+ * nothing is recorded.
+ *
+ * @throws ArgumentError for an input that is no tensor, is freed, or is on another device than `gpu`
  */
 export function op(
   name: string,
@@ -93,26 +114,67 @@ export function op(
   run: (context: OpContext) => { output: Tensor; backward: Backward },
   always = false,
 ): Tensor {
+  checkCall(name, gpu, inputs, run)
   const recording = gradEnabled && (always || inputs.some(input => input.requiresGrad))
   const saved: Tensor[] = []
-  const note = (tensor: Tensor) => {
-    saved.push(tensor)
+  const made: Tensor[] = []
+  const note = (tensor: Tensor, kept: Tensor[]) => {
+    kept.push(tensor)
     return tensor
   }
-  const { output, backward } = run({
-    gpu,
-    recording,
-    empty: (shape, dtype) => empty(gpu, shape, dtype),
-    saved: (shape, dtype) => note(empty(gpu, shape, dtype)),
-    savedIds: data => note(tensor(gpu, data)),
-  })
+  let result: { output: Tensor; backward: Backward }
+  try {
+    result = run({
+      gpu,
+      recording,
+      empty: (shape, dtype) => note(empty(gpu, shape, dtype), made),
+      saved: (shape, dtype) => note(empty(gpu, shape, dtype), saved),
+      savedIds: data => note(tensor(gpu, data), saved),
+    })
+    if (!(result?.output instanceof Tensor))
+      throw new ArgumentError(`${name}: run returned ${shown(result?.output)} as output, expected a tensor`)
+  } catch (error) {
+    for (const tensor of [...saved, ...made]) tensor.dispose()
+    throw error
+  }
+  const { output, backward } = result
   if (recording) {
     output.requiresGrad = true
-    tapeOf(gpu).entries.push({ name, inputs, output, backward, saved })
+    record(tapeOf(gpu), { name, inputs, output, backward, saved })
   } else {
     for (const tensor of saved) tensor.dispose()
   }
+  noteResult(output)
   return output
+}
+
+function record(tape: Tape, entry: Entry): void {
+  for (const input of entry.inputs) {
+    if (!(input.growth & WAITS)) continue
+    input.growth &= ~WAITS
+    tape.waiting--
+  }
+  entry.output.growth |= WAITS
+  tape.entries.push(entry)
+  if (++tape.waiting >= tape.lookAt) lookThrough(tape)
+}
+
+/** Drops entries whose result is freed and wanted by none, and has it said where passes pile up. */
+function lookThrough(tape: Tape): void {
+  const wanted = new Set<Tensor>()
+  const kept: Entry[] = []
+  for (const entry of tape.entries.toReversed()) {
+    if (entry.output.disposed && !wanted.has(entry.output)) {
+      release(tape, entry)
+      continue
+    }
+    for (const input of entry.inputs) wanted.add(input)
+    kept.push(entry)
+  }
+  tape.entries = kept.reverse()
+  tape.waiting = tape.entries.filter(({ output }) => output.growth & WAITS).length
+  const told = tape.waiting >= PASSES && notePasses(tape.entries[0]!.output.gpu, tape.entries)
+  tape.lookAt = told ? Infinity : Math.max(PASSES, tape.waiting + LOOK_EVERY)
 }
 
 /** Whether gradients of a tensor go straight to where it keeps them; what a hook waits for is gathered on the tape first. */
@@ -121,6 +183,7 @@ const isHolder = (tensor: Tensor): tensor is Tensor & GradHolder =>
 
 /** Where the backward step may write `input`'s gradient itself, instead of returning it. */
 export function gradTarget(input: Tensor): GradTarget {
+  if (!(input instanceof Tensor)) expectTensor('gradTarget', 'input', input)
   if (isHolder(input)) return input.gradTarget()
   const { grads } = tapeOf(input.gpu)
   const known = grads.get(input)
@@ -154,20 +217,17 @@ export interface BackwardOptions {
  * scope(() => mean(x).backward())
  * console.log(await x.grad!.read()) // 1/3 each
  * ```
+ *
+ * @throws ShapeError for a result of several elements without a seed, or a seed of another shape; ArgumentError for a seed of
+ *   another dtype or device; KernelgradError for a result that is not on the tape, saying why
  */
-export function backward(loss: Tensor, { scale = 1, seed }: BackwardOptions = {}): void {
-  if (loss.size !== (seed?.size ?? 1)) {
-    throw new ShapeError(
-      `backward() starts at one element, or at a seed of the result's shape [${loss.shape}]`,
-    )
-  }
+export function backward(loss: Tensor, options: BackwardOptions = {}): void {
+  expectOptions('backward: options', options, ['scale', 'seed'])
+  const { scale = 1, seed } = options
+  checkStart(loss, scale, seed)
   const tape = tapeOf(loss.gpu)
   const start = tape.entries.findLastIndex(entry => entry.output === loss)
-  if (start < 0) {
-    throw new KernelgradError(
-      'backward() needs a result recorded on the tape: none was, or it was consumed already',
-    )
-  }
+  if (start < 0) throw notRecorded(loss)
   loss.keep() // for loss.item()
   tape.grads.set(loss, seed?.retain() ?? tensor(loss.gpu, Float32Array.of(scale), loss.shape))
   try {
@@ -201,7 +261,7 @@ function walk(tape: Tape, start: number): void {
       for (const input of entry.inputs) if (input.requiresGrad && !produced.has(input)) leaves.add(input)
     }
     for (const input of entry.inputs) if (produced.has(input)) graph.add(input)
-    release(entry)
+    release(tape, entry)
   }
   tape.entries = entries.filter(entry => {
     if (graph.has(entry.output)) return false
@@ -209,9 +269,10 @@ function walk(tape: Tape, start: number): void {
     const over = entry.output.disposed || entry.inputs.some(input => graph.has(input))
     if (!over) return true
     graph.add(entry.output)
-    release(entry)
+    release(tape, entry)
     return false
   })
+  tape.lookAt = Math.max(PASSES, tape.waiting + LOOK_EVERY)
   for (const leaf of leaves) {
     const grad = tape.grads.get(leaf)
     if (grad) settle(tape, leaf, hooked(tape, leaf, grad))
@@ -222,14 +283,18 @@ function walk(tape: Tape, start: number): void {
 
 /** Drops what is recorded and not consumed: a step that never reaches `backward()`, or that an error has ended, ends with it. */
 export function clearTape(gpu: Gpu): void {
+  expectGpu('clearTape: gpu', gpu)
   const tape = tapeOf(gpu)
-  for (const entry of tape.entries) release(entry)
+  for (const entry of tape.entries) release(tape, entry)
   for (const grad of tape.grads.values()) grad.dispose()
   tape.entries = []
   tape.grads.clear()
+  tape.lookAt = PASSES
 }
 
-function release({ output, saved }: Entry): void {
+function release(tape: Tape, { output, saved }: Entry): void {
+  if (output.growth & WAITS) tape.waiting--
+  output.growth &= ~WAITS
   for (const tensor of saved) if (!tensor.kept) tensor.dispose()
   if (!output.kept) output.dispose()
 }
@@ -289,7 +354,8 @@ function settle(tape: Tape, leaf: Tensor, grad: Tensor): void {
   if (leaf.grad) {
     addInto(leaf.gpu, { x: grad.view, into: leaf.grad.view, n: leaf.size, storage: leaf.storage })
     grad.dispose()
-  } else if (grad.shared) {
+  } else if (grad.shared || grad.base) {
+    // A scope frees the other's memory; the leaf outlives it.
     leaf.grad = empty(leaf.gpu, leaf.shape, leaf.dtype)
     leaf.gpu.copy(grad.view, leaf.grad.view, leaf.bytes)
     grad.dispose()

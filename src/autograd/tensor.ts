@@ -1,8 +1,11 @@
-import { KernelgradError, ShapeError } from '../errors.ts'
+import { expectFlag, expectOneOf, expectOptions, shown, toFloats, toUints } from '../check.ts'
+import { ArgumentError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { cast } from '../kernels/cast.ts'
+import { expectDims, expectGpu } from './checks.ts'
 import { type GradHook, type RemovableHandle, tensorHooks } from './hooks.ts'
 import { track, untrack } from './scope.ts'
+import { reading } from './synchronous.ts'
 import { type BackwardOptions, backward } from './tape.ts'
 
 /** Element types. f16 is storage only, two in a 32-bit word: kernels load it to float32 and compute there. */
@@ -25,6 +28,8 @@ function checkShape(shape: Shape, dtype: DType): Shape {
   return shape
 }
 
+const DTYPES = ['f32', 'f16', 'u32']
+
 /** Bytes of one element. */
 const BYTES: Record<DType, number> = { f32: 4, f16: 2, u32: 4 }
 
@@ -42,6 +47,13 @@ export class Tensor {
   grad: Tensor | undefined
   /** Whether the tape leaves this tensor alive after the backward pass; see `keep()`. */
   kept = false
+  /**
+   * The values that `tensor` was given, of a u32 tensor: operations check ids, labels and offsets against them without reading anything
+   * back. What is written to the memory later is not seen here; for that, make the tensor with `empty`.
+   */
+  readonly known: Uint32Array | undefined
+  /** For the operation it is a result of, and the count of tensors that nothing will free: see growth.ts. */
+  growth = 0
   #view: View | undefined
   #refs = 1
   #requiresGrad = false
@@ -49,12 +61,17 @@ export class Tensor {
   readonly #base: Tensor | undefined
 
   /** For `empty`, `tensor` and `alias`. */
-  constructor(shape: Shape, dtype: DType, memory?: { gpu: Gpu; view: View; base?: Tensor }) {
+  constructor(
+    shape: Shape,
+    dtype: DType,
+    memory?: { gpu: Gpu; view: View; base?: Tensor; known?: Uint32Array | undefined },
+  ) {
     this.shape = shape
     this.dtype = dtype
     this.#gpu = memory?.gpu
     this.#view = memory?.view
     this.#base = memory?.base
+    this.known = memory?.known
     if (memory) track(this)
   }
 
@@ -69,6 +86,11 @@ export class Tensor {
   }
 
   set requiresGrad(wanted: boolean) {
+    expectFlag('requiresGrad', wanted)
+    if (wanted && this.dtype === 'u32')
+      throw new ArgumentError(
+        `requiresGrad: a u32 tensor of shape [${this.shape}] has no gradient, expected f32 or f16`,
+      )
     this.#requiresGrad = wanted
   }
 
@@ -159,7 +181,11 @@ export class Tensor {
   }
 
   /** The values as float32, once the device has computed them. */
-  async read(): Promise<Float32Array<ArrayBuffer>> {
+  read(): Promise<Float32Array<ArrayBuffer>> {
+    return reading(this.#read())
+  }
+
+  async #read(): Promise<Float32Array<ArrayBuffer>> {
     if (this.size === 0) return new Float32Array(0)
     const size = this.size * 4
     if (this.dtype !== 'f16') return this.gpu.readFloats({ ...this.view, size })
@@ -173,7 +199,11 @@ export class Tensor {
   }
 
   /** The value of a tensor of one element. */
-  async item(): Promise<number> {
+  item(): Promise<number> {
+    return reading(this.#item())
+  }
+
+  async #item(): Promise<number> {
     if (this.size !== 1)
       throw new ShapeError(`item() takes a tensor of one element, this one has shape [${this.shape}]`)
     return (await this.read())[0]!
@@ -185,23 +215,37 @@ export class Tensor {
   }
 }
 
-/** A tensor with undefined content. */
+/**
+ * A tensor with undefined content.
+ * @throws ShapeError for a shape that is no list of whole numbers; ConfigError for a dtype there is not
+ */
 export function empty(gpu: Gpu, shape: Shape, dtype: DType = 'f32'): Tensor {
+  expectGpu('empty: gpu', gpu)
+  expectDims('empty: shape', shape)
+  if (!DTYPES.includes(dtype)) expectOneOf('empty: dtype', dtype, DTYPES)
   return new Tensor(checkShape(shape, dtype), dtype, {
     gpu,
     view: gpu.acquire(numel(shape) * BYTES[dtype]),
   })
 }
 
-/** The same memory under another shape; it lives until both tensors are disposed. */
+/**
+ * The same memory under another shape; it lives until both tensors are disposed.
+ * @throws ShapeError for a shape of another number of elements
+ */
 export function alias(base: Tensor, shape: Shape): Tensor {
-  if (numel(shape) !== base.size) throw new ShapeError(`cannot view shape [${base.shape}] as [${shape}]`)
+  if (!(base instanceof Tensor)) throw new ArgumentError(`alias: base is ${shown(base)}, expected a tensor`)
+  expectDims('alias: shape', shape)
+  if (numel(shape) !== base.size)
+    throw new ShapeError(`alias: cannot view shape [${base.shape}] as [${shape}]`)
   checkShape(shape, base.dtype)
-  return new Tensor(shape, base.dtype, { gpu: base.gpu, view: base.view, base: base.retain() })
+  const { gpu, view, known } = base
+  return new Tensor(shape, base.dtype, { gpu, view, base: base.retain(), known })
 }
 
 /**
- * A tensor holding `data`; float32, or uint32 for a Uint32Array.
+ * A tensor holding `data`; float32, or uint32 for a Uint32Array or where `dtype` says so. Arrays of numbers are converted where that is
+ * exact; of typed arrays, only these two are taken.
  *
  * @example
  * ```ts
@@ -209,20 +253,31 @@ export function alias(base: Tensor, shape: Shape): Tensor {
  *
  * const x = tensor(gpu, [1, 2, 3, 4, 5, 6], [2, 3], { requiresGrad: true })
  * const labels = tensor(gpu, Uint32Array.of(0, 1))
+ * const ids = tensor(gpu, [0, 1], [2], { dtype: 'u32' })
  * ```
+ *
+ * @throws ArgumentError for other data; ConfigError naming the index of an element that is no number, or that the dtype does not
+ * hold; ShapeError for a shape of another number of elements
  */
 export function tensor(
   gpu: Gpu,
   data: Float32Array | Uint32Array | readonly number[],
-  shape: Shape = [data.length],
-  { requiresGrad = false } = {},
+  shape?: Shape,
+  options?: { requiresGrad?: boolean; dtype?: 'f32' | 'u32' | undefined },
 ): Tensor {
-  if (numel(shape) !== data.length) {
-    throw new ShapeError(`tensor of shape [${shape}] needs ${numel(shape)} values, got ${data.length}`)
-  }
-  const typed = data instanceof Float32Array || data instanceof Uint32Array ? data : Float32Array.from(data)
-  const dtype = typed instanceof Uint32Array ? 'u32' : 'f32'
-  const made = new Tensor(shape, dtype, { gpu, view: gpu.from(typed) })
-  made.requiresGrad = requiresGrad
+  expectGpu('tensor: gpu', gpu)
+  if (options !== undefined) expectOptions('tensor: options', options, ['requiresGrad', 'dtype'])
+  const { requiresGrad = false, dtype = data instanceof Uint32Array ? 'u32' : 'f32' } = options ?? {}
+  expectOneOf('tensor: dtype', dtype, ['f32', 'u32'])
+  const typed = dtype === 'u32' ? toUints('tensor: data', data) : toFloats('tensor: data', data)
+  if (shape !== undefined) expectDims('tensor: shape', shape)
+  const dims = shape ?? [typed.length]
+  if (numel(dims) !== typed.length)
+    throw new ShapeError(`tensor of shape [${dims}] needs ${numel(dims)} values, got ${typed.length}`)
+  if (requiresGrad !== false && dtype === 'u32')
+    throw new ArgumentError('tensor: requiresGrad is true for u32 data, which has no gradient; expected f32')
+  const known = typed instanceof Uint32Array ? typed.slice() : undefined
+  const made = new Tensor(dims, dtype, { gpu, view: gpu.from(typed), known })
+  if (requiresGrad !== false) made.requiresGrad = requiresGrad
   return made
 }

@@ -1,7 +1,9 @@
 /** Batches from padded id arrays and a mask, the form other libraries hand over. */
-import { DataError, ShapeError } from '../errors.ts'
+import { COUNT, expectFlag, expectNumber, expectOptions, shown, UINT32 } from '../check.ts'
+import { ArgumentError, DataError, ShapeError } from '../errors.ts'
 import { groupIds } from '../ids.ts'
 import type { Batch } from './batch.ts'
+import { badValue } from './check-columns.ts'
 import { checkIds, packTokens, tokenRoom } from './collate.ts'
 
 /** Row-major [B, S] integers: nested rows of one length, or flat data with its shape. */
@@ -42,6 +44,7 @@ export interface PaddedOptions {
  * @throws ShapeError where arrays disagree in their number of rows; DataError naming feature, row and value of a bad id.
  */
 export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batch {
+  checkOptions(options)
   const {
     padTokenId,
     vocabSize = 2 ** 32,
@@ -49,6 +52,15 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batc
     numLabels = 2 ** 32,
     maxPositions = 512,
   } = options
+  if (typeof padded !== 'object' || padded === null)
+    throw new ArgumentError(`collatePadded: batch is ${shown(padded)}, expected { inputIds, … }`)
+  expectOptions('collatePadded: batch', padded, [
+    'inputIds',
+    'attentionMask',
+    'categorical',
+    'numerical',
+    'labels',
+  ])
   const { categorical = {}, numerical = {}, labels } = padded
   const ids = padded.inputIds && flatten(padded.inputIds, 'inputIds')
   const size = ids?.rows ?? (labels ?? Object.values({ ...categorical, ...numerical })[0])?.length ?? 0
@@ -63,20 +75,21 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batc
   }
   for (const [name, values] of Object.entries(categorical)) {
     expectRows(name, values.length)
-    const numbers = Array.from(values, Number)
+    const numbers = plain(name, values)
     checkIds(numbers, categories[name] ?? 2 ** 32, name, b => b)
     batch.categorical[name] = groupIds(Uint32Array.from(numbers))
   }
   for (const [name, values] of Object.entries(numerical)) {
     expectRows(name, values.length)
-    batch.numerical[name] = Float32Array.from(values)
+    const all = plain(name, values)
+    batch.numerical[name] = Float32Array.from(all)
     const bad = batch.numerical[name].findIndex(value => !Number.isFinite(value))
     if (bad >= 0)
-      throw new DataError(`feature ${name}, row ${bad}: value ${values[bad]}, expected a finite number`)
+      throw new DataError(`feature ${name}, row ${bad}: value ${all[bad]}, expected a finite number`)
   }
   if (labels) {
     expectRows('labels', labels.length)
-    const numbers = Array.from(labels, Number)
+    const numbers = plain('labels', labels)
     checkIds(numbers, numLabels, 'labels', b => b)
     batch.labels = Uint32Array.from(numbers)
   }
@@ -87,6 +100,7 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batc
   const mask = padded.attentionMask && flatten(padded.attentionMask, 'attentionMask')
   if (mask && (mask.rows !== size || mask.width !== width))
     throw new ShapeError(`attentionMask is [${mask.rows}, ${mask.width}], inputIds is [${size}, ${width}]`)
+  if (mask) checkIds(mask.data, 2, 'attentionMask', i => Math.floor(i / width))
   checkIds(ids.data, vocabSize, 'inputIds', i => Math.floor(i / width))
   const room = tokenRoom(size, size * Math.max(width, options.keepFirst ? 1 : 0))
   let tokens = 0
@@ -110,20 +124,52 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batc
   return batch
 }
 
+function checkOptions(options: PaddedOptions): void {
+  const known = ['padTokenId', 'vocabSize', 'categories', 'numLabels', 'keepFirst', 'maxPositions']
+  expectOptions('collatePadded: options', options, known)
+  const { padTokenId, vocabSize, categories, numLabels, keepFirst, maxPositions } = options
+  expectNumber('collatePadded: padTokenId', padTokenId, UINT32)
+  const counts = Object.entries({ vocabSize, numLabels, maxPositions, ...categories })
+  for (const [name, count] of counts)
+    if (count !== undefined) expectNumber(`collatePadded: ${name}`, count, COUNT)
+  if (keepFirst !== undefined) expectFlag('collatePadded: keepFirst', keepFirst)
+}
+
+/** Numbers, of bigints too; what is neither, such as a text or a hole, stays what it is and is refused by what reads it. */
+function plain(name: string, values: ArrayLike<number | bigint>): number[] {
+  if (typeof values !== 'object' || values === null || !('length' in values))
+    throw new ArgumentError(`${name} is ${shown(values)}, expected an array`)
+  return Array.from(values, (value, row) => {
+    if (typeof value === 'bigint') return Number(value)
+    if (typeof value !== 'number') badValue(name, row, value, 'a number')
+    return value
+  })
+}
+
 function flatten(ids: PaddedIds, name: string): { data: number[]; rows: number; width: number } {
   if (Array.isArray(ids)) {
+    const flat = ids.findIndex(row => !Array.isArray(row) && !ArrayBuffer.isView(row))
+    if (flat >= 0)
+      throw new ArgumentError(`${name} row ${flat} is ${shown(ids[flat])}, expected an array of ids`)
     const width = ids[0]?.length ?? 0
     const uneven = ids.findIndex(row => row.length !== width)
     if (uneven >= 0)
       throw new ShapeError(
         `${name} row ${uneven} has ${ids[uneven]!.length} ids, expected ${width} as in row 0`,
       )
-    return { data: ids.flat(), rows: ids.length, width }
+    return { data: plain(name, ids.flat()), rows: ids.length, width }
   }
+  if (
+    typeof ids !== 'object' ||
+    !Array.isArray(ids.shape) ||
+    typeof ids.data !== 'object' ||
+    ids.data === null
+  )
+    throw new ArgumentError(`${name} is ${shown(ids)}, expected nested arrays, or { data, shape }`)
   const [rows = 0, width = 0] = ids.shape
   if (ids.shape.length !== 2 || ids.data.length !== rows * width)
     throw new ShapeError(
       `${name} has ${ids.data.length} ids for shape [${ids.shape.join(', ')}], expected [B, S]`,
     )
-  return { data: Array.from(ids.data, Number), rows, width }
+  return { data: plain(name, ids.data), rows, width }
 }

@@ -1,7 +1,16 @@
 /** Rows to batches: packed tokens, grouped ids, plain arrays. */
-import { DataError } from '../errors.ts'
+import { shown } from '../check.ts'
+import { ArgumentError, DataError } from '../errors.ts'
 import { groupIds, type Take } from '../ids.ts'
 import type { Batch, TokenBatch } from './batch.ts'
+import {
+  badValue,
+  checkCollateOptions,
+  checkColumns,
+  gatherFloats,
+  gatherIds,
+  isId,
+} from './check-columns.ts'
 import { range, type TokenLists } from './columns.ts'
 import type { Columns } from './dataset.ts'
 import { tooLong } from './place.ts'
@@ -37,33 +46,38 @@ export interface CollateOptions {
  * ```
  */
 export function collate(columns: Columns, rows: ArrayLike<number>, options: CollateOptions): Batch {
+  checkColumns('collate', columns)
+  checkCollateOptions('collate', options)
+  if (typeof rows !== 'object' || rows === null || !('length' in rows))
+    throw new ArgumentError(`collate: rows is ${shown(rows)}, expected an array of row numbers`)
   const size = rows.length
   const source = new Array<number>(size)
   for (let b = 0; b < size; b++) {
     const row = rows[b]!
-    if (!(row >= 0 && row < columns.length))
-      throw new DataError(`row ${row} is asked for, the data has rows 0 to ${columns.length - 1}`)
+    if (!isId(row, columns.length))
+      throw new DataError(
+        `row ${typeof row === 'number' ? row : shown(row)} is asked for, the data has rows 0 to ${columns.length - 1}`,
+      )
     source[b] = columns.rowStart + row
   }
   const lists = Object.entries(columns.lists)
+  for (const [name, list] of lists) checkOffsets(name, list, rows, source)
   const room = lists.length > 0 ? mostTokens(lists, rows, options) : 0
   const take = batchMemory(columns, size, room)
   const batch: Batch = { size, categorical: {}, numerical: {}, rows: source }
   for (const [name, feature] of Object.entries(columns.features)) {
     if (feature.dtype === 'categorical') {
-      const ids = gather(columns.categorical[name]!, rows, take(size))
-      checkIds(ids, feature.vocab_size, name, i => source[i]!)
+      const place = { limit: feature.vocab_size, name, source }
+      const ids = gatherIds(columns.categorical[name]!, rows, take(size), place)
       batch.categorical[name] = groupIds(ids, -1, take)
     } else if (feature.dtype === 'numerical') {
       const { buffer, byteOffset } = take(size)
-      batch.numerical[name] = gather(
-        columns.numerical[name]!,
-        rows,
-        new Float32Array(buffer, byteOffset, size),
-      )
+      const out = new Float32Array(buffer, byteOffset, size)
+      batch.numerical[name] = gatherFloats(columns.numerical[name]!, rows, out, { name, source })
     }
   }
-  if (columns.labels) batch.labels = gather(columns.labels, rows, take(size))
+  const place = { limit: 2 ** 32, name: 'labels', source }
+  if (columns.labels) batch.labels = gatherIds(columns.labels, rows, take(size), place)
   if (lists.length > 0) batch.text = collateTokens(columns, rows, options, tokenRoom(size, room, take))
   return batch
 }
@@ -128,7 +142,7 @@ function collateTokens(
       const end = Math.min(offsets[row + 1]!, offsets[row]! + maxPositions - position)
       for (let i = offsets[row]!; i < end; i++, position++) {
         const id = values[i]!
-        if (id >= vocabSize) badId(name, columns.rowStart + row, id, vocabSize)
+        if (!isId(id, vocabSize)) badValue(name, columns.rowStart + row, id, range(vocabSize))
         if (id === padTokenId && !(keepFirst && position === 0)) continue
         ids[tokens] = id
         positions[tokens] = position
@@ -194,15 +208,22 @@ export function checkIds(
 ): void {
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i]!
-    if (!(id >= 0 && id < limit && Math.floor(id) === id)) badId(feature, rowOf(i), id, limit)
+    if (!isId(id, limit)) badValue(feature, rowOf(i), id, range(limit))
   }
 }
 
-function badId(feature: string, row: number, value: number, limit: number): never {
-  throw new DataError(`feature ${feature}, row ${row}: value ${value}, expected ${range(limit)}`)
-}
-
-function gather<A extends Uint32Array | Float32Array>(from: A, rows: ArrayLike<number>, out: A): A {
-  for (let i = 0; i < rows.length; i++) out[i] = from[rows[i]!]!
-  return out
+/** Lists made by hand: a row's tokens are a stretch of the values. */
+function checkOffsets(
+  name: string,
+  { values, offsets }: TokenLists,
+  rows: ArrayLike<number>,
+  source: readonly number[],
+): void {
+  for (let b = 0; b < rows.length; b++) {
+    const [start, end] = [offsets[rows[b]!]!, offsets[rows[b]! + 1]!]
+    if (end >= start && isId(start, 2 ** 32) && isId(end, values.length + 1)) continue
+    throw new DataError(
+      `feature ${name}, row ${source[b]}: its tokens go from ${start} to ${end}, expected offsets that do not decrease, up to ${values.length}`,
+    )
+  }
 }

@@ -25,7 +25,7 @@ export interface ColumnSpec {
   rows: number
 }
 
-const FLOAT32_MAX = 3.4028234663852886e38
+export const FLOAT32_MAX = 3.4028234663852886e38
 
 /** One whole number per row, from 0 to limit - 1: labels and categories. Floats such as 2.0 and booleans count. */
 export function idColumn(pages: Page[], spec: ColumnSpec, limit: number): Uint32Array {

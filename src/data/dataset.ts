@@ -1,5 +1,6 @@
 /** Parquet files as columns of typed arrays: all in memory for training, or one row group at a time for predicting. */
 
+import { COUNT, expectFlag, expectFunction, expectNumber, expectOptions, shown } from '../check.ts'
 import type { FeaturesConfig } from '../config/index.ts'
 import { ConfigError, DataError } from '../errors.ts'
 import { type ColumnSpec, floatColumn, idColumn, listColumn, type TokenLists, textColumn } from './columns.ts'
@@ -67,6 +68,27 @@ export interface ReadOptions {
   tokenize?: (text: string) => ArrayLike<number>
 }
 
+const READ_OPTIONS = ['features', 'label', 'requireLabels', 'numLabels', 'vocabSize', 'tokenize']
+
+function checkReadOptions(
+  where: string,
+  options: ReadOptions & { extra?: unknown },
+  known: readonly string[],
+): void {
+  expectOptions(`${where}: options`, options, known)
+  const { features, label, requireLabels, numLabels, vocabSize, tokenize } = options
+  if (typeof features !== 'object' || features === null || Array.isArray(features))
+    throw new ConfigError(
+      `${where}: features is ${shown(features)}, expected an object of columns: { price: { dtype: 'numerical' } }`,
+    )
+  if (label !== undefined && label !== null && typeof label !== 'string')
+    throw new ConfigError(`${where}: label is ${shown(label)}, expected the name of a column, or null`)
+  if (requireLabels !== undefined) expectFlag(`${where}: requireLabels`, requireLabels)
+  if (numLabels !== undefined) expectNumber(`${where}: numLabels`, numLabels, COUNT)
+  if (vocabSize !== undefined) expectNumber(`${where}: vocabSize`, vocabSize, COUNT)
+  if (tokenize !== undefined) expectFunction(`${where}: tokenize`, tokenize)
+}
+
 /**
  * Reads whole files into memory, which threads can share where the platform has such memory: about 4 bytes per value.
  * @param sources Paths, buffers or open files, one or several with the same columns.
@@ -86,6 +108,7 @@ export async function loadDataset(
   sources: ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[],
   options: ReadOptions,
 ): Promise<Dataset> {
+  checkReadOptions('loadDataset', options, READ_OPTIONS)
   const chunks: Chunk[] = []
   const files: Dataset['files'] = []
   let length = 0
@@ -140,6 +163,7 @@ export async function* streamChunks(
   source: ParquetSource | ParquetFile,
   options: ReadOptions & { extra?: string[] },
 ): AsyncGenerator<Chunk> {
+  checkReadOptions('streamChunks', options, [...READ_OPTIONS, 'extra'])
   const { features, label = 'label', requireLabels = true, numLabels = 2, extra = [] } = options
   const file = isParquetFile(source) ? source : await openParquet(source)
   const readLabels = label !== null && (requireLabels || file.columns.includes(label))

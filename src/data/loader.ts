@@ -3,8 +3,10 @@
  * dataset's shared memory and hands each batch over without a copy, or in the thread of the caller.
  */
 import { spareCore } from '#threads'
-import { ConfigError, KernelgradError } from '../errors.ts'
+import { COUNT, expectFlag, expectNumber, NATURAL, shown } from '../check.ts'
+import { ArgumentError, KernelgradError } from '../errors.ts'
 import type { Batch } from './batch.ts'
+import { COLLATE_OPTIONS, checkCollateOptions, checkColumns } from './check-columns.ts'
 import { type CollateOptions, collate } from './collate.ts'
 import type { Columns } from './dataset.ts'
 import { CollateThread } from './loader-thread.ts'
@@ -47,15 +49,18 @@ const AHEAD = 8
  * await loader.close()
  * ```
  */
-export function createLoader(
-  columns: Columns,
-  { batchSize, worker = spareCore, ...options }: LoaderOptions,
-): Loader {
-  if (!(Number.isSafeInteger(batchSize) && batchSize > 0))
-    throw new ConfigError(`batchSize is ${batchSize}, expected a whole number of at least 1`)
+export function createLoader(columns: Columns, given: LoaderOptions): Loader {
+  checkColumns('createLoader', columns)
+  checkCollateOptions('createLoader', given, [...COLLATE_OPTIONS, 'batchSize', 'worker'])
+  const { batchSize, worker = spareCore, ...options } = given
+  expectNumber('createLoader: batchSize', batchSize, COUNT)
+  expectFlag('createLoader: worker', worker)
   const thread = worker ? new CollateThread(columns, options) : undefined
   let closed = false
   async function* batches(order: Uint32Array, first = 0): AsyncGenerator<Batch, undefined> {
+    if (!(order instanceof Uint32Array))
+      throw new ArgumentError(`batches: order is ${shown(order)}, expected a Uint32Array of row numbers`)
+    expectNumber('batches: first', first, NATURAL)
     const count = Math.ceil(order.length / batchSize)
     const rows = (i: number) => order.subarray(i * batchSize, (i + 1) * batchSize)
     const ahead: Promise<Batch>[] = []

@@ -1,4 +1,5 @@
 /** Row groups cut anew, so that batches are the same rows however a file was written. */
+import { COUNT, expectNumber } from '../check.ts'
 import type { TokenLists } from './columns.ts'
 import type { Chunk } from './dataset.ts'
 
@@ -8,6 +9,7 @@ import type { Chunk } from './dataset.ts'
  * Memory: one chunk, and less than a batch.
  */
 export async function* rebatch(chunks: AsyncIterable<Chunk>, batchSize: number): AsyncGenerator<Chunk> {
+  expectNumber('rebatch: batchSize', batchSize, COUNT)
   let left: Chunk | undefined
   for await (const chunk of chunks) {
     const rows = left ? joinRows(left, chunk) : chunk

@@ -1,7 +1,11 @@
+import { expectNumber, type Range, UINT32 } from '../check.ts'
+
 /**
  * The library's host-side random numbers: xoshiro128** (Blackman and Vigna, https://prng.di.unimi.it/xoshiro128starstar.c),
  * its state filled by splitmix32 from a seed and further keys. The same keys give the same stream on every platform.
  */
+
+const KEY: Range = { says: 'a whole number', takes: Number.isSafeInteger }
 
 /** A stream of random numbers. */
 export interface RandomStream {
@@ -17,6 +21,8 @@ export interface RandomStream {
 
 /** A stream for `seed` and any further keys (epoch, purpose); streams of different keys are independent. */
 export function randomStream(seed: number, ...keys: number[]): RandomStream {
+  for (const [i, key] of [seed, ...keys].entries())
+    expectNumber(`randomStream: ${i ? `key ${i}` : 'seed'}`, key, KEY)
   let mixed = 0
   const next = () => {
     mixed = (mixed + 0x9e3779b9) | 0
@@ -53,6 +59,9 @@ export function randomStream(seed: number, ...keys: number[]): RandomStream {
 
 /** The order in which epoch `epoch` visits rows 0 … n - 1: a Fisher-Yates shuffle, the same for the same arguments. */
 export function shuffledOrder(n: number, seed: number, epoch: number): Uint32Array {
+  expectNumber('shuffledOrder: n', n, UINT32)
+  expectNumber('shuffledOrder: seed', seed, KEY)
+  expectNumber('shuffledOrder: epoch', epoch, KEY)
   const order = new Uint32Array(n)
   for (let i = 0; i < n; i++) order[i] = i
   const random = randomStream(seed, epoch)

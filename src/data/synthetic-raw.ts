@@ -3,9 +3,11 @@
  * training.txt has keyword_id i, so that a row's true probability is found again after preprocessing.
  */
 import { files } from '#files'
+import { COUNT, expectNumber, expectOptions, shown } from '../check.ts'
+import { ArgumentError } from '../errors.ts'
 import { writeFileAtomic } from './files.ts'
 import { randomStream } from './shuffle.ts'
-import { clickProbability, drawRow, plant } from './synthetic-world.ts'
+import { checkWorld, clickProbability, drawRow, plant } from './synthetic-world.ts'
 
 /** Sizes of the raw data; every field but folder and rows has a default. */
 export interface SyntheticRawOptions {
@@ -24,6 +26,8 @@ export interface SyntheticRawOptions {
   oovShare?: number
 }
 
+const KNOWN = ['folder', 'rows', 'seed', 'words', 'advertisers', 'users', 'oovShare']
+
 /** Token numbers from here on are used once each. */
 const FIRST_LOST_WORD = 1_000_000
 
@@ -34,6 +38,11 @@ const FIRST_LOST_WORD = 1_000_000
  */
 export async function writeSyntheticRaw(options: SyntheticRawOptions): Promise<Float64Array> {
   const { folder, rows, seed = 0, words = 600, advertisers = 200, users = 1_000, oovShare = 0.08 } = options
+  expectOptions('writeSyntheticRaw: options', options, KNOWN)
+  if (typeof folder !== 'string')
+    throw new ArgumentError(`writeSyntheticRaw: folder is ${shown(folder)}, expected a path`)
+  expectNumber('writeSyntheticRaw: rows', rows, COUNT)
+  checkWorld('writeSyntheticRaw', { words, advertisers, users, seed, oovShare })
   await files.makeFolder(folder)
   const world = plant({ words, advertisers, users, seed })
   const random = randomStream(seed, 1)

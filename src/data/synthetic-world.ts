@@ -2,6 +2,7 @@
  * The world behind the synthetic click data: what words, users, advertisers and their meetings do to a click, and how rows
  * are drawn from it. Nothing here knows how they are stored.
  */
+import { COUNT, expectNumber, NATURAL, type Range } from '../check.ts'
 import type { RandomStream } from './shuffle.ts'
 import { randomStream } from './shuffle.ts'
 
@@ -26,6 +27,26 @@ export interface World {
   drawAdvertiser: (random: RandomStream) => number
   topics: number[][] // words of each topic
 }
+
+/** @throws ConfigError naming a size or share that is out of range */
+export function checkWorld(
+  where: string,
+  {
+    words,
+    advertisers,
+    users,
+    seed,
+    oovShare,
+  }: Record<'words' | 'advertisers' | 'users' | 'seed' | 'oovShare', number>,
+): void {
+  expectNumber(`${where}: number of words`, words, COUNT)
+  expectNumber(`${where}: advertisers`, advertisers, COUNT)
+  expectNumber(`${where}: users`, users, COUNT)
+  expectNumber(`${where}: seed`, seed, NATURAL)
+  expectNumber(`${where}: oovShare`, oovShare, SHARE)
+}
+
+const SHARE: Range = { says: 'a number from 0 to 1', takes: x => x >= 0 && x <= 1 }
 
 export function plant({
   words,

@@ -3,11 +3,22 @@
  * because it was planted: in the words, in whether the title answers the query, and in user, age, gender, advertiser.
  * What a model can reach at best follows from the true probabilities, which come back with the paths.
  */
+
 import { files } from '#files'
+import { expectNumber, expectOptions, NATURAL } from '../check.ts'
 import type { FeaturesConfig } from '../config/index.ts'
 import { writeJson } from './files.ts'
 import { type RandomStream, randomStream } from './shuffle.ts'
-import { AGES, clickProbability, drawRow, GENDERS, plant, type Row, type World } from './synthetic-world.ts'
+import {
+  AGES,
+  checkWorld,
+  clickProbability,
+  drawRow,
+  GENDERS,
+  plant,
+  type Row,
+  type World,
+} from './synthetic-world.ts'
 import { type WriteColumn, writeParquet } from './write.ts'
 
 /** Sizes of the data; every field has a default. */
@@ -65,15 +76,14 @@ export interface SyntheticRows {
 }
 
 /** The data in memory. The same options give the same rows. */
-export function syntheticKdd({
-  trainRows = 24_000,
-  testRows = 6_000,
-  seed = 0,
-  vocabSize: words = 600,
-  advertisers = 200,
-  users = 1_000,
-  oovShare = 0.08,
-}: SyntheticSizes = {}): SyntheticColumns {
+export function syntheticKdd(sizes: SyntheticSizes = {}): SyntheticColumns {
+  const known = ['trainRows', 'testRows', 'seed', 'vocabSize', 'advertisers', 'users', 'oovShare']
+  expectOptions('syntheticKdd: sizes', sizes, known)
+  const { trainRows = 24_000, testRows = 6_000, seed = 0, vocabSize: words = 600 } = sizes
+  const { advertisers = 200, users = 1_000, oovShare = 0.08 } = sizes
+  expectNumber('syntheticKdd: trainRows', trainRows, NATURAL)
+  expectNumber('syntheticKdd: testRows', testRows, NATURAL)
+  checkWorld('syntheticKdd', { words, advertisers, users, seed, oovShare })
   const world = plant({ words, advertisers, users, seed })
   const padTokenId = words
   return {

@@ -3,6 +3,7 @@ import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import attentionWgsl from '../wgsl/attention.ts'
 import philox from '../wgsl/philox.ts'
 import { cast } from './cast.ts'
+import { expectSizes, expectViews, given } from './checks.ts'
 import { dropoutParams, philoxShifts, type Rng } from './dropout.ts'
 import { byWidth, compactFormOf, STORAGE_WGSL, type Storage } from './width.ts'
 
@@ -70,13 +71,16 @@ const shiftless = entries({ DROP: 1, SHIFTS: 0 })
 
 const NO_RNG: Rng = { seed: 0, layer: 0, step: 0 }
 
+function expectHead(op: string, D: number): void {
+  if (!(Number.isInteger(D) && D >= 1))
+    throw new ShapeError(`${op}: attention head size D is ${D}; expected 1 or more`)
+}
+
 /** Kernels, parameters and the number of workgroups. */
 function launchOf(
   gpu: Gpu,
   { cuSeqlens, T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = NO_RNG, storage }: AttentionOptions,
 ) {
-  if (!(Number.isInteger(D) && D >= 1))
-    throw new ShapeError(`attention head size D is ${D}; expected 1 or more`)
   const { threshold, scale: keep } = dropoutParams(p)
   const { seed, layer, step } = rng
   const form = compactFormOf(gpu, storage, A * D, D)
@@ -100,7 +104,15 @@ function launchOf(
  * @throws ShapeError unless D is a whole number of at least 1; ConfigError unless 0 <= p < 1
  */
 export function attention(gpu: Gpu, options: AttentionOptions): void {
-  const { qkv, keyMask, cuSeqlens, out, lse, T, A, D } = options
+  given('attention', gpu, options)
+  const { qkv, keyMask, cuSeqlens, out, lse, T, A, D, storage } = options
+  expectSizes('attention', { T, A })
+  expectHead('attention', D)
+  expectViews('attention', { qkv }, 3 * T * A * D, storage)
+  expectViews('attention', { out }, T * A * D, storage)
+  expectViews('attention', { keyMask }, T)
+  expectViews('attention', { lse }, T * A)
+  expectViews('attention', { cuSeqlens }, 1)
   if (T === 0) return
   const { kernels, form, values, grid } = launchOf(gpu, options)
   inFloats(gpu, options, out, T * A * D, sums => {
@@ -131,7 +143,15 @@ function inFloats(
  * computed again, with the same p and rng.
  */
 export function attentionBackward(gpu: Gpu, options: AttentionOptions & { dout: View; dqkv: View }): void {
-  const { qkv, keyMask, cuSeqlens, out, lse, dout, dqkv, T, A, D } = options
+  given('attentionBackward', gpu, options)
+  const { qkv, keyMask, cuSeqlens, out, lse, dout, dqkv, T, A, D, storage } = options
+  expectSizes('attentionBackward', { T, A })
+  expectHead('attentionBackward', D)
+  expectViews('attentionBackward', { qkv, dqkv }, 3 * T * A * D, storage)
+  expectViews('attentionBackward', { out, dout }, T * A * D, storage)
+  expectViews('attentionBackward', { keyMask }, T)
+  expectViews('attentionBackward', { lse }, T * A)
+  expectViews('attentionBackward', { cuSeqlens }, 1)
   if (T === 0) return
   const { kernels, form, values, grid } = launchOf(gpu, options)
   const delta = gpu.acquire(T * A * 4, 'attention delta')

@@ -1,7 +1,9 @@
+import { expectOneOf } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import castWgsl from '../wgsl/cast.ts'
 import f16 from '../wgsl/f16.ts'
+import { expectSizes, expectView, expectViews, given } from './checks.ts'
 
 const WG = 256
 const GROUP = WG * 4 // fours a workgroup covers
@@ -27,7 +29,12 @@ export const CAST_BLOCK = 64
  *
  * @throws ShapeError unless n is a multiple of 4
  */
-export function cast(gpu: Gpu, { x, y, n, to }: { x: View; y: View; n: number; to: 'f16' | 'f32' }): void {
+export function cast(gpu: Gpu, options: { x: View; y: View; n: number; to: 'f16' | 'f32' }): void {
+  const { x, y, n, to } = given('cast', gpu, options)
+  expectSizes('cast', { n })
+  expectOneOf('cast: to', to, ['f16', 'f32'])
+  expectView('cast', 'x', x, n, to === 'f16' ? 'f32' : 'f16')
+  expectView('cast', 'y', y, n, to)
   if (n % 4) throw new ShapeError(`f16 storage takes multiples of 4 values, got ${n}`)
   if (n === 0) return
   gpu.launch(to === 'f16' ? toF16 : toF32, { n: n / 4 }, [x, y], Math.ceil(n / 4 / GROUP))
@@ -37,9 +44,11 @@ export function cast(gpu: Gpu, { x, y, n, to }: { x: View; y: View; n: number; t
  * Blocks of 64 float32 to f16, each to a place of its own: block b of x goes to block places[b] of y (64 halves, 128 bytes). So
  * arrays that lie one behind the other can be moved apart. x: [64 n] float32, places: [n] uint32, y: f16.
  */
-export function castBlocks(
-  gpu: Gpu,
-  { x, places, y, n }: { x: View; places: View; y: View; n: number },
-): void {
+export function castBlocks(gpu: Gpu, options: { x: View; places: View; y: View; n: number }): void {
+  const { x, places, y, n } = given('castBlocks', gpu, options)
+  expectSizes('castBlocks', { n })
+  expectViews('castBlocks', { x }, n * CAST_BLOCK)
+  expectViews('castBlocks', { places }, n)
+  expectViews('castBlocks', { y }, 0)
   gpu.launch(blocks, { n: n * (CAST_BLOCK / 4) }, [x, places, y], Math.ceil((n * 4) / WG))
 }

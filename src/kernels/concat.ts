@@ -1,5 +1,8 @@
+import { shown } from '../check.ts'
+import { ArgumentError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/concat.ts'
+import { expectInside, expectSizes, expectView, expectViews, given } from './checks.ts'
 import { type ByWidth, byWidth, rowLanes, widthOf } from './width.ts'
 
 const WG = 64
@@ -27,16 +30,7 @@ const copy = byWidth(
  */
 export function copyColumns(
   gpu: Gpu,
-  {
-    source,
-    sourceWidth,
-    sourceColumn,
-    target,
-    targetWidth,
-    targetColumn,
-    width,
-    rows,
-  }: {
+  options: {
     source: View
     sourceWidth: number
     sourceColumn: number
@@ -47,6 +41,11 @@ export function copyColumns(
     rows: number
   },
 ): void {
+  const { source, sourceWidth, sourceColumn, target, targetWidth, targetColumn, width, rows } = given(
+    'copyColumns',
+    gpu,
+    options,
+  )
   if (rows * width === 0) return
   const by = widthOf(width, sourceWidth, sourceColumn, targetWidth, targetColumn)
   const lanes = rowLanes(width / by)
@@ -126,12 +125,27 @@ function moveParts(
   }
 }
 
+function checkColumns(op: string, parts: readonly Columns[], width: number, rows: number): void {
+  expectSizes(op, { rows, 'matrix width': width })
+  if (!Array.isArray(parts)) throw new ArgumentError(`${op}: parts is ${shown(parts)}, expected an array`)
+  for (const [i, part] of (parts as Columns[]).entries()) {
+    if (typeof part !== 'object' || part === null)
+      throw new ArgumentError(`${op}: parts[${i}] is ${shown(part)}, expected { view, width, column }`)
+    expectSizes(`${op}: parts[${i}]`, { width: part.width, column: part.column })
+    expectInside(op, `parts[${i}]: column`, part.column + part.width, width)
+    expectView(op, `parts[${i}].view`, part.view, rows * part.width)
+  }
+}
+
 /** target[r, column + c] = part[r, c] for every part; other columns stay as they are. target: [rows, targetWidth] float32. */
 export function joinColumns(
   gpu: Gpu,
   options: { parts: Columns[]; target: View; targetWidth: number; rows: number },
 ): void {
+  given('joinColumns', gpu, options)
   const { parts, target, targetWidth, rows } = options
+  checkColumns('joinColumns', parts, targetWidth, rows)
+  expectViews('joinColumns', { target }, rows * targetWidth)
   moveParts(gpu, 'join', { whole: target, wholeWidth: targetWidth, parts, rows })
 }
 
@@ -140,6 +154,9 @@ export function splitColumns(
   gpu: Gpu,
   options: { parts: Columns[]; source: View; sourceWidth: number; rows: number },
 ): void {
+  given('splitColumns', gpu, options)
   const { parts, source, sourceWidth, rows } = options
+  checkColumns('splitColumns', parts, sourceWidth, rows)
+  expectViews('splitColumns', { source }, rows * sourceWidth)
   moveParts(gpu, 'split', { whole: source, wholeWidth: sourceWidth, parts, rows })
 }

@@ -1,5 +1,6 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/cross_entropy.ts'
+import { expectSizes, expectViews, given } from './checks.ts'
 import { sum } from './reduce.ts'
 
 const WG = 64
@@ -15,16 +16,13 @@ const backward = kernel('backward', ['read', 'read', 'read', 'write'])
  */
 export function crossEntropy(
   gpu: Gpu,
-  {
-    logits,
-    labels,
-    losses,
-    probs,
-    loss,
-    rows,
-    C,
-  }: { logits: View; labels: View; losses: View; probs: View; loss: View; rows: number; C: number },
+  options: { logits: View; labels: View; losses: View; probs: View; loss: View; rows: number; C: number },
 ): void {
+  const { logits, labels, losses, probs, loss, rows, C } = given('crossEntropy', gpu, options)
+  expectSizes('crossEntropy', { rows, C })
+  expectViews('crossEntropy', { logits, probs }, rows * C)
+  expectViews('crossEntropy', { labels, losses }, rows)
+  expectViews('crossEntropy', { loss }, 1)
   if (rows > 0) gpu.launch(forward, { rows, C }, [logits, labels, losses, probs], Math.ceil(rows / WG))
   sum(gpu, { x: losses, out: loss, n: rows, factor: 1 / Math.max(rows, 1) })
 }
@@ -32,14 +30,12 @@ export function crossEntropy(
 /** dlogits = dloss[0] (probs - onehot(labels)) / rows; dloss is one float32 on the device. Overwrites dlogits. */
 export function crossEntropyBackward(
   gpu: Gpu,
-  {
-    probs,
-    labels,
-    dloss,
-    dlogits,
-    rows,
-    C,
-  }: { probs: View; labels: View; dloss: View; dlogits: View; rows: number; C: number },
+  options: { probs: View; labels: View; dloss: View; dlogits: View; rows: number; C: number },
 ): void {
+  const { probs, labels, dloss, dlogits, rows, C } = given('crossEntropyBackward', gpu, options)
+  expectSizes('crossEntropyBackward', { rows, C })
+  expectViews('crossEntropyBackward', { probs, dlogits }, rows * C)
+  expectViews('crossEntropyBackward', { labels }, rows)
+  expectViews('crossEntropyBackward', { dloss }, 1)
   if (rows > 0) gpu.launch(backward, { rows, C }, [probs, labels, dloss, dlogits], Math.ceil(rows / WG))
 }

@@ -2,6 +2,7 @@ import { ConfigError } from '../errors.ts'
 import { defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import dropoutWgsl from '../wgsl/dropout.ts'
 import philox from '../wgsl/philox.ts'
+import { expectRng, expectSizes, expectViews, given } from './checks.ts'
 import { byStorage, formOf, STORAGE_WGSL, type Storage } from './width.ts'
 
 /** What, next to an element's position, picks its random number. All three are uint32. */
@@ -62,15 +63,12 @@ export function dropoutParams(p: number): { threshold: number; scale: number } {
  */
 export function dropout(
   gpu: Gpu,
-  {
-    x,
-    y,
-    p,
-    rng,
-    n,
-    storage = 'f32',
-  }: { x: View; y: View; p: number; rng: Rng; n: number; storage?: Storage },
+  options: { x: View; y: View; p: number; rng: Rng; n: number; storage?: Storage },
 ): void {
+  const { x, y, p, rng, n, storage = 'f32' } = given('dropout', gpu, options)
+  expectSizes('dropout', { n })
+  expectViews('dropout', { x, y }, n, storage)
+  expectRng('dropout: rng', rng)
   if (n === 0) return
   formOf(storage, n)
   const { seed, layer, step } = rng
@@ -81,7 +79,8 @@ export function dropout(
 /** dx = dy / (1-p) where `dropout` with the same p and rng kept the element, else 0; overwrites dx. */
 export function dropoutBackward(
   gpu: Gpu,
-  { dy, dx, ...options }: { dy: View; dx: View; p: number; rng: Rng; n: number; storage?: Storage },
+  options: { dy: View; dx: View; p: number; rng: Rng; n: number; storage?: Storage },
 ): void {
-  dropout(gpu, { ...options, x: dy, y: dx })
+  const { dy, dx, ...mask } = given('dropoutBackward', gpu, options)
+  dropout(gpu, { ...mask, x: dy, y: dx })
 }

@@ -1,5 +1,7 @@
+import { expectNumber, FINITE } from '../check.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/elementwise.ts'
+import { expectSizes, expectViews, given } from './checks.ts'
 import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 256
@@ -42,33 +44,45 @@ interface Sized {
   storage?: Storage | undefined
 }
 
+function expectSized(op: string, views: Record<string, View>, { n, storage }: Sized): void {
+  expectSizes(op, { n })
+  expectViews(op, views, n, storage)
+}
+
 /** out = a + b. a, b, out: [n]; out is another buffer than a and b. */
-export function add(gpu: Gpu, { a, b, out, ...size }: { a: View; b: View; out: View } & Sized): void {
+export function add(gpu: Gpu, options: { a: View; b: View; out: View } & Sized): void {
+  const { a, b, out, ...size } = given('add', gpu, options)
+  expectSized('add', { a, b, out }, size)
   launch(gpu, 'add', size, [a, b, out])
 }
 
 /** into += x. x, into: [n] in two buffers. */
-export function addInto(gpu: Gpu, { x, into, ...size }: { x: View; into: View } & Sized): void {
+export function addInto(gpu: Gpu, options: { x: View; into: View } & Sized): void {
+  const { x, into, ...size } = given('addInto', gpu, options)
+  expectSized('addInto', { x, into }, size)
   launch(gpu, 'addInto', size, [x, into])
 }
 
 /** y = factor x, the factor a number. x, y: [n] in two buffers. */
-export function scale(
-  gpu: Gpu,
-  { x, y, factor, ...size }: { x: View; y: View; factor: number } & Sized,
-): void {
+export function scale(gpu: Gpu, options: { x: View; y: View; factor: number } & Sized): void {
+  const { x, y, factor, ...size } = given('scale', gpu, options)
+  expectSized('scale', { x, y }, size)
+  expectNumber('scale: factor', factor, FINITE)
   launch(gpu, 'scale', size, [x, y], factor)
 }
 
 /** y = factor[0] x, the factor one float32 on the device. x, y: [n]; three buffers. */
-export function scaleBy(
-  gpu: Gpu,
-  { x, y, factor, ...size }: { x: View; y: View; factor: View } & Sized,
-): void {
+export function scaleBy(gpu: Gpu, options: { x: View; y: View; factor: View } & Sized): void {
+  const { x, y, factor, ...size } = given('scaleBy', gpu, options)
+  expectSized('scaleBy', { x, y }, size)
+  expectViews('scaleBy', { factor }, 1)
   launch(gpu, 'scaleBy', size, [x, factor, y])
 }
 
 /** Sets n float32 to `value`. */
-export function fill(gpu: Gpu, { out, value, n }: { out: View; value: number; n: number }): void {
+export function fill(gpu: Gpu, options: { out: View; value: number; n: number }): void {
+  const { out, value, n } = given('fill', gpu, options)
+  expectSized('fill', { out }, { n })
+  if (typeof value !== 'number') expectNumber('fill: value', value, FINITE)
   launch(gpu, 'fill', { n }, [out], value)
 }

@@ -1,5 +1,8 @@
+import { shown } from '../check.ts'
+import { ArgumentError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/embedding.ts'
+import { expectSizes, expectViews, given } from './checks.ts'
 import { byWidth, formOf, rowLanes, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 /** Rows firstRow … firstRow + rows - 1 of a table [V, H] float32; a table too large for one binding has several. */
@@ -30,6 +33,27 @@ const lookWithPosition = kernel('forward', ['read', 'read', 'write', 'read', 're
 const backward = kernel('backward', ['read', 'read', 'read', 'write'])
 const scatter = kernel('scatter', ['read', 'read', 'write'])
 
+/** Shards that follow each other, with room for their rows. */
+function checkTable(
+  op: string,
+  name: string,
+  table: readonly TableShard[],
+  ids: View,
+  n: number,
+  H: number,
+): void {
+  expectViews(op, { [name === 'table' ? 'ids' : `${name}.ids`]: ids }, n)
+  if (!Array.isArray(table))
+    throw new ArgumentError(`${op}: ${name} is ${shown(table)}, expected an array of shards`)
+  for (const [i, shard] of (table as TableShard[]).entries()) {
+    const where = `${name}[${i}]`
+    if (typeof shard !== 'object' || shard === null)
+      throw new ArgumentError(`${op}: ${where} is ${shown(shard)}, expected { view, firstRow, rows }`)
+    expectSizes(`${op}: ${where}`, { firstRow: shard.firstRow, rows: shard.rows })
+    expectViews(op, { [`${where}.view`]: shard.view }, shard.rows * H)
+  }
+}
+
 /**
  * out[i] = table[ids[i]] (+ position.table[position.ids[i]]): one launch per shard of the table; a position table of one
  * shard is added in the same launches. ids: [n] uint32, each in a shard (ids are checked on the host); out: [n, H], float32 or
@@ -38,15 +62,7 @@ const scatter = kernel('scatter', ['read', 'read', 'write'])
  */
 export function embedding(
   gpu: Gpu,
-  {
-    table,
-    ids,
-    out,
-    n,
-    H,
-    position,
-    storage,
-  }: {
+  options: {
     table: readonly TableShard[]
     ids: View
     out: View
@@ -56,6 +72,11 @@ export function embedding(
     storage?: Storage | undefined
   },
 ): void {
+  const { table, ids, out, n, H, position, storage } = given('embedding', gpu, options)
+  expectSizes('embedding', { n, H })
+  checkTable('embedding', 'table', table, ids, n, H)
+  if (position) checkTable('embedding', 'position', position.table, position.ids, n, H)
+  expectViews('embedding', { out }, n * H, storage)
   if (n * H === 0) return
   const [width, form] = [widthOf(H), formOf(storage, H)]
   const lanes = rowLanes(H / width)
@@ -88,16 +109,7 @@ export function embedding(
  */
 export function embeddingBackward(
   gpu: Gpu,
-  {
-    dy,
-    offsets,
-    positions,
-    grad,
-    U,
-    H,
-    accumulate = false,
-    storage,
-  }: {
+  options: {
     dy: View
     offsets: View
     positions: View
@@ -108,6 +120,20 @@ export function embeddingBackward(
     storage?: Storage
   },
 ): void {
+  const {
+    dy,
+    offsets,
+    positions,
+    grad,
+    U,
+    H,
+    accumulate = false,
+    storage,
+  } = given('embeddingBackward', gpu, options)
+  expectSizes('embeddingBackward', { U, H })
+  expectViews('embeddingBackward', { offsets }, U + 1)
+  expectViews('embeddingBackward', { grad }, U * H)
+  expectViews('embeddingBackward', { dy, positions }, 0)
   if (U * H === 0) return
   const width = widthOf(H)
   const lanes = rowLanes(H / width)
@@ -123,8 +149,13 @@ export function embeddingBackward(
 /** target[map[i]] += source[i]. source: [n, H] float32; map: [n] uint32, no entry twice; target: [any, H] float32. */
 export function scatterAddRows(
   gpu: Gpu,
-  { source, map, target, n, H }: { source: View; map: View; target: View; n: number; H: number },
+  options: { source: View; map: View; target: View; n: number; H: number },
 ): void {
+  const { source, map, target, n, H } = given('scatterAddRows', gpu, options)
+  expectSizes('scatterAddRows', { n, H })
+  expectViews('scatterAddRows', { source }, n * H)
+  expectViews('scatterAddRows', { map }, n)
+  expectViews('scatterAddRows', { target }, 0)
   if (n * H === 0) return
   const width = widthOf(H)
   const lanes = rowLanes(H / width)

@@ -1,6 +1,7 @@
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import geluWgsl from '../wgsl/gelu.ts'
 import normalCdf from '../wgsl/normal_cdf.ts'
+import { expectSizes, expectViews, given } from './checks.ts'
 import { byStorage, formOf, STORAGE_WGSL, type Storage } from './width.ts'
 
 const wgsl = normalCdf + STORAGE_WGSL + geluWgsl
@@ -30,10 +31,10 @@ const backward = byStorage(
 /**
  * y = GELU(x), exact erf form. x, y: [n], float32 or as `storage` says. Source: Hendrycks and Gimpel 2016; `torch.nn.GELU()`.
  */
-export function gelu(
-  gpu: Gpu,
-  { x, y, n, storage = 'f32' }: { x: View; y: View; n: number; storage?: Storage },
-): void {
+export function gelu(gpu: Gpu, options: { x: View; y: View; n: number; storage?: Storage }): void {
+  const { x, y, n, storage = 'f32' } = given('gelu', gpu, options)
+  expectSizes('gelu', { n })
+  expectViews('gelu', { x, y }, n, storage)
   formOf(storage, n)
   gpu.launch(forward[storage], { n }, [x, y], Math.ceil(n / GROUP))
 }
@@ -41,8 +42,11 @@ export function gelu(
 /** dx = dy * GELU'(x). x, dy, dx: [n], stored alike; overwrites dx. */
 export function geluBackward(
   gpu: Gpu,
-  { x, dy, dx, n, storage = 'f32' }: { x: View; dy: View; dx: View; n: number; storage?: Storage },
+  options: { x: View; dy: View; dx: View; n: number; storage?: Storage },
 ): void {
+  const { x, dy, dx, n, storage = 'f32' } = given('geluBackward', gpu, options)
+  expectSizes('geluBackward', { n })
+  expectViews('geluBackward', { x, dy, dx }, n, storage)
   formOf(storage, n)
   gpu.launch(backward[storage], { n }, [x, dy, dx], Math.ceil(n / GROUP))
 }

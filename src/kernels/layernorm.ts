@@ -1,6 +1,8 @@
+import { expectNumber, expectOneOf, NON_NEGATIVE } from '../check.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/layernorm.ts'
 import philox from '../wgsl/philox.ts'
+import { expectOptional, expectSizes, expectViews, given } from './checks.ts'
 import { DROPOUT_PARAMS, dropout as dropoutKernel, dropoutParams, philoxShifts, type Rng } from './dropout.ts'
 import { finishColumns, rowBlocks } from './reduce.ts'
 import { type ByWidth, byWidth, compactFormOf, STORAGE_WGSL, type Storage } from './width.ts'
@@ -104,23 +106,7 @@ function valuesOf(rows: number, H: number, width: 1 | 4, drop: FusedDropout = NO
  */
 export function layerNorm(
   gpu: Gpu,
-  {
-    x,
-    residual,
-    weight,
-    bias,
-    y,
-    sum,
-    mean,
-    rstd,
-    rows,
-    H,
-    eps,
-    dropout,
-    activation,
-    outputDropout,
-    storage,
-  }: {
+  options: {
     x: View
     weight: View
     bias: View
@@ -138,6 +124,30 @@ export function layerNorm(
     | { residual?: undefined; sum?: undefined; dropout?: undefined; outputDropout?: FusedDropout | undefined }
   ),
 ): void {
+  const {
+    x,
+    residual,
+    weight,
+    bias,
+    y,
+    sum,
+    mean,
+    rstd,
+    rows,
+    H,
+    eps,
+    dropout,
+    activation,
+    outputDropout,
+    storage,
+  } = given('layerNorm', gpu, options)
+  expectSizes('layerNorm', { rows, H })
+  expectNumber('layerNorm: eps', eps, NON_NEGATIVE)
+  expectOneOf('layerNorm: activation', activation, ['relu', undefined])
+  expectViews('layerNorm', { x, y }, rows * H, storage)
+  expectOptional('layerNorm', { residual, sum }, rows * H, storage)
+  expectViews('layerNorm', { weight, bias }, H)
+  expectViews('layerNorm', { mean, rstd }, rows)
   const floor = activation === 'relu' ? 0 : -Infinity
   if (rows * H === 0) return
   const form = compactFormOf(gpu, storage, H)
@@ -188,8 +198,15 @@ export function layerNormBackward(
     form?: 'rows' | 'blocks' | undefined
   },
 ): void {
+  given('layerNormBackward', gpu, options)
   const { dy, x, weight, mean, rstd, dx, dweight, dbias, rows, H, accumulate = false } = options
   const { y, dropout, outputDropout, storage } = options
+  expectSizes('layerNormBackward', { rows, H })
+  expectViews('layerNormBackward', { dy, x, dx }, rows * H, storage)
+  expectOptional('layerNormBackward', { y }, rows * H, storage)
+  expectViews('layerNormBackward', { weight }, H)
+  expectOptional('layerNormBackward', { dweight, dbias }, H)
+  expectViews('layerNormBackward', { mean, rstd }, rows)
   const n = rows * H
   // Both kernels would draw the mask of the output's dropout: to draw it once, ahead, is faster. After ReLU, y tells it.
   if (outputDropout && !y && n > 0) {

@@ -1,5 +1,7 @@
+import { COUNT, expectNumber, expectOneOf } from '../check.ts'
 import { ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
+import { expectOptional, expectSizes, expectView, given } from './checks.ts'
 import { dropoutParams, type Rng } from './dropout.ts'
 import {
   candidates,
@@ -68,6 +70,21 @@ export interface MatmulOptions extends MatmulShape {
   splits?: number | undefined
 }
 
+function checkMatmul(options: MatmulOptions): void {
+  const { a, b, c, M, N, K, layout, stored = {}, bias, pre, residual, sums, splits, activation } = options
+  expectOneOf('matmul: layout', layout, ['NN', 'NT', 'TN'])
+  expectOneOf('matmul: activation', activation, ['none', 'gelu', 'relu', undefined])
+  expectSizes('matmul', { M, N, K })
+  if (splits !== undefined) expectNumber('matmul: splits', splits, COUNT)
+  if (M === 0 || N === 0) return // nothing is launched
+  expectView('matmul', 'a', a, M * K, stored.a)
+  expectView('matmul', 'b', b, K * N, stored.b)
+  expectView('matmul', 'c', c, M * N, stored.c)
+  expectOptional('matmul', { bias }, N)
+  expectOptional('matmul', { pre, residual }, M * N, stored.c)
+  expectOptional('matmul', { sums }, M)
+}
+
 /**
  * c = dropout(activation(product of a and b (+ bias))) (+ residual) (+ c, with `accumulate`), summed in float32, in an order
  * that depends on the sizes, the form and the adapter only. Sources: `torch.nn.functional.linear` (NT with bias), whose
@@ -77,6 +94,8 @@ export interface MatmulOptions extends MatmulShape {
  * device cannot run it, or unless 0 <= p < 1
  */
 export function matmul(gpu: Gpu, options: MatmulOptions): void {
+  given('matmul', gpu, options)
+  checkMatmul(options)
   const { a, b, c, M, N, K, layout } = options
   if (M === 0 || N === 0) return
   const shape = { M, N, K, layout }

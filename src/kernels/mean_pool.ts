@@ -1,5 +1,6 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/mean_pool.ts'
+import { expectInside, expectSizes, expectViews, given } from './checks.ts'
 import { byWidth, formOf, rowLanes, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 64
@@ -64,18 +65,7 @@ function spread(
  */
 export function meanPool(
   gpu: Gpu,
-  {
-    x,
-    keyMask,
-    cuSeqlens,
-    out,
-    counts,
-    B,
-    H,
-    outWidth = H,
-    outColumn = 0,
-    storage,
-  }: {
+  options: {
     x: View
     keyMask: View
     cuSeqlens: View
@@ -88,6 +78,24 @@ export function meanPool(
     storage?: Storage
   },
 ): void {
+  const {
+    x,
+    keyMask,
+    cuSeqlens,
+    out,
+    counts,
+    B,
+    H,
+    outWidth = H,
+    outColumn = 0,
+    storage,
+  } = given('meanPool', gpu, options)
+  expectSizes('meanPool', { B, H, outWidth, outColumn })
+  expectInside('meanPool', 'outColumn', outColumn + H, outWidth)
+  expectViews('meanPool', { cuSeqlens }, B + 1)
+  expectViews('meanPool', { out }, B * outWidth)
+  expectViews('meanPool', { counts }, B)
+  expectViews('meanPool', { x, keyMask }, 0)
   pool(gpu, mean, [x, cuSeqlens, out, keyMask, counts], B, H, {
     stride: outWidth,
     column: outColumn,
@@ -98,18 +106,7 @@ export function meanPool(
 /** dx[t] = dy[b] / counts[b] for a token t with keyMask 1 of row b = rowIds[t], else 0. dy is [B, dyWidth] as out was. */
 export function meanPoolBackward(
   gpu: Gpu,
-  {
-    dy,
-    keyMask,
-    rowIds,
-    counts,
-    dx,
-    T,
-    H,
-    dyWidth = H,
-    dyColumn = 0,
-    storage,
-  }: {
+  options: {
     dy: View
     keyMask: View
     rowIds: View
@@ -122,6 +119,23 @@ export function meanPoolBackward(
     storage?: Storage
   },
 ): void {
+  const {
+    dy,
+    keyMask,
+    rowIds,
+    counts,
+    dx,
+    T,
+    H,
+    dyWidth = H,
+    dyColumn = 0,
+    storage,
+  } = given('meanPoolBackward', gpu, options)
+  expectSizes('meanPoolBackward', { T, H, dyWidth, dyColumn })
+  expectInside('meanPoolBackward', 'dyColumn', dyColumn + H, dyWidth)
+  expectViews('meanPoolBackward', { dx }, T * H, storage)
+  expectViews('meanPoolBackward', { keyMask, rowIds }, T)
+  expectViews('meanPoolBackward', { dy, counts }, 0)
   const place = { stride: dyWidth, column: dyColumn, storage }
   spread(gpu, meanBackward, [dy, rowIds, dx, keyMask, counts], T, H, place)
 }
@@ -129,30 +143,25 @@ export function meanPoolBackward(
 /** out[b] = x[cuSeqlens[b]], the first token of packed row b, and 0 for a row without tokens. x: [T, H], out: [B, H]. */
 export function firstToken(
   gpu: Gpu,
-  {
-    x,
-    cuSeqlens,
-    out,
-    B,
-    H,
-    storage,
-  }: { x: View; cuSeqlens: View; out: View; B: number; H: number; storage?: Storage },
+  options: { x: View; cuSeqlens: View; out: View; B: number; H: number; storage?: Storage },
 ): void {
+  const { x, cuSeqlens, out, B, H, storage } = given('firstToken', gpu, options)
+  expectSizes('firstToken', { B, H })
+  expectViews('firstToken', { cuSeqlens }, B + 1)
+  expectViews('firstToken', { out }, B * H)
+  expectViews('firstToken', { x }, 0)
   pool(gpu, first, [x, cuSeqlens, out], B, H, { storage })
 }
 
 /** dx[t] = dy[b] for the first token t of row b = rowIds[t], else 0. dy: [B, H]; dx: [T, H], overwritten. */
 export function firstTokenBackward(
   gpu: Gpu,
-  {
-    dy,
-    cuSeqlens,
-    rowIds,
-    dx,
-    T,
-    H,
-    storage,
-  }: { dy: View; cuSeqlens: View; rowIds: View; dx: View; T: number; H: number; storage?: Storage },
+  options: { dy: View; cuSeqlens: View; rowIds: View; dx: View; T: number; H: number; storage?: Storage },
 ): void {
+  const { dy, cuSeqlens, rowIds, dx, T, H, storage } = given('firstTokenBackward', gpu, options)
+  expectSizes('firstTokenBackward', { T, H })
+  expectViews('firstTokenBackward', { dx }, T * H, storage)
+  expectViews('firstTokenBackward', { rowIds }, T)
+  expectViews('firstTokenBackward', { dy, cuSeqlens }, 0)
   spread(gpu, firstBackward, [dy, rowIds, dx, cuSeqlens], T, H, { storage })
 }

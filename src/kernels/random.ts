@@ -1,7 +1,9 @@
+import { expectNumber, FINITE, NON_NEGATIVE, UINT32 } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import philox from '../wgsl/philox.ts'
 import random from '../wgsl/random.ts'
+import { expectSizes, expectViews, given } from './checks.ts'
 
 const GROUP = 64 * 4 // elements a workgroup covers
 const params = { n: 'u32', first: 'u32', a: 'f32', b: 'f32', seed: 'u32', stream: 'u32' } as const
@@ -27,6 +29,10 @@ interface FillOptions {
 
 function fill(gpu: Gpu, kernel: typeof uniform, options: FillOptions, a: number, b: number): void {
   const { out, n, seed, stream, offset = 0 } = options
+  expectSizes('random fill', { n, offset })
+  expectNumber('random fill: seed', seed, UINT32)
+  expectNumber('random fill: stream', stream, UINT32)
+  expectViews('random fill', { out }, n)
   if (offset % 4) throw new ShapeError(`offset in a random stream is ${offset}; expected a multiple of 4`)
   if (n === 0) return
   gpu.launch(kernel, { n, first: offset / 4, a, b, seed, stream }, [out], Math.ceil(n / GROUP))
@@ -38,6 +44,9 @@ function fill(gpu: Gpu, kernel: typeof uniform, options: FillOptions, a: number,
  * @throws ShapeError unless `offset` is a multiple of 4
  */
 export function uniformFill(gpu: Gpu, options: FillOptions & { low: number; high: number }): void {
+  given('uniformFill', gpu, options)
+  expectNumber('uniformFill: low', options.low, FINITE)
+  expectNumber('uniformFill: high', options.high, FINITE)
   fill(gpu, uniform, options, options.low, options.high)
 }
 
@@ -47,5 +56,8 @@ export function uniformFill(gpu: Gpu, options: FillOptions & { low: number; high
  * @throws ShapeError unless `offset` is a multiple of 4
  */
 export function normalFill(gpu: Gpu, options: FillOptions & { mean: number; std: number }): void {
+  given('normalFill', gpu, options)
+  expectNumber('normalFill: mean', options.mean, FINITE)
+  expectNumber('normalFill: std', options.std, NON_NEGATIVE)
   fill(gpu, normal, options, options.mean, options.std)
 }

@@ -1,6 +1,9 @@
 // Sums in a fixed order: the same inputs give bitwise the same result.
+import { expectNumber, shown } from '../check.ts'
+import { ArgumentError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/reduce.ts'
+import { expectSizes, expectViews, given, NORM } from './checks.ts'
 import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 64
@@ -69,10 +72,11 @@ function reduceAll(
 }
 
 /** out[0] = factor times the sum of x (0 when n is 0). x: [n], out: [1] float32; the factor is 1 unless given. */
-export function sum(
-  gpu: Gpu,
-  { x, out, n, factor = 1 }: { x: View; out: View; n: number; factor?: number },
-): void {
+export function sum(gpu: Gpu, options: { x: View; out: View; n: number; factor?: number }): void {
+  const { x, out, n, factor = 1 } = given('sum', gpu, options)
+  expectSizes('sum', { n })
+  expectViews('sum', { x }, n)
+  expectViews('sum', { out }, 1)
   if (n === 0) {
     gpu.clear({ ...out, size: 4 })
     return
@@ -89,15 +93,12 @@ export function sum(
  */
 export function columnSum(
   gpu: Gpu,
-  {
-    x,
-    out,
-    rows,
-    C,
-    accumulate = false,
-    storage,
-  }: { x: View; out: View; rows: number; C: number; accumulate?: boolean; storage?: Storage },
+  options: { x: View; out: View; rows: number; C: number; accumulate?: boolean; storage?: Storage },
 ): void {
+  const { x, out, rows, C, accumulate = false, storage } = given('columnSum', gpu, options)
+  expectSizes('columnSum', { rows, C })
+  expectViews('columnSum', { x }, rows * C, storage)
+  expectViews('columnSum', { out }, C)
   const { perBlock, blocks } = rowBlocks(rows)
   const width = widthOf(C)
   const partials = gpu.acquire(blocks * C * 4, 'column sums')
@@ -136,6 +137,13 @@ export function finishColumns(
   gpu.launch(columnFinish[width], params, [partials, out], Math.ceil(C / width / 32))
 }
 
+function checkPart(i: number, part: { view: View; n: number }): void {
+  if (typeof part !== 'object' || part === null)
+    throw new ArgumentError(`gradNorm: parts[${i}] is ${shown(part)}, expected { view, n }`)
+  expectSizes(`gradNorm: parts[${i}]`, { n: part.n })
+  expectViews('gradNorm', { [`parts[${i}].view`]: part.view }, part.n)
+}
+
 /**
  * norm[0] = the root of the sum of squares over all parts; coefficient[0] = min(1, maxNorm / (norm + 1e-6)), or 1 when
  * maxNorm is not above 0 or is Infinity. Parts: [n] float32 each; norm, coefficient: [1] float32 in two buffers.
@@ -143,13 +151,13 @@ export function finishColumns(
  */
 export function gradNorm(
   gpu: Gpu,
-  {
-    parts,
-    maxNorm,
-    norm,
-    coefficient,
-  }: { parts: readonly { view: View; n: number }[]; maxNorm: number; norm: View; coefficient: View },
+  options: { parts: readonly { view: View; n: number }[]; maxNorm: number; norm: View; coefficient: View },
 ): void {
+  const { parts, maxNorm, norm, coefficient } = given('gradNorm', gpu, options)
+  if (!Array.isArray(parts)) throw new ArgumentError(`gradNorm: parts is ${shown(parts)}, expected an array`)
+  for (const [i, part] of parts.entries()) checkPart(i, part)
+  expectNumber('gradNorm: maxNorm', maxNorm, NORM)
+  expectViews('gradNorm', { norm, coefficient }, 1)
   const factor = maxNorm > 0 && maxNorm < Number.POSITIVE_INFINITY ? maxNorm : 0
   const total = parts.reduce((count, { n }) => count + Math.ceil(n / PARTIAL), 0)
   const partials = gpu.acquire(total * 4, 'partial sums of squares')

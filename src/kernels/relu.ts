@@ -1,5 +1,6 @@
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/relu.ts'
+import { expectSizes, expectViews, given } from './checks.ts'
 import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 256
@@ -26,10 +27,10 @@ const backward = byWidth(
 )
 
 /** y = max(x, 0). x, y: [n], float32 or as `storage` says. Source: `torch.nn.functional.relu`. */
-export function relu(
-  gpu: Gpu,
-  { x, y, n, storage }: { x: View; y: View; n: number; storage?: Storage },
-): void {
+export function relu(gpu: Gpu, options: { x: View; y: View; n: number; storage?: Storage }): void {
+  const { x, y, n, storage } = given('relu', gpu, options)
+  expectSizes('relu', { n })
+  expectViews('relu', { x, y }, n, storage)
   if (n === 0) return
   const width = widthOf(n)
   gpu.launch(forward[formOf(storage, n)], { n: n / width }, [x, y], Math.ceil(n / width / GROUP))
@@ -38,8 +39,11 @@ export function relu(
 /** dx = dy where y > 0, else 0; y is the forward's output. y, dy, dx: [n], stored alike; overwrites dx. */
 export function reluBackward(
   gpu: Gpu,
-  { y, dy, dx, n, storage }: { y: View; dy: View; dx: View; n: number; storage?: Storage },
+  options: { y: View; dy: View; dx: View; n: number; storage?: Storage },
 ): void {
+  const { y, dy, dx, n, storage } = given('reluBackward', gpu, options)
+  expectSizes('reluBackward', { n })
+  expectViews('reluBackward', { y, dy, dx }, n, storage)
   if (n === 0) return
   const width = widthOf(n)
   gpu.launch(backward[formOf(storage, n)], { n: n / width }, [y, dy, dx], Math.ceil(n / width / GROUP))

@@ -1,5 +1,7 @@
+import { expectNumber, POSITIVE } from '../check.ts'
 import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/scaler.ts'
+import { expectSizes, expectViews, given, NORM } from './checks.ts'
 import type { UpdateRule } from './optimizer.ts'
 
 /** Bytes of a scaler's state: scale (float32), steps since the scale last changed, steps taken, steps skipped (uint32). */
@@ -51,7 +53,17 @@ export interface ScalerSettings {
 export function scalerUpdate(
   gpu: Gpu,
   rule: UpdateRule,
-  {
+  options: ScalerSettings & {
+    norm: View
+    coefficient: View
+    state: View
+    history: View
+    step: number
+    groups: number
+    maxNorm: number
+  },
+): void {
+  const {
     norm,
     coefficient,
     state,
@@ -62,16 +74,13 @@ export function scalerUpdate(
     growthFactor,
     backoffFactor,
     growthInterval,
-  }: ScalerSettings & {
-    norm: View
-    coefficient: View
-    state: View
-    history: View
-    step: number
-    groups: number
-    maxNorm: number
-  },
-): void {
+  } = given('scalerUpdate', gpu, options)
+  expectSizes('scalerUpdate', { step, groups, growthInterval })
+  expectNumber('scalerUpdate: maxNorm', maxNorm, NORM)
+  expectNumber('scalerUpdate: growthFactor', growthFactor, POSITIVE)
+  expectNumber('scalerUpdate: backoffFactor', backoffFactor, POSITIVE)
+  expectViews('scalerUpdate', { norm, coefficient }, 1)
+  expectViews('scalerUpdate', { state }, SCALER_BYTES / 4)
   const limit = maxNorm > 0 && maxNorm < Number.POSITIVE_INFINITY ? maxNorm : 0
   const factors = { growth_factor: growthFactor, backoff_factor: backoffFactor, interval: growthInterval }
   const views = [norm, coefficient, state, history]

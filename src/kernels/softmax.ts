@@ -1,5 +1,6 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/softmax.ts'
+import { expectSizes, expectViews, given } from './checks.ts'
 
 const WG = 64
 const kernel = (entry: string, bindings: Access[]) =>
@@ -10,15 +11,21 @@ const logForward = kernel('log_forward', ['read', 'write'])
 const logBackward = kernel('log_backward', ['read', 'read', 'write'])
 
 /** y = softmax of each row of x. x, y: [rows, C] float32. Source: `torch.nn.functional.softmax`. */
-export function softmax(gpu: Gpu, { x, y, rows, C }: { x: View; y: View; rows: number; C: number }): void {
+export function softmax(gpu: Gpu, options: { x: View; y: View; rows: number; C: number }): void {
+  const { x, y, rows, C } = given('softmax', gpu, options)
+  expectSizes('softmax', { rows, C })
+  expectViews('softmax', { x, y }, rows * C)
   if (rows * C > 0) gpu.launch(forward, { rows, C }, [x, y], Math.ceil(rows / WG))
 }
 
 /** dx = y (dy - Σ dy y), the sum over the row; y is the forward's output. All [rows, C] float32; overwrites dx. */
 export function softmaxBackward(
   gpu: Gpu,
-  { y, dy, dx, rows, C }: { y: View; dy: View; dx: View; rows: number; C: number },
+  options: { y: View; dy: View; dx: View; rows: number; C: number },
 ): void {
+  const { y, dy, dx, rows, C } = given('softmaxBackward', gpu, options)
+  expectSizes('softmaxBackward', { rows, C })
+  expectViews('softmaxBackward', { y, dy, dx }, rows * C)
   if (rows * C > 0) gpu.launch(backward, { rows, C }, [y, dy, dx], Math.ceil(rows / WG))
 }
 

@@ -1,6 +1,7 @@
 import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/transpose.ts'
+import { expectSizes, expectViews, given } from './checks.ts'
 
 const kernel = defineKernel({
   name: 'transpose',
@@ -15,7 +16,10 @@ const kernel = defineKernel({
  *
  * @throws ShapeError unless R and C are multiples of 4
  */
-export function transpose(gpu: Gpu, { x, y, R, C }: { x: View; y: View; R: number; C: number }): void {
+export function transpose(gpu: Gpu, options: { x: View; y: View; R: number; C: number }): void {
+  const { x, y, R, C } = given('transpose', gpu, options)
+  expectSizes('transpose', { R, C })
+  expectViews('transpose', { x, y }, R * C)
   if (R % 4 || C % 4)
     throw new ShapeError(`transpose takes multiples of 4 rows and columns, got [${R}, ${C}]`)
   if (R * C === 0) return

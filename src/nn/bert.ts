@@ -9,10 +9,12 @@ import {
   type EncoderOutput,
   encoderActivation,
   encoderInit,
+  expectEncoder,
+  expectEncoderShape,
   LayerStack,
   type TextInput,
-  uploadRows,
 } from './encoder.ts'
+import { checkText, uploadRows } from './inputs.ts'
 import { Dropout, type Layer, LayerNorm, Linear } from './layers.ts'
 import { Module } from './module.ts'
 
@@ -24,8 +26,9 @@ export class BertSelfAttention extends Module {
   readonly dropout: Dropout
   readonly #core: AttentionCore
 
-  constructor({ dim, n_heads, attention_dropout, initializer_range }: EncoderShape) {
+  constructor(shape: EncoderShape) {
     super()
+    const { dim, n_heads, attention_dropout, initializer_range } = shape
     const projection = () => new Linear(dim, dim, encoderInit(initializer_range))
     this.query = projection()
     this.key = projection()
@@ -103,6 +106,7 @@ export class BertLayer extends Module {
 
   constructor(shape: EncoderShape) {
     super()
+    expectEncoderShape('BertLayer', shape)
     this.attention = new BertAttention(shape)
     this.intermediate = new BertIntermediate(shape)
     this.output = new BertOutput(shape, shape.hidden_dim, 'BertOutput')
@@ -119,8 +123,10 @@ export class BertLayer extends Module {
 export class BertPooler extends Module {
   readonly dense: Linear
 
-  constructor({ dim, initializer_range }: EncoderShape) {
+  constructor(shape: EncoderShape) {
     super()
+    expectEncoderShape('BertPooler', shape)
+    const { dim, initializer_range } = shape
     this.dense = new Linear(dim, dim, encoderInit(initializer_range))
   }
 }
@@ -136,6 +142,7 @@ export class BertModel extends Module {
   /** It has no memory until `to`. */
   constructor(config: ResolvedBertConfig) {
     super()
+    expectEncoder(config, 'BertModel', 'bert')
     const shape = encoderShape(config)
     this.config = config
     this.embeddings = new Embeddings(shape)
@@ -145,7 +152,8 @@ export class BertModel extends Module {
 
   /** Packed tokens to hidden states [T, H]. */
   forward(text: TextInput): EncoderOutput {
-    const rows = uploadRows(this.gpu, text)
-    return { hidden: this.encoder.forward(this.embeddings.forward(text), rows), rows }
+    const checked = checkText('BertModel', text)
+    const rows = uploadRows(this.gpu, checked)
+    return { hidden: this.encoder.forward(this.embeddings.forward(checked), rows), rows }
   }
 }

@@ -8,10 +8,12 @@ import {
   type EncoderOutput,
   encoderActivation,
   encoderInit,
+  expectEncoder,
+  expectEncoderShape,
   LayerStack,
   type TextInput,
-  uploadRows,
 } from './encoder.ts'
+import { checkText, uploadRows } from './inputs.ts'
 import { Dropout, type Layer, LayerNorm, Linear } from './layers.ts'
 import { Module } from './module.ts'
 
@@ -24,8 +26,10 @@ export class MultiHeadSelfAttention extends Module {
   readonly out_lin: Linear
   readonly #core: AttentionCore
 
-  constructor({ dim, n_heads, attention_dropout, initializer_range }: EncoderShape) {
+  constructor(shape: EncoderShape) {
     super()
+    expectEncoderShape('MultiHeadSelfAttention', shape)
+    const { dim, n_heads, attention_dropout, initializer_range } = shape
     const projection = () => new Linear(dim, dim, encoderInit(initializer_range))
     this.dropout = new Dropout(attention_dropout)
     this.q_lin = projection()
@@ -50,6 +54,7 @@ export class FFN extends Module implements Layer {
 
   constructor(shape: EncoderShape) {
     super()
+    expectEncoderShape('FFN', shape)
     const init = encoderInit(shape.initializer_range)
     this.dropout = new Dropout(shape.dropout)
     this.lin1 = new Linear(shape.dim, shape.hidden_dim, init)
@@ -77,6 +82,7 @@ export class TransformerBlock extends Module {
 
   constructor(shape: EncoderShape) {
     super()
+    expectEncoderShape('TransformerBlock', shape)
     this.attention = new MultiHeadSelfAttention(shape)
     this.sa_layer_norm = new LayerNorm(shape.dim, { eps: shape.eps })
     this.ffn = new FFN(shape)
@@ -106,6 +112,7 @@ export class DistilBertModel extends Module {
   /** It has no memory until `to`. */
   constructor(config: ResolvedDistilBertConfig) {
     super()
+    expectEncoder(config, 'DistilBertModel', 'distilbert')
     const shape = encoderShape(config)
     this.config = config
     this.embeddings = new Embeddings(shape)
@@ -114,7 +121,8 @@ export class DistilBertModel extends Module {
 
   /** Packed tokens to hidden states [T, H]. */
   forward(text: TextInput): EncoderOutput {
-    const rows = uploadRows(this.gpu, text)
-    return { hidden: this.transformer.forward(this.embeddings.forward(text), rows), rows }
+    const checked = checkText('DistilBertModel', text)
+    const rows = uploadRows(this.gpu, checked)
+    return { hidden: this.transformer.forward(this.embeddings.forward(checked), rows), rows }
   }
 }

@@ -3,16 +3,32 @@ import {
   addSame,
   attention,
   type DenseParameter,
+  type Ids,
   type Init,
   linear,
   type PackedRows,
   packParameters,
   type Tensor,
-  tensor,
 } from '../autograd/index.ts'
-import type { EncoderShape } from '../config/index.ts'
-import type { Gpu } from '../gpu/index.ts'
-import type { GroupedIds } from '../ids.ts'
+import {
+  BELOW_ONE,
+  COUNT,
+  expectFunction,
+  expectNumber,
+  expectOneOf,
+  NATURAL,
+  NON_NEGATIVE,
+  POSITIVE,
+  shown,
+} from '../check.ts'
+import {
+  type EncoderShape,
+  encoderShape,
+  parseEncoderConfig,
+  type ResolvedEncoderConfig,
+} from '../config/index.ts'
+import { ConfigError } from '../errors.ts'
+import { checkText } from './inputs.ts'
 import {
   Dropout,
   Embedding,
@@ -28,9 +44,9 @@ import { Module } from './module.ts'
 /** The packed tokens of a batch, as collate makes them. */
 export interface TextInput {
   /** [T] word ids. */
-  inputIds: Uint32Array | GroupedIds
+  inputIds: Ids
   /** [T] position of each token in its text. */
-  positionIds: Uint32Array | GroupedIds
+  positionIds: Ids
   /** [T] 0 where a token is neither attended to nor pooled. */
   keyMask: Uint32Array
   /** [B + 1] row b owns tokens cuSeqlens[b] to cuSeqlens[b + 1] - 1. */
@@ -45,6 +61,41 @@ export interface EncoderOutput {
   hidden: Tensor
   /** Where the rows lie, for pooling. */
   rows: PackedRows
+}
+
+/** @throws ConfigError naming the size or rate that is wrong, or heads that do not divide the hidden size */
+export function expectEncoderShape(where: string, shape: unknown): asserts shape is EncoderShape {
+  if (typeof shape !== 'object' || shape === null)
+    throw new ConfigError(`${where}: shape is ${shown(shape)}, expected what encoderShape() gives`)
+  const given = shape as EncoderShape
+  for (const name of [
+    'vocab_size',
+    'max_position_embeddings',
+    'dim',
+    'n_heads',
+    'n_layers',
+    'hidden_dim',
+  ] as const)
+    expectNumber(`${where}: ${name}`, given[name], COUNT)
+  for (const name of ['pad_token_id', 'type_vocab_size'] as const)
+    expectNumber(`${where}: ${name}`, given[name], NATURAL)
+  for (const name of ['dropout', 'attention_dropout'] as const)
+    expectNumber(`${where}: ${name}`, given[name], BELOW_ONE)
+  expectNumber(`${where}: initializer_range`, given.initializer_range, NON_NEGATIVE)
+  expectNumber(`${where}: eps`, given.eps, POSITIVE)
+  expectOneOf(`${where}: activation`, given.activation, ['gelu', 'relu'])
+  if (given.dim % given.n_heads)
+    throw new ConfigError(`${where}: dim ${given.dim} is not divisible by n_heads ${given.n_heads}`)
+}
+
+/** @throws ConfigError unless a configuration is whole, and of this kind of encoder */
+export function expectEncoder(config: unknown, where: string, kind: 'distilbert' | 'bert'): void {
+  const { model_type = 'distilbert' } = parseEncoderConfig(config, where)
+  if (model_type !== kind)
+    throw new ConfigError(`${where}: model_type is '${model_type}', expected '${kind}'`)
+  for (const [name, value] of Object.entries(encoderShape(config as ResolvedEncoderConfig)))
+    if (value === undefined)
+      throw new ConfigError(`${where}: ${name} is missing; parseEncoderConfig() fills the defaults in`)
 }
 
 /** Linear layers of the encoder start from N(0, initializer_range), their biases at 0. */
@@ -63,6 +114,7 @@ export class Embeddings extends Module {
 
   constructor(shape: EncoderShape) {
     super()
+    expectEncoderShape('Embeddings', shape)
     const init: Init = { kind: 'normal', std: shape.initializer_range }
     this.word_embeddings = new Embedding(shape.vocab_size, shape.dim, {
       paddingIdx: shape.pad_token_id,
@@ -76,7 +128,8 @@ export class Embeddings extends Module {
   }
 
   /** [T, H]. */
-  forward({ inputIds, positionIds, keyMask }: TextInput): Tensor {
+  forward(text: TextInput): Tensor {
+    const { inputIds, positionIds, keyMask } = checkText(this.reprName(), text)
     const position = { table: this.position_embeddings.weight, ids: positionIds }
     const words = this.word_embeddings.forward(inputIds, position)
     // A row is one text, and so of one type.
@@ -101,6 +154,8 @@ export class LayerStack<L extends EncoderLayer> extends Module {
 
   constructor(name: string, layers: number, make: () => L) {
     super()
+    expectNumber('LayerStack: layers', layers, COUNT)
+    expectFunction('LayerStack: make', make)
     this.layer = new ModuleList(Array.from({ length: layers }, make))
     this.#name = name
   }
@@ -144,9 +199,4 @@ export function activated(lin: Linear, activation: Layer, x: Tensor): Tensor {
   return activation instanceof GELUActivation
     ? lin.forward(x, { activation: 'gelu' })
     : activation.forward(lin.forward(x))
-}
-
-/** Where the rows of a batch lie, on the device. */
-export function uploadRows(gpu: Gpu, { keyMask, cuSeqlens, rowIds }: TextInput): PackedRows {
-  return { keyMask: tensor(gpu, keyMask), cuSeqlens: tensor(gpu, cuSeqlens), rowIds: tensor(gpu, rowIds) }
 }

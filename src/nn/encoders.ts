@@ -1,4 +1,6 @@
+import { shown } from '../check.ts'
 import { isBert, type ResolvedEncoderConfig } from '../config/index.ts'
+import { ConfigError } from '../errors.ts'
 import { BertModel } from './bert.ts'
 import { DistilBertModel } from './distilbert.ts'
 
@@ -18,5 +20,9 @@ export type Encoder = DistilBertModel | BertModel
  * ```
  */
 export function createEncoder(config: ResolvedEncoderConfig): Encoder {
+  if (typeof config !== 'object' || config === null)
+    throw new ConfigError(
+      `createEncoder: config is ${shown(config)}, expected what parseEncoderConfig() gives`,
+    )
   return isBert(config) ? new BertModel(config) : new DistilBertModel(config)
 }

@@ -1,8 +1,10 @@
+import { expectLast, expectTensor } from '../autograd/checks.ts'
 import {
   DenseParameter,
   dropout,
   embedding,
   gelu,
+  type Ids,
   type Init,
   type LayerNormOptions,
   type Lookup,
@@ -13,8 +15,8 @@ import {
   TableParameter,
   type Tensor,
 } from '../autograd/index.ts'
-import { ConfigError } from '../errors.ts'
-import type { GroupedIds } from '../ids.ts'
+import { COUNT, expectNumber, expectOptions, POSITIVE, shown } from '../check.ts'
+import { ArgumentError, ConfigError } from '../errors.ts'
 import { Module } from './module.ts'
 
 /** A module from one tensor to one tensor. */
@@ -31,6 +33,21 @@ export interface LinearOptions<Biased extends boolean = true> {
   bias?: Init | Biased
 }
 
+function expectModule(what: string, name: string, module: unknown, layer = false): void {
+  if (module instanceof Module && (!layer || ('forward' in module && typeof module.forward === 'function')))
+    return
+  const expected = layer ? 'a layer: a module with forward()' : 'a module'
+  throw new ArgumentError(`${what}: ${name} is ${shown(module)}, expected ${expected}`)
+}
+
+function expectModules(what: string, modules: unknown, layers = false): void {
+  const name = layers ? 'layers' : 'modules'
+  if (!Array.isArray(modules))
+    throw new ArgumentError(`${what}: ${name} is ${shown(modules)}, expected an array of ${name}`)
+  // Holes count: they would move the names of all that follow.
+  for (let i = 0; i < modules.length; i++) expectModule(what, `${name}[${i}]`, modules[i], layers)
+}
+
 /** y = x weightᵀ + bias: `torch.nn.Linear`. */
 export class Linear<Biased extends boolean = true> extends Module implements Layer {
   /** [out, in]. */
@@ -39,8 +56,12 @@ export class Linear<Biased extends boolean = true> extends Module implements Lay
   readonly bias: Biased extends true ? DenseParameter : undefined
 
   /** Weights and biases start as PyTorch's, or as given. */
-  constructor(inFeatures: number, outFeatures: number, { weight, bias }: LinearOptions<Biased> = {}) {
+  constructor(inFeatures: number, outFeatures: number, options: LinearOptions<Biased> = {}) {
     super()
+    expectNumber('Linear: inFeatures', inFeatures, COUNT)
+    expectNumber('Linear: outFeatures', outFeatures, COUNT)
+    expectOptions('Linear: options', options, ['weight', 'bias'])
+    const { weight, bias } = options
     const uniform: Init = { kind: 'uniform', bound: 1 / Math.sqrt(inFeatures) }
     this.weight = new DenseParameter([outFeatures, inFeatures], weight ?? uniform)
     const start = typeof bias === 'object' ? bias : uniform
@@ -49,6 +70,8 @@ export class Linear<Biased extends boolean = true> extends Module implements Lay
 
   /** [..., in] to [..., out]; with an activation, one launch for both. */
   forward(x: Tensor, around: { activation?: 'gelu' | undefined } = {}): Tensor {
+    expectTensor('Linear', 'input', x)
+    expectLast('Linear', 'input', x, this.weight.shape[1]!, 'in_features')
     return linear(x, this.weight, this.bias, around)
   }
 
@@ -68,8 +91,12 @@ export class LayerNorm extends Module implements Layer {
   readonly eps: number
 
   /** `hidden` is H, the last dimension. */
-  constructor(hidden: number, { eps = 1e-5 }: { eps?: number } = {}) {
+  constructor(hidden: number, options: { eps?: number | undefined } = {}) {
     super()
+    expectNumber('LayerNorm: hidden', hidden, COUNT)
+    expectOptions('LayerNorm: options', options, ['eps'])
+    const { eps = 1e-5 } = options
+    expectNumber('LayerNorm: eps', eps, POSITIVE)
     this.weight = new DenseParameter([hidden], { kind: 'constant', value: 1 })
     this.bias = new DenseParameter([hidden], { kind: 'constant', value: 0 })
     this.eps = eps
@@ -77,6 +104,9 @@ export class LayerNorm extends Module implements Layer {
 
   /** Normalizes x; or x + residual, with dropout and ReLU around it where they are given: one launch for all. */
   forward(x: Tensor, around: Omit<LayerNormOptions, 'eps'> = {}): Tensor {
+    expectTensor('LayerNorm', 'input', x)
+    expectLast('LayerNorm', 'input', x, this.weight.size, 'normalized_shape')
+    expectOptions('LayerNorm: around', around, ['residual', 'dropout', 'activation', 'outputDropout'])
     return layerNorm(x, this.weight, this.bias, { eps: this.eps, ...around })
   }
 
@@ -91,13 +121,17 @@ export class Embedding extends Module {
   readonly weight: TableParameter
 
   /** Rows start from N(0, 1) unless `init` says otherwise; row `paddingIdx` is zero and stays so. */
-  constructor(rows: number, width: number, { paddingIdx, init }: { paddingIdx?: number; init?: Init } = {}) {
+  constructor(rows: number, width: number, options: { paddingIdx?: number; init?: Init } = {}) {
     super()
+    expectNumber('Embedding: rows', rows, COUNT)
+    expectNumber('Embedding: width', width, COUNT)
+    expectOptions('Embedding: options', options, ['paddingIdx', 'init'])
+    const { paddingIdx, init } = options
     this.weight = new TableParameter([rows, width], init ?? { kind: 'normal', std: 1 }, paddingIdx)
   }
 
   /** Rows by id, [n, width]; with `position`, plus the rows of a second table. */
-  forward(ids: Uint32Array | GroupedIds, position?: Lookup): Tensor {
+  forward(ids: Ids, position?: Lookup): Tensor {
     return embedding(this.weight, ids, position)
   }
 
@@ -115,8 +149,10 @@ export class Dropout extends Module implements Layer {
   /** @throws ConfigError for a probability outside 0 <= p < 1 */
   constructor(p = 0.5) {
     super()
-    if (!(p >= 0 && p < 1))
-      throw new ConfigError(`dropout probability ${p} is out of range, expected 0 <= p < 1`)
+    if (!(typeof p === 'number' && p >= 0 && p < 1))
+      throw new ConfigError(
+        `Dropout: p: dropout probability ${shown(p)} is out of range, expected 0 <= p < 1`,
+      )
     this.p = p
   }
 
@@ -137,6 +173,7 @@ export class Dropout extends Module implements Layer {
 
   /** x with a fresh mask while training; x itself in evaluation mode. Of any shape. */
   forward(x: Tensor): Tensor {
+    if (!this.active) expectTensor('Dropout', 'input', x)
     return this.active ? dropout(x, this.p, this.next()) : x
   }
 
@@ -186,11 +223,13 @@ export class Sequential extends Module implements Layer {
   /** Layers are named by their place: `0.weight`. */
   constructor(layers: Layer[]) {
     super()
+    expectModules('Sequential', layers, true)
     Object.assign(this, layers)
   }
 
   /** A LayerNorm, and the ReLU and Dropout behind it, run as one. */
   forward(x: Tensor): Tensor {
+    expectTensor('Sequential', 'input', x)
     const layers = [...this.namedChildren()].map(([, layer]) => layer as Layer)
     let y = x
     for (let i = 0; i < layers.length; i++) {
@@ -215,6 +254,7 @@ export class ModuleList<M extends Module> extends Module implements Iterable<M> 
   /** Modules are named by their place. */
   constructor(modules: M[]) {
     super()
+    expectModules('ModuleList', modules)
     Object.assign(this, modules)
   }
 
@@ -229,12 +269,33 @@ export class ModuleDict<M extends Module> extends Module {
   /** Modules are named by their key. */
   constructor(modules: Record<string, M>) {
     super()
+    if (
+      typeof modules !== 'object' ||
+      modules === null ||
+      Array.isArray(modules) ||
+      modules instanceof Module
+    )
+      throw new ArgumentError(
+        `ModuleDict: modules is ${shown(modules)}, expected an object of modules by name`,
+      )
+    for (const [name, module] of Object.entries(modules)) {
+      if (name in this || name.includes('.') || name === '')
+        throw new ConfigError(
+          `ModuleDict: '${name}' cannot be a key: it is a member of every module, empty, or holds a dot`,
+        )
+      expectModule('ModuleDict', `'${name}'`, module)
+    }
     Object.assign(this, modules)
   }
 
   /** The module of a name that is there. */
   get(name: string): M {
-    return (this as unknown as Record<string, M>)[name]!
+    const found = Object.hasOwn(this, name) && (this as unknown as Record<string, M>)[name]
+    if (found instanceof Module) return found
+    const names = [...this.namedChildren()].map(([known]) => known)
+    throw new ConfigError(
+      `ModuleDict: there is no module ${shown(name)}, expected one of ${names.join(', ') || 'none'}`,
+    )
   }
 }
 

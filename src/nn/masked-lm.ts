@@ -7,10 +7,12 @@ import {
   tensor,
   tiedLinear,
 } from '../autograd/index.ts'
+import { shown } from '../check.ts'
 import { type DistilBertConfig, encoderShape, isBert, parseEncoderConfig } from '../config/index.ts'
-import { ConfigError, ShapeError } from '../errors.ts'
+import { ArgumentError, ConfigError, DataError, ShapeError } from '../errors.ts'
 import { DistilBertModel } from './distilbert.ts'
 import { activated, encoderActivation, encoderInit, type TextInput } from './encoder.ts'
+import { checkText } from './inputs.ts'
 import { type Embedding, type Layer, LayerNorm, Linear } from './layers.ts'
 import { Module } from './module.ts'
 
@@ -43,6 +45,11 @@ class TiedProjection extends Module {
   }
 }
 
+function labelsOf({ labels }: MaskedInput): Int32Array {
+  if (labels instanceof Int32Array) return labels
+  throw new ArgumentError(`DistilBertForMaskedLM: labels is ${shown(labels)}, expected an Int32Array`)
+}
+
 /** `transformers.DistilBertForMaskedLM`. The word table must fit into one binding. */
 export class DistilBertForMaskedLM extends Module {
   readonly activation: Layer
@@ -65,7 +72,7 @@ export class DistilBertForMaskedLM extends Module {
 
   /** The mean cross-entropy over the positions that have a label; only those are projected onto the vocabulary. */
   loss(text: MaskedInput & { labels: Int32Array }): Tensor {
-    const { labels } = text
+    const labels = labelsOf(checkText('DistilBertForMaskedLM', text))
     if (labels.length !== text.keyMask.length)
       throw new ShapeError(`DistilBertForMaskedLM: ${labels.length} labels for ${text.keyMask.length} tokens`)
     const V = this.vocab_projector.bias.size
@@ -73,7 +80,7 @@ export class DistilBertForMaskedLM extends Module {
     if (!rows.length) throw new ShapeError('DistilBertForMaskedLM: no token of the batch has a label')
     const wrong = rows.find(t => !(labels[t]! >= 0 && labels[t]! < V))
     if (wrong !== undefined)
-      throw new RangeError(
+      throw new DataError(
         `DistilBertForMaskedLM: label ${labels[wrong]} of token ${wrong}, expected 0 to ${V - 1} or ${IGNORE_INDEX}`,
       )
     const { hidden } = this.distilbert.forward(text)

@@ -1,3 +1,4 @@
+import { expectGpu } from '../autograd/checks.ts'
 import {
   type Arena,
   allocateDense,
@@ -7,7 +8,9 @@ import {
   numel,
   type Parameter,
   TableParameter,
+  Tensor,
 } from '../autograd/index.ts'
+import { expectFlag, expectNumber, expectOptions, shown, UINT32 } from '../check.ts'
 import { ConfigError, KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { chooseNames } from './patterns.ts'
@@ -45,7 +48,9 @@ export abstract class Module {
   training = true
   #rng: RngState = { seed: 0, step: 0 }
   #arenas: Arena[] = []
-  #gpu: Gpu | undefined;
+  #gpu: Gpu | undefined
+  /** The module whose `to` gave this one its device: its memory is that one's. */
+  #holder: Module | undefined;
 
   /** Submodules by name. */
   *namedChildren(): Generator<[string, Module]> {
@@ -119,6 +124,7 @@ export abstract class Module {
 
   /** Training mode: dropout is on. */
   train(mode = true): this {
+    expectFlag('train: mode', mode)
     for (const [, module] of this.namedModules()) module.training = mode
     return this
   }
@@ -133,26 +139,54 @@ export abstract class Module {
     return this.#rng
   }
 
+  /** Whether it is on a device. */
+  get placed(): boolean {
+    return this.#gpu !== undefined
+  }
+
   /** The device it is on. Throws a KernelgradError before `to`. */
   get gpu(): Gpu {
-    if (!this.#gpu) throw new KernelgradError('the model is on no device yet; call model.to(gpu) first')
+    if (!this.#gpu)
+      throw new KernelgradError(`${this.constructor.name} is on no device yet; call model.to(gpu) first`)
     return this.#gpu
   }
 
-  /** Gives the model memory on a device and draws its starting values from `seed`. */
-  to(gpu: Gpu, { seed = 0 }: { seed?: number } = {}): this {
-    if (this.#gpu) throw new KernelgradError('the model is on a device already; free() it first')
+  /**
+   * Gives the model memory on a device and draws its starting values from `seed`, an unsigned 32-bit number. Where that fails, it has
+   * none, as before.
+   * @throws KernelgradError where it, or a module inside it, is on a device already; ConfigError for fields whose parameters nobody
+   * would find (modules or parameters in an array, tensors that are no parameter), naming them
+   */
+  to(gpu: Gpu, options: { seed?: number } = {}): this {
+    expectGpu('to: gpu', gpu)
+    expectOptions('to: options', options, ['seed'])
+    const { seed = 0 } = options
+    expectNumber('to: seed', seed, UINT32)
+    for (const [name, module] of this.namedModules()) {
+      checkFields(module)
+      if (!module.#gpu) continue
+      const which = name ? `its module '${name}' is` : 'is'
+      throw new KernelgradError(
+        `to: ${this.constructor.name}${name ? ':' : ''} ${which} on a device already; free() it first`,
+      )
+    }
     const parameters = [...this.parameters()]
-    this.#arenas = allocateDense(
-      gpu,
-      parameters.filter(parameter => parameter instanceof DenseParameter),
-    )
-    for (const parameter of parameters) if (parameter instanceof TableParameter) parameter.allocate(gpu)
-    for (const [stream, parameter] of parameters.entries()) initialize(parameter, seed, stream)
     const rng = { seed, step: 0 }
+    try {
+      this.#arenas = allocateDense(
+        gpu,
+        parameters.filter(parameter => parameter instanceof DenseParameter),
+      )
+      for (const parameter of parameters) if (parameter instanceof TableParameter) parameter.allocate(gpu)
+      for (const [stream, parameter] of parameters.entries()) initialize(parameter, seed, stream)
+    } catch (error) {
+      this.#release(gpu)
+      throw error
+    }
     for (const [, module] of this.namedModules()) {
       module.#gpu = gpu
       module.#rng = rng
+      module.#holder = this
     }
     return this
   }
@@ -168,7 +202,13 @@ export abstract class Module {
    * @param options.strict whether names that are missing or too many are an error; true unless given.
    * @throws CheckpointError naming the parameter, what it is in the state, and what was expected.
    */
-  loadStateDict(state: Iterable<readonly [string, StateTensor]>, { strict = true } = {}): LoadResult {
+  loadStateDict(
+    state: Iterable<readonly [string, StateTensor]>,
+    options: { strict?: boolean } = {},
+  ): LoadResult {
+    expectOptions('loadStateDict: options', options, ['strict'])
+    const { strict = true } = options
+    expectFlag('loadStateDict: strict', strict)
     return writeState(this.namedParameters(), state, strict)
   }
 
@@ -180,15 +220,33 @@ export abstract class Module {
     }
   }
 
-  /** Returns the model's memory. */
+  /**
+   * Returns the model's memory; its parameters then have none, and `to` gives it memory anew.
+   * @throws KernelgradError for a part of a model, which shares that one's memory
+   */
   free(): void {
+    if (!this.#gpu) return
+    if (this.#holder !== this)
+      throw new KernelgradError(
+        `free: ${this.constructor.name} is a part of ${this.#holder?.constructor.name}, whose memory it shares; free() that one`,
+      )
+    this.#release(this.#gpu)
+    for (const [, module] of this.namedModules()) {
+      if (module.#holder !== this) continue
+      module.#gpu = undefined
+      module.#holder = undefined
+    }
+  }
+
+  #release(gpu: Gpu): void {
     for (const arena of this.#arenas) {
       freeHalves(arena)
-      this.gpu.release(arena.weights)
-      this.gpu.release(arena.grads)
+      gpu.release(arena.weights)
+      gpu.release(arena.grads)
+      for (const { parameter } of arena.blocks) parameter.place(undefined)
     }
-    for (const parameter of this.parameters()) if (parameter instanceof TableParameter) parameter.free()
-    for (const [, module] of this.namedModules()) module.#gpu = undefined
+    for (const parameter of this.parameters())
+      if (parameter instanceof TableParameter && parameter.placed) parameter.free()
     this.#arenas = []
   }
 
@@ -211,6 +269,32 @@ export abstract class Module {
     return this.constructor.name
   }
 }
+
+/** Fields that hold what is trained, where `parameters()` does not look. */
+function checkFields(module: Module): void {
+  for (const [name, value] of Object.entries(module)) {
+    if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) continue
+    const where = `to: ${module.constructor.name}.${name}`
+    if (value instanceof Tensor && !(value instanceof DenseParameter) && value.requiresGrad)
+      throw new ConfigError(
+        `${where} is ${shown(value)} that requires a gradient, and no parameter: nothing would train or save it; expected a DenseParameter`,
+      )
+    const inside = Array.isArray(value) || value instanceof Set ? [...value] : membersOf(value)
+    const found = inside.find(isTrained)
+    if (found !== undefined)
+      throw new ConfigError(
+        `${where} is ${shown(value)} with ${shown(found)} inside, where its parameters are not found; expected a ModuleList, ModuleDict, or fields of their own`,
+      )
+  }
+}
+
+const membersOf = (value: object): unknown[] => {
+  if (value instanceof Map) return [...value.values()]
+  return Object.getPrototypeOf(value) === Object.prototype ? Object.values(value) : []
+}
+
+const isTrained = (value: unknown): boolean =>
+  value instanceof Module || value instanceof DenseParameter || value instanceof TableParameter
 
 const join = (prefix: string, name: string) => (prefix ? `${prefix}.${name}` : name)
 

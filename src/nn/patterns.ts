@@ -1,4 +1,5 @@
 // Choosing parameters by name, as a shell chooses files: '*' stands for any characters, dots included.
+import { editDistance, shown } from '../check.ts'
 import { ConfigError } from '../errors.ts'
 
 /** Whether a name as a whole matches a pattern. */
@@ -18,6 +19,10 @@ export function chooseNames(
   what: string,
   spellings: (name: string) => string[] = name => [name],
 ): Set<string> {
+  if (!Array.isArray(patterns) || patterns.some(pattern => typeof pattern !== 'string')) {
+    const wrong = Array.isArray(patterns) ? patterns.find(pattern => typeof pattern !== 'string') : patterns
+    throw new ConfigError(`${what}: a pattern is ${shown(wrong)}, expected names as 'bert.*'`)
+  }
   const all = [...names]
   const chosen = new Set<string>()
   for (const pattern of patterns) {
@@ -47,18 +52,4 @@ function nearest(names: string[], pattern: string): string[] {
     .sort((a, b) => a.edits - b.edits)
     .slice(0, SHOWN)
     .map(({ name }) => name)
-}
-
-/** Fewest insertions, deletions and replacements of characters from a to b (Levenshtein 1966). */
-function editDistance(a: string, b: string): number {
-  let before = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = before[j - 1]! + Number(a[i - 1] !== b[j - 1])
-      row[j] = Math.min(before[j]! + 1, row[j - 1]! + 1, replaced)
-    }
-    before = row
-  }
-  return before[b.length]!
 }

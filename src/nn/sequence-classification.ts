@@ -2,7 +2,8 @@ import { firstToken, labelCrossEntropy, relu, type Tensor, tensor } from '../aut
 import { isBert, type ModelConfig, parseModelConfig, type ResolvedModelConfig } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
 import { DistilBertModel } from './distilbert.ts'
-import { encoderInit } from './encoder.ts'
+import { encoderInit, type TextInput } from './encoder.ts'
+import { type CheckedBatch, checkBatch } from './inputs.ts'
 import { Dropout, Linear } from './layers.ts'
 import { Module } from './module.ts'
 import type { ModelInput, ModelOutput } from './text-tabular.ts'
@@ -39,14 +40,22 @@ export class DistilBertForSequenceClassification extends Module {
    * @throws ConfigError for a batch without text
    */
   forward(batch: ModelInput): ModelOutput {
-    const logits = this.logits(batch)
-    return { logits, loss: batch.labels && labelCrossEntropy(logits, tensor(this.gpu, batch.labels)) }
+    const { text, labels } = this.#checked(batch)
+    const logits = this.#logits(text)
+    return { logits, loss: labels && labelCrossEntropy(logits, tensor(this.gpu, labels)) }
   }
 
   /** [B, C]. */
   logits(batch: ModelInput): Tensor {
-    if (!batch.text) throw new ConfigError('DistilBertForSequenceClassification needs a batch with text')
-    const { hidden, rows } = this.distilbert.forward(batch.text)
+    return this.#logits(this.#checked(batch).text)
+  }
+
+  #checked(batch: ModelInput): CheckedBatch {
+    return checkBatch('DistilBertForSequenceClassification', batch, { classes: this.config.num_labels })
+  }
+
+  #logits(text: TextInput): Tensor {
+    const { hidden, rows } = this.distilbert.forward(text)
     const pooled = relu(this.pre_classifier.forward(firstToken(hidden, rows)))
     return this.classifier.forward(this.dropout.forward(pooled))
   }

@@ -1,6 +1,7 @@
 // A module's values by name, on the host: to copy between models, to keep, or to write where there is no file system.
 import { type Parameter, readParameter, writeParameter } from '../autograd/index.ts'
-import { CheckpointError } from '../errors.ts'
+import { shown } from '../check.ts'
+import { ArgumentError, CheckpointError } from '../errors.ts'
 
 /** One tensor of a state dict; `parseSafetensors` gives the same. Row-major. */
 export interface StateTensor {
@@ -35,31 +36,51 @@ export function writeState(
   strict: boolean,
 ): LoadResult {
   const known = new Map(parameters)
-  const given = new Map(state)
+  const given = entriesOf(state)
   const missingKeys = [...known.keys()].filter(name => !given.has(name))
   const unexpectedKeys = [...given.keys()].filter(name => !known.has(name))
-  if (strict && missingKeys.length + unexpectedKeys.length) {
-    const says = [
-      missingKeys.length ? `no values for ${missingKeys.join(', ')}` : '',
-      unexpectedKeys.length ? `values for ${unexpectedKeys.join(', ')}, which the module has not` : '',
-    ]
-    throw new CheckpointError(`the state dict has ${says.filter(Boolean).join('; ')}`)
-  }
-  const found = [...known].flatMap(([name, parameter]) => {
-    const tensor = given.get(name)
-    return tensor ? [{ name, parameter, tensor }] : []
-  })
-  const values = found.map(({ name, parameter, tensor: { shape, data } }) => {
-    if (shape.join() !== parameter.shape.join())
-      throw new CheckpointError(
-        `the state dict's '${name}' has shape [${shape}], expected [${parameter.shape}]`,
-      )
-    if (data.length !== parameter.size || typeof data[0] === 'bigint')
-      throw new CheckpointError(
-        `the state dict's '${name}' has ${data.length} ${typeof data[0]}s, expected ${parameter.size} floating-point numbers`,
-      )
+  const found = [...known].flatMap(([name, parameter]) =>
+    given.has(name) ? [{ name, parameter, tensor: given.get(name) }] : [],
+  )
+  // All of it is said at once: whoever mends one name should not meet the next.
+  const faults = found.flatMap(({ name, parameter, tensor }) => faultOf(name, parameter, tensor) ?? [])
+  const names = [
+    missingKeys.length ? `no values for ${missingKeys.join(', ')}` : '',
+    unexpectedKeys.length ? `values for ${unexpectedKeys.join(', ')}, which the module has not` : '',
+  ].filter(Boolean)
+  const says = strict && names.length ? [`the state dict has ${names.join('; ')}`, ...faults] : faults
+  if (says.length) throw new CheckpointError(says.join('; '))
+  const values = found.map(({ tensor }) => {
+    const { data } = tensor as StateTensor
     return data instanceof Float32Array ? data : Float32Array.from(data as ArrayLike<number>)
   })
   for (const [i, { parameter }] of found.entries()) writeParameter(parameter, values[i]!)
   return { missingKeys, unexpectedKeys }
+}
+
+function entriesOf(state: unknown): Map<string, unknown> {
+  if (typeof state === 'object' && state !== null && Symbol.iterator in state) {
+    const entries = [...(state as Iterable<unknown>)]
+    if (entries.every(entry => Array.isArray(entry) && entry.length === 2 && typeof entry[0] === 'string'))
+      return new Map(entries as [string, unknown][])
+  }
+  throw new ArgumentError(
+    `loadStateDict: state is ${shown(state)}, expected a Map of names to { shape, data }, as stateDict() gives; of an object, Object.entries()`,
+  )
+}
+
+/** What is wrong with the values for a parameter. */
+function faultOf(name: string, parameter: Parameter, tensor: unknown): string | undefined {
+  const where = `the state dict's '${name}'`
+  const { shape, data } = (tensor ?? {}) as Partial<StateTensor>
+  if (!Array.isArray(shape) || typeof data !== 'object' || data === null || !('length' in data))
+    return `${where} is ${shown(tensor)}, expected { shape, data }`
+  if (shape.join() !== parameter.shape.join())
+    return `${where} has shape [${shape}], expected [${parameter.shape}]`
+  const integers = ArrayBuffer.isView(data) && !(data instanceof Float32Array || data instanceof Float64Array)
+  const wrong = Array.isArray(data) ? data.findIndex(value => typeof value !== 'number') : -1
+  if (data.length === parameter.size && typeof data[0] !== 'bigint' && !integers && wrong < 0)
+    return undefined
+  const kind = integers ? `values in ${shown(data)}` : `${typeof data[Math.max(wrong, 0)]}s`
+  return `${where} has ${data.length} ${kind}, expected ${parameter.size} floating-point numbers`
 }

@@ -1,5 +1,6 @@
 import {
   concatColumns,
+  type Ids,
   labelCrossEntropy,
   meanPool,
   meanPoolConcat,
@@ -17,10 +18,9 @@ import {
   type ResolvedMlpLayerConfig,
   type ResolvedModelConfig,
 } from '../config/index.ts'
-import { ConfigError } from '../errors.ts'
-import type { GroupedIds } from '../ids.ts'
 import type { TextInput } from './encoder.ts'
 import { createEncoder, type Encoder } from './encoders.ts'
+import { type CheckedBatch, checkBatch } from './inputs.ts'
 import {
   Dropout,
   Embedding,
@@ -41,7 +41,7 @@ export interface ModelInput {
   /** Packed tokens. */
   text?: TextInput
   /** [B] ids by feature name. */
-  categorical?: Record<string, Uint32Array | GroupedIds>
+  categorical?: Record<string, Ids>
   /** [B] values by feature name. */
   numerical?: Record<string, Float32Array>
   /** [B] class of each row. */
@@ -134,33 +134,42 @@ export class TextTabularModel extends Module {
    * @throws ConfigError for a batch without text, or without a column that the features name
    */
   forward(batch: ModelInput): ModelOutput {
-    const { hidden, rows, tabular } = this.#inputs(batch)
+    const checked = this.#checked(batch)
+    const { hidden, rows, tabular } = this.#inputs(checked)
     const { logits } = this.#outputs(
       tabular.length ? meanPoolConcat(hidden, rows, tabular) : meanPool(hidden, rows),
     )
-    return { logits, loss: batch.labels && labelCrossEntropy(logits, tensor(this.gpu, batch.labels)) }
+    const { labels } = checked
+    return { logits, loss: labels && labelCrossEntropy(logits, tensor(this.gpu, labels)) }
   }
 
   /** Every stage by itself: hidden states [T, H], text embedding [B, H], MLP input and logits. */
   parts(batch: ModelInput): { hidden: Tensor; textEmbedding: Tensor; mlpInput: Tensor; logits: Tensor } {
-    const { hidden, rows, tabular } = this.#inputs(batch)
+    const { hidden, rows, tabular } = this.#inputs(this.#checked(batch))
     const textEmbedding = meanPool(hidden, rows)
     const mlpInput = tabular.length ? concatColumns([textEmbedding, ...tabular]) : textEmbedding
     return { hidden, textEmbedding, ...this.#outputs(mlpInput) }
   }
 
+  #checked(batch: ModelInput): CheckedBatch {
+    const { features_config: features, num_labels: classes } = this.config
+    const [categorical, numerical] = [
+      namesByDtype(features, 'categorical'),
+      namesByDtype(features, 'numerical'),
+    ]
+    return checkBatch('TextTabularModel', batch, { categorical, numerical, classes })
+  }
+
   /** Hidden states of the text, and the tabular features in the order they are concatenated. */
-  #inputs(batch: ModelInput): { hidden: Tensor; rows: PackedRows; tabular: Tensor[] } {
+  #inputs(batch: CheckedBatch): { hidden: Tensor; rows: PackedRows; tabular: Tensor[] } {
     const features = this.config.features_config
-    if (!batch.text)
-      throw new ConfigError('TextTabularModel needs a batch with text; the features have no token_id')
     const categorical = namesByDtype(features, 'categorical').map(name =>
       this.categorical_embeddings
         .get(`${ownerOf(features, name)}_embedding`)
-        .forward(column(batch.categorical, name)),
+        .forward(batch.categorical[name]!),
     )
     const numerical = namesByDtype(features, 'numerical').map(name =>
-      tensor(this.gpu, column(batch.numerical, name), [batch.size, 1]),
+      tensor(this.gpu, batch.numerical[name]!, [batch.size, 1]),
     )
     return { ...this.bert.forward(batch.text), tabular: [...categorical, ...numerical] }
   }
@@ -168,11 +177,4 @@ export class TextTabularModel extends Module {
   #outputs(mlpInput: Tensor): { mlpInput: Tensor; logits: Tensor } {
     return { mlpInput, logits: this.head.forward(this.mlp ? this.mlp.forward(mlpInput) : mlpInput) }
   }
-}
-
-function column<T>(columns: Record<string, T> | undefined, name: string): T {
-  const values = columns?.[name]
-  if (values === undefined)
-    throw new ConfigError(`the batch has no column '${name}', which the model's features name`)
-  return values
 }

@@ -47,6 +47,11 @@ export class ArenaState {
     this.slots = gpu.allocate(this.blocks * 4, 'optimizer slots')
   }
 
+  /** Whether its parameters still lie in this memory. */
+  get current(): boolean {
+    return this.#parameters[0]!.parameter.arena === this.arena
+  }
+
   /** Uploads which group each block belongs to, if that changed. False when no block has a gradient. */
   show(groupOf: (parameter: DenseParameter) => number | undefined): boolean {
     const slots = this.#parameters.map(({ parameter }) => {

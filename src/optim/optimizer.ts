@@ -1,5 +1,7 @@
 // The engine under every optimizer: groups, arenas, tables and the steps their rows sat out, gradient norm, clipping, loss scaling.
 // A rule (rule.ts) says what one step does.
+import { expectDevice, expectGpu } from '../autograd/checks.ts'
+import { noteStep } from '../autograd/growth.ts'
 import {
   type Arena,
   DenseParameter,
@@ -7,12 +9,14 @@ import {
   type TableParameter,
   weightsChanged,
 } from '../autograd/index.ts'
-import { ConfigError } from '../errors.ts'
+import { expectNumber, expectOptions, NATURAL, NON_NEGATIVE, shown } from '../check.ts'
+import { ArgumentError, ConfigError, KernelgradError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { optimizerDense, type UpdateRule } from '../kernels/optimizer.ts'
 import { gradNorm } from '../kernels/reduce.ts'
 import { type ArenaState, arenaStates } from './arena-state.ts'
-import type { GradScaler } from './grad-scaler.ts'
+import { GradScaler } from './grad-scaler.ts'
+import { checkGroups } from './groups.ts'
 import { checkOf, type Rule, type Settings, withDefaults } from './rule.ts'
 import { type StatePart, TableState } from './table-state.ts'
 
@@ -68,15 +72,19 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
   readonly #norm: View
   /** The step that index 0 of `history` holds. */
   #base = 0
+  #disposed = false
 
   /**
    * For the class of a rule: takes memory for what it keeps.
    * @throws ConfigError naming an option that the rule does not have, or a value that cannot be right.
    */
   constructor(gpu: Gpu, rule: Rule<S>, groups: ParameterGroup[], options: object) {
+    expectGpu(`${rule.name}: gpu`, gpu)
+    const given = checkGroups(rule.name, gpu, groups)
+    if (typeof options !== 'object' || options === null)
+      throw new ConfigError(`${rule.name}: options is ${shown(options)}, expected an object`)
     this.#gpu = gpu
     this.#rule = rule
-    const given = groups.map(group => ({ ...group, params: [...group.params] }))
     this.#leftOut = given.flatMap(({ params }) => params.filter(parameter => !parameter.requiresGrad))
     this.groups = given.map(({ params, ...own }) => ({
       ...rule.settings(withDefaults(rule, options, own)),
@@ -117,8 +125,10 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
    * and when one overflowed, the step changes nothing but the scale.
    * @throws OutOfMemoryError where the limit that the device was opened with leaves no room for it: nothing has changed.
    */
-  step({ maxGradNorm = 0, scaler }: { maxGradNorm?: number; scaler?: GradScaler | undefined } = {}): void {
+  step(options: { maxGradNorm?: number; scaler?: GradScaler | undefined } = {}): void {
     const gpu = this.#gpu
+    this.#checkStep(options)
+    const { maxGradNorm = 0, scaler } = options
     if (this.#leftOut.some(parameter => parameter.requiresGrad)) {
       throw new ConfigError(
         'a parameter was unfrozen that this optimizer left out when it was made; make a new optimizer',
@@ -155,6 +165,31 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
     }
     for (const table of this.#tables) table.step(shared, this.#base, step)
     gpu.flush()
+    noteStep(gpu)
+  }
+
+  #checkStep(options: { maxGradNorm?: number; scaler?: GradScaler | undefined }): void {
+    this.#checkAlive('step')
+    const where = `${this.#rule.name}.step`
+    expectOptions(`${where}: options`, options, ['maxGradNorm', 'scaler'])
+    const { maxGradNorm, scaler } = options
+    if (maxGradNorm !== undefined) expectNumber(`${where}: maxGradNorm`, maxGradNorm, NON_NEGATIVE)
+    if (scaler !== undefined && !(scaler instanceof GradScaler))
+      throw new ArgumentError(`${where}: scaler is ${shown(scaler)}, expected a GradScaler`)
+    if (scaler) expectDevice(where, 'scaler', scaler.gpu, 'the optimizer', this.#gpu)
+  }
+
+  /** A freed optimizer or model leaves memory behind that others use by now. */
+  #checkAlive(what: string): void {
+    const where = `${this.#rule.name}.${what}`
+    if (this.#disposed) throw new KernelgradError(`${where}: the optimizer was disposed; make a new one`)
+    const gone =
+      this.#arenas.some(state => !state.current) ||
+      this.#tables.some(({ table, shards }) => !table.placed || table.shards !== shards)
+    if (gone)
+      throw new KernelgradError(
+        `${where}: the model was freed, or moved by to(), since the optimizer was made; make a new one`,
+      )
   }
 
   /** All of a step that asks for memory without a bound: where there is none, it has changed nothing and can be taken again. */
@@ -188,6 +223,7 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
 
   /** Brings every row of every table up to date: before evaluation, saving, or reading weights out. */
   synchronize(): void {
+    this.#checkAlive('synchronize')
     for (const state of this.#tables) this.#catchUp(state)
   }
 
@@ -208,6 +244,7 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
 
   /** Where what is kept of a parameter lies, every row up to date: for checkpoints. */
   stateOf(parameter: Parameter): StateTensor[] {
+    this.#checkAlive('stateOf')
     const found = this.#partsOf(parameter)
     if (!found) throw new ConfigError('the parameter belongs to no group of this optimizer')
     const byRow = this.#rule.byRow && !(parameter instanceof DenseParameter)
@@ -217,6 +254,8 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
 
   /** Goes on after `steps` steps, whose state has been written to what `stateOf` names and whose weights are the model's. */
   loadState(steps: number): void {
+    this.#checkAlive('loadState')
+    expectNumber(`${this.#rule.name}.loadState: steps`, steps, NATURAL)
     this.stepCount = steps
     this.#base = steps
     for (const state of this.#tables) state.resume(steps)
@@ -224,6 +263,8 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
 
   /** Returns the optimizer's memory; call `synchronize()` first where the model is used on. */
   dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
     for (const state of this.#arenas) state.dispose()
     for (const state of this.#tables) state.dispose()
     for (const view of [this.#history, this.#one, this.#clip, this.#norm]) this.#gpu.release(view)

@@ -1,5 +1,6 @@
 // What an optimizer is besides the engine (optimizer.ts): a rule says what its options are, which numbers it reads in a step,
 // what it keeps for an element or a row, and, in WGSL, what becomes of both.
+import { closest } from '../check.ts'
 import { ConfigError } from '../errors.ts'
 
 /** What every rule's settings of a group hold. */
@@ -51,6 +52,12 @@ export const isNonNegative = (value: unknown): boolean => Number.isFinite(value)
 /** A factor by which something decays. */
 export const isDecay = (value: unknown): boolean => isNonNegative(value) && (value as number) < 1
 
+/** Which option is meant, where one is close. */
+function near(key: string, names: readonly string[]): string {
+  const found = closest(key, names)
+  return found === undefined ? '' : `did you mean '${found}'? `
+}
+
 /** A group's options over the optimizer's over the rule's; one that is undefined counts as left out. */
 export function withDefaults(
   { name, defaults }: Pick<Rule, 'name' | 'defaults'>,
@@ -60,7 +67,7 @@ export function withDefaults(
   for (const [key, value] of given.flatMap(each => Object.entries(each))) {
     if (!(key in defaults))
       throw new ConfigError(
-        `${name} has no option '${key}'; its options are ${Object.keys(defaults).join(', ')}`,
+        `${name} has no option '${key}'; ${near(key, Object.keys(defaults))}its options are ${Object.keys(defaults).join(', ')}`,
       )
     options[key] = value ?? options[key]
   }

@@ -1,3 +1,4 @@
+import { expectNumber, expectOptions, NATURAL, NON_NEGATIVE, shown } from '../check.ts'
 import { ConfigError } from '../errors.ts'
 
 /** Factor of the learning rate at a step, counted from 0. */
@@ -14,11 +15,22 @@ export type Schedule = (step: number) => number
  * const factor = schedule('linear', { warmupSteps: 100, totalSteps: 1000 })
  * const rate = 1e-3 * factor(550) // 0.0005
  * ```
+ *
+ * @throws ConfigError for a name there is not, or steps that are no whole number
  */
-export function schedule(
-  name: string,
-  { warmupSteps = 0, totalSteps }: { warmupSteps?: number; totalSteps: number },
-): Schedule {
+export function schedule(name: string, options: { warmupSteps?: number; totalSteps: number }): Schedule {
+  expectOptions('schedule: options', options, ['warmupSteps', 'totalSteps'])
+  const { warmupSteps = 0, totalSteps } = options
+  expectNumber('schedule: warmupSteps', warmupSteps, NATURAL)
+  expectNumber('schedule: totalSteps', totalSteps, NATURAL)
+  const factor = factorOf(name, warmupSteps, totalSteps)
+  return step => {
+    expectNumber('schedule: step', step, NON_NEGATIVE)
+    return factor(step)
+  }
+}
+
+function factorOf(name: string, warmupSteps: number, totalSteps: number): Schedule {
   const warm = (step: number) => (step < warmupSteps ? step / Math.max(1, warmupSteps) : undefined)
   const progress = (step: number) => (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps)
   switch (name) {
@@ -31,7 +43,7 @@ export function schedule(
       return step => warm(step) ?? Math.max(0, 0.5 * (1 + Math.cos(Math.PI * progress(step))))
     default:
       throw new ConfigError(
-        `lr_scheduler_type '${name}' is unknown; expected constant, constant_with_warmup, linear or cosine`,
+        `schedule: lr_scheduler_type ${shown(name)} is unknown; expected constant, constant_with_warmup, linear or cosine`,
       )
   }
 }

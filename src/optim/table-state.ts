@@ -38,6 +38,8 @@ export class TableState {
   readonly idle: 'move' | 'stay'
   /** This step's gradient: unique rows, ascending. */
   merged: RowGrad | undefined
+  /** The table's memory when this was made. */
+  readonly shards: readonly TableShard[]
   readonly #gpu: Gpu
   readonly #rule: UpdateRule
   readonly #byRow: boolean
@@ -52,6 +54,7 @@ export class TableState {
   constructor(gpu: Gpu, table: TableParameter, { rule, byRow, group, idle }: Ways) {
     this.#gpu = gpu
     this.table = table
+    this.shards = table.shards
     this.#rule = rule
     this.#byRow = byRow
     this.group = group

@@ -1,3 +1,5 @@
+import { BELOW_ONE, COUNT, expectNumber } from '../check.ts'
+import { expectArrays, expectOffsets, expectSizes, given } from './checks.ts'
 import { dropoutFactor } from './dropout.ts'
 import { philox4x32, type Rng } from './philox.ts'
 
@@ -38,6 +40,7 @@ const NO_RNG: Rng = { seed: 0, layer: 0, step: 0 }
  * @returns out [T, A, D]; lse [T, A], natural logarithm, which the backward pass needs
  */
 export function attention(options: AttentionOptions): { out: Float64Array; lse: Float64Array } {
+  checkAttention('attention', options)
   const { qkv, keyMask, cuSeqlens, T, A, D, scale = 1 / Math.sqrt(D) } = options
   const out = new Float64Array(T * A * D)
   const lse = new Float64Array(T * A)
@@ -84,6 +87,7 @@ export function attentionBackward(
     dout: ArrayLike<number>
   },
 ): Float64Array {
+  checkAttention('attentionBackward', options)
   const { qkv, keyMask, cuSeqlens, out, lse, dout, T, A, D, scale = 1 / Math.sqrt(D) } = options
   const dqkv = new Float64Array(T * 3 * A * D)
   for (let b = 0; b + 1 < cuSeqlens.length; b++) {
@@ -129,4 +133,20 @@ function weightFactor(queryRow: number, j: number, { p = 0, rng = NO_RNG }: Atte
   if (p === 0) return 1
   const words = philox4x32([queryRow, j >>> 2, rng.step, ATTENTION_STREAM], [rng.seed, rng.layer])
   return dropoutFactor(words[j & 3]!, p)
+}
+
+function checkAttention(
+  op: string,
+  options: AttentionOptions & { [K in 'out' | 'lse' | 'dout']?: ArrayLike<number> },
+): void {
+  const { qkv, keyMask, cuSeqlens, T, A, D, p = 0, out, lse, dout } = given(op, options)
+  expectSizes(op, { T, A })
+  expectNumber(`${op}: D`, D, COUNT)
+  expectNumber(`${op}: p`, p, BELOW_ONE)
+  expectArrays(op, { qkv }, 3 * T * A * D)
+  expectArrays(op, { keyMask }, T)
+  expectOffsets(op, cuSeqlens, T)
+  if (op !== 'attentionBackward') return
+  expectArrays(op, { out, dout }, T * A * D)
+  expectArrays(op, { lse }, T * A)
 }

@@ -1,3 +1,5 @@
+import { expectArrays } from './checks.ts'
+
 const buffer = new DataView(new ArrayBuffer(8))
 
 /**
@@ -27,6 +29,7 @@ export function f16Value(bits: number): number {
 
 /** x: any shape. Each value rounded to the nearest binary16: what storing it as f16 and loading it again gives. */
 export function roundF16(x: ArrayLike<number>): Float64Array {
+  expectArrays('roundF16', { x })
   return Float64Array.from(x, value => f16Value(f16Bits(value)))
 }
 

@@ -1,3 +1,7 @@
+import { shown } from '../check.ts'
+import { ArgumentError } from '../errors.ts'
+import { expectArrays, expectSizes, given } from './checks.ts'
+
 /**
  * Puts parts side by side: y[r] = parts[0].x[r], parts[1].x[r], …
  *
@@ -6,13 +10,15 @@
  * @param options.parts each x [rows, width]
  * @returns y [rows, sum of widths]
  */
-export function concat({
-  parts,
-  rows,
-}: {
+export function concat(options: {
   parts: readonly { x: ArrayLike<number>; width: number }[]
   rows: number
 }): Float64Array {
+  const { parts, rows } = given('concat', options)
+  expectSizes('concat', { rows })
+  if (!Array.isArray(parts)) throw new ArgumentError(`concat: parts is ${shown(parts)}, expected an array`)
+  for (const [i, { x, width }] of parts.entries())
+    expectArrays('concat', { [`parts[${i}].x`]: x }, rows * width)
   const y: number[] = []
   for (let r = 0; r < rows; r++) {
     for (const { x, width } of parts) {
@@ -28,15 +34,15 @@ export function concat({
  * @param options.dy [rows, sum of widths]
  * @returns one dx [rows, width] per width
  */
-export function concatBackward({
-  dy,
-  widths,
-  rows,
-}: {
+export function concatBackward(options: {
   dy: ArrayLike<number>
   widths: readonly number[]
   rows: number
 }): Float64Array[] {
+  const { dy, widths, rows } = given('concatBackward', options)
+  expectSizes('concatBackward', { rows })
+  expectArrays('concatBackward', { widths })
+  expectArrays('concatBackward', { dy }, rows * widths.reduce((sum, width) => sum + width, 0))
   const dxs = widths.map(width => new Float64Array(rows * width))
   let i = 0
   for (let r = 0; r < rows; r++) {

@@ -1,3 +1,5 @@
+import { expectNumber, FINITE } from '../check.ts'
+import { expectArrays, expectIds, expectSizes, given } from './checks.ts'
 import { softmax } from './softmax.ts'
 
 /**
@@ -9,17 +11,17 @@ import { softmax } from './softmax.ts'
  * @param options.labels [rows], each in 0 … C-1
  * @returns loss; losses [rows]; probs [rows, C], which the backward pass needs
  */
-export function crossEntropy({
-  logits,
-  labels,
-  rows,
-  C,
-}: {
+export function crossEntropy(options: {
   logits: ArrayLike<number>
   labels: ArrayLike<number>
   rows: number
   C: number
 }): { loss: number; losses: Float64Array; probs: Float64Array } {
+  const { logits, labels, rows, C } = given('crossEntropy', options)
+  expectSizes('crossEntropy', { rows, C })
+  expectArrays('crossEntropy', { logits }, rows * C)
+  expectArrays('crossEntropy', { labels }, rows)
+  expectIds('crossEntropy', 'label', labels, C)
   const losses = new Float64Array(rows)
   let loss = 0
   for (let r = 0; r < rows; r++) {
@@ -41,19 +43,19 @@ export function crossEntropy({
  * @param options.dloss gradient of the mean loss, 1 by default
  * @returns dlogits [rows, C]
  */
-export function crossEntropyBackward({
-  probs,
-  labels,
-  rows,
-  C,
-  dloss = 1,
-}: {
+export function crossEntropyBackward(options: {
   probs: ArrayLike<number>
   labels: ArrayLike<number>
   rows: number
   C: number
   dloss?: number | undefined
 }): Float64Array {
+  const { probs, labels, rows, C, dloss = 1 } = given('crossEntropyBackward', options)
+  expectSizes('crossEntropyBackward', { rows, C })
+  expectArrays('crossEntropyBackward', { probs }, rows * C)
+  expectArrays('crossEntropyBackward', { labels }, rows)
+  expectIds('crossEntropyBackward', 'label', labels, C)
+  expectNumber('crossEntropyBackward: dloss', dloss, FINITE)
   const dlogits = new Float64Array(rows * C)
   for (let r = 0; r < rows; r++) {
     for (let c = 0; c < C; c++) {

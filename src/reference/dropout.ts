@@ -1,10 +1,15 @@
+import { BELOW_ONE, expectNumber, type Range } from '../check.ts'
+import { expectArrays, given } from './checks.ts'
 import { philox4x32, type Rng } from './philox.ts'
 
 /** Fourth counter word: what the random number is for. Keeps element and attention dropout apart. */
+const SHARE: Range = { says: 'a number from 0 to 1', takes: x => x >= 0 && x <= 1 }
+
 const ELEMENT_STREAM = 0
 
 /** Words below this are dropped: p as a 32-bit fraction. */
 export function dropoutThreshold(p: number): number {
+  expectNumber('dropoutThreshold: p', p, SHARE)
   return Math.min(Math.round(p * 2 ** 32), 2 ** 32 - 1)
 }
 
@@ -23,7 +28,10 @@ export function dropoutFactor(word: number, p: number): number {
  * @param options.p probability of dropping, 0 <= p < 1
  * @returns y, same shape
  */
-export function dropout({ x, p, rng }: { x: ArrayLike<number>; p: number; rng: Rng }): Float64Array {
+export function dropout(options: { x: ArrayLike<number>; p: number; rng: Rng }): Float64Array {
+  const { x, p, rng } = given('dropout', options)
+  expectArrays('dropout', { x })
+  expectNumber('dropout: p', p, BELOW_ONE)
   const y = new Float64Array(x.length)
   for (let i = 0; i < x.length; i++) {
     const words = philox4x32([i >>> 2, 0, rng.step, ELEMENT_STREAM], [rng.seed, rng.layer])

@@ -1,3 +1,5 @@
+import { expectArrays, expectIds, expectSizes, given } from './checks.ts'
+
 /**
  * y[i] = table[ids[i]] (+ position.table[position.ids[i]]).
  *
@@ -8,17 +10,16 @@
  * @param options.position a second table [P, H] and its ids [n], added to the first
  * @returns y [n, H]
  */
-export function embedding({
-  table,
-  ids,
-  H,
-  position,
-}: {
+export function embedding(options: {
   table: ArrayLike<number>
   ids: ArrayLike<number>
   H: number
   position?: { table: ArrayLike<number>; ids: ArrayLike<number> } | undefined
 }): Float64Array {
+  const { table, ids, H, position } = given('embedding', options)
+  expectSizes('embedding', { H })
+  expectArrays('embedding', { table, ids })
+  expectIds('embedding', 'id', ids, H ? table.length / H : 0)
   const y = new Float64Array(ids.length * H)
   for (let i = 0; i < ids.length; i++) {
     for (let h = 0; h < H; h++) {
@@ -38,19 +39,18 @@ export function embedding({
  * @param options.positions where in the batch each id stands, grouped by id
  * @returns gradients of the rows, [U, H]
  */
-export function embeddingBackward({
-  dy,
-  rows,
-  offsets,
-  positions,
-  H,
-}: {
+export function embeddingBackward(options: {
   dy: ArrayLike<number>
   rows: ArrayLike<number>
   offsets: ArrayLike<number>
   positions: ArrayLike<number>
   H: number
 }): Float64Array {
+  const { dy, rows, offsets, positions, H } = given('embeddingBackward', options)
+  expectSizes('embeddingBackward', { H })
+  expectArrays('embeddingBackward', { dy, rows, positions })
+  expectArrays('embeddingBackward', { offsets }, rows.length + 1)
+  expectIds('embeddingBackward', 'position', positions, H ? dy.length / H : 0)
   const out = new Float64Array(rows.length * H)
   for (let u = 0; u < rows.length; u++) {
     for (let k = offsets[u]!; k < offsets[u + 1]!; k++) {

@@ -1,3 +1,4 @@
+import { expectArrays, given } from './checks.ts'
 import { erfc } from './erf.ts'
 
 /** Φ(x), the share of a standard normal below x; through erfc, so that the negative tail keeps its digits. */
@@ -14,6 +15,7 @@ function normalCdf(x: number): number {
  * @returns y, same shape
  */
 export function gelu(x: ArrayLike<number>): Float64Array {
+  expectArrays('gelu', { x })
   const y = new Float64Array(x.length)
   for (let i = 0; i < x.length; i++) y[i] = x[i]! * normalCdf(x[i]!)
   return y
@@ -26,7 +28,10 @@ export function gelu(x: ArrayLike<number>): Float64Array {
  * @param options.dy same shape
  * @returns dx, same shape
  */
-export function geluBackward({ x, dy }: { x: ArrayLike<number>; dy: ArrayLike<number> }): Float64Array {
+export function geluBackward(options: { x: ArrayLike<number>; dy: ArrayLike<number> }): Float64Array {
+  const { x, dy } = given('geluBackward', options)
+  expectArrays('geluBackward', { x })
+  expectArrays('geluBackward', { dy }, x.length)
   const dx = new Float64Array(x.length)
   for (let i = 0; i < x.length; i++) {
     const density = Math.exp((-x[i]! * x[i]!) / 2) / Math.sqrt(2 * Math.PI)

@@ -1,3 +1,6 @@
+import { expectNumber, NON_NEGATIVE } from '../check.ts'
+import { expectArrays, expectSizes, given } from './checks.ts'
+
 /**
  * Residual sum, then layer normalisation of each row:
  * sum = x + residual; mean and variance (population, over H) of sum; rstd = 1/√(variance + eps);
@@ -11,15 +14,7 @@
  * @param options.bias [H]
  * @returns y [rows, H]; what the backward pass needs: sum [rows, H], mean [rows], rstd [rows]
  */
-export function layerNorm({
-  x,
-  residual,
-  weight,
-  bias,
-  rows,
-  H,
-  eps,
-}: {
+export function layerNorm(options: {
   x: ArrayLike<number>
   residual?: ArrayLike<number> | undefined
   weight: ArrayLike<number>
@@ -28,6 +23,12 @@ export function layerNorm({
   H: number
   eps: number
 }): { y: Float64Array; sum: Float64Array; mean: Float64Array; rstd: Float64Array } {
+  const { x, residual, weight, bias, rows, H, eps } = given('layerNorm', options)
+  expectSizes('layerNorm', { rows, H })
+  expectArrays('layerNorm', { x }, rows * H)
+  expectArrays('layerNorm', { weight, bias }, H)
+  if (residual) expectArrays('layerNorm', { residual }, rows * H)
+  expectNumber('layerNorm: eps', eps, NON_NEGATIVE)
   const y = new Float64Array(rows * H)
   const sum = new Float64Array(rows * H)
   const mean = new Float64Array(rows)
@@ -60,15 +61,7 @@ export function layerNorm({
  * @param options.weight [H]
  * @returns dx [rows, H], the gradient of x and of residual alike; dweight [H]; dbias [H]
  */
-export function layerNormBackward({
-  dy,
-  sum,
-  weight,
-  mean,
-  rstd,
-  rows,
-  H,
-}: {
+export function layerNormBackward(options: {
   dy: ArrayLike<number>
   sum: ArrayLike<number>
   weight: ArrayLike<number>
@@ -77,6 +70,11 @@ export function layerNormBackward({
   rows: number
   H: number
 }): { dx: Float64Array; dweight: Float64Array; dbias: Float64Array } {
+  const { dy, sum, weight, mean, rstd, rows, H } = given('layerNormBackward', options)
+  expectSizes('layerNormBackward', { rows, H })
+  expectArrays('layerNormBackward', { dy, sum }, rows * H)
+  expectArrays('layerNormBackward', { weight }, H)
+  expectArrays('layerNormBackward', { mean, rstd }, rows)
   const dx = new Float64Array(rows * H)
   const dweight = new Float64Array(H)
   const dbias = new Float64Array(H)

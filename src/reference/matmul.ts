@@ -1,3 +1,6 @@
+import { expectOneOf } from '../check.ts'
+import { expectArrays, expectSizes, given } from './checks.ts'
+
 /** Which operand lies transposed in memory: N as named, T transposed. */
 export type MatmulLayout = 'NN' | 'NT' | 'TN'
 
@@ -19,15 +22,7 @@ export type MatmulLayout = 'NN' | 'NT' | 'TN'
  * @param options.bias [N], optional
  * @returns y [M, N]
  */
-export function matmul({
-  a,
-  b,
-  bias,
-  M,
-  N,
-  K,
-  layout,
-}: {
+export function matmul(options: {
   a: ArrayLike<number>
   b: ArrayLike<number>
   bias?: ArrayLike<number> | undefined
@@ -36,6 +31,12 @@ export function matmul({
   K: number
   layout: MatmulLayout
 }): Float64Array {
+  const { a, b, bias, M, N, K, layout } = given('matmul', options)
+  expectSizes('matmul', { M, N, K })
+  expectOneOf('matmul: layout', layout, ['NN', 'NT', 'TN'])
+  expectArrays('matmul', { a }, M * K)
+  expectArrays('matmul', { b }, K * N)
+  if (bias) expectArrays('matmul', { bias }, N)
   const y = new Float64Array(M * N)
   for (let m = 0; m < M; m++) {
     for (let n = 0; n < N; n++) {

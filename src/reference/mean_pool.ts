@@ -1,3 +1,5 @@
+import { expectArrays, expectOffsets, expectSizes, given } from './checks.ts'
+
 /**
  * y[b] = mean of x[t] over the tokens t of packed row b with keyMask[t] != 0; 0 when there is none, where PyTorch's
  * mask-weighted mean would divide 0 by 0.
@@ -7,19 +9,19 @@
  * @param options.cuSeqlens [B+1], row b is tokens cuSeqlens[b] … cuSeqlens[b+1]-1
  * @returns y [B, H]
  */
-export function meanPool({
-  x,
-  keyMask,
-  cuSeqlens,
-  B,
-  H,
-}: {
+export function meanPool(options: {
   x: ArrayLike<number>
   keyMask: ArrayLike<number>
   cuSeqlens: ArrayLike<number>
   B: number
   H: number
 }): Float64Array {
+  const { x, keyMask, cuSeqlens, B, H } = given('meanPool', options)
+  expectSizes('meanPool', { B, H })
+  expectArrays('meanPool', { x, keyMask })
+  expectArrays('meanPool', { cuSeqlens }, B + 1)
+  expectOffsets('meanPool', cuSeqlens, keyMask.length)
+  expectArrays('meanPool', { x }, keyMask.length * H)
   const y = new Float64Array(B * H)
   for (let b = 0; b < B; b++) {
     const kept = countKept(keyMask, cuSeqlens[b]!, cuSeqlens[b + 1]!)
@@ -38,14 +40,7 @@ export function meanPool({
  * @param options.T number of packed tokens
  * @returns dx [T, H]
  */
-export function meanPoolBackward({
-  dy,
-  keyMask,
-  cuSeqlens,
-  B,
-  H,
-  T,
-}: {
+export function meanPoolBackward(options: {
   dy: ArrayLike<number>
   keyMask: ArrayLike<number>
   cuSeqlens: ArrayLike<number>
@@ -53,6 +48,12 @@ export function meanPoolBackward({
   H: number
   T: number
 }): Float64Array {
+  const { dy, keyMask, cuSeqlens, B, H, T } = given('meanPoolBackward', options)
+  expectSizes('meanPoolBackward', { B, H, T })
+  expectArrays('meanPoolBackward', { dy }, B * H)
+  expectArrays('meanPoolBackward', { keyMask }, T)
+  expectArrays('meanPoolBackward', { cuSeqlens }, B + 1)
+  expectOffsets('meanPoolBackward', cuSeqlens, T)
   const dx = new Float64Array(T * H)
   for (let b = 0; b < B; b++) {
     const kept = countKept(keyMask, cuSeqlens[b]!, cuSeqlens[b + 1]!)
@@ -77,17 +78,17 @@ function countKept(keyMask: ArrayLike<number>, start: number, end: number): numb
  * @param options.cuSeqlens [B+1], row b is tokens cuSeqlens[b] … cuSeqlens[b+1]-1
  * @returns y [B, H]
  */
-export function firstToken({
-  x,
-  cuSeqlens,
-  B,
-  H,
-}: {
+export function firstToken(options: {
   x: ArrayLike<number>
   cuSeqlens: ArrayLike<number>
   B: number
   H: number
 }): Float64Array {
+  const { x, cuSeqlens, B, H } = given('firstToken', options)
+  expectSizes('firstToken', { B, H })
+  expectArrays('firstToken', { x })
+  expectArrays('firstToken', { cuSeqlens }, B + 1)
+  expectOffsets('firstToken', cuSeqlens, H ? x.length / H : 0)
   const y = new Float64Array(B * H)
   for (let b = 0; b < B; b++) {
     if (cuSeqlens[b] === cuSeqlens[b + 1]) continue
@@ -103,19 +104,18 @@ export function firstToken({
  * @param options.T number of packed tokens
  * @returns dx [T, H]
  */
-export function firstTokenBackward({
-  dy,
-  cuSeqlens,
-  B,
-  H,
-  T,
-}: {
+export function firstTokenBackward(options: {
   dy: ArrayLike<number>
   cuSeqlens: ArrayLike<number>
   B: number
   H: number
   T: number
 }): Float64Array {
+  const { dy, cuSeqlens, B, H, T } = given('firstTokenBackward', options)
+  expectSizes('firstTokenBackward', { B, H, T })
+  expectArrays('firstTokenBackward', { dy }, B * H)
+  expectArrays('firstTokenBackward', { cuSeqlens }, B + 1)
+  expectOffsets('firstTokenBackward', cuSeqlens, T)
   const dx = new Float64Array(T * H)
   for (let b = 0; b < B; b++) {
     if (cuSeqlens[b] === cuSeqlens[b + 1]) continue

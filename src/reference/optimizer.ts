@@ -1,3 +1,6 @@
+import { BELOW_ONE, COUNT, expectNumber, NON_NEGATIVE } from '../check.ts'
+import { expectArrays, expectIds, given } from './checks.ts'
+
 /** What one AdamW step is told, besides gradients. */
 export interface AdamWSettings {
   /** Learning rate. */
@@ -34,24 +37,20 @@ export interface AdamWState {
  * @param options.step counts from 1
  * @returns w, m and v after the step, as new arrays
  */
-export function adamwStep({
-  w,
-  m,
-  v,
-  g,
-  lr,
-  beta1,
-  beta2,
-  eps,
-  weightDecay,
-  step,
-}: AdamWSettings & {
-  w: ArrayLike<number>
-  m: ArrayLike<number>
-  v: ArrayLike<number>
-  g: ArrayLike<number>
-  step: number
-}): AdamWState {
+export function adamwStep(
+  options: AdamWSettings & {
+    w: ArrayLike<number>
+    m: ArrayLike<number>
+    v: ArrayLike<number>
+    g: ArrayLike<number>
+    step: number
+  },
+): AdamWState {
+  const { w, m, v, g, lr, beta1, beta2, eps, weightDecay, step } = given('adamwStep', options)
+  expectArrays('adamwStep', { w })
+  expectArrays('adamwStep', { m, v, g }, w.length)
+  checkSettings('adamwStep', { lr, beta1, beta2, eps, weightDecay })
+  expectNumber('adamwStep: step', step, COUNT)
   const next = { w: Float64Array.from(w), m: Float64Array.from(m), v: Float64Array.from(v) }
   const stepSize = lr / (1 - beta1 ** step)
   const rootCorrection2 = Math.sqrt(1 - beta2 ** step)
@@ -193,16 +192,7 @@ export function rowwiseAdagradStep({
  * @param options.history settings of step 1, 2, …; its length is the current step
  * @returns w, m, v and stamp after the step, as new arrays; rows not named are as before
  */
-export function adamwRows({
-  w,
-  m,
-  v,
-  stamp,
-  rows,
-  grads,
-  H,
-  history,
-}: {
+export function adamwRows(options: {
   w: ArrayLike<number>
   m: ArrayLike<number>
   v: ArrayLike<number>
@@ -212,6 +202,13 @@ export function adamwRows({
   H: number
   history: readonly AdamWSettings[]
 }): AdamWState & { stamp: Uint32Array } {
+  const { w, m, v, stamp, rows, grads, H, history } = given('adamwRows', options)
+  expectNumber('adamwRows: H', H, COUNT)
+  expectArrays('adamwRows', { w, stamp, rows })
+  expectArrays('adamwRows', { m, v }, w.length)
+  expectArrays('adamwRows', { stamp }, w.length / H)
+  expectIds('adamwRows', 'row', rows, stamp.length)
+  if (grads) expectArrays('adamwRows', { grads }, rows.length * H)
   const table = { w: Float64Array.from(w), m: Float64Array.from(m), v: Float64Array.from(v) }
   const stamps = Uint32Array.from(stamp)
   const zero = new Float64Array(H)
@@ -232,4 +229,11 @@ export function adamwRows({
     stamps[rows[u]!] = history.length
   }
   return { ...table, stamp: stamps }
+}
+
+function checkSettings(op: string, { lr, beta1, beta2, eps, weightDecay }: AdamWSettings): void {
+  for (const [name, value] of Object.entries({ lr, eps, weightDecay }))
+    expectNumber(`${op}: ${name}`, value, NON_NEGATIVE)
+  for (const [name, value] of Object.entries({ beta1, beta2 }))
+    expectNumber(`${op}: ${name}`, value, BELOW_ONE)
 }

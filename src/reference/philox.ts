@@ -1,3 +1,5 @@
+import { expectArrays } from './checks.ts'
+
 const ROUNDS = 10
 const MULTIPLIERS = [0xd2511f53, 0xcd9e8d57] as const
 // The golden ratio and √3 - 1, as 32-bit fractions.
@@ -28,6 +30,9 @@ function multiplyHigh(a: number, b: number): number {
  * @returns 4 uint32
  */
 export function philox4x32(counter: ArrayLike<number>, key: ArrayLike<number>): Uint32Array {
+  // Called for every four numbers: the arrays are looked at closely only where a length is wrong.
+  if (counter?.length !== 4) expectArrays('philox4x32', { counter }, 4)
+  if (key?.length !== 2) expectArrays('philox4x32', { key }, 2)
   let [c0, c1, c2, c3] = [counter[0]! >>> 0, counter[1]! >>> 0, counter[2]! >>> 0, counter[3]! >>> 0]
   let [k0, k1] = [key[0]! >>> 0, key[1]! >>> 0]
   for (let round = 0; round < ROUNDS; round++) {

@@ -1,3 +1,5 @@
+import { expectNumber, FINITE, UINT32 } from '../check.ts'
+import { expectSizes, given } from './checks.ts'
 import { philox4x32, uniform } from './philox.ts'
 
 /** Fourth counter word of starting values; element dropout has 0, attention dropout 1. */
@@ -24,6 +26,7 @@ const words = (i: number, { seed, stream }: FillOptions) =>
  * @returns [n]
  */
 export function uniformFill(options: FillOptions & { low: number; high: number }): Float64Array {
+  checkFill('uniformFill', options)
   const { n, low, high, offset = 0 } = options
   return Float64Array.from({ length: n }, (_, k) => {
     const i = offset + k
@@ -40,6 +43,7 @@ export function uniformFill(options: FillOptions & { low: number; high: number }
  * @returns [n]
  */
 export function normalFill(options: FillOptions & { mean: number; std: number }): Float64Array {
+  checkFill('normalFill', options)
   const { n, mean, std, offset = 0 } = options
   return Float64Array.from({ length: n }, (_, k) => {
     const i = offset + k
@@ -48,4 +52,16 @@ export function normalFill(options: FillOptions & { mean: number; std: number })
     const angle = 2 * Math.PI * uniform(pair[1]!)
     return mean + std * radius * (i & 1 ? Math.sin(angle) : Math.cos(angle))
   })
+}
+
+function checkFill(
+  op: string,
+  options: FillOptions & { [K in 'low' | 'high' | 'mean' | 'std']?: number },
+): void {
+  const { n, seed, stream, offset = 0 } = given(op, options)
+  expectSizes(op, { n, offset })
+  expectNumber(`${op}: seed`, seed, UINT32)
+  expectNumber(`${op}: stream`, stream, UINT32)
+  for (const name of op === 'uniformFill' ? (['low', 'high'] as const) : (['mean', 'std'] as const))
+    expectNumber(`${op}: ${name}`, options[name], FINITE)
 }

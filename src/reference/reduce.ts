@@ -1,5 +1,9 @@
+import { expectNumber, NON_NEGATIVE } from '../check.ts'
+import { expectArrays, expectSizes, given } from './checks.ts'
+
 /** Σ x, in index order. x: any shape. The gradient of every element is that of the sum. */
 export function sum(x: ArrayLike<number>): number {
+  expectArrays('sum', { x })
   let total = 0
   for (let i = 0; i < x.length; i++) total += x[i]!
   return total
@@ -18,7 +22,10 @@ export function sumOfSquares(arrays: readonly ArrayLike<number>[]): number {
  * @param options.x [rows, C]
  * @returns y [C]
  */
-export function columnSum({ x, rows, C }: { x: ArrayLike<number>; rows: number; C: number }): Float64Array {
+export function columnSum(options: { x: ArrayLike<number>; rows: number; C: number }): Float64Array {
+  const { x, rows, C } = given('columnSum', options)
+  expectSizes('columnSum', { rows, C })
+  expectArrays('columnSum', { x }, rows * C)
   const y = new Float64Array(C)
   for (let r = 0; r < rows; r++) for (let c = 0; c < C; c++) y[c]! += x[r * C + c]!
   return y
@@ -30,5 +37,6 @@ export function columnSum({ x, rows, C }: { x: ArrayLike<number>; rows: number; 
  * Source: https://pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html
  */
 export function clipCoefficient(norm: number, maxNorm: number): number {
+  expectNumber('clipCoefficient: norm', norm, NON_NEGATIVE)
   return Math.min(1, maxNorm / (norm + 1e-6))
 }

@@ -1,3 +1,5 @@
+import { expectArrays, given } from './checks.ts'
+
 /**
  * y = max(x, 0), element by element.
  *
@@ -7,6 +9,7 @@
  * @returns y, same shape
  */
 export function relu(x: ArrayLike<number>): Float64Array {
+  expectArrays('relu', { x })
   const y = new Float64Array(x.length)
   for (let i = 0; i < x.length; i++) y[i] = Math.max(x[i]!, 0)
   return y
@@ -19,7 +22,10 @@ export function relu(x: ArrayLike<number>): Float64Array {
  * @param options.dy same shape
  * @returns dx, same shape
  */
-export function reluBackward({ y, dy }: { y: ArrayLike<number>; dy: ArrayLike<number> }): Float64Array {
+export function reluBackward(options: { y: ArrayLike<number>; dy: ArrayLike<number> }): Float64Array {
+  const { y, dy } = given('reluBackward', options)
+  expectArrays('reluBackward', { y })
+  expectArrays('reluBackward', { dy }, y.length)
   const dx = new Float64Array(y.length)
   for (let i = 0; i < y.length; i++) dx[i] = y[i]! > 0 ? dy[i]! : 0
   return dx

@@ -1,3 +1,6 @@
+import { COUNT, expectFlag, expectNumber, POSITIVE } from '../check.ts'
+import { given } from './checks.ts'
+
 /** A gradient scaler's numbers between steps. */
 export interface ScalerState {
   scale: number
@@ -18,19 +21,24 @@ export interface ScalerState {
  * @param options.overflow whether a gradient was infinite or not a number
  * @returns the state after the step, as a new object
  */
-export function scalerStep({
-  state: { scale, growthTracker, taken, skipped },
-  overflow,
-  growthFactor,
-  backoffFactor,
-  growthInterval,
-}: {
+export function scalerStep(options: {
   state: ScalerState
   overflow: boolean
   growthFactor: number
   backoffFactor: number
   growthInterval: number
 }): ScalerState {
+  const {
+    state: { scale, growthTracker, taken, skipped },
+    overflow,
+    growthFactor,
+    backoffFactor,
+    growthInterval,
+  } = given('scalerStep', options)
+  expectFlag('scalerStep: overflow', overflow)
+  expectNumber('scalerStep: growthFactor', growthFactor, POSITIVE)
+  expectNumber('scalerStep: backoffFactor', backoffFactor, POSITIVE)
+  expectNumber('scalerStep: growthInterval', growthInterval, COUNT)
   if (overflow) return { scale: scale * backoffFactor, growthTracker: 0, taken, skipped: skipped + 1 }
   if (growthTracker + 1 < growthInterval)
     return { scale, growthTracker: growthTracker + 1, taken: taken + 1, skipped }

@@ -1,3 +1,5 @@
+import { expectArrays, expectSizes, given } from './checks.ts'
+
 /**
  * y[r,c] = exp(x[r,c]) / Σ exp(x[r,·]), with the row's maximum taken off first so that nothing overflows.
  *
@@ -6,7 +8,10 @@
  * @param options.x [rows, C]
  * @returns y [rows, C]
  */
-export function softmax({ x, rows, C }: { x: ArrayLike<number>; rows: number; C: number }): Float64Array {
+export function softmax(options: { x: ArrayLike<number>; rows: number; C: number }): Float64Array {
+  const { x, rows, C } = given('softmax', options)
+  expectSizes('softmax', { rows, C })
+  expectArrays('softmax', { x }, rows * C)
   const y = new Float64Array(rows * C)
   for (let r = 0; r < rows; r++) {
     let max = -Infinity
@@ -28,17 +33,15 @@ export function softmax({ x, rows, C }: { x: ArrayLike<number>; rows: number; C:
  * @param options.dy [rows, C]
  * @returns dx [rows, C]
  */
-export function softmaxBackward({
-  y,
-  dy,
-  rows,
-  C,
-}: {
+export function softmaxBackward(options: {
   y: ArrayLike<number>
   dy: ArrayLike<number>
   rows: number
   C: number
 }): Float64Array {
+  const { y, dy, rows, C } = given('softmaxBackward', options)
+  expectSizes('softmaxBackward', { rows, C })
+  expectArrays('softmaxBackward', { y, dy }, rows * C)
   const dx = new Float64Array(rows * C)
   for (let r = 0; r < rows; r++) {
     let dot = 0

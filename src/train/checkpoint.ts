@@ -1,5 +1,6 @@
 // Models on disk, as transformers lays them out: config.json and model.safetensors under PyTorch's parameter names.
 import { files } from '#files'
+import { expectGpu } from '../autograd/checks.ts'
 import { DenseParameter, type Parameter, weightsChanged } from '../autograd/index.ts'
 import { parseModelConfig } from '../config/index.ts'
 import { isThere, readJson } from '../data/files.ts'
@@ -13,6 +14,7 @@ import { CheckpointError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import type { Module } from '../nn/index.ts'
 import { CHECKSUMS_FILE, type CheckpointFile, lock, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
+import { expectModel, expectModule, expectPath } from './checks.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
 import { type ClickModel, createModel, tokenizerOf } from './model.ts'
 
@@ -24,6 +26,8 @@ const METADATA = { format: 'pt' }
 
 /** Writes a module's parameters as safetensors, in one piece or not at all. */
 export async function saveWeights(model: Module, path: string): Promise<void> {
+  expectModule('saveWeights', model)
+  expectPath('saveWeights: path', path)
   await writeSafetensors(path, weightTensors(model), METADATA)
 }
 
@@ -45,6 +49,8 @@ async function* valuesOf(parameter: Parameter): AsyncGenerator<Uint8Array> {
  * @throws CheckpointError naming the file and a tensor that is missing, extra, or of another shape.
  */
 export async function loadWeights(model: Module, path: string): Promise<void> {
+  expectModule('loadWeights', model)
+  expectPath('loadWeights: path', path)
   const file = await openSafetensors(path)
   try {
     const parameters = new Map(model.namedParameters())
@@ -61,6 +67,8 @@ export async function loadWeights(model: Module, path: string): Promise<void> {
  * @throws CheckpointError as {@link loadWeights}.
  */
 export async function checkWeights(model: Module, path: string): Promise<void> {
+  expectModule('checkWeights', model, { placed: false })
+  expectPath('checkWeights: path', path)
   const file = await openSafetensors(path)
   try {
     checkNames(new Map(model.namedParameters()), file)
@@ -69,23 +77,20 @@ export async function checkWeights(model: Module, path: string): Promise<void> {
   }
 }
 
+/** All that does not fit is named at once. */
 function checkNames(parameters: Map<string, Parameter>, { path, tensors }: SafetensorsFile): void {
+  const faults: string[] = []
   for (const [name, { shape }] of parameters) {
     const info = tensors.get(name)
-    if (!info)
-      throw new CheckpointError(`${path}: tensor '${name}' is missing, expected with shape [${shape}]`)
-    if (info.shape.join() !== shape.join()) {
-      throw new CheckpointError(`${path}: tensor '${name}' has shape [${info.shape}], expected [${shape}]`)
-    }
-    if (!['F32', 'F16', 'BF16', 'F64'].includes(info.dtype)) {
-      throw new CheckpointError(
-        `${path}: tensor '${name}' has dtype ${info.dtype}, expected a floating-point one`,
-      )
-    }
+    if (!info) faults.push(`tensor '${name}' is missing, expected with shape [${shape}]`)
+    else if (info.shape.join() !== shape.join())
+      faults.push(`tensor '${name}' has shape [${info.shape}], expected [${shape}]`)
+    else if (!['F32', 'F16', 'BF16', 'F64'].includes(info.dtype))
+      faults.push(`tensor '${name}' has dtype ${info.dtype}, expected a floating-point one`)
   }
-  for (const name of tensors.keys()) {
-    if (!parameters.has(name)) throw new CheckpointError(`${path}: tensor '${name}' is not part of the model`)
-  }
+  for (const name of tensors.keys())
+    if (!parameters.has(name)) faults.push(`tensor '${name}' is not part of the model`)
+  if (faults.length) throw new CheckpointError(`${path}: ${faults.join('; ')}`)
 }
 
 /** Sets a parameter's values from the tensor of that name, whose shape is checked. */
@@ -125,6 +130,8 @@ export async function saveModel(
   folder: string,
   extra: Record<string, unknown> = {},
 ): Promise<void> {
+  expectModel('saveModel', model)
+  expectPath('saveModel: folder', folder)
   const more = Object.entries(extra).map(([name, json]) => ({ name, json }))
   const release = (await isThere(folder)) ? await lock(folder) : undefined
   try {
@@ -136,6 +143,8 @@ export async function saveModel(
 
 /** Opens a saved model on a device, in evaluation mode, with its tokenizer where it reads text. */
 export async function loadModel(gpu: Gpu, folder: string): Promise<ClickModel> {
+  expectGpu('loadModel: gpu', gpu)
+  expectPath('loadModel: folder', folder)
   await files.settle(folder, CHECKSUMS_FILE)
   const configPath = join(folder, CONFIG_FILE)
   const config = parseModelConfig(await readJson(configPath), configPath)

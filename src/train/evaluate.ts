@@ -1,7 +1,11 @@
 // How good a model is: the same figures during training, and of a file afterwards.
+
+import { COUNT, expectNumber, expectOptions, NATURAL } from '../check.ts'
+import { checkColumns } from '../data/check-columns.ts'
 import type { Dataset } from '../data/index.ts'
 import { KernelgradError } from '../errors.ts'
-import { checkSome } from './metrics/check.ts'
+import { checkPredictOptions, expectModel } from './checks.ts'
+import { checkSome, expectLists } from './metrics/check.ts'
 import { type Curves, ScoreAccumulator } from './metrics/index.ts'
 import { argmax, checkClassRows, lossOf } from './metrics/loss.ts'
 import type { ClickModel } from './model.ts'
@@ -29,7 +33,11 @@ export class Evaluation {
   #right = 0
 
   /** @param options.rows Rows that will come, where known. */
-  constructor(classes: number, { rows = 0 }: { rows?: number } = {}) {
+  constructor(classes: number, options: { rows?: number } = {}) {
+    expectNumber('Evaluation: classes', classes, COUNT)
+    expectOptions('Evaluation: options', options, ['rows'])
+    const { rows = 0 } = options
+    expectNumber('Evaluation: rows', rows, NATURAL)
     this.classes = classes
     this.#scores = classes === 2 ? new ScoreAccumulator({ rows }) : undefined
   }
@@ -43,6 +51,7 @@ export class Evaluation {
    */
   add(labels: Uint32Array, probabilities: Float32Array, groups?: ArrayLike<unknown>): this {
     const C = this.classes
+    expectLists('Evaluation.add', { labels, probabilities })
     checkClassRows(labels, probabilities, C, 'evaluation', this.#rows)
     this.#scores?.add(labels, clickProbability(probabilities), groups)
     this.#rows += labels.length
@@ -83,9 +92,13 @@ export class Evaluation {
 export async function evaluate(
   model: ClickModel,
   data: Dataset,
-  { onEvaluation, ...options }: EvaluateOptions = {},
+  given: EvaluateOptions = {},
 ): Promise<EvaluationMetrics> {
-  if (!data.labels) throw new KernelgradError('evaluation needs labels, and the data has none')
+  expectModel('evaluate', model)
+  checkPredictOptions('evaluate', given, 'onEvaluation')
+  checkColumns('evaluate', data)
+  if (!data.labels) throw new KernelgradError('evaluate: evaluation needs labels, and the data has none')
+  const { onEvaluation, ...options } = given
   const evaluation = new Evaluation(model.config.num_labels, { rows: data.length })
   evaluation.add(data.labels, await predict(model, data, options))
   onEvaluation?.(evaluation)
@@ -94,5 +107,6 @@ export async function evaluate(
 
 /** What `evaluate` returns, of probabilities [rows, C] already there. */
 export function metricsOf(labels: Uint32Array, probabilities: Float32Array, C: number): EvaluationMetrics {
+  expectLists('metricsOf', { labels, probabilities })
   return new Evaluation(C, { rows: labels.length }).add(labels, probabilities).metrics()
 }

@@ -1,8 +1,10 @@
 // How the parameters of a model are trained: which stay as they are, at which rate the others learn, and which decay.
 import type { Parameter } from '../autograd/index.ts'
+import { expectNumber, NON_NEGATIVE, type Range, shown } from '../check.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
-import { ConfigError } from '../errors.ts'
+import { ArgumentError, ConfigError } from '../errors.ts'
 import { chooseNames } from '../nn/index.ts'
+import { expectModel } from './checks.ts'
 import type { ClickModel } from './model.ts'
 
 /** The trainer's settings that parameter groups follow from. */
@@ -28,14 +30,17 @@ export interface TrainedGroup {
  * @throws ConfigError for a pattern that matches nothing, for a layer of which only some of q, k and v are frozen, and where
  * nothing is left to train.
  */
-export function parameterGroups(
-  model: ClickModel,
-  { learning_rate, encoder_learning_rate, freeze, no_decay = [], layer_decay = 1 }: GroupSettings,
-): TrainedGroup[] {
-  if (freeze) {
-    model.unfreeze('*')
-    model.freeze(...freeze)
-  }
+export function parameterGroups(model: ClickModel, settings: GroupSettings): TrainedGroup[] {
+  expectModel('parameterGroups', model, { placed: false })
+  if (typeof settings !== 'object' || settings === null)
+    throw new ArgumentError(
+      `parameterGroups: settings is ${shown(settings)}, expected a trainer's configuration`,
+    )
+  const { learning_rate, encoder_learning_rate, freeze, no_decay = [], layer_decay = 1 } = settings
+  expectNumber('parameterGroups: learning_rate', learning_rate, NON_NEGATIVE)
+  expectNumber('parameterGroups: encoder_learning_rate', encoder_learning_rate, NON_NEGATIVE)
+  expectNumber('parameterGroups: layer_decay', layer_decay, DECAY)
+  if (freeze) freezeOnly(model, freeze)
   const parameters = [...model.namedParameters()]
   const kept = chooseNames(
     parameters.map(([name]) => name),
@@ -60,6 +65,20 @@ export function parameterGroups(
   }
   if (!groups.size) throw new ConfigError('every parameter of the model is frozen: nothing is left to train')
   return [...groups.values()]
+}
+
+const DECAY: Range = { says: 'a number in (0, 1]', takes: x => x > 0 && x <= 1 }
+
+/** Freezes exactly what matches; where a pattern is wrong, all stays as it is. */
+function freezeOnly(model: ClickModel, patterns: readonly string[]): void {
+  const before = [...model.parameters()].map(parameter => ({ parameter, trained: parameter.requiresGrad }))
+  try {
+    model.unfreeze('*')
+    model.freeze(...patterns)
+  } catch (error) {
+    for (const { parameter, trained } of before) parameter.requiresGrad = trained
+    throw error
+  }
 }
 
 const isEncoders = (name: string) => name.includes('bert.')

@@ -1,6 +1,10 @@
 import { noGrad, scope, softmax } from '../autograd/index.ts'
+import { shown } from '../check.ts'
+import { checkColumns } from '../data/check-columns.ts'
 import { type Chunk, type Columns, collate, type ParquetFile, rebatch, streamChunks } from '../data/index.ts'
+import { ArgumentError, ShapeError } from '../errors.ts'
 import { InFlight } from '../gpu/index.ts'
+import { checkPredictOptions, expectModel } from './checks.ts'
 import { type ClickModel, collateOptions, readOptions } from './model.ts'
 
 const BATCH_SIZE = 256
@@ -30,8 +34,12 @@ export interface PredictOptions {
 export async function predict(
   model: ClickModel,
   columns: Columns,
-  { batchSize = BATCH_SIZE, truncate = false, onBatch }: PredictOptions = {},
+  given: PredictOptions = {},
 ): Promise<Float32Array<ArrayBuffer>> {
+  expectModel('predict', model)
+  checkColumns('predict', columns)
+  checkPredictOptions('predict', given, 'requireLabels', 'extra')
+  const { batchSize = BATCH_SIZE, truncate = false, onBatch } = given
   const { gpu } = model
   const options = collateOptions(model, { truncate })
   const C = model.config.num_labels
@@ -104,6 +112,10 @@ export async function* predictStream(
   file: ParquetFile,
   options: PredictOptions & { requireLabels?: boolean; extra?: string[] } = {},
 ): AsyncGenerator<Scored> {
+  expectModel('predictStream', model)
+  if (typeof file !== 'object' || file === null || !('groups' in file))
+    throw new ArgumentError(`predictStream: file is ${shown(file)}, expected a file from openParquet()`)
+  checkPredictOptions('predictStream', options, 'requireLabels', 'extra')
   const { batchSize = BATCH_SIZE, requireLabels, extra, onBatch } = options
   const chunks = streamChunks(file, {
     ...readOptions(model.config, { requireLabels, tokenizer: model.tokenizer }),
@@ -122,5 +134,11 @@ export async function* predictStream(
 
 /** The probability of class 1, of probabilities [rows, 2]. */
 export function clickProbability(probabilities: Float32Array): Float32Array<ArrayBuffer> {
+  if (!ArrayBuffer.isView(probabilities) && !Array.isArray(probabilities))
+    throw new ArgumentError(
+      `clickProbability: probabilities is ${shown(probabilities)}, expected a Float32Array`,
+    )
+  if (probabilities.length % 2)
+    throw new ShapeError(`clickProbability: ${probabilities.length} probabilities, expected two a row`)
   return Float32Array.from({ length: probabilities.length / 2 }, (_, i) => probabilities[2 * i + 1]!)
 }

@@ -1,14 +1,17 @@
 // Encoders as transformers saves them: a folder with config.json and model.safetensors, whole or in shards.
 import { files } from '#files'
+import { expectGpu } from '../autograd/checks.ts'
+import { expectOptions, shown } from '../check.ts'
 import { parseEncoderConfig, parseSavedEncoder, type ResolvedEncoderConfig } from '../config/index.ts'
 import { isObject } from '../config/schema.ts'
 import { isThere, readJson, writeJson } from '../data/files.ts'
 import { openSafetensors, type SafetensorsFile } from '../data/safetensors-file.ts'
-import { CheckpointError, ConfigError } from '../errors.ts'
+import { ArgumentError, CheckpointError, ConfigError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
-import { createEncoder, type Encoder } from '../nn/index.ts'
+import { BertModel, createEncoder, DistilBertModel, type Encoder } from '../nn/index.ts'
 import { CONFIG_FILE, loadParameter, saveWeights } from './checkpoint.ts'
 import { WEIGHTS_FILE } from './checkpoint-folder.ts'
+import { expectModule, expectPath } from './checks.ts'
 
 /** How to read an encoder's folder. */
 export interface PretrainedOptions {
@@ -40,6 +43,9 @@ export async function fromPretrained(
   folder: string,
   options: PretrainedOptions = {},
 ): Promise<Encoder> {
+  expectGpu('fromPretrained: gpu', gpu)
+  expectPath('fromPretrained: folder', folder)
+  expectOptions('fromPretrained: options', options, ['note'])
   const encoder = createEncoder(await pretrainedConfig(folder, options)).to(gpu)
   try {
     await loadEncoder(encoder, folder, options)
@@ -58,6 +64,7 @@ export async function pretrainedConfig(
   folder: string,
   { note }: PretrainedOptions = {},
 ): Promise<ResolvedEncoderConfig> {
+  expectPath('pretrainedConfig: folder', folder)
   const path = join(folder, CONFIG_FILE)
   if (!(await isThere(folder)))
     throw new ConfigError(`there is no folder ${folder}; save the model there with save_pretrained first`)
@@ -81,6 +88,8 @@ export async function loadEncoder(
   folder: string,
   { note }: PretrainedOptions = {},
 ): Promise<void> {
+  expectEncoderModule('loadEncoder', encoder)
+  expectPath('loadEncoder: folder', folder)
   const file = await openWeights(folder)
   try {
     const { names, aside } = match(encoder, file)
@@ -108,10 +117,18 @@ export async function checkEncoder(config: ResolvedEncoderConfig, folder: string
 
 /** Saves an encoder as a folder that transformers opens. */
 export async function savePretrained(encoder: Encoder, folder: string): Promise<void> {
+  expectEncoderModule('savePretrained', encoder)
+  expectPath('savePretrained: folder', folder)
   await files.makeFolder(folder)
   await saveWeights(encoder, join(folder, WEIGHTS_FILE))
   const architectures = [encoder.constructor.name]
   await writeJson(join(folder, CONFIG_FILE), { model_type: 'distilbert', ...encoder.config, architectures })
+}
+
+function expectEncoderModule(where: string, encoder: unknown): void {
+  expectModule(where, encoder)
+  if (!(encoder instanceof DistilBertModel || encoder instanceof BertModel))
+    throw new ArgumentError(`${where}: encoder is ${shown(encoder)}, expected a DistilBertModel or BertModel`)
 }
 
 /** Which tensor each parameter takes, by name, and the tensors that are not the encoder's. */

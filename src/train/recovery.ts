@@ -1,7 +1,9 @@
 // Training that outlives its device: drivers restart, and machines with graphics cards lend them out.
+import { expectFunction, expectNumber, expectOptions, NATURAL } from '../check.ts'
 import { DeviceLostError } from '../errors.ts'
 import { type Gpu, openGpu } from '../gpu/index.ts'
 import { listCheckpoints, prepareOutputFolder } from './checkpoint-folder.ts'
+import { expectPath } from './checks.ts'
 
 /** Options of `trainWithRecovery`. */
 export interface RecoveryOptions {
@@ -15,6 +17,18 @@ export interface RecoveryOptions {
   open?: () => Promise<Gpu>
   /** Is told of every device that is replaced, and of the checkpoint that training goes on from, if there is one. */
   onRecovery?: (error: DeviceLostError, recovery: number, checkpoint: string | undefined) => void
+}
+
+const OPTIONS = ['output', 'resumeFromCheckpoint', 'recoveries', 'open', 'onRecovery']
+
+function checkOptions(options: RecoveryOptions, train: unknown): void {
+  expectOptions('trainWithRecovery: options', options, OPTIONS)
+  const { output, recoveries, open, onRecovery } = options
+  expectPath('trainWithRecovery: output', output)
+  if (recoveries !== undefined) expectNumber('trainWithRecovery: recoveries', recoveries, NATURAL)
+  if (open !== undefined) expectFunction('trainWithRecovery: open', open)
+  if (onRecovery !== undefined) expectFunction('trainWithRecovery: onRecovery', onRecovery)
+  expectFunction('trainWithRecovery: train', train)
 }
 
 /**
@@ -39,9 +53,11 @@ export interface RecoveryOptions {
  * @throws DeviceLostError when one device more is lost than `recoveries`, and whatever `train` throws otherwise.
  */
 export async function trainWithRecovery<T>(
-  { output, resumeFromCheckpoint = false, recoveries = 3, open = openGpu, onRecovery }: RecoveryOptions,
+  options: RecoveryOptions,
   train: (gpu: Gpu, resumeFromCheckpoint: boolean | string) => Promise<T>,
 ): Promise<T> {
+  checkOptions(options, train)
+  const { output, resumeFromCheckpoint = false, recoveries = 3, open = openGpu, onRecovery } = options
   let from = resumeFromCheckpoint
   for (let recovery = 1; ; recovery++) {
     const gpu = await open()

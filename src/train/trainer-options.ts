@@ -1,8 +1,22 @@
+import {
+  BELOW_ONE,
+  COUNT,
+  expectFunction,
+  expectNumber,
+  expectOptions,
+  NATURAL,
+  NON_NEGATIVE,
+  POSITIVE,
+  shown,
+} from '../check.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import type { Dataset } from '../data/index.ts'
+import { ArgumentError, ConfigError } from '../errors.ts'
 import type { TrainerCallback } from './callbacks.ts'
+import { checkLabelled, expectModel, expectPath } from './checks.ts'
 import type { Evaluation } from './evaluate.ts'
 import type { ClickModel } from './model.ts'
+import { planStages } from './stages.ts'
 import type { LogEntry } from './trainer-state.ts'
 
 /** How far a run is. */
@@ -55,4 +69,105 @@ export interface TrainOptions {
    * `output`.
    */
   resumeFromCheckpoint?: boolean | string
+}
+
+const HEARERS = ['onProgress', 'onLog', 'onEvaluation', 'onWarning'] as const
+const KNOWN = ['model', 'config', 'train', 'evaluation', 'output', 'callbacks', ...HEARERS]
+
+const NUMBERS = {
+  num_train_epochs: POSITIVE,
+  per_device_train_batch_size: COUNT,
+  per_device_eval_batch_size: COUNT,
+  gradient_accumulation_steps: COUNT,
+  learning_rate: NON_NEGATIVE,
+  encoder_learning_rate: NON_NEGATIVE,
+  weight_decay: NON_NEGATIVE,
+  adam_beta1: BELOW_ONE,
+  adam_beta2: BELOW_ONE,
+  adam_epsilon: POSITIVE,
+  warmup_steps: NATURAL,
+  seed: NATURAL,
+} as const
+/** null stands for none. */
+const OR_NULL = {
+  max_steps: COUNT,
+  max_grad_norm: POSITIVE,
+  eval_steps: COUNT,
+  save_steps: COUNT,
+  save_total_limit: COUNT,
+  logging_steps: COUNT,
+} as const
+
+/** What a configuration that was never parsed lacks, or has wrong. */
+function checkConfig(config: ResolvedTrainerConfig): void {
+  const hint = 'parseTrainerConfig() checks a configuration and fills the defaults in'
+  if (typeof config !== 'object' || config === null)
+    throw new ConfigError(`Trainer: config is ${shown(config)}, expected an object; ${hint}`)
+  for (const name of [...Object.keys(NUMBERS), ...Object.keys(OR_NULL), 'stages', 'fp16', 'shuffle'])
+    if (!(name in config)) throw new ConfigError(`Trainer: config.${name} is missing; ${hint}`)
+  for (const [name, range] of Object.entries(NUMBERS))
+    expectNumber(`Trainer: config.${name}`, config[name as keyof typeof NUMBERS], range)
+  for (const [name, range] of Object.entries(OR_NULL)) {
+    const value = config[name as keyof typeof OR_NULL]
+    if (value !== null) expectNumber(`Trainer: config.${name}`, value, range)
+  }
+  if (!Array.isArray(config.stages))
+    throw new ConfigError(`Trainer: config.stages is ${shown(config.stages)}, expected an array; ${hint}`)
+}
+
+/** The options, once all of them can be right. */
+export function checkTrainerOptions(options: TrainerOptions): TrainerOptions {
+  expectOptions('Trainer: options', options, KNOWN)
+  const { model, train, evaluation, output, callbacks } = options
+  expectModel('Trainer', model)
+  const { config } = options
+  checkConfig(config)
+  const { num_labels } = model.config
+  checkLabelled('Trainer: train', train, num_labels)
+  if (evaluation) checkLabelled('Trainer: evaluation', evaluation, num_labels)
+  if (output !== undefined) expectPath('Trainer: output', output)
+  if (callbacks !== undefined) checkCallbacks(callbacks)
+  for (const name of HEARERS)
+    if (options[name] !== undefined) expectFunction(`Trainer: ${name}`, options[name])
+  const patience = planStages(config, train.length).find(stage => stage.config.early_stopping_patience)
+  if (patience && !evaluation)
+    throw new ConfigError(
+      `early_stopping_patience is ${patience.config.early_stopping_patience}, and there is no evaluation data to go by`,
+    )
+  return options
+}
+
+const HOOKS = [
+  'onTrainBegin',
+  'onEpochBegin',
+  'onStepEnd',
+  'onLog',
+  'onEvaluate',
+  'onSave',
+  'onEpochEnd',
+  'onTrainEnd',
+] as const
+
+function checkCallbacks(callbacks: unknown): void {
+  if (!Array.isArray(callbacks))
+    throw new ArgumentError(
+      `Trainer: callbacks is ${shown(callbacks)}, expected an array of objects with onStepEnd and so on`,
+    )
+  for (const [i, callback] of callbacks.entries()) {
+    if (typeof callback !== 'object' || callback === null)
+      throw new ArgumentError(
+        `Trainer: callbacks[${i}] is ${shown(callback)}, expected an object with onStepEnd and so on`,
+      )
+    for (const name of HOOKS)
+      if (callback[name] !== undefined) expectFunction(`Trainer: callbacks[${i}].${name}`, callback[name])
+  }
+}
+
+/** Where a call of `train` goes on from. */
+export function checkTrainOptions(options: TrainOptions): boolean | string {
+  expectOptions('Trainer.train: options', options, ['resumeFromCheckpoint'])
+  const { resumeFromCheckpoint = false } = options
+  if (typeof resumeFromCheckpoint !== 'boolean')
+    expectPath('Trainer.train: resumeFromCheckpoint', resumeFromCheckpoint)
+  return resumeFromCheckpoint
 }

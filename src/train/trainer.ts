@@ -17,6 +17,7 @@ import { Saving } from './saving.ts'
 import { type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
 import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
 import type { TrainerOptions, TrainOptions } from './trainer-options.ts'
+import { checkTrainerOptions, checkTrainOptions } from './trainer-options.ts'
 import {
   type LogEntry,
   newState,
@@ -75,9 +76,10 @@ export class Trainer {
   #lastRead = Date.now()
   #heard = performance.now()
 
-  /** @throws ConfigError for early stopping without evaluation data, or a `metric_for_best_model` that cannot say what is best. */
-  constructor(options: TrainerOptions) {
-    const { model, config, train, evaluation } = options
+  /** @throws ConfigError for a setting that is unknown or out of range, DataError for data that cannot be trained on */
+  constructor(given: TrainerOptions) {
+    const options = checkTrainerOptions(given)
+    const { model, config, train } = options
     checkBestMetric(config, model.config.num_labels)
     this.#options = options
     this.#saving = new Saving(options)
@@ -86,11 +88,6 @@ export class Trainer {
     this.#stage = this.#plan[0]!
     const { firstStep, steps } = this.#plan.at(-1)!
     this.state = newState(model.gpu, firstStep + steps)
-    const patience = this.#plan.find(stage => stage.config.early_stopping_patience)
-    if (patience && !evaluation)
-      throw new ConfigError(
-        `early_stopping_patience is ${patience.config.early_stopping_patience}, and there is no evaluation data to go by`,
-      )
   }
 
   /** Seconds that the parts of `train` have taken. */
@@ -114,7 +111,8 @@ export class Trainer {
    * @throws BrokenLossError when the loss is not a number; DataError for a text that is too long; FolderInUseError while another
    * process writes into `output`; CheckpointError when a checkpoint cannot be written or read.
    */
-  async train({ resumeFromCheckpoint = false }: TrainOptions = {}): Promise<TrainerState> {
+  async train(options: TrainOptions = {}): Promise<TrainerState> {
+    const resumeFromCheckpoint = checkTrainOptions(options)
     const { model, config, train, evaluation } = this.#options
     const longest = model.config.pretrained_model_config.max_position_embeddings
     if (!config.truncate) for (const data of [train, evaluation]) if (data) checkTextLengths(data, longest)

@@ -1,7 +1,9 @@
 import { scope } from '../autograd/index.ts'
+import { COUNT, expectFlag, expectFunction, expectNumber, expectOptions } from '../check.ts'
 import { collate, type Dataset } from '../data/index.ts'
 import { collectShapes } from '../kernels/matmul.ts'
 import { type TunedClass, tuneMatmul } from '../kernels/matmul-tuning.ts'
+import { checkLabelled, expectModel } from './checks.ts'
 import { type ClickModel, collateOptions } from './model.ts'
 
 /**
@@ -11,16 +13,19 @@ import { type ClickModel, collateOptions } from './model.ts'
 export async function tune(
   model: ClickModel,
   data: Dataset,
-  {
-    batchSize,
-    truncate = false,
-    onClass,
-  }: {
+  options: {
     batchSize: number
     truncate?: boolean
     onClass?: (tuned: TunedClass, index: number, count: number) => void
   },
 ): Promise<{ tuned: TunedClass[]; path: string | undefined }> {
+  expectModel('tune', model)
+  expectOptions('tune: options', options, ['batchSize', 'truncate', 'onClass'])
+  const { batchSize, truncate = false, onClass } = options
+  expectNumber('tune: batchSize', batchSize, COUNT)
+  expectFlag('tune: truncate', truncate)
+  if (onClass !== undefined) expectFunction('tune: onClass', onClass)
+  checkLabelled('tune: data', data, model.config.num_labels)
   const rows = Uint32Array.from({ length: Math.min(batchSize, data.length) }, (_, i) => i)
   const batch = collate(data, rows, collateOptions(model, { truncate }))
   const { step } = model.rng

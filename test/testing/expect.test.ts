@@ -115,7 +115,7 @@ test('importing kernelgrad/testing loads no room that has to do with a device', 
   const src = fileURLToPath(new URL('../../src/', import.meta.url)) // dist/src, as compiled
   visit(join(src, 'testing/index.js'))
   const rooms = new Set([...seen].map(file => file.slice(src.length).split('/')[0]))
-  assert.equal([...rooms].sort(), ['errors.js', 'reference', 'testing'])
+  assert.equal([...rooms].sort(), ['check.js', 'errors.js', 'reference', 'testing'])
   const own = readdirSync(join(src, 'testing')).filter(file => file.endsWith('.js'))
   assert.is([...seen].filter(file => file.includes('/testing/')).length, own.length)
 })

@@ -1,6 +1,7 @@
 import { geluBackward, gelu as geluKernel } from '../../kernels/gelu.ts'
 import { reluBackward, relu as reluKernel } from '../../kernels/relu.ts'
 import { softmaxBackward, softmax as softmaxKernel } from '../../kernels/softmax.ts'
+import { expectTensor } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import type { Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
@@ -41,4 +42,7 @@ const softmaxRows = defineOp({
 })
 
 /** Softmax over the last dimension, float32: `torch.nn.functional.softmax(x, -1)`. */
-export const softmax = (x: Tensor): Tensor => softmaxRows(cast(x, 'f32'))
+export function softmax(x: Tensor): Tensor {
+  expectTensor('softmax', 'x', x)
+  return softmaxRows(cast(x, 'f32'))
+}

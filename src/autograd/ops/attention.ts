@@ -1,19 +1,21 @@
+import { BELOW_ONE, COUNT, expectNumber, expectOptions } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { attentionBackward, attention as attentionKernel } from '../../kernels/attention.ts'
+import { expectRank, expectRng, expectTensor } from '../checks.ts'
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import type { Rng } from './dropout.ts'
-import { expectShape } from './shapes.ts'
+import { expectRows, type PackedRows } from './packed-rows.ts'
 
-/** Where the packed rows of a batch lie, on the device; all uint32. */
-export interface PackedRows {
-  /** [T], 0 where a token is not to be attended to, nor pooled. */
-  keyMask: Tensor
-  /** [B + 1], row b holds the tokens cuSeqlens[b] to cuSeqlens[b + 1] - 1. */
-  cuSeqlens: Tensor
-  /** [T], the row each token is in. */
-  rowIds: Tensor
+function checkHeads({ shape }: Tensor, heads: number): void {
+  const H = shape[1]! / 3
+  if (!Number.isInteger(H))
+    throw new ShapeError(
+      `attention: qkv has shape [${shape}], expected [T, 3 H]: ${shape[1]} is no multiple of 3`,
+    )
+  if (H === 0 || H % heads)
+    throw new ShapeError(`attention: ${H} hidden units do not split into ${heads} heads`)
 }
 
 /**
@@ -25,18 +27,23 @@ export function attention(
   packed: Tensor,
   rows: PackedRows,
   heads: number,
-  { p = 0, rng }: { p?: number; rng?: Rng } = {},
+  options: { p?: number; rng?: Rng } = {},
 ): Tensor {
+  expectOptions('attention: options', options, ['p', 'rng'])
+  const { p = 0, rng } = options
+  expectNumber('attention: p', p, BELOW_ONE)
+  if (p > 0 || rng !== undefined) expectRng('attention: rng', rng)
+  expectTensor('attention', 'qkv', packed)
+  expectRank('attention', 'qkv', packed, '[T, 3 H]', 2)
+  expectNumber('attention: heads', heads, COUNT)
+  checkHeads(packed, heads)
+  expectRows('attention', rows, packed)
   // Heads are what is stored four at a time: of another size, they take float32.
   const narrow = packed.dtype === 'f16' && (packed.shape[1]! / 3 / heads) % 4 !== 0
   const qkv = narrow ? cast(packed, 'f32') : packed
   const [T, width] = qkv.shape as [number, number]
   const H = width / 3
   const D = H / heads
-  if (!Number.isInteger(D))
-    throw new ShapeError(`attention: ${H} hidden units do not split into ${heads} heads`)
-  expectShape('attention: keyMask', rows.keyMask, [T])
-  expectShape('attention: rowIds', rows.rowIds, [T])
   const shape = {
     qkv: qkv.view,
     keyMask: rows.keyMask.view,

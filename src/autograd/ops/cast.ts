@@ -1,4 +1,6 @@
+import { expectOneOf } from '../../check.ts'
 import { cast as castKernel } from '../../kernels/cast.ts'
+import { expectTensor, FLOATS } from '../checks.ts'
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 
@@ -9,6 +11,8 @@ import type { Tensor } from '../tensor.ts'
  * @throws ShapeError when x's last dimension is no multiple of 4 and so cannot be f16
  */
 export function cast(x: Tensor, dtype: 'f32' | 'f16'): Tensor {
+  expectTensor('cast', 'x', x)
+  expectOneOf('cast: dtype', dtype, FLOATS)
   if (x.dtype === dtype) return x
   const from = x.dtype === 'f16' ? 'f16' : 'f32'
   return op('cast', x.gpu, [x], ({ gpu, empty }) => {

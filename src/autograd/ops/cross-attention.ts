@@ -5,9 +5,9 @@ import {
 } from '../../kernels/cross_attention.ts'
 import { defineOp } from '../define-op.ts'
 import { empty, type Tensor } from '../tensor.ts'
-import type { PackedRows } from './attention.ts'
 import { cast } from './cast.ts'
 import { split } from './moves.ts'
+import type { PackedRows } from './packed-rows.ts'
 import { expectShape } from './shapes.ts'
 
 /** Where packed rows begin, and which of their tokens are keys. */

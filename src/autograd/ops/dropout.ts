@@ -1,4 +1,6 @@
+import { BELOW_ONE, expectNumber } from '../../check.ts'
 import { dropoutBackward, dropout as dropoutKernel } from '../../kernels/dropout.ts'
+import { expectRng, expectTensor } from '../checks.ts'
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 
@@ -17,6 +19,9 @@ export interface Rng {
  * recomputed in the backward pass, never stored.
  */
 export function dropout(x: Tensor, p: number, rng: Rng): Tensor {
+  expectTensor('dropout', 'x', x)
+  expectNumber('dropout: p', p, BELOW_ONE)
+  expectRng('dropout: rng', rng)
   return op('dropout', x.gpu, [x], ({ gpu, empty }) => {
     const y = empty(x.shape, x.dtype)
     dropoutKernel(gpu, { x: x.view, y: y.view, p, rng, n: x.size, storage: x.storage })

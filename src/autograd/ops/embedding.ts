@@ -1,9 +1,11 @@
-import { ShapeError } from '../../errors.ts'
+import { expectOptions, shown, toUints } from '../../check.ts'
+import { ArgumentError, DataError, ShapeError } from '../../errors.ts'
 import { type GroupedIds, groupIds } from '../../ids.ts'
 import { embeddingBackward, embedding as embeddingKernel } from '../../kernels/embedding.ts'
 import { activationDType } from '../autocast.ts'
+import { expectDevice } from '../checks.ts'
 import { replace, tableHooks, unshared } from '../hooks.ts'
-import type { TableParameter } from '../parameter.ts'
+import { expectTable, type TableParameter } from '../parameter.ts'
 import { untrack } from '../scope.ts'
 import { noGrad, type OpContext, op } from '../tape.ts'
 import { empty, type Tensor } from '../tensor.ts'
@@ -13,25 +15,32 @@ export interface Lookup {
   /** Where the rows are. */
   table: TableParameter
   /** [n], each below the number of rows. */
-  ids: Uint32Array | GroupedIds
+  ids: Ids
 }
+
+/** Ids on the host: as they are, or grouped already, as `collate` does; plain numbers are converted. */
+export type Ids = Uint32Array | GroupedIds | readonly number[]
 
 /**
  * Rows of a table by id, [n, H]: `torch.nn.functional.embedding`. With `position`, rows of a second table are added: word
  * and position embeddings in one pass. Ids are checked against the table here, before they reach the device.
+ *
+ * @throws DataError naming the position of an id that is no row of the table; ArgumentError for what are no ids, or no table;
+ *   ShapeError where two lookups differ in length or width
  */
-export function embedding(table: TableParameter, ids: Uint32Array | GroupedIds, position?: Lookup): Tensor {
-  const lookups = [{ table, ids }, ...(position ? [position] : [])].map(({ table, ids }) =>
-    prepare(table, ids),
-  )
-  const [word, second] = lookups
-  const n = word!.grouped.ids.length
+export function embedding(table: TableParameter, ids: Ids, position?: Lookup): Tensor {
+  const word = check('', table, ids)
+  const second = position === undefined ? undefined : checkPosition(position)
+  const lookups = second ? [word, second] : [word]
+  const n = word.grouped.ids.length
   const H = table.width
   if (second && (second.table.width !== H || second.grouped.ids.length !== n)) {
     throw new ShapeError(
       `embedding: ${n} ids of a table of width ${H} and ${second.grouped.ids.length} position ids of width ${second.table.width} do not add`,
     )
   }
+  if (second) expectDevice('embedding', 'position.table', second.table.gpu, 'table', table.gpu)
+  for (const { table, grouped } of lookups) table.beforeRead?.(grouped.rows)
   const wanted = lookups.some(lookup => lookup.table.requiresGrad)
   return op(
     'embedding',
@@ -69,18 +78,62 @@ interface Prepared {
   grouped: GroupedIds
 }
 
-/** Groups and checks ids, and has the table's optimizer bring their rows up to date. */
-function prepare(table: TableParameter, ids: Uint32Array | GroupedIds): Prepared {
-  const grouped = ids instanceof Uint32Array ? groupIds(ids, table.paddingIdx) : ids
-  const largest = grouped.rows.at(-1)
-  if (largest !== undefined && largest >= table.shape[0]!) {
-    const at = grouped.ids.indexOf(largest)
-    throw new RangeError(
-      `embedding: id ${largest} at position ${at} is out of range, the table has ${table.shape[0]} rows`,
-    )
-  }
-  table.beforeRead?.(grouped.rows)
+function checkPosition(position: unknown): Prepared {
+  expectOptions('embedding: position', position, ['table', 'ids'])
+  const { table, ids } = position as Lookup
+  return check('position.', table, ids)
+}
+
+/** Groups ids and checks all of a lookup. */
+function check(prefix: string, table: TableParameter, ids: Ids): Prepared {
+  expectTable('embedding', `${prefix}table`, table)
+  const where = `embedding: ${prefix}ids`
+  const rows = table.shape[0]!
+  const grouped = isGrouped(ids)
+    ? checkGrouped(where, ids)
+    : groupIds(checked(where, ids, rows), table.paddingIdx)
+  if (isGrouped(ids)) checked(where, grouped.ids, rows)
   return { table, grouped }
+}
+
+/** Ids as an array of the device's, each a row of the table. */
+function checked(where: string, given: unknown, rows: number): Uint32Array {
+  const ids = toUints(where, given)
+  for (let i = 0; i < ids.length; i++) {
+    if (ids[i]! >= rows)
+      throw new DataError(
+        `${where.slice(0, -1)} ${ids[i]} at position ${i} is out of range, the table has ${rows} rows`,
+      )
+  }
+  return ids
+}
+
+const isGrouped = (ids: unknown): ids is GroupedIds =>
+  typeof ids === 'object' && ids !== null && 'rows' in ids
+
+/** Groups made by hand: that they fit together; the kernels would read past them otherwise. */
+function checkGrouped(where: string, { ids, rows, offsets, positions }: GroupedIds): GroupedIds {
+  for (const [name, part] of Object.entries({ ids, rows, offsets, positions })) {
+    if (!(part instanceof Uint32Array))
+      throw new ArgumentError(
+        `${where}.${name} is ${shown(part)}, expected a Uint32Array; groupIds() makes all four`,
+      )
+  }
+  const U = rows.length
+  if (offsets.length !== U + 1 || offsets[0] !== 0 || offsets[U] !== positions.length)
+    throw new ShapeError(
+      `${where}.offsets has ${offsets.length} values for ${U} rows, expected ${U + 1} from 0 to ${positions.length}`,
+    )
+  for (let u = 0; u < U; u++) {
+    if (offsets[u + 1]! < offsets[u]!) throw new DataError(`${where}.offsets decreases at position ${u + 1}`)
+    for (let k = offsets[u]!; k < offsets[u + 1]!; k++) {
+      if (ids[positions[k]!] !== rows[u])
+        throw new DataError(
+          `${where}.positions is ${positions[k]} at position ${k}, where no id ${rows[u]} stands`,
+        )
+    }
+  }
+  return { ids, rows, offsets, positions }
 }
 
 /** Uploads a lookup's segments; the result computes the row-sparse gradient from dy. */

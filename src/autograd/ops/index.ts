@@ -1,6 +1,6 @@
 export { gelu, relu, softmax } from './activations.ts'
 export { addSame, reshape, scale, scaleBy } from './arithmetic.ts'
-export { attention, type PackedRows } from './attention.ts'
+export { attention } from './attention.ts'
 export type { Axes } from './axes.ts'
 export { cast } from './cast.ts'
 export { concatColumns } from './concat.ts'
@@ -12,7 +12,7 @@ export {
 } from './cross-attention.ts'
 export { labelCrossEntropy } from './cross-entropy.ts'
 export { dropout, type Rng } from './dropout.ts'
-export { embedding, type Lookup } from './embedding.ts'
+export { embedding, type Ids, type Lookup } from './embedding.ts'
 export { type LayerNormOptions, layerNorm } from './layernorm.ts'
 export { linear } from './linear.ts'
 export {
@@ -45,6 +45,7 @@ export {
   transpose,
   unsqueeze,
 } from './moves.ts'
+export type { PackedRows } from './packed-rows.ts'
 export {
   abs,
   add,

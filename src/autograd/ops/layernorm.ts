@@ -1,13 +1,15 @@
+import { BELOW_ONE, expectNumber, expectOneOf, expectOptions, POSITIVE } from '../../check.ts'
 import { ConfigError } from '../../errors.ts'
 import {
   type FusedDropout,
   layerNormBackward,
   layerNorm as layerNormKernel,
 } from '../../kernels/layernorm.ts'
+import { expectLast, expectRank, expectRng, expectTensor, expectTensors, FLOAT32, FLOATS } from '../checks.ts'
 import { gradTarget, op } from '../tape.ts'
 import type { Shape, Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
-import { expectSame, expectShape, rowsAndColumns } from './shapes.ts'
+import { expectShape, rowsAndColumns } from './shapes.ts'
 
 /** What is computed around the normalisation, in the same launch. */
 export interface LayerNormOptions {
@@ -23,6 +25,20 @@ export interface LayerNormOptions {
   outputDropout?: FusedDropout | undefined
 }
 
+const OPTIONS = ['eps', 'residual', 'dropout', 'activation', 'outputDropout']
+
+function checkOptions(options: LayerNormOptions): void {
+  expectOptions('layerNorm: options', options, OPTIONS)
+  expectOneOf('layerNorm: activation', options.activation, ['relu', undefined])
+  for (const name of ['dropout', 'outputDropout'] as const) {
+    const given = options[name]
+    if (given === undefined) continue
+    expectOptions(`layerNorm: ${name}`, given, ['p', 'rng'])
+    expectNumber(`layerNorm: ${name}.p`, given.p, BELOW_ONE)
+    expectRng(`layerNorm: ${name}.rng`, given.rng)
+  }
+}
+
 const dropping = (given: FusedDropout | undefined) => (given?.p === 0 ? undefined : given)
 
 /**
@@ -31,23 +47,26 @@ const dropping = (given: FusedDropout | undefined) => (given?.p === 0 ? undefine
  *
  * @throws ConfigError for `dropout` without a residual, or with `outputDropout`
  */
-export function layerNorm(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor,
-  { eps = 1e-5, activation, ...options }: LayerNormOptions = {},
-): Tensor {
-  const residual = options.residual && cast(options.residual, x.storage)
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, options: LayerNormOptions = {}): Tensor {
+  checkOptions(options)
+  const { eps = 1e-5, activation } = options
+  expectNumber('layerNorm: eps', eps, POSITIVE)
+  expectTensor('layerNorm', 'x', x)
+  const beside = { name: 'x', gpu: x.gpu }
+  expectTensors('layerNorm', { weight, bias }, FLOAT32, beside)
+  if (options.residual) expectTensors('layerNorm', { residual: options.residual }, FLOATS, beside)
   const { storage } = x
   const [dropout, outputDropout] = [dropping(options.dropout), dropping(options.outputDropout)]
   const [rows, H] = rowsAndColumns(x)
-  expectShape('layerNorm: weight', weight, [H])
+  expectRank('layerNorm', 'weight', weight, '[H]', 1)
+  expectLast('layerNorm', 'x', x, weight.size, `weight has shape [${weight.shape}]`)
   expectShape('layerNorm: bias', bias, [H])
-  if (residual) expectSame('layerNorm', x, residual)
-  if (options.dropout && (!residual || options.outputDropout)) {
-    const given = residual ? 'outputDropout' : 'no residual'
+  if (options.residual) expectShape('layerNorm: residual', options.residual, x.shape)
+  if (options.dropout && (!options.residual || options.outputDropout)) {
+    const given = options.residual ? 'outputDropout' : 'no residual'
     throw new ConfigError(`layerNorm: dropout with ${given}; expected a residual and no outputDropout`)
   }
+  const residual = options.residual && cast(options.residual, x.storage)
   const inputs = residual ? [x, weight, bias, residual] : [x, weight, bias]
   return op('layerNorm', x.gpu, inputs, ({ gpu, empty, saved }) => {
     const y = empty(x.shape, x.dtype)

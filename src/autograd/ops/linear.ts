@@ -1,8 +1,11 @@
+import { expectOneOf, expectOptions } from '../../check.ts'
+import { ShapeError } from '../../errors.ts'
 import type { View } from '../../gpu/index.ts'
 import { geluBackward } from '../../kernels/gelu.ts'
 import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { columnSum } from '../../kernels/reduce.ts'
 import { activationDType } from '../autocast.ts'
+import { expectLast, expectRank, expectTensors, FLOAT32 } from '../checks.ts'
 import { halfView } from '../half-copy.ts'
 import { DenseParameter } from '../parameter.ts'
 import { gradTarget, op } from '../tape.ts'
@@ -18,11 +21,17 @@ export function linear(
   x: Tensor,
   weight: Tensor,
   bias?: Tensor,
-  { activation }: { activation?: 'gelu' | undefined } = {},
+  options: { activation?: 'gelu' | undefined } = {},
 ): Tensor {
-  const [M, K] = rowsAndColumns(x)
-  const N = weight.shape[0]!
-  expectShape('linear: weight', weight, [N, K])
+  expectOptions('linear: options', options, ['activation'])
+  const { activation } = options
+  expectOneOf('linear: activation', activation, ['gelu', undefined])
+  const gpu = expectTensors('linear', { x, weight })
+  if (bias !== undefined) expectTensors('linear', { bias }, FLOAT32, { name: 'x', gpu })
+  expectRank('linear', 'weight', weight, '[out, in]', 2)
+  const [N, K] = weight.shape as [number, number]
+  expectWidth(x, weight)
+  const M = rowsAndColumns(x)[0]
   if (bias) expectShape('linear: bias', bias, [N])
   const inputs = bias ? [x, weight, bias] : [x, weight]
   return op('linear', x.gpu, inputs, ({ gpu, recording, empty, saved }) => {
@@ -64,6 +73,16 @@ export function linear(
       },
     }
   })
+}
+
+/** A parameter is as it is meant to be, and x is not; of two tensors, either may be wrong. */
+function expectWidth(x: Tensor, weight: Tensor): void {
+  const [N, K] = weight.shape as [number, number]
+  if (weight instanceof DenseParameter) expectLast('linear', 'x', x, K, `weight has shape [${weight.shape}]`)
+  else if (x.shape.at(-1) !== K)
+    throw new ShapeError(
+      `linear: weight has shape [${weight.shape}], expected [${N},${x.shape.at(-1) ?? '…'}], or x one of ${K} features: it has shape [${x.shape}]`,
+    )
 }
 
 /** A weight as a matmul reads it now: a parameter's f16 copy under autocast. */

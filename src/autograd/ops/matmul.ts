@@ -2,6 +2,7 @@ import { ShapeError } from '../../errors.ts'
 import { bmm } from '../../kernels/bmm.ts'
 import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { broadcastShapes } from '../../kernels/strides.ts'
+import { expectTensors } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { gradTarget, op } from '../tape.ts'
 import { empty, type Shape, type Tensor } from '../tensor.ts'
@@ -16,12 +17,14 @@ import { sumTo } from './sum-to.ts'
  * @throws ShapeError for fewer than two dimensions, or where the inner ones differ
  */
 export function matmul(first: Tensor, second: Tensor): Tensor {
-  const [a, b] = [cast(first, 'f32'), cast(second, 'f32')]
-  if (a.shape.length < 2 || b.shape.length < 2 || a.shape.at(-1) !== b.shape.at(-2)) {
+  expectTensors('matmul', { a: first, b: second })
+  const [left, right] = [first.shape, second.shape]
+  if (left.length < 2 || right.length < 2 || left.at(-1) !== right.at(-2)) {
     throw new ShapeError(
       `matmul takes [..., M, K] and [..., K, N], got [${first.shape.join(', ')}] and [${second.shape.join(', ')}]`,
     )
   }
+  const [a, b] = [cast(first, 'f32'), cast(second, 'f32')]
   if (b.shape.length > 2) return batched(a, b)
   if (a.shape.length === 2) return product(a, b)
   // One matrix for all batches: they are rows of one product.

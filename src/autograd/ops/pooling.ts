@@ -1,4 +1,3 @@
-import { ShapeError } from '../../errors.ts'
 import type { View } from '../../gpu/index.ts'
 import { joinColumns, splitColumns } from '../../kernels/concat.ts'
 import {
@@ -7,15 +6,24 @@ import {
   meanPoolBackward,
   meanPool as meanPoolKernel,
 } from '../../kernels/mean_pool.ts'
+import { expectRank, expectTensor } from '../checks.ts'
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
-import type { PackedRows } from './attention.ts'
 import { cast } from './cast.ts'
-import { concatColumns } from './concat.ts'
+import { concatColumns, expectParts } from './concat.ts'
+import { expectRows, type PackedRows } from './packed-rows.ts'
 import { rowsAndColumns } from './shapes.ts'
 
+function expectTokens(op: string, x: Tensor, packed: PackedRows): void {
+  expectTensor(op, 'x', x)
+  expectRank(op, 'x', x, '[T, H]', 2)
+  expectRows(op, packed, x)
+}
+
 /** Mean over each packed row's unmasked tokens: x [T, H] to [B, H] float32. A row without any gives zeros. */
-export function meanPool(x: Tensor, { keyMask, cuSeqlens, rowIds }: PackedRows): Tensor {
+export function meanPool(x: Tensor, packed: PackedRows): Tensor {
+  expectTokens('meanPool', x, packed)
+  const { keyMask, cuSeqlens, rowIds } = packed
   const [T, H] = x.shape as [number, number]
   const B = cuSeqlens.size - 1
   return op('meanPool', x.gpu, [x], ({ gpu, empty, saved }) => {
@@ -56,16 +64,14 @@ export function meanPool(x: Tensor, { keyMask, cuSeqlens, rowIds }: PackedRows):
  * together. A part is [B, w], or [B] as one column.
  */
 export function meanPoolConcat(x: Tensor, packed: PackedRows, tabular: Tensor[]): Tensor {
+  expectTokens('meanPoolConcat', x, packed)
+  expectParts('meanPoolConcat', tabular, { name: 'the batch', gpu: x.gpu, rows: packed.cuSeqlens.size - 1 })
   // Halves are read four at a time, and the columns need not start or end at a multiple of four.
   if (x.dtype === 'f16') return concatColumns([meanPool(x, packed), ...tabular])
   const { keyMask, cuSeqlens, rowIds } = packed
   const parts = tabular.map(part => cast(part, 'f32'))
   const [T, H] = x.shape as [number, number]
   const B = cuSeqlens.size - 1
-  for (const part of parts) {
-    if (part.shape[0] !== B)
-      throw new ShapeError(`meanPoolConcat: a part has shape [${part.shape}], expected ${B} rows`)
-  }
   const widths = parts.map(part => (part.shape.length === 1 ? 1 : rowsAndColumns(part)[1]))
   const starts = widths.map((_, i) => widths.slice(0, i).reduce((sum, width) => sum + width, H))
   const total = widths.reduce((sum, width) => sum + width, H)
@@ -94,7 +100,9 @@ export function meanPoolConcat(x: Tensor, packed: PackedRows, tabular: Tensor[])
 }
 
 /** The first token of each packed row: x [T, H] to [B, H] float32. */
-export function firstToken(x: Tensor, { cuSeqlens, rowIds }: PackedRows): Tensor {
+export function firstToken(x: Tensor, packed: PackedRows): Tensor {
+  expectTokens('firstToken', x, packed)
+  const { cuSeqlens, rowIds } = packed
   const [T, H] = x.shape as [number, number]
   const B = cuSeqlens.size - 1
   return op('firstToken', x.gpu, [x], ({ gpu, empty }) => {

@@ -3,6 +3,7 @@ import { ShapeError } from '../../errors.ts'
 import { axisReduce } from '../../kernels/axis_reduce.ts'
 import { pointwise } from '../../kernels/pointwise.ts'
 import { sum as sumKernel } from '../../kernels/reduce.ts'
+import { expectTensor } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { empty, type Shape, type Tensor } from '../tensor.ts'
 import { scale } from './arithmetic.ts'
@@ -69,12 +70,14 @@ const sumOver = defineOp({
  * The sum over dimensions, or of all elements: `torch.sum`. float32, in a fixed order; [1] where no dimensions are named.
  */
 export function sum(x: Tensor, axes?: Axes, options: ReductionOptions = {}): Tensor {
+  expectTensor('sum', 'x', x)
   if (axes === undefined) return sumAll(cast(x, 'f32'))
   return sumOver(x, over('sum', x, axes, options))
 }
 
 /** The mean over dimensions, or of all elements: `torch.mean`. float32; NaN of no values. */
 export function mean(x: Tensor, axes?: Axes, options: ReductionOptions = {}): Tensor {
+  expectTensor('mean', 'x', x)
   if (axes === undefined) return scale(sum(x), 1 / x.size)
   const chosen = over('mean', x, axes, options)
   return sumOver(x, { ...chosen, factor: 1 / countOver(x, chosen.axes) })
@@ -157,6 +160,7 @@ export interface VarianceOptions extends ReductionOptions {
 
 /** The variance over dimensions, or of all elements: `torch.var`. NaN where there are no more values than `correction`. */
 export function variance(x: Tensor, axes: Axes = every(x), options: VarianceOptions = {}): Tensor {
+  expectTensor('variance', 'x', x)
   const { correction = 1 } = options
   const squares = sum(square(sub(x, mean(x, axes, { keepdim: true }))), axes, options)
   return scale(squares, 1 / Math.max(countOver(x, axesOf('variance', x.shape, axes)) - correction, 0))

@@ -1,7 +1,9 @@
+import { toUints } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import type { View } from '../../gpu/index.ts'
 import { groupIds } from '../../ids.ts'
 import { embeddingBackward, embedding as embeddingKernel, scatterAddRows } from '../../kernels/embedding.ts'
+import { expectRank, expectTensor } from '../checks.ts'
 import { op } from '../tape.ts'
 import { empty as makeTensor, type Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
@@ -12,11 +14,15 @@ import { rowsAndColumns } from './shapes.ts'
  * sum, in the order of `rows`.
  * @throws ShapeError for a row that x does not have
  */
-export function takeRows(input: Tensor, rows: Uint32Array): Tensor {
-  const x = cast(input, 'f32')
-  const [T, H] = rowsAndColumns(x)
+export function takeRows(input: Tensor, given: Uint32Array | readonly number[]): Tensor {
+  expectTensor('takeRows', 'x', input)
+  expectRank('takeRows', 'x', input, '[T, H]', 2)
+  const rows = toUints('takeRows: rows', given)
+  const [T, H] = rowsAndColumns(input)
   const wrong = rows.find(row => row >= T)
-  if (wrong !== undefined) throw new ShapeError(`takeRows: row ${wrong} of a tensor of shape [${x.shape}]`)
+  if (wrong !== undefined)
+    throw new ShapeError(`takeRows: row ${wrong} of a tensor of shape [${input.shape}]`)
+  const x = cast(input, 'f32')
   const n = rows.length
   const once = new Set(rows).size === n
   return op('takeRows', x.gpu, [x], ({ gpu, recording, empty, savedIds }) => {

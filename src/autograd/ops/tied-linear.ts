@@ -1,7 +1,8 @@
 import { ShapeError } from '../../errors.ts'
 import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { columnSum } from '../../kernels/reduce.ts'
-import type { TableParameter } from '../parameter.ts'
+import { expectDevice, expectTensor, expectTensors, FLOAT32 } from '../checks.ts'
+import { expectTable, type TableParameter } from '../parameter.ts'
 import { untrack } from '../scope.ts'
 import { gradTarget, op } from '../tape.ts'
 import { empty as makeTensor, type Tensor } from '../tensor.ts'
@@ -16,11 +17,14 @@ import { expectShape, rowsAndColumns } from './shapes.ts'
  * @throws ShapeError for a table that one binding does not hold.
  */
 export function tiedLinear(input: Tensor, table: TableParameter, bias: Tensor): Tensor {
-  const x = cast(input, 'f32')
-  const [n, H] = rowsAndColumns(x)
+  expectTensor('tiedLinear', 'x', input)
+  expectTable('tiedLinear', 'table', table)
+  expectTensors('tiedLinear', { bias }, FLOAT32, { name: 'x', gpu: input.gpu })
+  expectDevice('tiedLinear', 'table', table.gpu, 'x', input.gpu)
+  const [n, H] = rowsAndColumns(input)
   const V = table.shape[0]!
   if (table.width !== H)
-    throw new ShapeError(`tiedLinear: x has shape [${x.shape}], the table [${table.shape}]`)
+    throw new ShapeError(`tiedLinear: x has shape [${input.shape}], the table [${table.shape}]`)
   if (table.shards.length > 1) {
     const most = table.shards[0]!.rows
     throw new ShapeError(
@@ -28,6 +32,7 @@ export function tiedLinear(input: Tensor, table: TableParameter, bias: Tensor): 
     )
   }
   expectShape('tiedLinear: bias', bias, [V])
+  const x = cast(input, 'f32')
   table.beforeRead?.()
   const weight = table.shards[0]!.view
   return op(

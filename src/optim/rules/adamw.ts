@@ -60,7 +60,7 @@ export function checkAdam({ lr, beta1, beta2, eps, weightDecay }: AdamSettings, 
   check(isNonNegative(lr), 'lr', lr, 'a number of at least 0')
   check(isDecay(beta1), 'betas[0]', beta1, 'a number in [0, 1)')
   check(isDecay(beta2), 'betas[1]', beta2, 'a number in [0, 1)')
-  check(isNonNegative(eps), 'eps', eps, 'a number of at least 0')
+  check(isNonNegative(eps) && eps > 0, 'eps', eps, 'a number above 0')
   check(isNonNegative(weightDecay), 'weightDecay', weightDecay, 'a number of at least 0')
 }
 

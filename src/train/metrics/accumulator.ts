@@ -1,4 +1,5 @@
 // All click metrics of a stream of rows.
+import { expectNumber, expectOptions, NATURAL } from '../../check.ts'
 import { DataError } from '../../errors.ts'
 import { calibrationError, ratioOfSums } from './calibration.ts'
 import { checkPairs, checkProbabilities, checkSome, type Numbers } from './check.ts'
@@ -43,7 +44,10 @@ export class ScoreAccumulator {
   #sorted: ByClass | undefined
 
   /** @param options.rows Rows that will come, where known: room is made once. */
-  constructor({ rows = 0 }: { rows?: number } = {}) {
+  constructor(options: { rows?: number } = {}) {
+    expectOptions('ScoreAccumulator: options', options, ['rows'])
+    const { rows = 0 } = options
+    expectNumber('ScoreAccumulator: rows', rows, NATURAL)
     this.#capacity = Math.max(rows, 1024)
     this.#labels = new Uint8Array(this.#capacity)
   }

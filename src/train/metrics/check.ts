@@ -1,8 +1,22 @@
 // What every metric asks of its input, with errors that name the row.
-import { DataError } from '../../errors.ts'
+import { shown } from '../../check.ts'
+import { ArgumentError, DataError } from '../../errors.ts'
 
 /** Labels, scores or probabilities, one per row. */
 export type Numbers = ArrayLike<number>
+
+/** @throws ArgumentError naming what is no array */
+export function expectLists(what: string, lists: Record<string, unknown>): void {
+  for (const [name, list] of Object.entries(lists))
+    if (!Array.isArray(list) && !ArrayBuffer.isView(list))
+      throw new ArgumentError(`${what}: ${name} is ${shown(list)}, expected an array of numbers`)
+}
+
+/** How many rows there are. */
+export function rowsOf(labels: Numbers, what: string): number {
+  expectLists(what, { labels })
+  return labels.length
+}
 
 // A float32 softmax on a GPU may pass 1 by a rounding; anything beyond is no probability.
 const SLACK = 1e-6
@@ -18,6 +32,7 @@ export function checkPairs(
   what: string,
   firstRow = 0,
 ): void {
+  expectLists(what, { labels, scores })
   if (scores.length !== labels.length * columns) {
     throw new DataError(
       `${what}: ${labels.length} labels need ${labels.length * columns} scores, got ${scores.length}`,
@@ -33,8 +48,10 @@ export function checkPairs(
     }
   }
   for (let i = 0; i < scores.length; i++) {
-    if (Number.isNaN(scores[i]!))
-      throw new DataError(`${what}: the score of row ${firstRow + Math.floor(i / columns)} is NaN`)
+    if (typeof scores[i] !== 'number' || Number.isNaN(scores[i]!)) {
+      const row = firstRow + Math.floor(i / columns)
+      throw new DataError(`${what}: the score of row ${row} is ${shown(scores[i])}, expected a number`)
+    }
   }
 }
 
@@ -59,7 +76,7 @@ export function checkClasses(classes: number, what: string): void {
 
 /** Both kinds of check, of one column of probabilities that must not be empty. */
 export function checkClickRows(labels: Numbers, p: Numbers, what: string): void {
-  checkSome(labels.length, what)
+  checkSome(rowsOf(labels, what), what)
   checkPairs(labels, p, 1, what)
   checkProbabilities(p, 1, what)
 }

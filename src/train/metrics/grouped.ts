@@ -1,5 +1,5 @@
 import { DataError } from '../../errors.ts'
-import { checkPairs, checkSome, type Numbers } from './check.ts'
+import { checkPairs, checkSome, type Numbers, rowsOf } from './check.ts'
 import { rocAucSorted } from './ranking.ts'
 
 /** Code of a row that belongs to no group. */
@@ -23,7 +23,7 @@ export interface GroupedAuc {
  * @see Zhou et al., Deep Interest Network for Click-Through Rate Prediction, section 5.3
  */
 export function groupedAuc(labels: Numbers, scores: Numbers, groups: ArrayLike<unknown>): GroupedAuc {
-  checkSome(labels.length, 'groupedAuc')
+  checkSome(rowsOf(labels, 'groupedAuc'), 'groupedAuc')
   checkPairs(labels, scores, 1, 'groupedAuc')
   const codes = new Uint32Array(labels.length)
   const known = new Map<unknown, number>()

@@ -6,6 +6,7 @@ import {
   checkProbabilities,
   checkSome,
   type Numbers,
+  rowsOf,
 } from './check.ts'
 
 /** Probabilities are clipped to [CLIP, 1 - CLIP] before the logarithm. */
@@ -100,7 +101,7 @@ function pairwiseSum(x: Float32Array): number {
  * @throws DataError as {@link logLoss}.
  */
 export function logLossMulti(labels: Numbers, p: Numbers, classes: number): number {
-  checkSome(labels.length, 'logLossMulti')
+  checkSome(rowsOf(labels, 'logLossMulti'), 'logLossMulti')
   checkClassRows(labels, p, classes, 'logLossMulti')
   let sum = 0
   for (let i = 0; i < labels.length; i++) sum += lossOf(p, i, labels[i]!, classes)
@@ -131,7 +132,7 @@ export const lossOf = (p: Numbers, row: number, label: number, classes: number):
  */
 export function accuracy(labels: Numbers, scores: Numbers, classes: number): number {
   checkClasses(classes, 'accuracy')
-  checkSome(labels.length, 'accuracy')
+  checkSome(rowsOf(labels, 'accuracy'), 'accuracy')
   checkPairs(labels, scores, classes, 'accuracy')
   let right = 0
   for (let i = 0; i < labels.length; i++) if (argmax(scores, i, classes) === labels[i]) right++

@@ -1,5 +1,5 @@
 // Figures that depend on the order of the scores alone: areas under curves. O(n log n).
-import { checkPairs, checkSome, type Numbers } from './check.ts'
+import { checkPairs, checkSome, type Numbers, rowsOf } from './check.ts'
 
 /** Scores, ascending, of the rows of each class. */
 export interface ByClass {
@@ -77,7 +77,7 @@ export function prAucSorted(sorted: ByClass): number {
  * @see https://scikit-learn.org/stable/modules/generated/sklearn.metrics.roc_auc_score.html
  */
 export function rocAuc(labels: Numbers, scores: Numbers): number {
-  checkSome(labels.length, 'rocAuc')
+  checkSome(rowsOf(labels, 'rocAuc'), 'rocAuc')
   checkPairs(labels, scores, 1, 'rocAuc')
   return rocAucSorted(sortByClass(labels, scores))
 }
@@ -89,7 +89,7 @@ export function rocAuc(labels: Numbers, scores: Numbers): number {
  * @see https://scikit-learn.org/stable/modules/generated/sklearn.metrics.average_precision_score.html
  */
 export function prAuc(labels: Numbers, scores: Numbers): number {
-  checkSome(labels.length, 'prAuc')
+  checkSome(rowsOf(labels, 'prAuc'), 'prAuc')
   checkPairs(labels, scores, 1, 'prAuc')
   return prAucSorted(sortByClass(labels, scores))
 }

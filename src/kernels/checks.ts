@@ -1,0 +1,73 @@
+// What a launcher is given, before anything is launched. WebGPU drops what lies outside a buffer without a word: a size that
+// is too large for a view would be a wrong result.
+import { expectNumber, NATURAL, type Range, shown, UINT32 } from '../check.ts'
+import { ArgumentError, ShapeError } from '../errors.ts'
+import type { Gpu, View } from '../gpu/index.ts'
+import type { Storage } from './width.ts'
+
+/** @throws ArgumentError for what is no device, or no options; @returns the options */
+export function given<O>(op: string, gpu: Gpu, options: O): O {
+  if (typeof gpu !== 'object' || gpu === null || !('launch' in gpu))
+    throw new ArgumentError(`${op}: gpu is ${shown(gpu)}, expected a device from openGpu()`)
+  if (typeof options !== 'object' || options === null)
+    throw new ArgumentError(`${op}: options is ${shown(options)}, expected an object of views and sizes`)
+  return options
+}
+
+/** @throws ConfigError unless every size is a whole number of at least 0 */
+export function expectSizes(op: string, sizes: Record<string, unknown>): void {
+  for (const name in sizes) {
+    const size = sizes[name]
+    if (!NATURAL.takes(size as number)) expectNumber(`${op}: ${name}`, size, NATURAL)
+  }
+}
+
+/** @throws ShapeError where columns end behind the last of a matrix */
+export function expectInside(op: string, name: string, end: number, width: number): void {
+  if (end > width)
+    throw new ShapeError(
+      `${op}: ${name} and the columns from there on end at ${end}, expected at most ${width}`,
+    )
+}
+
+/** A norm's bound: not above 0, or infinity, for none. */
+export const NORM: Range = { says: 'a number', takes: x => !Number.isNaN(x) }
+
+/** @throws unless a view has room for `n` elements */
+export function expectView(op: string, name: string, view: View, n: number, storage?: Storage): void {
+  if (typeof view !== 'object' || view === null || !('buffer' in view && 'offset' in view && 'size' in view))
+    throw new ArgumentError(
+      `${op}: ${name} is ${shown(view)}, expected a view: gpu.from(…) or gpu.acquire(bytes)`,
+    )
+  const bytes = n * (storage === 'f16' ? 2 : 4)
+  if (view.size >= bytes) return
+  throw new ShapeError(`${op}: ${name} has ${view.size} bytes, expected at least ${bytes}, for ${n} values`)
+}
+
+/** Views of `n` elements each. */
+export function expectViews(op: string, views: Record<string, View>, n: number, storage?: Storage): void {
+  for (const name in views) expectView(op, name, views[name]!, n, storage)
+}
+
+/** The same of views that may be left out. */
+export function expectOptional(
+  op: string,
+  views: Record<string, View | undefined>,
+  n: number,
+  storage?: Storage,
+): void {
+  for (const name in views) {
+    const view = views[name]
+    if (view !== undefined) expectView(op, name, view, n, storage)
+  }
+}
+
+/** What a mask is computed from: uint32 each. */
+export function expectRng(where: string, rng: unknown): void {
+  if (typeof rng !== 'object' || rng === null)
+    throw new ArgumentError(`${where} is ${shown(rng)}, expected { seed, layer, step }`)
+  const { seed, layer, step } = rng as Record<string, unknown>
+  expectNumber(`${where}.seed`, seed, UINT32)
+  expectNumber(`${where}.layer`, layer, UINT32)
+  expectNumber(`${where}.step`, step, UINT32)
+}

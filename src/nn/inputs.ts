@@ -1,0 +1,141 @@
+// What a model is given is checked whole before any of it is uploaded: each message names model, column and row.
+import { type Ids, type PackedRows, tensor } from '../autograd/index.ts'
+import { checkPacked, expectRows } from '../autograd/ops/packed-rows.ts'
+import { expectNumber, NATURAL, shown, toFloats, toUints } from '../check.ts'
+import { ArgumentError, ConfigError, DataError, ShapeError } from '../errors.ts'
+import type { Gpu } from '../gpu/index.ts'
+import type { GroupedIds } from '../ids.ts'
+import type { TextInput } from './encoder.ts'
+
+const isGrouped = (ids: unknown): ids is GroupedIds =>
+  typeof ids === 'object' && ids !== null && 'rows' in ids
+
+/** Ids of n rows or tokens; the lookup checks them against its table. */
+function checkIds(where: string, ids: unknown, n: number, of: string): Ids {
+  const given = isGrouped(ids) ? ids.ids : toUints(where, ids)
+  if (given.length !== n)
+    throw new ShapeError(`${where} has ${given.length} ids, expected ${n}, one per ${of}`)
+  return isGrouped(ids) ? ids : given
+}
+
+/** Packed tokens, with their numbers in typed arrays. */
+export function checkText(where: string, text: TextInput): TextInput {
+  if (typeof text !== 'object' || text === null || Array.isArray(text) || ArrayBuffer.isView(text))
+    throw new ArgumentError(
+      `${where}: text is ${shown(text)}, expected packed tokens, as batch.text of collate()`,
+    )
+  const keyMask = toUints(`${where}: text.keyMask`, text.keyMask)
+  const cuSeqlens = toUints(`${where}: text.cuSeqlens`, text.cuSeqlens)
+  const rowIds = toUints(`${where}: text.rowIds`, text.rowIds)
+  const T = keyMask.length
+  if (rowIds.length !== T)
+    throw new ShapeError(`${where}: text.rowIds has ${rowIds.length} values, expected ${T}, one per token`)
+  if (cuSeqlens.length < 1) throw new ShapeError(`${where}: text.cuSeqlens is empty, expected [B + 1]`)
+  const inputIds = checkIds(`${where}: text.inputIds`, text.inputIds, T, 'token')
+  const positionIds = checkIds(`${where}: text.positionIds`, text.positionIds, T, 'token')
+  checkPacked(`${where}: text`, { keyMask, cuSeqlens, rowIds }, T)
+  return { ...text, inputIds, positionIds, keyMask, cuSeqlens, rowIds }
+}
+
+/** Where the rows of a checked batch lie, on the device. */
+export function uploadRows(gpu: Gpu, { keyMask, cuSeqlens, rowIds }: TextInput): PackedRows {
+  const rows = {
+    keyMask: tensor(gpu, keyMask),
+    cuSeqlens: tensor(gpu, cuSeqlens),
+    rowIds: tensor(gpu, rowIds),
+  }
+  expectRows('text', rows, rows.keyMask) // and is not looked at again by every layer
+  return rows
+}
+
+/** What a click model reads. */
+interface Wanted {
+  categorical?: readonly string[]
+  numerical?: readonly string[]
+  classes: number
+}
+
+interface Given {
+  size: number
+  text?: TextInput | undefined
+  categorical?: Record<string, Ids> | undefined
+  numerical?: Record<string, ArrayLike<number>> | undefined
+  labels?: ArrayLike<number> | undefined
+  /** Source rows, for messages; a batch of `collate` has them. */
+  rows?: ArrayLike<number>
+}
+
+/** A batch whose columns are there, of one length, and hold what the model can read. */
+export interface CheckedBatch {
+  size: number
+  text: TextInput
+  categorical: Record<string, Ids>
+  numerical: Record<string, Float32Array>
+  labels: Uint32Array | undefined
+}
+
+/** @throws an error of its kind naming model, column and row */
+export function checkBatch(model: string, batch: unknown, wanted: Wanted): CheckedBatch {
+  if (typeof batch !== 'object' || batch === null || Array.isArray(batch) || ArrayBuffer.isView(batch))
+    throw new ArgumentError(
+      `${model}: batch is ${shown(batch)}, expected { size, text, … }, as collate() gives`,
+    )
+  const { size, text, categorical, numerical, labels, rows } = batch as Given
+  if (!text) throw new ConfigError(`${model} needs a batch with text; the features have no token_id`)
+  const checked = checkText(model, text)
+  expectNumber(`${model}: batch.size`, size, NATURAL)
+  const B = checked.cuSeqlens.length - 1
+  if (B !== size)
+    throw new ShapeError(`${model}: batch.text has ${B} rows, expected ${size}, the batch's size`)
+  const rowOf = (b: number) => rows?.[b] ?? b
+  return {
+    size,
+    text: checked,
+    categorical: each(wanted.categorical, name =>
+      checkIds(`${model}: column '${name}'`, column(categorical, name), size, 'row'),
+    ),
+    numerical: each(wanted.numerical, name => {
+      const where = `${model}: column '${name}'`
+      const values = toFloats(where, column(numerical, name))
+      expectRowCount(where, values, size)
+      const wrong = values.findIndex(value => !Number.isFinite(value))
+      if (wrong < 0) return values
+      throw new DataError(`${where}, row ${rowOf(wrong)}: value ${values[wrong]}, expected a finite number`)
+    }),
+    labels:
+      labels === undefined || labels === null
+        ? undefined
+        : checkLabels(model, labels, size, wanted.classes, rowOf),
+  }
+}
+
+function checkLabels(
+  model: string,
+  given: unknown,
+  size: number,
+  classes: number,
+  rowOf: (b: number) => number,
+) {
+  const where = `${model}: labels`
+  const labels = toUints(where, given)
+  expectRowCount(where, labels, size)
+  const wrong = labels.findIndex(label => label >= classes)
+  if (wrong < 0) return labels
+  throw new DataError(
+    `${where}, row ${rowOf(wrong)}: value ${labels[wrong]}, expected 0 to ${classes - 1} (num_labels ${classes})`,
+  )
+}
+
+const each = <T>(names: readonly string[] = [], make: (name: string) => T): Record<string, T> =>
+  Object.fromEntries(names.map(name => [name, make(name)]))
+
+function expectRowCount(where: string, { length }: ArrayLike<number>, size: number): void {
+  if (length !== size) throw new ShapeError(`${where} has ${length} rows, expected ${size}, the batch's size`)
+}
+
+function column<T>(columns: Record<string, T> | undefined, name: string): T {
+  const values = columns?.[name]
+  if (values === undefined)
+    throw new ConfigError(`the batch has no column '${name}', which the model's features name`)
+  return values
+}
