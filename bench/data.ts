@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { formatTable } from '../src/cli/table.ts'
-import type { FeaturesConfig } from '../src/config/index.ts'
+import { type FeaturesConfig, featureInputs } from '../src/config/index.ts'
 import { createLoader, type Dataset, loadDataset, openParquet, shuffledOrder } from '../src/data/index.ts'
 import { UsageError } from '../src/errors.ts'
 import { digits } from './report.ts'
@@ -43,9 +43,8 @@ const VOCAB = 148_598
 const BATCH = 64
 const EPOCHS = 4
 const CATEGORIES = { gender: 4, age: 7, advertiser_id: 12_193, user_id: 50_000 }
-const COLLATING = { padTokenId: VOCAB - 1, vocabSize: VOCAB }
 
-export const FEATURES: FeaturesConfig = {
+const FEATURES: FeaturesConfig = {
   tokenized_title: { dtype: 'token_id', vocab_size: VOCAB },
   tokenized_query: { dtype: 'token_id', vocab_size: VOCAB },
   depth: { dtype: 'numerical' },
@@ -53,6 +52,7 @@ export const FEATURES: FeaturesConfig = {
     Object.entries(CATEGORIES).map(([name, vocab_size]) => [name, { dtype: 'categorical', vocab_size }]),
   ),
 }
+export const INPUTS = featureInputs(FEATURES, { vocabSize: VOCAB, padTokenId: VOCAB - 1 })
 
 /**
  * Writes rows shaped like the KDD Cup 2012 data: titles of 1 to 19 tokens and queries of 1 to 5, every tenth of them
@@ -97,13 +97,13 @@ export async function benchData({ rows = 900_000 }: DataOptions = {}): Promise<D
     const pages = file.metadata.row_groups.flatMap(group => group.columns)
     const cpu = process.cpuUsage()
     const began = performance.now()
-    const data = await loadDataset(file, { features: FEATURES, vocabSize: VOCAB })
+    const data = await loadDataset(file, { inputs: INPUTS })
     const decodeSeconds = (performance.now() - began) / 1000
     const seconds: number[] = []
     const resident: number[] = []
     let tokens = 0
     const collateAll = async (epoch: number, worker: boolean) => {
-      const loader = createLoader(data, { ...COLLATING, batchSize: BATCH, worker })
+      const loader = createLoader(data, INPUTS, { batchSize: BATCH, worker })
       const started = performance.now()
       tokens = 0
       for await (const batch of loader.batches(shuffledOrder(rows, 1, epoch))) tokens += batch.text!.tokens
@@ -146,12 +146,11 @@ export async function benchData({ rows = 900_000 }: DataOptions = {}): Promise<D
   }
 }
 
-function bytesOf({ lists, categorical, numerical, labels }: Dataset): number {
+function bytesOf({ lists, ids, floats }: Dataset): number {
   const arrays = [
     ...Object.values(lists).flatMap(({ values, offsets }) => [values, offsets]),
-    ...Object.values(categorical),
-    ...Object.values(numerical),
-    ...(labels ? [labels] : []),
+    ...Object.values(ids),
+    ...Object.values(floats),
   ]
   return arrays.reduce((sum, array) => sum + array.byteLength, 0)
 }

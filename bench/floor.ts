@@ -1,10 +1,10 @@
 // The least time a training step could take on an adapter: operations on kept tokens over the rate that matmul reaches,
 // plus the fewest bytes over the copy peak.
+
 import { DenseParameter } from '../src/autograd/index.ts'
-import { encoderShape } from '../src/config/index.ts'
+import { encoderShape, type FeatureBatch } from '../src/config/index.ts'
 import type { Gpu } from '../src/gpu/index.ts'
-import type { ModelInput } from '../src/nn/index.ts'
-import type { ClickModel } from '../src/train/index.ts'
+import type { Model } from '../src/models/index.ts'
 import { GOAL_USE } from './goals.ts'
 import { timeRow } from './measure.ts'
 import { copyPeak } from './peaks.ts'
@@ -42,9 +42,9 @@ export async function measureRates(gpu: Gpu): Promise<Rates> {
  * table row, whose gradient is written outside of any matmul; and 4 an element looked up. Activations are left to the
  * matmuls that make and take them.
  */
-export function floorOf(model: ClickModel, batch: ModelInput, rates: Rates): Floor {
+export function floorOf(model: Model, batch: FeatureBatch, rates: Rates): Floor {
   const { cuSeqlens, keyMask, inputIds, positionIds } = batch.text!
-  const { dim, n_layers } = encoderShape(model.config.pretrained_model_config)
+  const { dim, n_layers } = encoderShape(Object.values(model.encoders())[0]!.config)
   const T = keyMask.length
   const count = (ids: typeof inputIds) => ('rows' in ids ? ids.rows.length : new Set(ids).size)
   let [flops, bytes] = [0, 0]

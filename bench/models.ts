@@ -1,7 +1,7 @@
 // The models whose training step is timed, and random batches for them.
-import type { FeaturesConfig, ModelConfig } from '../src/config/index.ts'
+
+import type { FeatureBatch, FeaturesConfig, ModelConfig } from '../src/config/index.ts'
 import { collatePadded } from '../src/data/index.ts'
-import type { ModelInput } from '../src/nn/index.ts'
 import { generator, permutation, rowLengths } from '../src/testing/index.ts'
 
 export type StepSize = 'tiny' | 'small' | 'full'
@@ -101,5 +101,5 @@ export function paddedRows({ B, S, pad, config }: StepModel, seed: number): Padd
 }
 
 /** {@link paddedRows}, packed. */
-export const randomBatch = (model: StepModel, seed: number): ModelInput =>
+export const randomBatch = (model: StepModel, seed: number): FeatureBatch =>
   collatePadded(paddedRows(model, seed), { padTokenId: model.pad })

@@ -1,10 +1,12 @@
 // Times a training step: forward, backward, clipping and AdamW of one batch.
+
 import { autocast, scope } from '../src/autograd/index.ts'
 import { formatTable } from '../src/cli/table.ts'
 import { type Gpu, InFlight } from '../src/gpu/index.ts'
+import { createModel } from '../src/models/index.ts'
 import { AdamW, GradScaler } from '../src/optim/index.ts'
 import { median } from '../src/testing/index.ts'
-import { createModel, parameterGroups } from '../src/train/index.ts'
+import { parameterGroups } from '../src/train/index.ts'
 import { type Floor, floorOf, measureRates } from './floor.ts'
 import { randomBatch, type StepSize, stepModel } from './models.ts'
 import { digits } from './report.ts'

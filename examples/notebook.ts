@@ -1,5 +1,6 @@
 // The notebook, step by step, on a small synthetic table with the same columns: from Parquet files to click probabilities, with
 // text and tabular features together and with the text alone.
+
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +18,8 @@ import {
   type TrainerConfig,
 } from 'kernelgrad'
 import { writeSyntheticKdd } from 'kernelgrad/data'
-import { clickProbability, readOptions } from 'kernelgrad/train'
+import { readOptions } from 'kernelgrad/models'
+import { clickProbability } from 'kernelgrad/train'
 
 /** Trains both models; returns the metrics of each, and the saved model's click probabilities of the test rows. */
 export async function notebook({ trainRows = 6000, testRows = 2000 } = {}) {
@@ -84,11 +86,12 @@ export async function notebook({ trainRows = 6000, testRows = 2000 } = {}) {
     const { trainer: config, ...resolved } = parseTrainingConfig({ ...model, trainer }, name)
 
     // 5. The rows, as typed arrays. A value that cannot be is an error with file, column and row.
-    const reading = readOptions(resolved)
+    const made = createModel(resolved)
+    const reading = readOptions(made)
     const [train, test] = await Promise.all([data.train, data.test].map(path => loadDataset([path], reading)))
 
     // 6. Training.
-    const made = createModel(resolved).to(gpu, { seed: config.seed })
+    made.to(gpu, { seed: config.seed })
     console.log(`${name}: ${made.numParameters()} parameters`)
     await new Trainer({ model: made, config, train: train! }).train()
 

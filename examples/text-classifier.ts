@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   AdamW,
-  type Batch,
+  type BatchOf,
   collate,
   crossEntropy,
+  type Inputs,
   loadDataset,
   meanPool,
   nn,
@@ -82,13 +83,25 @@ const encoder = parseEncoderConfig(
   'the encoder',
 )
 
+/** What is read of a file. */
+const inputs = {
+  text: {
+    kind: 'text',
+    columns: [{ name: 'query', dtype: 'text' }],
+    rows: encoder.vocab_size,
+    padTokenId: encoder.pad_token_id,
+    maxPositions: encoder.max_position_embeddings,
+  },
+  labels: { kind: 'classes', column: 'topic', classes: TOPICS.length },
+} satisfies Inputs
+
 /** DistilBERT, the mean of its tokens, a linear layer: logits [B, 3]. */
 class TopicClassifier extends nn.Module {
   readonly encoder = nn.createEncoder(encoder)
   readonly head = new nn.Linear(WIDTH, TOPICS.length)
 
-  forward({ text }: Batch): Tensor {
-    const { hidden, rows } = this.encoder.forward(text!)
+  forward({ text }: BatchOf<typeof inputs>): Tensor {
+    const { hidden, rows } = this.encoder.forward(text)
     return this.head.forward(meanPool(hidden, rows))
   }
 }
@@ -131,10 +144,7 @@ export async function textClassifier({
       { name: 'topic', kind: 'int64', data: topic },
     ])
     return loadDataset(path, {
-      features: { query: { dtype: 'text' } },
-      label: 'topic',
-      numLabels: TOPICS.length,
-      vocabSize: encoder.vocab_size,
+      inputs,
       tokenize: tokenizer.encode,
     })
   }
@@ -146,15 +156,10 @@ export async function textClassifier({
   const gpu = await openGpu()
   const model = new TopicClassifier().to(gpu, { seed: 1 })
   const optimizer = new AdamW(gpu, [{ params: model.parameters() }], { lr: 2e-3, weightDecay: 0.01 })
-  const reading = {
-    padTokenId: encoder.pad_token_id,
-    vocabSize: encoder.vocab_size,
-    maxPositions: encoder.max_position_embeddings,
-  }
-  const loader = createLoader(train, { ...reading, batchSize: 50 })
+  const loader = createLoader(train, inputs, { batchSize: 50 })
   for (let epoch = 0; epoch < epochs; epoch++) {
     for await (const batch of loader.batches(shuffledOrder(rows, 1, epoch))) {
-      scope(() => crossEntropy(model.forward(batch), tensor(gpu, batch.labels!)).backward())
+      scope(() => crossEntropy(model.forward(batch), tensor(gpu, batch.labels)).backward())
       optimizer.step({ maxGradNorm: 1 })
       optimizer.zeroGrad()
     }
@@ -166,12 +171,12 @@ export async function textClassifier({
   optimizer.synchronize() // rows of the tables that no batch had for some steps catch up
   const probabilities = async (data: typeof test) => {
     const all = Uint32Array.from({ length: data.length }, (_, i) => i)
-    const scored = noGrad(() => scope(() => softmax(model.forward(collate(data, all, reading)))))
+    const scored = noGrad(() => scope(() => softmax(model.forward(collate(data, all, inputs)))))
     const values = await scored.read()
     scored.dispose()
     return values
   }
-  const metrics = metricsOf(test.labels!, await probabilities(test), TOPICS.length)
+  const metrics = metricsOf(test.ids.topic!, await probabilities(test), TOPICS.length)
   const scores = await probabilities(own)
   const topics = queries.map((_, i) => {
     const row = scores.subarray(i * TOPICS.length, (i + 1) * TOPICS.length)

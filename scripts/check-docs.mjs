@@ -123,7 +123,7 @@ const TYPES = {
   model: `import('kernelgrad').TextTabularModel`,
   optimizer: `import('kernelgrad').AdamW`,
   dataset: `import('kernelgrad').Dataset`,
-  batch: `import('kernelgrad').Batch`,
+  batch: `import('kernelgrad').FeatureBatch`,
   config: `import('kernelgrad').ModelConfig`,
   trainer: `import('kernelgrad').ResolvedTrainerConfig`,
   forward: `import('kernelgrad/gpu').Kernel<'n'>`,

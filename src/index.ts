@@ -10,11 +10,21 @@ import './autograd/methods.ts'
 export * from './autograd/index.ts'
 export type { TensorMethods } from './autograd/methods.ts'
 export * from './config/index.ts'
-export { type Batch, collate, collatePadded, type Dataset, loadDataset, openParquet } from './data/index.ts'
+export { collate, collatePadded, type Dataset, loadDataset, openParquet } from './data/index.ts'
 export * from './errors.ts'
 export { Gpu, type GpuOptions, openGpu } from './gpu/index.ts'
+export * from './inputs.ts'
+export { Evaluation, type Metric } from './metrics/index.ts'
+export {
+  createModel,
+  DistilBertForSequenceClassification,
+  Model,
+  type ModelConfiguration,
+  registerModel,
+  TextTabularModel,
+} from './models/index.ts'
 export * as nn from './nn/index.ts'
-export { DistilBertForSequenceClassification, Module, TextTabularModel } from './nn/index.ts'
+export { Module } from './nn/index.ts'
 export {
   Adam,
   type AdamOptions,
@@ -33,7 +43,6 @@ export {
 } from './optim/index.ts'
 export { type GradcheckInput, type GradcheckOptions, gradcheck, type PlainFunction } from './testing/index.ts'
 export {
-  createModel,
   evaluate,
   fromPretrained,
   loadModel,

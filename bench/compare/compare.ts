@@ -1,8 +1,9 @@
 // The same work by several libraries, in turns: ours, theirs, ours, theirs …, so that whatever else the machine does
 // falls on all of them. A figure stands beside the losses it produced, and one whose losses differ does not count.
+
 import { formatTable } from '../../src/cli/table.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
-import { TextTabularModel } from '../../src/nn/index.ts'
+import { TextTabularModel } from '../../src/models/index.ts'
 import { median } from '../../src/testing/index.ts'
 import { expectSome } from '../filter.ts'
 import { type StepSize, stepModel } from '../models.ts'

@@ -1,9 +1,10 @@
 // This library's side of a comparison.
+
 import { scope } from '../../src/autograd/index.ts'
 import { setHashedWeights } from '../../src/cli/parity/full-case.ts'
 import { collatePadded } from '../../src/data/index.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
-import type { TextTabularModel } from '../../src/nn/index.ts'
+import type { TextTabularModel } from '../../src/models/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { parameterGroups } from '../../src/train/index.ts'
 import type { Answer } from './peer.ts'

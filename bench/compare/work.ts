@@ -1,8 +1,9 @@
 // The work that every library in a comparison does, as data: JSON that a peer in another process reads.
+
 import { DenseParameter, type Parameter } from '../../src/autograd/index.ts'
 import { encoderShape, parseModelConfig } from '../../src/config/index.ts'
+import type { Model } from '../../src/models/index.ts'
 import { LayerNorm } from '../../src/nn/index.ts'
-import type { ClickModel } from '../../src/train/index.ts'
 import { type PaddedRows, paddedRows, type StepModel } from '../models.ts'
 
 /** A training run: the model's shape, weights by formula, and the batches in order. */
@@ -34,7 +35,7 @@ export interface TrainWork {
 
 const TRAINING = { lr: [1e-4, 1e-3] as [number, number], weightDecay: 0.01, clip: 1, scale: 0.035 }
 
-export function trainWork(built: StepModel, model: ClickModel, steps: number): TrainWork {
+export function trainWork(built: StepModel, model: Model, steps: number): TrainWork {
   const config = parseModelConfig(built.config, 'the benchmark’s model')
   const encoder = encoderShape(config.pretrained_model_config)
   const norms = new Set<Parameter>()

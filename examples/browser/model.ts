@@ -1,4 +1,5 @@
 // The model at a size that a phone trains, one row scored by it, and its files.
+
 import {
   collate,
   type Dataset,
@@ -8,9 +9,9 @@ import {
   type ResolvedModelConfig,
   type ResolvedTrainerConfig,
   scope,
+  type TextTabularModel,
 } from 'kernelgrad'
 import { serializeSafetensors } from 'kernelgrad/data'
-import { type ClickModel, collateOptions } from 'kernelgrad/train'
 import type { TypedRow } from './protocol.ts'
 import type { Rows } from './rows.ts'
 
@@ -55,10 +56,10 @@ export function trainerConfig(steps: number): ResolvedTrainerConfig {
 
 /** Logits and click probability of a row, in evaluation mode. Every id is checked. */
 export async function scoreRow(
-  model: ClickModel,
+  model: TextTabularModel,
   row: TypedRow,
 ): Promise<{ logits: number[]; probability: number }> {
-  const batch = collate(oneRow(model, row), [0], collateOptions(model, { truncate: true }))
+  const batch = collate(oneRow(model, row), [0], model.inputs, { truncate: true })
   const wasTraining = model.training
   model.eval()
   const reading = scope(() => noGrad(() => model.forward(batch)).logits.read())
@@ -67,22 +68,21 @@ export async function scoreRow(
   return { logits, probability: 1 / (1 + Math.exp(logits[0]! - logits[1]!)) }
 }
 
-function oneRow({ config }: ClickModel, row: TypedRow): Dataset {
+function oneRow({ config }: TextTabularModel, row: TypedRow): Dataset {
   const lists: Dataset['lists'] = {}
-  const categorical: Dataset['categorical'] = {}
-  const numerical: Dataset['numerical'] = {}
+  const ids: Dataset['ids'] = {}
+  const floats: Dataset['floats'] = {}
   for (const [name, { dtype }] of Object.entries(config.features_config)) {
     const values = row[name]!
-    if (dtype === 'categorical') categorical[name] = Uint32Array.from(values)
-    else if (dtype === 'numerical') numerical[name] = Float32Array.from(values)
+    if (dtype === 'categorical') ids[name] = Uint32Array.from(values)
+    else if (dtype === 'numerical') floats[name] = Float32Array.from(values)
     else lists[name] = { values: Uint32Array.from(values), offsets: Uint32Array.of(0, values.length) }
   }
-  const features = config.features_config
-  return { length: 1, rowStart: 0, features, lists, categorical, numerical, files: [] }
+  return { length: 1, rowStart: 0, lists, ids, floats, files: [] }
 }
 
 /** The contents of model.safetensors and config.json. */
-export async function modelFiles(model: ClickModel): Promise<{ weights: ArrayBuffer; config: string }> {
+export async function modelFiles(model: TextTabularModel): Promise<{ weights: ArrayBuffer; config: string }> {
   const tensors = [...(await model.stateDict())].map(([name, { shape, data }]) => ({ name, shape, data }))
   const weights = serializeSafetensors(tensors, { format: 'pt' }).buffer
   return { weights, config: `${JSON.stringify(model.config, null, 2)}\n` }

@@ -1,5 +1,5 @@
 // A file's rows as the trainer takes them: checked, with the sizes of their tables, and split in two.
-import { ConfigError, DataError, type Dataset, type FeaturesConfig } from 'kernelgrad'
+import { ConfigError, DataError, type Dataset, type FeaturesConfig, featureInputs } from 'kernelgrad'
 import {
   loadDataset,
   openParquet,
@@ -50,12 +50,14 @@ export async function readRows(file: ParquetFile, { columns, padTokenId }: Choic
   }
   if (!Object.values(features).some(({ dtype }) => dtype === 'token_id'))
     throw new ConfigError('no column is a list of token ids, expected at least one: the model reads text')
-  const data = await loadDataset(file, { features, label: labels[0]!.name })
+  const label = labels[0]!.name
+  const data = await loadDataset(file, { inputs: featureInputs(features, { label }) })
   let vocabSize = padTokenId + 1
   for (const { values } of Object.values(data.lists)) vocabSize = Math.max(vocabSize, highest(values) + 1)
   checkSize('the token lists', vocabSize)
-  for (const [name, values] of Object.entries(data.categorical)) {
-    const vocab_size = highest(values) + 1
+  for (const [name, { dtype }] of Object.entries(features)) {
+    if (dtype !== 'categorical') continue
+    const vocab_size = highest(data.ids[name]!) + 1
     checkSize(`column ${name}`, vocab_size)
     const embedding_size = Math.min(16, Math.ceil(vocab_size ** 0.5) + 1)
     features[name] = { dtype: 'categorical', vocab_size, embedding_size }
@@ -64,8 +66,8 @@ export async function readRows(file: ParquetFile, { columns, padTokenId }: Choic
   const held = Math.min(MOST_EVALUATED, Math.floor(data.length * EVALUATION_SHARE))
   if (held === 0) throw new DataError(`${file.name} has ${data.length} rows, expected at least 5`)
   return {
-    train: takeRows(data, order.subarray(held)),
-    evaluation: takeRows(data, order.subarray(0, held)),
+    train: takeRows(data, order.subarray(held), label),
+    evaluation: takeRows(data, order.subarray(0, held), label),
     features,
     vocabSize,
   }
@@ -81,7 +83,7 @@ function checkSize(what: string, size: number): void {
 }
 
 /** The rows of `order`, copied. */
-function takeRows(data: Dataset, order: Uint32Array): Dataset {
+function takeRows(data: Dataset, order: Uint32Array, label: string): Dataset {
   const each = <A, B>(record: Record<string, A>, take: (values: A) => B): Record<string, B> =>
     Object.fromEntries(Object.entries(record).map(([name, values]) => [name, take(values)]))
   return {
@@ -96,9 +98,9 @@ function takeRows(data: Dataset, order: Uint32Array): Dataset {
         ids.set(values.subarray(offsets[row]!, offsets[row + 1]!), taken[i]!)
       return { values: ids, offsets: taken }
     }),
-    categorical: each(data.categorical, values => order.map(row => values[row]!)),
-    numerical: each(data.numerical, values => Float32Array.from(order, row => values[row]!)),
-    labels: order.map(row => data.labels![row]!),
+    // The model reads its label under that name.
+    ids: each({ ...data.ids, label: data.ids[label]! }, values => order.map(row => values[row]!)),
+    floats: each(data.floats, values => Float32Array.from(order, row => values[row]!)),
   }
 }
 
@@ -114,7 +116,7 @@ export function fieldsOf({ features, vocabSize }: Pick<Rows, 'features' | 'vocab
 
 /** A few rows to fill the form with: two of each class where there are. */
 export function examplesOf({ evaluation }: Pick<Rows, 'evaluation'>): Example[] {
-  const labels = [...evaluation.labels!]
+  const labels = [...evaluation.ids.label!]
   const first = (label: number) => labels.flatMap((l, i) => (l === label ? [i] : [])).slice(0, 2)
   return [...first(1), ...first(0)].map((i, at) => ({
     title: `Example ${at + 1} (${labels[i] ? 'clicked' : 'not clicked'})`,
@@ -122,10 +124,10 @@ export function examplesOf({ evaluation }: Pick<Rows, 'evaluation'>): Example[] 
   }))
 }
 
-function rowOf({ lists, categorical, numerical }: Dataset, i: number): TypedRow {
+function rowOf({ lists, ids, floats }: Dataset, i: number): TypedRow {
   const row: TypedRow = {}
   for (const [name, { values, offsets }] of Object.entries(lists))
     row[name] = [...values.subarray(offsets[i]!, offsets[i + 1]!)]
-  for (const [name, values] of Object.entries({ ...categorical, ...numerical })) row[name] = [values[i]!]
+  for (const [name, values] of Object.entries({ ...ids, ...floats })) row[name] = [values[i]!]
   return row
 }

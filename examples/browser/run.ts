@@ -1,6 +1,13 @@
 // One training run on a device: pauses and scores between steps, and goes on from its last checkpoint when the device is lost.
-import { DeviceError, type Gpu, KernelgradError, openGpu, type ResolvedModelConfig } from 'kernelgrad'
-import { type CallbackContext, type ClickModel, createModel, type LogEntry, Trainer } from 'kernelgrad/train'
+import {
+  DeviceError,
+  type Gpu,
+  KernelgradError,
+  openGpu,
+  type ResolvedModelConfig,
+  TextTabularModel,
+} from 'kernelgrad'
+import { type CallbackContext, type LogEntry, Trainer } from 'kernelgrad/train'
 import { trainerConfig } from './model.ts'
 import { lastCheckpoint, RUN_FOLDER } from './opfs.ts'
 import type { RunState } from './protocol.ts'
@@ -13,7 +20,7 @@ const LOST_WITHIN_MS = 10_000
 const MOST_LOST = 3
 
 export interface RunEvents {
-  onReady(gpu: Gpu, model: ClickModel): void
+  onReady(gpu: Gpu, model: TextTabularModel): void
   onState(state: RunState, step: number): void
   onHistory(entries: LogEntry[]): void
   onLog(entry: LogEntry): void
@@ -22,7 +29,7 @@ export interface RunEvents {
   onLost(message: string, step: number): void
 }
 
-type Job = { work: (model: ClickModel) => Promise<unknown>; done: (result: Promise<unknown>) => void }
+type Job = { work: (model: TextTabularModel) => Promise<unknown>; done: (result: Promise<unknown>) => void }
 
 export class Run {
   readonly #rows: Rows
@@ -30,7 +37,7 @@ export class Run {
   readonly #steps: number
   readonly #events: RunEvents
   #gpu: Gpu | undefined
-  #model: ClickModel | undefined
+  #model: TextTabularModel | undefined
   #trainer: Trainer | undefined
   #wish: 'go' | 'pause' | 'stop' = 'go'
   #wake: (() => void) | undefined
@@ -82,7 +89,7 @@ export class Run {
     this.#events.onState('starting', this.#step)
     const trainer = trainerConfig(this.#steps)
     this.#gpu = await openGpu()
-    this.#model = createModel(this.#config).to(this.#gpu, { seed: trainer.seed })
+    this.#model = new TextTabularModel(this.#config).to(this.#gpu, { seed: trainer.seed })
     this.#events.onReady(this.#gpu, this.#model)
     this.#trainer = new Trainer({
       model: this.#model,
@@ -158,7 +165,7 @@ export class Run {
   }
 
   /** Does something with the model between two steps, when it is whole and no step is being recorded. */
-  withModel<T>(work: (model: ClickModel) => Promise<T>): Promise<T> {
+  withModel<T>(work: (model: TextTabularModel) => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#jobs.push({ work, done: result => (result as Promise<T>).then(resolve, reject) })
       if (!this.#stepping) this.#work()

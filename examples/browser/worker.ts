@@ -1,7 +1,8 @@
 // Everything that takes time: reading files, training, scoring. The page only shows.
+
+import type { TextTabularModel } from 'kernelgrad'
 import { DeviceError, KernelgradError } from 'kernelgrad'
 import type { ParquetFile } from 'kernelgrad/data'
-import type { ClickModel } from 'kernelgrad/train'
 import { propose } from './columns.ts'
 import { BATCH, modelConfig, modelFiles, scoreRow } from './model.ts'
 import { forgetRun, type RunDescription, storedData, storedRun, storeRun } from './opfs.ts'
@@ -114,7 +115,7 @@ async function train(
 }
 
 /** Does something with the model; where its device was lost after the training, with the saved one on a new device. */
-async function withModel<T>(work: (model: ClickModel) => Promise<T>): Promise<T> {
+async function withModel<T>(work: (model: TextTabularModel) => Promise<T>): Promise<T> {
   try {
     return await run!.withModel(work)
   } catch (error) {

@@ -11,9 +11,17 @@ const TRUNCATE: OptionSpec = {
   description: 'cut texts longer than the encoder reads',
 }
 
+/** For models that are not this library's. */
+const ARCHITECTURE: OptionSpec = {
+  flags: '--architecture <module>',
+  description:
+    'file or package whose default export is the model class, where it is not a model of this library',
+}
+
 /** A saved model to score with. */
 const MODEL: readonly OptionSpec[] = [
   { flags: '--model <folder>', description: 'folder with config.json and weights', required: true },
+  ARCHITECTURE,
   { flags: '--batch-size <rows>', description: 'rows a batch', default: 256, parse: wholeNumber(1) },
   TRUNCATE,
 ]
@@ -73,6 +81,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     description: 'train a model on Parquet files',
     options: [
       { flags: '--config <file>', description: 'model and trainer configuration, JSON', required: true },
+      ARCHITECTURE,
       FEATURES,
       { flags: '--train <files...>', description: 'Parquet files to train on', required: true },
       { flags: '--eval <files...>', description: 'Parquet files to evaluate on' },
@@ -92,7 +101,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'predict',
-    description: 'write the click probability of every row of a Parquet file',
+    description: 'write the scores of every row of a Parquet file: the click probability',
     options: [
       ...MODEL,
       { flags: '--data <file>', description: 'Parquet file to read; labels are optional', required: true },
@@ -128,6 +137,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     description: 'time the kernel forms for a model and its batches, and keep the fastest',
     options: [
       { flags: '--config <file>', description: 'model and trainer configuration, JSON', required: true },
+      ARCHITECTURE,
       FEATURES,
       { flags: '--data <file>', description: 'Parquet file whose first rows make the batch', required: true },
       TRUNCATE,

@@ -14,6 +14,7 @@ import {
 } from '../config/index.ts'
 import { writeJson } from '../data/files.ts'
 import type { Gpu } from '../gpu/index.ts'
+import { createModel } from '../models/index.ts'
 import {
   type BinaryMetrics,
   formatMetrics,
@@ -112,8 +113,8 @@ export async function comparePair(
       gpu,
       config,
       trainer,
-      train: await readRows(train, config, trainer),
-      evaluation: await readRows(evaluation, config, trainer),
+      train: await readRows(train, createModel(config), trainer),
+      evaluation: await readRows(evaluation, createModel(config), trainer),
       output: checkpoints ? folder : undefined,
       stream,
       name: TITLES[name]!,

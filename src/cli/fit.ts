@@ -1,15 +1,13 @@
 import { basename, join, resolve } from 'node:path'
 import { files } from '#files'
-import type { ResolvedModelConfig, ResolvedTrainerConfig } from '../config/index.ts'
+import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { writeJson } from '../data/files.ts'
 import type { Dataset, TextTokenizer } from '../data/index.ts'
 import type { Gpu } from '../gpu/index.ts'
+import { createModel, type Model, type ModelConfiguration } from '../models/index.ts'
 import {
-  type ClickModel,
   CONFIG_FILE,
   type Curves,
-  createModel,
-  encoderOf,
   evaluate,
   type LogEntry,
   loadEncoder,
@@ -30,7 +28,7 @@ import { count } from './table.ts'
 
 export interface FitOptions {
   gpu: Gpu
-  config: ResolvedModelConfig
+  config: ModelConfiguration
   trainer: ResolvedTrainerConfig
   train: Dataset
   evaluation?: Dataset
@@ -51,7 +49,7 @@ export interface FitOptions {
 }
 
 export interface Fitted {
-  model: ClickModel
+  model: Model
   state: TrainerState
   /** Of the weights that the model holds now; absent without evaluation data. */
   metrics?: Record<string, number>
@@ -64,11 +62,12 @@ export interface Fitted {
  */
 export async function fit(options: FitOptions): Promise<Fitted> {
   const { gpu, config, trainer, train, evaluation, tokenizer, output, resume, stream } = options
-  const model: ClickModel = createModel(config).to(gpu, { seed: trainer.seed })
+  const model: Model = createModel(config).to(gpu, { seed: trainer.seed })
   model.tokenizer = tokenizer
   if (config.use_pretrained) {
     const note = (text: string) => stream.write(`note: ${text}\n`)
-    await loadEncoder(encoderOf(model), config.model_name!, { note })
+    for (const encoder of Object.values(model.encoders()))
+      await loadEncoder(encoder, config.model_name!, { note })
   }
   const started = performance.now()
   const curves = new Map<number, Curves | undefined>()
@@ -89,7 +88,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     onEvaluation(done, step) {
       // Of the earlier ones, the best may still be the one that is kept.
       for (const old of curves.keys()) if (old !== run.state.best_global_step) curves.delete(old)
-      curves.set(step, done.curves())
+      curves.set(step, done.curves?.())
     },
     onLog(entry) {
       options.onLog?.(entry)
@@ -125,7 +124,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     metrics = await evaluate(model, evaluation, {
       batchSize: trainer.per_device_eval_batch_size,
       truncate: trainer.truncate,
-      onEvaluation: done => curves.set(stepKept, done.curves()),
+      onEvaluation: done => curves.set(stepKept, done.curves?.()),
     })
   }
   const ended = performance.now()

@@ -1,8 +1,7 @@
 // What a command reads, checked before the device is opened.
-import type { ResolvedModelConfig } from '../config/index.ts'
-import { type Dataset, loadDataset, openParquet, type TextTokenizer } from '../data/index.ts'
+import { type Dataset, loadDataset, openParquet } from '../data/index.ts'
 import { checkTextLengths } from '../data/place.ts'
-import { readOptions } from '../train/index.ts'
+import { type Model, readOptions } from '../models/index.ts'
 
 /**
  * Reads the rows of labelled files into memory, as a model takes them.
@@ -10,12 +9,12 @@ import { readOptions } from '../train/index.ts'
  */
 export async function readRows(
   paths: readonly string[],
-  config: ResolvedModelConfig,
-  { truncate, tokenizer }: { truncate: boolean; tokenizer?: TextTokenizer | undefined },
+  model: Pick<Model, 'inputs' | 'tokenizer'>,
+  { truncate }: { truncate: boolean },
 ): Promise<Dataset> {
   // Every footer is read before the first file's data.
   const files = await Promise.all(paths.map(path => openParquet(path)))
-  const data = await loadDataset(files, readOptions(config, { tokenizer }))
-  if (!truncate) checkTextLengths(data, config.pretrained_model_config.max_position_embeddings)
+  const data = await loadDataset(files, readOptions(model))
+  if (!truncate) checkTextLengths(data, model.inputs)
   return data
 }

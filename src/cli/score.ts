@@ -1,20 +1,16 @@
 // What predict and evaluate share: a saved model over the rows of a Parquet file.
 import { join } from 'node:path'
-import { parseModelConfig, type ResolvedModelConfig } from '../config/index.ts'
 import { readJson } from '../data/files.ts'
 import { openParquet, type ParquetFile } from '../data/index.ts'
 import { DataError } from '../errors.ts'
 import { type Gpu, openGpu } from '../gpu/index.ts'
+import { createModel, type Model, parseConfiguration, tokenizerOf } from '../models/index.ts'
 import {
-  type ClickModel,
   CONFIG_FILE,
   checkWeights,
-  createModel,
   loadModel,
-  type PredictOptions,
   predictStream,
   type Scored,
-  tokenizerOf,
   WEIGHTS_FILE,
 } from '../train/index.ts'
 import { createProgress } from './progress.ts'
@@ -22,21 +18,22 @@ import { createProgress } from './progress.ts'
 export interface ScoreOptions {
   /** Folder with configuration and weights. */
   model: string
+  architecture?: string
   adapter?: string
   batchSize: number
   truncate?: boolean
 }
 
 /**
- * Reads a model's configuration and checks that the weights fit it; their values are left on disk.
+ * Makes the model of a configuration, without memory, and checks that the weights fit it; their values are left on disk.
  * @throws ConfigError or CheckpointError naming the file.
  */
-export async function checkModel(folder: string): Promise<ResolvedModelConfig> {
+export async function checkModel(folder: string): Promise<Model> {
   const path = join(folder, CONFIG_FILE)
-  const config = parseModelConfig(await readJson(path), path)
-  await tokenizerOf(config, folder)
-  await checkWeights(createModel(config), join(folder, WEIGHTS_FILE))
-  return config
+  const model = createModel(parseConfiguration(await readJson(path), path))
+  await tokenizerOf(model, folder)
+  await checkWeights(model, join(folder, WEIGHTS_FILE))
+  return model
 }
 
 /**
@@ -53,7 +50,7 @@ export async function openRows(path: string): Promise<ParquetFile> {
 export async function withModel<T>(
   { model: folder, adapter }: ScoreOptions,
   stream: NodeJS.WriteStream,
-  use: (model: ClickModel) => Promise<T>,
+  use: (model: Model) => Promise<T>,
 ): Promise<T> {
   const gpu: Gpu = await openGpu({ adapter })
   try {
@@ -64,11 +61,11 @@ export async function withModel<T>(
   }
 }
 
-/** The rows of a file with their probabilities, in order, telling how far it is. */
+/** The rows of a file with their scores, in order, telling how far it is. */
 export async function* scoredRows(
-  model: ClickModel,
+  model: Model,
   file: ParquetFile,
-  options: PredictOptions & { requireLabels?: boolean; extra?: string[] },
+  options: Parameters<typeof predictStream>[2],
   stream: NodeJS.WriteStream,
 ): AsyncGenerator<Scored> {
   const progress = createProgress({ total: file.rows, label: 'row', stream })

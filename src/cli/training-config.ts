@@ -1,21 +1,19 @@
-import {
-  fillSizes,
-  parseFeatureSizes,
-  parseTrainingConfig,
-  type ResolvedTrainingConfig,
-} from '../config/index.ts'
+import { fillSizes, parseFeatureSizes } from '../config/index.ts'
 import { isObject } from '../config/schema.ts'
 import { readJson } from '../data/files.ts'
+import { createModel, parseRunConfig, type ResolvedRunConfig } from '../models/index.ts'
 import { checkBestMetric, checkEncoder, pretrainedConfig } from '../train/index.ts'
 
-/** What goes into a configuration besides its file. */
-interface ReadingOptions {
+/** What a training configuration may lean on. */
+export interface ConfigSources {
   /** A features.json. */
   features?: string | undefined
+  /** Which model it is, whatever the file says. */
+  architecture?: string | undefined
   /** Cut long texts, whatever the file says. */
   truncate?: boolean | undefined
-  /** Told what of a saved encoder's configuration was left aside. */
-  note?: ((text: string) => void) | undefined
+  /** Told which keys of a saved encoder are left aside. */
+  note?: (text: string) => void
 }
 
 /**
@@ -27,9 +25,10 @@ interface ReadingOptions {
  */
 export async function readTrainingConfig(
   path: string,
-  { features, truncate, note }: ReadingOptions = {},
-): Promise<ResolvedTrainingConfig> {
+  { features, architecture, truncate, note }: ConfigSources = {},
+): Promise<ResolvedRunConfig> {
   let json = await readJson(path)
+  if (architecture !== undefined && isObject(json)) json = { ...json, architecture }
   if (features !== undefined)
     json = fillSizes(json, parseFeatureSizes(await readJson(features), features), path, features)
   if (!isObject(json) || json.use_pretrained !== true || typeof json.model_name !== 'string')
@@ -38,13 +37,16 @@ export async function readTrainingConfig(
   const saved = await pretrainedConfig(json.model_name, { note })
   const merged = isObject(own) ? { ...saved, ...own } : own
   const config = parse({ ...json, pretrained_model_config: merged }, path, truncate)
-  await checkEncoder(config.pretrained_model_config, json.model_name)
+  const { trainer: _, ...model } = config
+  for (const encoder of Object.values(createModel(model).encoders()))
+    await checkEncoder(encoder.config, json.model_name)
   return config
 }
 
-function parse(json: unknown, path: string, truncate = false): ResolvedTrainingConfig {
-  const config = parseTrainingConfig(json, path)
-  checkBestMetric(config.trainer, config.num_labels, `${path}: trainer: `)
-  if (truncate) config.trainer.truncate = true
+function parse(json: unknown, path: string, truncate = false): ResolvedRunConfig {
+  const config = parseRunConfig(json, path)
+  const { trainer, ...model } = config
+  checkBestMetric(trainer, createModel(model).metrics().figures, `${path}: trainer: `)
+  if (truncate) trainer.truncate = true
   return config
 }

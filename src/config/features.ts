@@ -1,4 +1,5 @@
 import { ConfigError } from '../errors.ts'
+import type { BatchOf, ClassesInput, FloatsInput, IdsInput, TextInput } from '../inputs.ts'
 
 /**
  * One column of the data and how the model reads it.
@@ -111,5 +112,77 @@ export function checkFeatures(features: FeaturesConfig): void {
           `'${table.owner}' has ${table.vocabSize} rows`,
       )
     }
+  }
+}
+
+/** What a model of features reads: the inputs that a features config comes to. */
+export type FeatureInputs = {
+  /** Absent where no feature holds text. */
+  text?: TextInput
+  /** Every categorical feature. */
+  categorical: IdsInput
+  /** Every numerical feature. */
+  numerical: FloatsInput
+  /** The label column. */
+  labels: ClassesInput & { trainOnly: true }
+}
+
+/** A batch of {@link FeatureInputs}, from `collate` or `collatePadded`. */
+export type FeatureBatch = BatchOf<FeatureInputs>
+
+/** Sizes that a features config does not hold. */
+export interface FeatureInputOptions {
+  /** Rows of the word table, and the id that means no token. */
+  vocabSize?: number
+  /** Tokens equal to it are masked. */
+  padTokenId?: number
+  /** Most tokens of a row, default 512. */
+  maxPositions?: number
+  /** See {@link TextInput}. */
+  keepFirst?: boolean
+  /** Name of the label column, default 'label'. */
+  label?: string
+  /** Classes, default 2. */
+  numLabels?: number
+}
+
+/**
+ * The inputs that features come to: all text features one text, categorical and numerical ones by column, and the label.
+ *
+ * @example
+ * ```ts
+ * import { featureInputs, loadDataset } from 'kernelgrad'
+ *
+ * const inputs = featureInputs({ title: { dtype: 'token_id' }, price: { dtype: 'numerical' } }, { vocabSize: 1000, padTokenId: 0 })
+ * const data = await loadDataset('train.parquet', { inputs })
+ * ```
+ */
+export function featureInputs(
+  features: FeaturesConfig,
+  {
+    vocabSize = 2 ** 32,
+    padTokenId = 2 ** 32 - 1,
+    maxPositions = 512,
+    keepFirst,
+    label = 'label',
+    numLabels = 2,
+  }: FeatureInputOptions = {},
+): FeatureInputs {
+  const columns = Object.entries(features).flatMap(([name, feature]): TextInput['columns'] => {
+    if (feature.dtype === 'text') return [{ name, dtype: 'text' }]
+    if (feature.dtype !== 'token_id') return []
+    return [{ name, dtype: 'token_id', ...(feature.vocab_size ? { rows: feature.vocab_size } : {}) }]
+  })
+  const text: TextInput = { kind: 'text', columns, rows: vocabSize, padTokenId, maxPositions }
+  if (keepFirst) text.keepFirst = true
+  const tables = namesByDtype(features, 'categorical').map(name => [
+    name,
+    categorical(features, name, name).vocab_size,
+  ])
+  return {
+    ...(columns.length ? { text } : {}),
+    categorical: { kind: 'ids', columns: Object.fromEntries(tables) },
+    numerical: { kind: 'floats', columns: namesByDtype(features, 'numerical') },
+    labels: { kind: 'classes', column: label, classes: numLabels, trainOnly: true },
   }
 }

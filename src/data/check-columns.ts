@@ -1,6 +1,7 @@
 // Columns may be built by hand: what a batch takes of them is checked as a file's are, by column and row.
-import { COUNT, expectFlag, expectNumber, expectOptions, NATURAL, shown, UINT32 } from '../check.ts'
+import { expectFlag, expectNumber, expectOptions, NATURAL, shown } from '../check.ts'
 import { ArgumentError, DataError } from '../errors.ts'
+import { columnsOf, type Inputs, textLists } from '../inputs.ts'
 import type { CollateOptions } from './collate.ts'
 import { FLOAT32_MAX, range, type TokenLists } from './columns.ts'
 import type { Columns } from './dataset.ts'
@@ -12,21 +13,20 @@ const isList = (value: unknown): value is ArrayLike<unknown> =>
   Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
 
 /** Names of the options of `collate`. */
-export const COLLATE_OPTIONS = ['padTokenId', 'maxPositions', 'truncate', 'keepFirst', 'vocabSize']
+export const COLLATE_OPTIONS = ['truncate', 'seed', 'epoch']
 
 /** @throws ConfigError naming the option that is unknown or out of range */
 export function checkCollateOptions(where: string, options: CollateOptions, known = COLLATE_OPTIONS): void {
   expectOptions(`${where}: options`, options, known)
-  const { padTokenId, maxPositions, truncate, keepFirst, vocabSize } = options
-  expectNumber(`${where}: padTokenId`, padTokenId, UINT32)
-  if (maxPositions !== undefined) expectNumber(`${where}: maxPositions`, maxPositions, COUNT)
-  if (vocabSize !== undefined) expectNumber(`${where}: vocabSize`, vocabSize, COUNT)
+  const { truncate, seed, epoch } = options
   if (truncate !== undefined) expectFlag(`${where}: truncate`, truncate)
-  if (keepFirst !== undefined) expectFlag(`${where}: keepFirst`, keepFirst)
+  if (seed !== undefined) expectNumber(`${where}: seed`, seed, NATURAL)
+  if (epoch !== undefined) expectNumber(`${where}: epoch`, epoch, NATURAL)
 }
 
 /**
- * Checks that every column that the features name is there and has the rows; values are checked where they are read.
+ * Checks that every column is of its kind and has the rows; which are there is for whoever reads them to say, and values are
+ * checked where they are read.
  * @throws ArgumentError for what are no columns; DataError naming the column
  */
 export function checkColumns(where: string, columns: Columns): void {
@@ -34,25 +34,14 @@ export function checkColumns(where: string, columns: Columns): void {
     throw new ArgumentError(
       `${where}: columns is ${shown(columns)}, expected columns, as loadDataset() gives`,
     )
-  const { length, rowStart, features, lists, categorical, numerical, labels } = columns
+  const { length, rowStart, lists, ids, floats } = columns
   expectNumber(`${where}: columns.length`, length, NATURAL)
   expectNumber(`${where}: columns.rowStart`, rowStart, NATURAL)
-  for (const [name, record] of Object.entries({ features, lists, categorical, numerical }))
+  for (const [name, record] of Object.entries({ lists, ids, floats }))
     if (!isObject(record))
       throw new ArgumentError(`${where}: columns.${name} is ${shown(record)}, expected an object by column`)
-  for (const [name, feature] of Object.entries(features)) {
-    if (!isObject(feature))
-      throw new ArgumentError(`${where}: feature '${name}' is ${shown(feature)}, expected { dtype, … }`)
-    if (feature.dtype === 'categorical') {
-      expectNumber(`${where}: feature '${name}': vocab_size`, feature.vocab_size, COUNT)
-      expectRows(where, name, categorical[name], length)
-    } else if (feature.dtype === 'numerical') expectRows(where, name, numerical[name], length)
-    else if (feature.dtype !== 'token_id' && feature.dtype !== 'text')
-      throw new DataError(
-        `${where}: feature '${name}' has dtype ${shown((feature as { dtype?: unknown }).dtype)}, expected token_id, text, categorical or numerical`,
-      )
-    else if (feature.dtype === 'token_id' && !(name in lists)) expectRows(where, name, undefined, length)
-  }
+  for (const record of [ids, floats])
+    for (const [name, values] of Object.entries(record)) expectRows(where, name, values, length)
   for (const [name, list] of Object.entries(lists)) {
     if (!isObject(list))
       throw new DataError(`${where}: column '${name}' is ${shown(list)}, expected { values, offsets }`)
@@ -62,7 +51,22 @@ export function checkColumns(where: string, columns: Columns): void {
       )
     expectOffsets(where, name, list, length)
   }
-  if (labels !== undefined && labels !== null) expectRows(where, 'labels', labels, length)
+}
+
+/**
+ * Checks that the columns of a model's inputs are there, those for the loss alone as far as they are.
+ * @throws DataError naming the column, and the input that reads it
+ */
+export function expectInputs(where: string, columns: Columns, inputs: Inputs): void {
+  for (const [name, input] of Object.entries(inputs)) {
+    if (input.trainOnly) continue
+    const record =
+      input.kind === 'text' ? columns.lists : input.kind === 'floats' ? columns.floats : columns.ids
+    const keys = input.kind === 'text' ? textLists(input).map(({ key }) => key) : columnsOf(input)
+    for (const key of keys)
+      if (!Object.hasOwn(record, key))
+        throw new DataError(`${where}: the data has no column '${key}', which the model reads as '${name}'`)
+  }
 }
 
 function expectOffsets(where: string, name: string, { values, offsets }: TokenLists, length: number): void {
@@ -77,8 +81,6 @@ function expectOffsets(where: string, name: string, { values, offsets }: TokenLi
 }
 
 function expectRows(where: string, name: string, values: unknown, length: number): void {
-  if (values === undefined)
-    throw new DataError(`${where}: the data has no column '${name}', which its features name`)
   if (!isList(values))
     throw new ArgumentError(`${where}: column '${name}' is ${shown(values)}, expected a typed array`)
   if (values.length < length)
@@ -126,4 +128,31 @@ export function gatherFloats(
     out[i] = value
   }
   return out
+}
+
+/** @throws DataError naming feature, row and value of the first id that is not below `limit`. */
+export function checkIds(
+  ids: ArrayLike<number>,
+  limit: number,
+  feature: string,
+  rowOf: (i: number) => number,
+): void {
+  for (let i = 0; i < ids.length; i++)
+    if (!isId(ids[i], limit)) badValue(feature, rowOf(i), ids[i], range(limit))
+}
+
+/** Lists made by hand: a row's tokens are a stretch of the values. */
+export function checkOffsets(
+  name: string,
+  { values, offsets }: TokenLists,
+  rows: ArrayLike<number>,
+  source: readonly number[],
+): void {
+  for (let b = 0; b < rows.length; b++) {
+    const [start, end] = [offsets[rows[b]!]!, offsets[rows[b]! + 1]!]
+    if (end >= start && isId(start, 2 ** 32) && isId(end, values.length + 1)) continue
+    throw new DataError(
+      `feature ${name}, row ${source[b]}: its tokens go from ${start} to ${end}, expected offsets that do not decrease, up to ${values.length}`,
+    )
+  }
 }

@@ -1,10 +1,10 @@
 /** Batches from padded id arrays and a mask, the form other libraries hand over. */
 import { COUNT, expectFlag, expectNumber, expectOptions, shown, UINT32 } from '../check.ts'
+import type { FeatureBatch } from '../config/index.ts'
 import { ArgumentError, DataError, ShapeError } from '../errors.ts'
 import { groupIds } from '../ids.ts'
-import type { Batch } from './batch.ts'
-import { badValue } from './check-columns.ts'
-import { checkIds, packTokens, tokenRoom } from './collate.ts'
+import { badValue, checkIds } from './check-columns.ts'
+import { packText, textRoom } from './collate-text.ts'
 
 /** Row-major [B, S] integers: nested rows of one length, or flat data with its shape. */
 export type PaddedIds = number[][] | { data: ArrayLike<number | bigint>; shape: readonly number[] }
@@ -43,7 +43,7 @@ export interface PaddedOptions {
  * Packs a padded batch: masked positions are left out, the others keep their column as position id.
  * @throws ShapeError where arrays disagree in their number of rows; DataError naming feature, row and value of a bad id.
  */
-export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batch {
+export function collatePadded(padded: PaddedBatch, options: PaddedOptions): FeatureBatch {
   checkOptions(options)
   const {
     padTokenId,
@@ -67,7 +67,7 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batc
   const expectRows = (name: string, length: number) => {
     if (length !== size) throw new ShapeError(`${name} has ${length} rows, the batch has ${size}`)
   }
-  const batch: Batch = {
+  const batch: FeatureBatch = {
     size,
     categorical: {},
     numerical: {},
@@ -102,7 +102,7 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batc
     throw new ShapeError(`attentionMask is [${mask.rows}, ${mask.width}], inputIds is [${size}, ${width}]`)
   if (mask) checkIds(mask.data, 2, 'attentionMask', i => Math.floor(i / width))
   checkIds(ids.data, vocabSize, 'inputIds', i => Math.floor(i / width))
-  const room = tokenRoom(size, size * Math.max(width, options.keepFirst ? 1 : 0))
+  const room = textRoom(size, size * Math.max(width, options.keepFirst ? 1 : 0))
   let tokens = 0
   const push = (b: number, s: number, id: number, keep: 0 | 1) => {
     room.ids[tokens] = id
@@ -120,7 +120,7 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Batc
     if (options.keepFirst && width === 0) push(b, 0, padTokenId, 0)
     room.cuSeqlens[b + 1] = tokens
   }
-  batch.text = packTokens(room, padTokenId)
+  batch.text = packText(room, padTokenId)
   return batch
 }
 

@@ -1,55 +1,75 @@
-/** Rows to batches: packed tokens, grouped ids, plain arrays. */
+/** Rows to batches: packed tokens, grouped ids, plain arrays, as a model declares them. */
 import { shown } from '../check.ts'
 import { ArgumentError, DataError } from '../errors.ts'
 import { groupIds, type Take } from '../ids.ts'
-import type { Batch, TokenBatch } from './batch.ts'
 import {
-  badValue,
+  type BatchOf,
+  type CollatedTokens,
+  type Input,
+  type Inputs,
+  type TextInput,
+  textLists,
+} from '../inputs.ts'
+import {
   checkCollateOptions,
   checkColumns,
+  checkOffsets,
   gatherFloats,
   gatherIds,
   isId,
 } from './check-columns.ts'
-import { range, type TokenLists } from './columns.ts'
+import { collateText, mostTokens, textRoom } from './collate-text.ts'
 import type { Columns } from './dataset.ts'
-import { tooLong } from './place.ts'
+import { maskTokens } from './mask-tokens.ts'
 
-/** How texts become packed tokens. */
+/** How rows become a batch, besides what the model declares. */
 export interface CollateOptions {
-  /** Tokens equal to it are masked: an out-of-vocabulary token carries it too. */
-  padTokenId: number
-  /** Longest text, default 512. */
-  maxPositions?: number
   /** Cuts longer texts instead of refusing them. */
   truncate?: boolean
-  /**
-   * Keeps position 0 of every row even where it is masked or the row is empty (then as one padding token), with
-   * keyMask 0: the text-only classifier reads that position.
-   */
-  keepFirst?: boolean
-  /** Rows of the word table; token ids are checked against it where given. */
-  vocabSize?: number
+  /** With the epoch and the row, what is drawn follows from: which tokens are masked. Default 0. */
+  seed?: number
+  /** Default 0. */
+  epoch?: number
 }
 
 /**
- * Gathers rows of a dataset or chunk into a batch. Several token lists are joined in config order; a token's position
+ * Gathers rows of a dataset or chunk into a batch. Several token lists of a text are joined in the order declared; a token's position
  * id is its index in the joined list, so masked tokens leave holes and shift nothing.
  * @param rows Row indices in `columns` (not in the file).
- * @throws DataError naming file, row, length and limit of a text that is too long, or feature, row and value of a bad id.
+ * @param inputs What the batch is to hold: a model's `inputs`.
+ * @throws DataError naming file, row, length and limit of a text that is too long, or feature, row and value of a bad id, or a column that
+ * is missing.
  *
  * @example
  * ```ts
  * import { collate } from 'kernelgrad'
  *
- * const batch = collate(dataset, [0, 5, 7], { padTokenId: 0, maxPositions: 64 })
+ * const batch = collate(dataset, [0, 5, 7], model.inputs)
  * ```
  */
-export function collate(columns: Columns, rows: ArrayLike<number>, options: CollateOptions): Batch {
+export function collate<I extends { [K in keyof I]: Input }>(
+  columns: Columns,
+  rows: ArrayLike<number>,
+  inputs: I,
+  options: CollateOptions = {},
+): BatchOf<I> {
+  return collateInto(columns, rows, inputs, options).batch as BatchOf<I>
+}
+
+/** {@link collate}, and the one buffer that all arrays of the batch lie in. */
+export function collateInto(
+  columns: Columns,
+  rows: ArrayLike<number>,
+  inputs: Inputs,
+  options: CollateOptions = {},
+): { batch: BatchOf<Inputs>; buffer: ArrayBuffer } {
   checkColumns('collate', columns)
   checkCollateOptions('collate', options)
+  if (typeof inputs !== 'object' || inputs === null)
+    throw new ArgumentError(`collate: inputs is ${shown(inputs)}, expected a model's inputs`)
   if (typeof rows !== 'object' || rows === null || !('length' in rows))
     throw new ArgumentError(`collate: rows is ${shown(rows)}, expected an array of row numbers`)
+  const { truncate = false, seed = 0, epoch = 0 } = options
   const size = rows.length
   const source = new Array<number>(size)
   for (let b = 0; b < size; b++) {
@@ -60,170 +80,94 @@ export function collate(columns: Columns, rows: ArrayLike<number>, options: Coll
       )
     source[b] = columns.rowStart + row
   }
-  const lists = Object.entries(columns.lists)
-  for (const [name, list] of lists) checkOffsets(name, list, rows, source)
-  const room = lists.length > 0 ? mostTokens(lists, rows, options) : 0
-  const take = batchMemory(columns, size, room)
-  const batch: Batch = { size, categorical: {}, numerical: {}, rows: source }
-  for (const [name, feature] of Object.entries(columns.features)) {
-    if (feature.dtype === 'categorical') {
-      const place = { limit: feature.vocab_size, name, source }
-      const ids = gatherIds(columns.categorical[name]!, rows, take(size), place)
-      batch.categorical[name] = groupIds(ids, -1, take)
-    } else if (feature.dtype === 'numerical') {
-      const { buffer, byteOffset } = take(size)
-      const out = new Float32Array(buffer, byteOffset, size)
-      batch.numerical[name] = gatherFloats(columns.numerical[name]!, rows, out, { name, source })
+  const named = Object.entries(inputs)
+  const tokens = new Map<string, number>()
+  for (const [name, input] of named) {
+    if (input.kind !== 'text' || !isThere(columns, name, input)) continue
+    const lists = listsOf(columns, name, input)
+    for (const [key, list] of lists) checkOffsets(key, list, rows, source)
+    tokens.set(name, mostTokens(lists, rows, input))
+  }
+  const [take, buffer] = batchMemory(named, size, tokens)
+  const batch: Record<string, unknown> = { size }
+  for (const [name, input] of named) {
+    if (input.kind === 'masked' || !isThere(columns, name, input)) continue
+    if (input.kind === 'text') {
+      const room = textRoom(size, tokens.get(name)!, take)
+      batch[name] = collateText(columns, listsOf(columns, name, input), rows, { ...input, truncate }, room)
+    } else if (input.kind === 'classes') {
+      const place = { limit: input.classes, name: input.column, source }
+      batch[name] = gatherIds(column(columns.ids, name, input.column), rows, take(size), place)
+    } else if (input.kind === 'ids') {
+      batch[name] = mapNames(Object.keys(input.columns), feature => {
+        const place = { limit: input.columns[feature]!, name: feature, source }
+        return groupIds(gatherIds(column(columns.ids, name, feature), rows, take(size), place), -1, take)
+      })
+    } else {
+      batch[name] = mapNames(input.columns, feature => {
+        const { buffer, byteOffset } = take(size)
+        const values = new Float32Array(buffer, byteOffset, size)
+        return gatherFloats(column(columns.floats, name, feature), rows, values, { name: feature, source })
+      })
     }
   }
-  const place = { limit: 2 ** 32, name: 'labels', source }
-  if (columns.labels) batch.labels = gatherIds(columns.labels, rows, take(size), place)
-  if (lists.length > 0) batch.text = collateTokens(columns, rows, options, tokenRoom(size, room, take))
-  return batch
+  for (const [name, input] of named) {
+    if (input.kind !== 'masked') continue
+    const text = batch[input.of] as CollatedTokens
+    const words = inputs[input.of] as TextInput
+    batch[name] = maskTokens(text, input, words, { seed, epoch, rows: source }, take)
+  }
+  batch.rows = source
+  return { batch: batch as BatchOf<Inputs>, buffer }
 }
+
+/** Whether the columns of an input were read; what is for the loss alone need not have been. */
+function isThere(columns: Columns, name: string, input: Input): boolean {
+  if (!input.trainOnly) return true
+  if (input.kind === 'classes') return columns.ids[input.column] !== undefined
+  if (input.kind === 'ids') return Object.keys(input.columns).every(key => columns.ids[key])
+  if (input.kind === 'floats') return input.columns.every(key => columns.floats[key])
+  if (input.kind === 'text') return textLists(input).every(({ key }) => columns.lists[key])
+  throw new DataError(`input '${name}' cannot be read for the loss alone`)
+}
+
+function column<T>(columns: Record<string, T>, input: string, name: string): T {
+  const values = Object.hasOwn(columns, name) ? columns[name] : undefined
+  if (values === undefined)
+    throw new DataError(`the data has no column '${name}', which the model reads as '${input}'`)
+  return values
+}
+
+const listsOf = (columns: Columns, name: string, input: TextInput) =>
+  textLists(input).map(({ key }) => [key, column(columns.lists, name, key)] as const)
 
 /**
  * Memory of one batch, in one piece: it is asked for once, and moves to another thread as a whole.
- * @param tokens Most tokens that the texts can have.
+ * @param tokens Most tokens that each text can have.
  */
-function batchMemory({ features, labels }: Columns, size: number, tokens: number): Take {
-  const kinds = Object.values(features).map(({ dtype }) => dtype)
-  const categorical = kinds.filter(dtype => dtype === 'categorical').length
-  const numerical = kinds.filter(dtype => dtype === 'numerical').length
-  const text = size + 1 + 4 * tokens + 2 * (3 * tokens + 1)
-  const buffer = new ArrayBuffer(
-    4 * (categorical * (4 * size + 1) + numerical * size + (labels ? size : 0) + text),
-  )
+function batchMemory(
+  inputs: [string, Input][],
+  size: number,
+  tokens: Map<string, number>,
+): [Take, ArrayBuffer] {
+  let numbers = 0
+  for (const [name, input] of inputs) {
+    const T = tokens.get(input.kind === 'masked' ? input.of : name) ?? 0
+    if (input.kind === 'text') numbers += size + 1 + 4 * T + 2 * (3 * T + 1)
+    else if (input.kind === 'masked') numbers += T + 3 * T + 1 + 2 * T
+    else if (input.kind === 'classes') numbers += size
+    else if (input.kind === 'ids') numbers += Object.keys(input.columns).length * (4 * size + 1)
+    else numbers += input.columns.length * size
+  }
+  const buffer = new ArrayBuffer(4 * numbers)
   let at = 0
-  return n => {
+  const take: Take = n => {
     const part = new Uint32Array(buffer, at, n)
     at += 4 * n
     return part
   }
+  return [take, buffer]
 }
 
-function mostTokens(
-  lists: [string, TokenLists][],
-  rows: ArrayLike<number>,
-  { maxPositions = 512, keepFirst = false }: CollateOptions,
-): number {
-  let tokens = 0
-  for (let b = 0; b < rows.length; b++) {
-    const row = rows[b]!
-    let length = 0
-    for (const [, { offsets }] of lists) length += offsets[row + 1]! - offsets[row]!
-    tokens += Math.max(Math.min(length, maxPositions), keepFirst ? 1 : 0)
-  }
-  return tokens
-}
-
-function collateTokens(
-  columns: Columns,
-  rows: ArrayLike<number>,
-  {
-    padTokenId,
-    maxPositions = 512,
-    truncate = false,
-    keepFirst = false,
-    vocabSize = 2 ** 32,
-  }: CollateOptions,
-  room: TokenRoom,
-): TokenBatch {
-  const { ids, positions, keyMask, rowIds, cuSeqlens } = room
-  const lists = Object.entries(columns.lists)
-  let tokens = 0
-  for (let b = 0; b < rows.length; b++) {
-    const row = rows[b]!
-    let length = 0
-    for (const [, { offsets }] of lists) length += offsets[row + 1]! - offsets[row]!
-    if (length > maxPositions && !truncate) throw tooLong(columns, row, length, maxPositions)
-    let position = 0
-    for (const [name, { values, offsets }] of lists) {
-      const end = Math.min(offsets[row + 1]!, offsets[row]! + maxPositions - position)
-      for (let i = offsets[row]!; i < end; i++, position++) {
-        const id = values[i]!
-        if (!isId(id, vocabSize)) badValue(name, columns.rowStart + row, id, range(vocabSize))
-        if (id === padTokenId && !(keepFirst && position === 0)) continue
-        ids[tokens] = id
-        positions[tokens] = position
-        keyMask[tokens] = id === padTokenId ? 0 : 1
-        rowIds[tokens++] = b
-      }
-    }
-    if (keepFirst && position === 0) {
-      ids[tokens] = padTokenId
-      positions[tokens] = 0
-      keyMask[tokens] = 0
-      rowIds[tokens++] = b
-    }
-    cuSeqlens[b + 1] = tokens
-  }
-  return packTokens(room, padTokenId)
-}
-
-/** Arrays that texts are packed into, row after row; cuSeqlens ends with the number of tokens there are. */
-export interface TokenRoom {
-  ids: Uint32Array
-  positions: Uint32Array
-  keyMask: Uint32Array
-  rowIds: Uint32Array
-  cuSeqlens: Uint32Array
-  take: Take
-}
-
-/** Room for `tokens` tokens in `size` rows: with what {@link packTokens} adds, `size` + 10 `tokens` + 3 numbers. */
-export function tokenRoom(size: number, tokens: number, take: Take = n => new Uint32Array(n)): TokenRoom {
-  return {
-    ids: take(tokens),
-    positions: take(tokens),
-    keyMask: take(tokens),
-    rowIds: take(tokens),
-    cuSeqlens: take(size + 1),
-    take,
-  }
-}
-
-/** Cuts the room to what is in it, and groups ids and positions. */
-export function packTokens(
-  { ids, positions, keyMask, rowIds, cuSeqlens, take }: TokenRoom,
-  padTokenId: number,
-): TokenBatch {
-  const tokens = cuSeqlens.at(-1)!
-  return {
-    tokens,
-    inputIds: groupIds(ids.subarray(0, tokens), padTokenId, take),
-    positionIds: groupIds(positions.subarray(0, tokens), -1, take),
-    keyMask: keyMask.subarray(0, tokens),
-    cuSeqlens,
-    rowIds: rowIds.subarray(0, tokens),
-  }
-}
-
-/** @throws DataError naming feature, row and value of the first id that is not below `limit`. */
-export function checkIds(
-  ids: ArrayLike<number>,
-  limit: number,
-  feature: string,
-  rowOf: (i: number) => number,
-): void {
-  for (let i = 0; i < ids.length; i++) {
-    const id = ids[i]!
-    if (!isId(id, limit)) badValue(feature, rowOf(i), id, range(limit))
-  }
-}
-
-/** Lists made by hand: a row's tokens are a stretch of the values. */
-function checkOffsets(
-  name: string,
-  { values, offsets }: TokenLists,
-  rows: ArrayLike<number>,
-  source: readonly number[],
-): void {
-  for (let b = 0; b < rows.length; b++) {
-    const [start, end] = [offsets[rows[b]!]!, offsets[rows[b]! + 1]!]
-    if (end >= start && isId(start, 2 ** 32) && isId(end, values.length + 1)) continue
-    throw new DataError(
-      `feature ${name}, row ${source[b]}: its tokens go from ${start} to ${end}, expected offsets that do not decrease, up to ${values.length}`,
-    )
-  }
-}
+const mapNames = <T>(names: readonly string[], make: (name: string) => T): Record<string, T> =>
+  Object.fromEntries(names.map(name => [name, make(name)]))

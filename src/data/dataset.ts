@@ -1,8 +1,8 @@
 /** Parquet files as columns of typed arrays: all in memory for training, or one row group at a time for predicting. */
 
-import { COUNT, expectFlag, expectFunction, expectNumber, expectOptions, shown } from '../check.ts'
-import type { FeaturesConfig } from '../config/index.ts'
-import { ConfigError, DataError } from '../errors.ts'
+import { expectFunction, expectOneOf, expectOptions, shown } from '../check.ts'
+import { ArgumentError, ConfigError, DataError } from '../errors.ts'
+import { checkInputs, type Inputs } from '../inputs.ts'
 import { type ColumnSpec, floatColumn, idColumn, listColumn, type TokenLists, textColumn } from './columns.ts'
 import {
   columnOf,
@@ -12,24 +12,21 @@ import {
   readColumns,
   readGroupPages,
 } from './parquet.ts'
+import { planOf } from './read-plan.ts'
 import type { ParquetSource } from './source.ts'
 
-/** Rows as typed arrays, one per feature. Every value is checked: ids are below their table's size. */
+/** Rows as typed arrays, by column. Every value is checked: ids are below their table's size. */
 export interface Columns {
   /** Number of rows. */
   length: number
   /** Number of the first row in its source, 0 for a dataset. */
   rowStart: number
-  /** What the columns are. */
-  features: FeaturesConfig
-  /** One entry per token_id feature, in config order; all text features together are one entry, named by the first. */
+  /** Token lists; the strings that make one text are one entry, under their names joined by a space. */
   lists: Record<string, TokenLists>
-  /** [length] ids of each categorical feature. */
-  categorical: Record<string, Uint32Array>
-  /** [length] values of each numerical feature. */
-  numerical: Record<string, Float32Array>
-  /** [length] class of each row, where labels were read. */
-  labels?: Uint32Array
+  /** [length] ids of each column of ids or classes. */
+  ids: Record<string, Uint32Array>
+  /** [length] values of each column of numbers. */
+  floats: Record<string, Float32Array>
   /** Name of the file that the rows are from, of rows of one file. */
   file?: string
   /** Where each file's rows are, of rows of several. */
@@ -48,45 +45,29 @@ export interface Chunk extends Columns {
 export interface Dataset extends Columns {
   /** Where each file's rows are. */
   files: { name: string; rowStart: number; rows: number }[]
-  /** The column that the labels were read from. */
-  label?: string
 }
 
 /** What to read and how to check it. */
 export interface ReadOptions {
-  /** The columns to read. */
-  features: FeaturesConfig
-  /** Name of the label column, default 'label'; null reads no labels. */
-  label?: string | null
-  /** Whether a file without the label column is an error (default true) or has no labels. */
-  requireLabels?: boolean
-  /** Labels are 0 to numLabels - 1, default 2. */
-  numLabels?: number
-  /** Rows of the word table: token ids are below it. A feature's own vocab_size, where smaller, wins. */
-  vocabSize?: number
-  /** Turns text features into token ids; a row's texts are joined by one space. */
+  /** What a model reads: its `inputs`, or some of one's own. */
+  inputs: Inputs
+  /** Of inputs for the loss alone: a file without their columns is an error (default), has none, or they are not read at all. */
+  trainOnly?: 'required' | 'optional' | 'none'
+  /** Turns text into token ids; a row's texts are joined by one space. */
   tokenize?: (text: string) => ArrayLike<number>
 }
 
-const READ_OPTIONS = ['features', 'label', 'requireLabels', 'numLabels', 'vocabSize', 'tokenize']
+const WHEN = ['required', 'optional', 'none']
 
-function checkReadOptions(
-  where: string,
-  options: ReadOptions & { extra?: unknown },
-  known: readonly string[],
-): void {
+function checkReading(where: string, options: ReadOptions & { extra?: unknown }): void {
+  const known = ['inputs', 'trainOnly', 'tokenize', ...(where === 'streamChunks' ? ['extra'] : [])]
   expectOptions(`${where}: options`, options, known)
-  const { features, label, requireLabels, numLabels, vocabSize, tokenize } = options
-  if (typeof features !== 'object' || features === null || Array.isArray(features))
-    throw new ConfigError(
-      `${where}: features is ${shown(features)}, expected an object of columns: { price: { dtype: 'numerical' } }`,
-    )
-  if (label !== undefined && label !== null && typeof label !== 'string')
-    throw new ConfigError(`${where}: label is ${shown(label)}, expected the name of a column, or null`)
-  if (requireLabels !== undefined) expectFlag(`${where}: requireLabels`, requireLabels)
-  if (numLabels !== undefined) expectNumber(`${where}: numLabels`, numLabels, COUNT)
-  if (vocabSize !== undefined) expectNumber(`${where}: vocabSize`, vocabSize, COUNT)
+  const { inputs, trainOnly, tokenize, extra } = options
+  checkInputs(where, inputs)
+  if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, WHEN)
   if (tokenize !== undefined) expectFunction(`${where}: tokenize`, tokenize)
+  if (extra !== undefined && !Array.isArray(extra))
+    throw new ArgumentError(`${where}: extra is ${shown(extra)}, expected an array of column names`)
 }
 
 /**
@@ -98,17 +79,14 @@ function checkReadOptions(
  * ```ts
  * import { loadDataset } from 'kernelgrad'
  *
- * const data = await loadDataset('train.parquet', {
- *   features: { title: { dtype: 'token_id' }, price: { dtype: 'numerical' } },
- *   vocabSize: 1000,
- * })
+ * const data = await loadDataset('train.parquet', { inputs: model.inputs })
  * ```
  */
 export async function loadDataset(
   sources: ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[],
   options: ReadOptions,
 ): Promise<Dataset> {
-  checkReadOptions('loadDataset', options, READ_OPTIONS)
+  checkReading('loadDataset', options)
   const chunks: Chunk[] = []
   const files: Dataset['files'] = []
   let length = 0
@@ -120,37 +98,25 @@ export async function loadDataset(
   }
   const names = files.map(file => file.name).join(', ')
   if (length === 0) throw new DataError(`${names || 'the dataset'} has no rows`)
-  const unlabelled = chunks.find(chunk => !chunk.labels)
-  const labelled = chunks.find(chunk => chunk.labels)
-  if (labelled && unlabelled) throw new DataError(`${labelled.file} has labels, ${unlabelled.file} has none`)
+  checkAlike(chunks)
   const first = chunks[0]!
   return {
     files,
     length,
     rowStart: 0,
-    features: options.features,
-    lists: mapKeys(first.lists, name => joinLists(chunks.map(chunk => taken(chunk.lists, name)))),
-    categorical: mapKeys(first.categorical, name =>
+    lists: mapKeys(first.lists, name => joinLists(chunks.map(chunk => taken(chunk, 'lists', name)))),
+    ids: mapKeys(first.ids, name =>
       joined(
-        chunks.map(chunk => taken(chunk.categorical, name)),
+        chunks.map(chunk => taken(chunk, 'ids', name)),
         sharedIds,
       ),
     ),
-    numerical: mapKeys(first.numerical, name =>
+    floats: mapKeys(first.floats, name =>
       joined(
-        chunks.map(chunk => taken(chunk.numerical, name)),
+        chunks.map(chunk => taken(chunk, 'floats', name)),
         sharedFloats,
       ),
     ),
-    ...(labelled
-      ? {
-          label: options.label ?? 'label',
-          labels: joined(
-            chunks.map(chunk => chunk.labels!),
-            sharedIds,
-          ),
-        }
-      : {}),
   }
 }
 
@@ -163,13 +129,13 @@ export async function* streamChunks(
   source: ParquetSource | ParquetFile,
   options: ReadOptions & { extra?: string[] },
 ): AsyncGenerator<Chunk> {
-  checkReadOptions('streamChunks', options, [...READ_OPTIONS, 'extra'])
-  const { features, label = 'label', requireLabels = true, numLabels = 2, extra = [] } = options
+  checkReading('streamChunks', options)
+  const { inputs, trainOnly = 'required', tokenize, extra = [] } = options
   const file = isParquetFile(source) ? source : await openParquet(source)
-  const readLabels = label !== null && (requireLabels || file.columns.includes(label))
+  const plan = planOf(inputs, trainOnly, new Set(file.columns))
   // Every column is looked up first: a missing one is reported before a long read, also in a file without rows.
-  for (const name of [...Object.keys(features), ...(readLabels ? [label] : []), ...extra])
-    columnOf(file, name)
+  for (const { columns } of plan) for (const name of columns) columnOf(file, name)
+  for (const name of extra) columnOf(file, name)
   for (const [group, { rowStart, rows }] of file.groups.entries()) {
     if (rows === 0) continue
     const read = async <T>(name: string, convert: (pages: PagesOf, spec: ColumnSpec) => T): Promise<T> => {
@@ -180,31 +146,24 @@ export async function* streamChunks(
       file: file.name,
       length: rows,
       rowStart,
-      features,
       lists: {},
-      categorical: {},
-      numerical: {},
+      ids: {},
+      floats: {},
       extra: await readColumns(file, extra, { rowStart, rowEnd: rowStart + rows }),
     }
-    const texts: string[][] = []
-    const firstText = Object.keys(features).find(name => features[name]!.dtype === 'text')
-    for (const [name, feature] of Object.entries(features)) {
-      if (feature.dtype === 'token_id') {
-        const limit = Math.min(feature.vocab_size ?? 2 ** 32, options.vocabSize ?? 2 ** 32)
-        chunk.lists[name] = await read(name, (pages, spec) => listColumn(pages, spec, limit))
-      } else if (feature.dtype === 'categorical') {
-        chunk.categorical[name] = await read(name, (pages, spec) => idColumn(pages, spec, feature.vocab_size))
-      } else if (feature.dtype === 'numerical') {
-        chunk.numerical[name] = await read(name, floatColumn)
-      } else {
-        texts.push(await read(name, textColumn))
-        // Holds the place of the joined text among the lists until all of its parts are read.
-        if (name === firstText)
-          chunk.lists[name] = { values: new Uint32Array(0), offsets: new Uint32Array(0) }
+    for (const { kind, key, columns, limit } of plan) {
+      const [name] = columns as [string]
+      if (kind === 'list')
+        chunk.lists[key] = await read(name, (pages, spec) => listColumn(pages, spec, limit))
+      else if (kind === 'ids')
+        chunk.ids[key] = await read(name, (pages, spec) => idColumn(pages, spec, limit))
+      else if (kind === 'floats') chunk.floats[key] = await read(name, floatColumn)
+      else {
+        const texts: string[][] = []
+        for (const name of columns) texts.push(await read(name, textColumn))
+        chunk.lists[key] = tokenizeAll(texts, name, tokenize, limit)
       }
     }
-    if (firstText !== undefined) chunk.lists[firstText] = tokenizeAll(texts, firstText, options)
-    if (readLabels) chunk.labels = await read(label, (pages, spec) => idColumn(pages, spec, numLabels))
     yield chunk
   }
 }
@@ -214,7 +173,8 @@ type PagesOf = Awaited<ReturnType<typeof readGroupPages>>
 function tokenizeAll(
   texts: string[][],
   name: string,
-  { tokenize, vocabSize = 2 ** 32 }: ReadOptions,
+  tokenize: ReadOptions['tokenize'],
+  vocabSize: number,
 ): TokenLists {
   if (!tokenize)
     throw new ConfigError(`feature ${name} is text and no tokenizer is given, expected a tokenize function`)
@@ -236,10 +196,21 @@ function tokenizeAll(
   return { values: Uint32Array.from(values), offsets }
 }
 
+/** @throws DataError where a file has a column that is optional, and another has not. */
+function checkAlike(chunks: readonly Chunk[]): void {
+  const namesOf = ({ lists, ids, floats }: Chunk) => [lists, ids, floats].flatMap(Object.keys)
+  const all = new Map(chunks.flatMap(chunk => namesOf(chunk).map(name => [name, chunk.file] as const)))
+  for (const chunk of chunks) {
+    const names = new Set(namesOf(chunk))
+    for (const [name, file] of all)
+      if (!names.has(name)) throw new DataError(`${file} has column ${name}, ${chunk.file} has none`)
+  }
+}
+
 /** Takes a column out of its chunk, so that its memory goes when it has been copied: whole, data is there only once. */
-function taken<T>(record: Record<string, T>, name: string): T {
-  const column = record[name]!
-  delete record[name]
+function taken<K extends 'lists' | 'ids' | 'floats'>(chunk: Chunk, kind: K, name: string): Chunk[K][string] {
+  const column = chunk[kind][name] as Chunk[K][string]
+  delete chunk[kind][name]
   return column
 }
 

@@ -4,7 +4,6 @@
  * @module kernelgrad/data
  */
 export type { GroupedIds } from '../ids.ts'
-export * from './batch.ts'
 export { type CollateOptions, collate } from './collate.ts'
 export { collatePadded, type PaddedBatch, type PaddedIds, type PaddedOptions } from './collate-padded.ts'
 export type { TokenLists } from './columns.ts'

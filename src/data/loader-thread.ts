@@ -1,12 +1,14 @@
 /** The caller's end of the thread that collates: requests go out, batches come back in the same order. */
 import { startThread, type Thread } from '#threads'
 import * as errors from '../errors.ts'
-import type { Batch } from './batch.ts'
+import type { BatchOf, Inputs } from '../inputs.ts'
 import type { CollateOptions } from './collate.ts'
 import type { Columns } from './dataset.ts'
 
-/** To the worker: first what to collate from and how, then row indices, one message a batch. */
-export type Request = { columns: Columns; options: CollateOptions } | Uint32Array
+type Batch = BatchOf<Inputs>
+
+/** To the worker: first what to collate from and into, then row indices and how, one message a batch. */
+export type Request = { columns: Columns; inputs: Inputs } | { rows: Uint32Array; options: CollateOptions }
 
 /** From the worker: a batch, or the error that collate ended with. */
 export type Reply = { batch: Batch } | { error: { name: string; message: string; stack?: string } }
@@ -23,21 +25,18 @@ export class CollateThread {
   #over: Error | undefined
   #waiting = 0
 
-  constructor(columns: Columns, options: CollateOptions) {
+  constructor(columns: Columns, inputs: Inputs) {
     this.#thread = startThread(
       reply => this.#settle(reply),
       error => this.#end(error),
     )
     // Field by field: a chunk has columns besides, which are not needed there.
-    const { length, rowStart, features, lists, categorical, numerical, labels, file, files } = columns
-    this.#thread.post({
-      columns: { length, rowStart, features, lists, categorical, numerical, labels, file, files },
-      options,
-    })
+    const { length, rowStart, lists, ids, floats, file, files } = columns
+    this.#thread.post({ columns: { length, rowStart, lists, ids, floats, file, files }, inputs })
   }
 
   /** Requests a batch. What goes wrong with it is thrown by {@link wait}. */
-  collate(rows: Uint32Array): Promise<Batch> {
+  collate(rows: Uint32Array, options: CollateOptions): Promise<Batch> {
     const reply = new Promise<Batch>((resolve, reject) => {
       if (this.#over) reject(this.#over)
       else this.#pending.push({ resolve, reject })
@@ -45,7 +44,7 @@ export class CollateThread {
     // Its error counts when the batch is due, and not at all if the caller stops before: it is no unhandled rejection.
     reply.catch(() => {})
     // A copy: a view would take the whole order along.
-    this.#thread.post(rows.slice())
+    this.#thread.post({ rows: rows.slice(), options })
     return reply
   }
 

@@ -5,13 +5,13 @@
 import { spareCore } from '#threads'
 import { COUNT, expectFlag, expectNumber, NATURAL, shown } from '../check.ts'
 import { ArgumentError, KernelgradError } from '../errors.ts'
-import type { Batch } from './batch.ts'
-import { COLLATE_OPTIONS, checkCollateOptions, checkColumns } from './check-columns.ts'
+import { type BatchOf, checkInputs, type Input, type Inputs } from '../inputs.ts'
+import { checkCollateOptions, checkColumns, expectInputs } from './check-columns.ts'
 import { type CollateOptions, collate } from './collate.ts'
 import type { Columns } from './dataset.ts'
 import { CollateThread } from './loader-thread.ts'
 
-export interface LoaderOptions extends CollateOptions {
+export interface LoaderOptions extends Omit<CollateOptions, 'epoch'> {
   /** Rows a batch; the last one of an order has what is left. */
   batchSize: number
   /**
@@ -22,13 +22,14 @@ export interface LoaderOptions extends CollateOptions {
 }
 
 /** Hands out batches of one dataset; the same batches, to the byte, with a worker and without. */
-export interface Loader {
+export interface Loader<B = BatchOf<Inputs>> {
   /**
    * The batches of `order`, row indices of the dataset, cut every `batchSize` rows.
-   * @param first Number of the batch to start with, to resume in the middle.
+   * @param options.first Number of the batch to start with, to resume in the middle.
+   * @param options.epoch What is drawn anew each epoch follows from it, and from the loader's seed.
    * @throws DataError as collate, when the batch at fault is asked for; batches before it are handed out.
    */
-  batches(order: Uint32Array, first?: number): AsyncGenerator<Batch, undefined>
+  batches(order: Uint32Array, options?: { first?: number; epoch?: number }): AsyncGenerator<B, undefined>
   /** Ends the worker. A batch that is still waited for, or asked for later, is an error. */
   close(): Promise<void>
 }
@@ -44,36 +45,47 @@ const AHEAD = 8
  * ```ts
  * import { createLoader, shuffledOrder } from 'kernelgrad/data'
  *
- * const loader = createLoader(dataset, { batchSize: 64, padTokenId: 0 })
+ * const loader = createLoader(dataset, model.inputs, { batchSize: 64 })
  * for await (const batch of loader.batches(shuffledOrder(dataset.length, 42, 0))) console.log(batch.size)
  * await loader.close()
  * ```
  */
-export function createLoader(columns: Columns, given: LoaderOptions): Loader {
+export function createLoader<I extends { [K in keyof I]: Input }>(
+  columns: Columns,
+  inputs: I,
+  given: LoaderOptions,
+): Loader<BatchOf<I>> {
   checkColumns('createLoader', columns)
-  checkCollateOptions('createLoader', given, [...COLLATE_OPTIONS, 'batchSize', 'worker'])
+  checkInputs('createLoader', inputs)
+  expectInputs('createLoader', columns, inputs)
+  checkCollateOptions('createLoader', given, ['truncate', 'seed', 'batchSize', 'worker'])
   const { batchSize, worker = spareCore, ...options } = given
   expectNumber('createLoader: batchSize', batchSize, COUNT)
   expectFlag('createLoader: worker', worker)
-  const thread = worker ? new CollateThread(columns, options) : undefined
+  const thread = worker ? new CollateThread(columns, inputs) : undefined
   let closed = false
-  async function* batches(order: Uint32Array, first = 0): AsyncGenerator<Batch, undefined> {
+  async function* batches(
+    order: Uint32Array,
+    { first = 0, epoch = 0 } = {},
+  ): AsyncGenerator<BatchOf<I>, undefined> {
     if (!(order instanceof Uint32Array))
       throw new ArgumentError(`batches: order is ${shown(order)}, expected a Uint32Array of row numbers`)
     expectNumber('batches: first', first, NATURAL)
+    const how = { ...options, epoch }
     const count = Math.ceil(order.length / batchSize)
     const rows = (i: number) => order.subarray(i * batchSize, (i + 1) * batchSize)
-    const ahead: Promise<Batch>[] = []
+    const ahead: Promise<BatchOf<I>>[] = []
     for (let i = first; i < count; i++) {
       if (closed) throw new KernelgradError('the loader is closed, and a batch is asked for')
       if (thread) {
         if (ahead.length <= AHEAD / 2) {
           const end = Math.min(i + AHEAD, count)
-          for (let next = i + ahead.length; next < end; next++) ahead.push(thread.collate(rows(next)))
+          for (let next = i + ahead.length; next < end; next++)
+            ahead.push(thread.collate(rows(next), how) as Promise<BatchOf<I>>)
         }
-        yield await thread.wait(ahead.shift()!)
+        yield (await thread.wait(ahead.shift()!)) as BatchOf<I>
       } else {
-        yield collate(columns, rows(i), options)
+        yield collate(columns, rows(i), inputs, how) as BatchOf<I>
       }
     }
   }

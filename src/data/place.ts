@@ -1,5 +1,6 @@
 // Where a row stands, for messages; and texts that are longer than an encoder reads.
 import { DataError } from '../errors.ts'
+import { type Inputs, textLists } from '../inputs.ts'
 import type { Columns } from './dataset.ts'
 
 /** Where a row of `columns` was read from: file and row of the file, as far as it is known. */
@@ -7,13 +8,6 @@ function placeOf({ files, file, rowStart }: Columns, row: number): string {
   const here = files?.findLast(one => one.rowStart <= row)
   if (here) return `${here.name}: row ${row - here.rowStart}`
   return `${file === undefined ? '' : `${file}: `}row ${rowStart + row}`
-}
-
-/** Tokens of a row, all lists together. */
-function textLength({ lists }: Columns, row: number): number {
-  let length = 0
-  for (const { offsets } of Object.values(lists)) length += offsets[row + 1]! - offsets[row]!
-  return length
 }
 
 /** The error for a text that is too long. */
@@ -25,12 +19,17 @@ export function tooLong(columns: Columns, row: number, length: number, longest: 
 }
 
 /**
- * Checks the length of every row's text.
+ * Checks the length of every row's texts.
  * @throws DataError naming file, row and length of the first that is too long, and what cuts it.
  */
-export function checkTextLengths(columns: Columns, longest: number): void {
-  for (let row = 0; row < columns.length; row++) {
-    const length = textLength(columns, row)
-    if (length > longest) throw tooLong(columns, row, length, longest)
+export function checkTextLengths(columns: Columns, inputs: Inputs): void {
+  for (const input of Object.values(inputs)) {
+    if (input.kind !== 'text') continue
+    const lists = textLists(input).flatMap(({ key }) => columns.lists[key] ?? [])
+    for (let row = 0; row < columns.length; row++) {
+      let length = 0
+      for (const { offsets } of lists) length += offsets[row + 1]! - offsets[row]!
+      if (length > input.maxPositions) throw tooLong(columns, row, length, input.maxPositions)
+    }
   }
 }

@@ -28,9 +28,8 @@ function sliceRows(chunk: Chunk, start: number, end: number): Chunk {
     length: end - start,
     rowStart: chunk.rowStart + start,
     lists: mapValues(chunk.lists, list => sliceLists(list, start, end)),
-    categorical: mapValues(chunk.categorical, values => values.slice(start, end)),
-    numerical: mapValues(chunk.numerical, values => values.slice(start, end)),
-    labels: chunk.labels?.slice(start, end),
+    ids: mapValues(chunk.ids, values => values.slice(start, end)),
+    floats: mapValues(chunk.floats, values => values.slice(start, end)),
     extra: mapValues(chunk.extra, values => values.slice(start, end)),
   }
 }
@@ -49,13 +48,12 @@ function joinRows(a: Chunk, b: Chunk): Chunk {
     ...a,
     length: a.length + b.length,
     lists: mapValues(a.lists, (list, name) => joinLists(list, b.lists[name]!)),
-    categorical: mapValues(a.categorical, (values, name) =>
-      joined(values, b.categorical[name]!, new Uint32Array(a.length + b.length)),
+    ids: mapValues(a.ids, (values, name) =>
+      joined(values, b.ids[name]!, new Uint32Array(a.length + b.length)),
     ),
-    numerical: mapValues(a.numerical, (values, name) =>
-      joined(values, b.numerical[name]!, new Float32Array(a.length + b.length)),
+    floats: mapValues(a.floats, (values, name) =>
+      joined(values, b.floats[name]!, new Float32Array(a.length + b.length)),
     ),
-    labels: a.labels && joined(a.labels, b.labels!, new Uint32Array(a.length + b.length)),
     extra: mapValues(a.extra, (values, name) => [...values, ...b.extra[name]!]),
   }
 }

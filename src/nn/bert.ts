@@ -2,6 +2,8 @@
 // both residual sums, and a pooler that only holds its weights.
 import type { PackedRows, Tensor } from '../autograd/index.ts'
 import { type EncoderShape, encoderShape, type ResolvedBertConfig } from '../config/index.ts'
+import type { PackedTokens } from '../inputs.ts'
+import { checkText, uploadRows } from './check-text.ts'
 import {
   AttentionCore,
   activated,
@@ -12,9 +14,7 @@ import {
   expectEncoder,
   expectEncoderShape,
   LayerStack,
-  type TextInput,
 } from './encoder.ts'
-import { checkText, uploadRows } from './inputs.ts'
 import { Dropout, type Layer, LayerNorm, Linear } from './layers.ts'
 import { Module } from './module.ts'
 
@@ -150,8 +150,13 @@ export class BertModel extends Module {
     if (config.add_pooling_layer) this.pooler = new BertPooler(shape)
   }
 
+  /** The layers, lowest first. */
+  get layers(): readonly BertLayer[] {
+    return [...this.encoder.layer]
+  }
+
   /** Packed tokens to hidden states [T, H]. */
-  forward(text: TextInput): EncoderOutput {
+  forward(text: PackedTokens): EncoderOutput {
     const checked = checkText('BertModel', text)
     const rows = uploadRows(this.gpu, checked)
     return { hidden: this.encoder.forward(this.embeddings.forward(checked), rows), rows }

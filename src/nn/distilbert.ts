@@ -1,6 +1,8 @@
 // DistilBERT's encoder (Sanh et al. 2019) under transformers' module names.
 import type { PackedRows, Tensor } from '../autograd/index.ts'
 import { type EncoderShape, encoderShape, type ResolvedDistilBertConfig } from '../config/index.ts'
+import type { PackedTokens } from '../inputs.ts'
+import { checkText, uploadRows } from './check-text.ts'
 import {
   AttentionCore,
   activated,
@@ -11,9 +13,7 @@ import {
   expectEncoder,
   expectEncoderShape,
   LayerStack,
-  type TextInput,
 } from './encoder.ts'
-import { checkText, uploadRows } from './inputs.ts'
 import { Dropout, type Layer, LayerNorm, Linear } from './layers.ts'
 import { Module } from './module.ts'
 
@@ -119,8 +119,13 @@ export class DistilBertModel extends Module {
     this.transformer = new LayerStack('Transformer', shape.n_layers, () => new TransformerBlock(shape))
   }
 
+  /** The layers, lowest first. */
+  get layers(): readonly TransformerBlock[] {
+    return [...this.transformer.layer]
+  }
+
   /** Packed tokens to hidden states [T, H]. */
-  forward(text: TextInput): EncoderOutput {
+  forward(text: PackedTokens): EncoderOutput {
     const checked = checkText('DistilBertModel', text)
     const rows = uploadRows(this.gpu, checked)
     return { hidden: this.transformer.forward(this.embeddings.forward(checked), rows), rows }

@@ -3,7 +3,6 @@ import {
   addSame,
   attention,
   type DenseParameter,
-  type Ids,
   type Init,
   linear,
   type PackedRows,
@@ -28,7 +27,8 @@ import {
   type ResolvedEncoderConfig,
 } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
-import { checkText } from './inputs.ts'
+import type { PackedTokens } from '../inputs.ts'
+import { checkText } from './check-text.ts'
 import {
   Dropout,
   Embedding,
@@ -40,20 +40,6 @@ import {
   ReLU,
 } from './layers.ts'
 import { Module } from './module.ts'
-
-/** The packed tokens of a batch, as collate makes them. */
-export interface TextInput {
-  /** [T] word ids. */
-  inputIds: Ids
-  /** [T] position of each token in its text. */
-  positionIds: Ids
-  /** [T] 0 where a token is neither attended to nor pooled. */
-  keyMask: Uint32Array
-  /** [B + 1] row b owns tokens cuSeqlens[b] to cuSeqlens[b + 1] - 1. */
-  cuSeqlens: Uint32Array
-  /** [T] the row of each token. */
-  rowIds: Uint32Array
-}
 
 /** What an encoder makes of a batch: the last hidden state [T, H], and the device's copy of where the rows lie. */
 export interface EncoderOutput {
@@ -128,7 +114,7 @@ export class Embeddings extends Module {
   }
 
   /** [T, H]. */
-  forward(text: TextInput): Tensor {
+  forward(text: PackedTokens): Tensor {
     const { inputIds, positionIds, keyMask } = checkText(this.reprName(), text)
     const position = { table: this.position_embeddings.weight, ids: positionIds }
     const words = this.word_embeddings.forward(inputIds, position)

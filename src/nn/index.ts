@@ -1,5 +1,5 @@
 /**
- * Modules under PyTorch's names: layers, encoders over packed tokens, and the click models.
+ * Modules under PyTorch's names: layers, and encoders over packed tokens.
  *
  * @module kernelgrad/nn
  */
@@ -24,7 +24,7 @@ export {
   TransformerBlock,
 } from './distilbert.ts'
 export { type BagMode, EmbeddingBag } from './embedding-bag.ts'
-export { Embeddings, type EncoderOutput, LayerStack, type TextInput } from './encoder.ts'
+export { Embeddings, type EncoderOutput, encoderInit, LayerStack } from './encoder.ts'
 export { createEncoder, type Encoder } from './encoders.ts'
 export {
   Dropout,
@@ -44,6 +44,4 @@ export { DistilBertForMaskedLM, IGNORE_INDEX, type MaskedInput } from './masked-
 export { Module, type RngState } from './module.ts'
 export { BatchNorm1d, type BatchNormOptions, RMSNorm, type RMSNormOptions } from './normalization.ts'
 export { chooseNames } from './patterns.ts'
-export { DistilBertForSequenceClassification } from './sequence-classification.ts'
 export type { LoadResult, StateDict, StateTensor } from './state-dict.ts'
-export { type ModelInput, type ModelOutput, TextTabularModel } from './text-tabular.ts'

@@ -10,9 +10,10 @@ import {
 import { shown } from '../check.ts'
 import { type DistilBertConfig, encoderShape, isBert, parseEncoderConfig } from '../config/index.ts'
 import { ArgumentError, ConfigError, DataError, ShapeError } from '../errors.ts'
+import type { PackedTokens } from '../inputs.ts'
+import { checkText } from './check-text.ts'
 import { DistilBertModel } from './distilbert.ts'
-import { activated, encoderActivation, encoderInit, type TextInput } from './encoder.ts'
-import { checkText } from './inputs.ts'
+import { activated, encoderActivation, encoderInit } from './encoder.ts'
 import { type Embedding, type Layer, LayerNorm, Linear } from './layers.ts'
 import { Module } from './module.ts'
 
@@ -20,7 +21,7 @@ import { Module } from './module.ts'
 export const IGNORE_INDEX = -100
 
 /** Packed tokens, and the token to predict at each, [T], IGNORE_INDEX where none is. */
-export interface MaskedInput extends TextInput {
+export interface MaskedInput extends PackedTokens {
   /** [T], `IGNORE_INDEX` where there is none. */
   labels?: Int32Array
 }
@@ -92,7 +93,7 @@ export class DistilBertForMaskedLM extends Module {
   }
 
   /** Scores of every token of the vocabulary at every position, [T, V]. */
-  logits(text: TextInput): Tensor {
+  logits(text: PackedTokens): Tensor {
     return this.#project(this.distilbert.forward(text).hidden)
   }
 

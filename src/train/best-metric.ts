@@ -1,8 +1,11 @@
 // Which evaluation is the best, and when there has been none better for too long.
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
-import { FIGURES, figuresOf } from './metrics/figures.ts'
+import type { Figure } from '../metrics/index.ts'
 import type { TrainerState } from './trainer-state.ts'
+
+/** What a model's evaluations give, by name. */
+export type FiguresByName = Readonly<Record<string, Figure>>
 
 type Settings = Pick<ResolvedTrainerConfig, 'metric_for_best_model' | 'greater_is_better'>
 
@@ -11,27 +14,29 @@ export const metricOf = ({ metric_for_best_model }: Settings): string =>
   (metric_for_best_model ?? 'loss').replace(/^eval_/, '')
 
 /** Whether more of the metric is better; less is, otherwise. */
-const isGreater = (settings: Settings): boolean => FIGURES[metricOf(settings)]!.better === 'greater'
+const isGreater = (settings: Settings, figures: FiguresByName): boolean =>
+  figures[metricOf(settings)]?.better === 'greater'
 
 /**
  * Checks, before a run starts, that its evaluations will have the metric that says what is best, and that it says so.
- * @param classes of the model.
+ * @param figures of the model's evaluations.
  * @param where what the message begins with, such as the file's name.
  * @throws ConfigError listing the metrics to choose from; or where `greater_is_better` says the opposite of what the metric is.
  */
-export function checkBestMetric(config: Settings, classes: number, where = ''): void {
+export function checkBestMetric(config: Settings, figures: FiguresByName, where = ''): void {
   const { metric_for_best_model: asked, greater_is_better: greater } = config
   const name = metricOf(config)
-  const known = figuresOf(classes)
-  const choices = known.filter(figure => FIGURES[figure]!.better !== 'none').join(', ')
-  if (!known.includes(name))
+  const choices = Object.keys(figures)
+    .filter(figure => figures[figure]!.better !== 'none')
+    .join(', ')
+  if (!Object.hasOwn(figures, name))
     throw new ConfigError(`${where}metric_for_best_model is '${asked}', expected one of ${choices}`)
-  const { better } = FIGURES[name]!
+  const { better } = figures[name]!
   if (better === 'none')
     throw new ConfigError(
       `${where}metric_for_best_model is '${asked}', which is better neither greater nor lower; expected one of ${choices}`,
     )
-  if (greater !== null && greater !== isGreater(config))
+  if (greater !== null && greater !== isGreater(config, figures))
     throw new ConfigError(
       `${where}greater_is_better is ${greater}, and ${name} is better when it is ${better}; leave greater_is_better out`,
     )
@@ -45,12 +50,14 @@ export function noteEvaluation(
   state: TrainerState,
   config: Settings & Pick<ResolvedTrainerConfig, 'early_stopping_threshold'>,
   metrics: Record<string, number>,
+  figures: FiguresByName,
   step = state.global_step,
 ): void {
   const value = metrics[`eval_${metricOf(config)}`]!
   const best = state.best_metric
   // Nothing is better than NaN: as a best it would stay for good.
-  const better = best === null ? !Number.isNaN(value) : isGreater(config) ? value > best : value < best
+  const better =
+    best === null ? !Number.isNaN(value) : isGreater(config, figures) ? value > best : value < best
   const clearly = better && (best === null || Math.abs(value - best) > config.early_stopping_threshold)
   state.early_stopping_patience_counter = clearly ? 0 : state.early_stopping_patience_counter + 1
   if (better) {
@@ -69,13 +76,14 @@ export function reconsiderBest(
   state: TrainerState,
   config: Settings & Pick<ResolvedTrainerConfig, 'early_stopping_threshold'>,
   stageStart: number,
+  figures: FiguresByName,
 ): boolean {
   const again = { ...state, best_metric: null, best_global_step: null, early_stopping_patience_counter: 0 }
   for (const { step, ...entry } of state.log_history) {
     // Its JSON holds null for what was NaN.
     const value = entry[`eval_${metricOf(config)}`] as number | null | undefined
     if (value === undefined) continue
-    noteEvaluation(again, config, { [`eval_${metricOf(config)}`]: value ?? Number.NaN }, step)
+    noteEvaluation(again, config, { [`eval_${metricOf(config)}`]: value ?? Number.NaN }, figures, step)
     if (step <= stageStart) again.early_stopping_patience_counter = 0
   }
   if (again.best_global_step === state.best_global_step) return false

@@ -1,6 +1,8 @@
-// A run whose loss is not a number is over: what it says then.
+// A run whose loss is not a number is over: what it says then. So is one whose loss is no single value.
+import type { Tensor } from '../autograd/index.ts'
 import type { Dataset } from '../data/index.ts'
-import { KernelgradError } from '../errors.ts'
+import { KernelgradError, ShapeError } from '../errors.ts'
+import type { Model } from '../models/index.ts'
 import { epochOrder } from './batches.ts'
 import { positionOf, type Stage } from './stages.ts'
 
@@ -79,4 +81,12 @@ function describe({ file, rows }: BrokenLossError['rows'][number]): string {
     i = end + 1
   }
   return `${file} rows ${parts.join(', ')}`
+}
+
+/** @throws ShapeError for a loss that is no single number. */
+export function checkLoss(model: Model, loss: Tensor | undefined): void {
+  if (String(loss?.shape) === '1') return
+  throw new ShapeError(
+    `${model.constructor.name}: loss has shape [${loss?.shape}], expected [1], such as the mean over the rows`,
+  )
 }

@@ -1,6 +1,6 @@
 // Hooks into the training loop, under the names of transformers' TrainerCallback.
 import type { ResolvedTrainerConfig } from '../config/index.ts'
-import type { ClickModel } from './model.ts'
+import type { Model } from '../models/index.ts'
 import type { LogEntry, TrainerState } from './trainer-state.ts'
 
 /** What the loop does next; a callback may set any of it. The last three hold for the current step only. */
@@ -24,7 +24,7 @@ export interface CallbackContext {
   /** What it does next. */
   control: TrainerControl
   /** The model that is trained. */
-  model: ClickModel
+  model: Model
 }
 
 /** Hooks of the training loop; each may be async, and the loop waits for it. */

@@ -2,7 +2,6 @@
 import { files } from '#files'
 import { expectGpu } from '../autograd/checks.ts'
 import { DenseParameter, type Parameter, weightsChanged } from '../autograd/index.ts'
-import { parseModelConfig } from '../config/index.ts'
 import { isThere, readJson } from '../data/files.ts'
 import {
   openSafetensors,
@@ -12,11 +11,11 @@ import {
 } from '../data/safetensors-file.ts'
 import { CheckpointError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
+import { createModel, type Model, parseConfiguration, tokenizerOf } from '../models/index.ts'
 import type { Module } from '../nn/index.ts'
 import { CHECKSUMS_FILE, type CheckpointFile, lock, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
 import { expectModel, expectModule, expectPath } from './checks.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
-import { type ClickModel, createModel, tokenizerOf } from './model.ts'
 
 const { join } = files
 
@@ -104,7 +103,7 @@ export async function loadParameter(
 }
 
 /** The files that make a model: weights, configuration, and those of its tokenizer. */
-export function modelFiles(model: ClickModel): CheckpointFile[] {
+export function modelFiles(model: Model): CheckpointFile[] {
   return [
     { name: WEIGHTS_FILE, tensors: weightTensors(model), metadata: METADATA },
     { name: CONFIG_FILE, json: model.config },
@@ -126,7 +125,7 @@ export function modelFiles(model: ClickModel): CheckpointFile[] {
  * ```
  */
 export async function saveModel(
-  model: ClickModel,
+  model: Model,
   folder: string,
   extra: Record<string, unknown> = {},
 ): Promise<void> {
@@ -142,20 +141,19 @@ export async function saveModel(
 }
 
 /** Opens a saved model on a device, in evaluation mode, with its tokenizer where it reads text. */
-export async function loadModel(gpu: Gpu, folder: string): Promise<ClickModel> {
+export async function loadModel<M extends Model = Model>(gpu: Gpu, folder: string): Promise<M> {
   expectGpu('loadModel: gpu', gpu)
   expectPath('loadModel: folder', folder)
   await files.settle(folder, CHECKSUMS_FILE)
   const configPath = join(folder, CONFIG_FILE)
-  const config = parseModelConfig(await readJson(configPath), configPath)
-  const tokenizer = await tokenizerOf(config, folder)
-  const model: ClickModel = createModel(config).to(gpu)
-  model.tokenizer = tokenizer
+  const model = createModel<M>(parseConfiguration(await readJson(configPath), configPath))
+  model.tokenizer = await tokenizerOf(model, folder)
+  model.to(gpu)
   try {
     await loadWeights(model, join(folder, WEIGHTS_FILE))
   } catch (error) {
     model.free()
     throw error
   }
-  return model.eval() as ClickModel
+  return model.eval()
 }

@@ -1,21 +1,27 @@
 // What the calls of this room are given, before anything is read, recorded or written.
-import { COUNT, expectFlag, expectFunction, expectNumber, expectOptions, shown } from '../check.ts'
-import { checkColumns } from '../data/check-columns.ts'
+import {
+  COUNT,
+  expectFlag,
+  expectFunction,
+  expectNumber,
+  expectOneOf,
+  expectOptions,
+  NATURAL,
+  shown,
+} from '../check.ts'
+import { checkColumns, expectInputs } from '../data/check-columns.ts'
 import type { Columns } from '../data/index.ts'
 import { ArgumentError, DataError, KernelgradError } from '../errors.ts'
-import { DistilBertForSequenceClassification, Module, TextTabularModel } from '../nn/index.ts'
-import type { ClickModel } from './model.ts'
+import type { Inputs } from '../inputs.ts'
+import { Model } from '../models/index.ts'
+import { Module } from '../nn/index.ts'
 
-/** @throws ArgumentError for what is no click model; KernelgradError for one that is on no device */
-export function expectModel(
-  where: string,
-  model: unknown,
-  { placed = true } = {},
-): asserts model is ClickModel {
-  if (!(model instanceof TextTabularModel || model instanceof DistilBertForSequenceClassification)) {
+/** @throws ArgumentError for what is no model; KernelgradError for one that is on no device */
+export function expectModel(where: string, model: unknown, { placed = true } = {}): asserts model is Model {
+  if (!(model instanceof Model)) {
     const hint = model instanceof Promise ? '; await it first' : ''
     throw new ArgumentError(
-      `${where}: model is ${shown(model)}, expected a TextTabularModel or a DistilBertForSequenceClassification${hint}`,
+      `${where}: model is ${shown(model)}, expected a Model, as createModel() gives${hint}`,
     )
   }
   if (placed) expectPlaced(where, model)
@@ -39,36 +45,42 @@ function expectPlaced(where: string, module: Module): void {
     )
 }
 
-const PREDICT = ['batchSize', 'truncate', 'onBatch']
+const PREDICT = ['batchSize', 'truncate', 'onBatch', 'metric', 'groups', 'seed']
 
 /** @throws ConfigError naming the option that is unknown or out of range */
 export function checkPredictOptions(where: string, options: unknown, ...more: string[]): void {
   expectOptions(`${where}: options`, options, [...PREDICT, ...more])
-  const { batchSize, truncate, onBatch, onEvaluation, requireLabels, extra } = options as Record<
+  const { batchSize, truncate, seed, onBatch, onEvaluation, trainOnly, extra } = options as Record<
     string,
     unknown
   >
   if (batchSize !== undefined) expectNumber(`${where}: batchSize`, batchSize, COUNT)
   if (truncate !== undefined) expectFlag(`${where}: truncate`, truncate)
-  if (requireLabels !== undefined) expectFlag(`${where}: requireLabels`, requireLabels)
+  if (seed !== undefined) expectNumber(`${where}: seed`, seed, NATURAL)
+  if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, ['required', 'optional', 'none'])
   if (onBatch !== undefined) expectFunction(`${where}: onBatch`, onBatch)
   if (onEvaluation !== undefined) expectFunction(`${where}: onEvaluation`, onEvaluation)
   if (extra !== undefined && !Array.isArray(extra))
     throw new ArgumentError(`${where}: extra is ${shown(extra)}, expected an array of column names`)
 }
 
-/** @throws ArgumentError or DataError for what is no data set with labels of the classes, and rows */
-export function checkLabelled(where: string, data: Columns, classes: number): void {
+/**
+ * Checks data that a model learns from or is judged by, which has what its loss reads.
+ * @throws ArgumentError or DataError naming the column, and the row of a class that is none
+ */
+export function checkData(where: string, data: Columns, inputs: Inputs): void {
   checkColumns(where, data)
   if (data.length === 0) throw new DataError(`${where} has no rows, expected at least one`)
-  const { labels } = data
-  if (!labels) throw new KernelgradError(`${where} needs labels, and the data has none`)
-  for (let row = 0; row < labels.length; row++) {
-    const label = labels[row]!
-    if (!(Number.isInteger(label) && label >= 0 && label < classes))
-      throw new DataError(
-        `${where}: labels, row ${data.rowStart + row}: value ${shown(label)}, expected 0 to ${classes - 1} (num_labels ${classes})`,
-      )
+  expectInputs(where, data, inputs)
+  for (const [name, input] of Object.entries(inputs)) {
+    if (input.trainOnly) expectInputs(where, data, { [name]: { ...input, trainOnly: false } })
+    if (input.kind !== 'classes') continue
+    const classes = data.ids[input.column]!
+    for (let row = 0; row < data.length; row++)
+      if (!(Number.isInteger(classes[row]) && classes[row]! >= 0 && classes[row]! < input.classes))
+        throw new DataError(
+          `${where}: column '${input.column}', row ${data.rowStart + row}: value ${shown(classes[row])}, expected 0 to ${input.classes - 1}`,
+        )
   }
 }
 

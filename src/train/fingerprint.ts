@@ -68,7 +68,7 @@ async function hashFile(file: ReadFile): Promise<string> {
   return hash.digest('hex')
 }
 
-function hashRows({ lists, categorical, numerical, labels }: Dataset, start: number, end: number): string {
+function hashRows({ lists, ids, floats }: Dataset, start: number, end: number): string {
   const hash = files.sha256()
   const add = (array: Uint32Array | Float32Array, from = start, to = end) => {
     const part = array.subarray(from, to)
@@ -78,8 +78,7 @@ function hashRows({ lists, categorical, numerical, labels }: Dataset, start: num
     add(values, offsets[start], offsets[end])
     add(offsets, start, end + 1)
   }
-  for (const array of [...Object.values(categorical), ...Object.values(numerical)]) add(array)
-  if (labels) add(labels)
+  for (const array of [...Object.values(ids), ...Object.values(floats)]) add(array)
   return hash.digest('hex')
 }
 

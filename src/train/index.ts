@@ -4,6 +4,8 @@
  *
  * @module kernelgrad/train
  */
+
+export * from '../metrics/index.ts'
 export { checkBestMetric } from './best-metric.ts'
 export { BrokenLossError } from './broken-loss.ts'
 export type { CallbackContext, TrainerCallback, TrainerControl } from './callbacks.ts'
@@ -16,11 +18,9 @@ export {
   saveWeights,
 } from './checkpoint.ts'
 export { lockOutputFolder, prepareOutputFolder, WEIGHTS_FILE } from './checkpoint-folder.ts'
-export { type EvaluateOptions, Evaluation, type EvaluationMetrics, evaluate, metricsOf } from './evaluate.ts'
-export * from './metrics/index.ts'
-export { type ClickModel, collateOptions, createModel, encoderOf, readOptions, tokenizerOf } from './model.ts'
+export { type EvaluateOptions, evaluate } from './evaluate.ts'
 export { type GroupSettings, parameterGroups, type TrainedGroup } from './parameter-groups.ts'
-export { clickProbability, type PredictOptions, predict, predictStream, type Scored } from './predict.ts'
+export { type PredictOptions, predict, predictStream, type Scored } from './predict.ts'
 export {
   checkEncoder,
   fromPretrained,

@@ -1,10 +1,10 @@
 import { optimSettings, type ResolvedTrainerConfig } from '../config/index.ts'
+import type { Model } from '../models/index.ts'
 import { AdamW, type Optimizer } from '../optim/index.ts'
-import type { ClickModel } from './model.ts'
 import { parameterGroups } from './parameter-groups.ts'
 
 /** The optimizer that a stage's settings name. All but AdamW are loaded once they are asked for: pages are to stay small. */
-export async function createOptimizer(model: ClickModel, config: ResolvedTrainerConfig): Promise<Optimizer> {
+export async function createOptimizer(model: Model, config: ResolvedTrainerConfig): Promise<Optimizer> {
   const { gpu } = model
   const groups = parameterGroups(model, config)
   const { adam_beta1, adam_beta2, adam_epsilon, weight_decay: weightDecay } = config

@@ -3,9 +3,9 @@ import type { Parameter } from '../autograd/index.ts'
 import { expectNumber, NON_NEGATIVE, type Range, shown } from '../check.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { ArgumentError, ConfigError } from '../errors.ts'
-import { chooseNames } from '../nn/index.ts'
+import type { Model } from '../models/index.ts'
+import { chooseNames, type Module } from '../nn/index.ts'
 import { expectModel } from './checks.ts'
-import type { ClickModel } from './model.ts'
 
 /** The trainer's settings that parameter groups follow from. */
 export type GroupSettings = Pick<ResolvedTrainerConfig, 'learning_rate' | 'encoder_learning_rate'> &
@@ -22,15 +22,15 @@ export interface TrainedGroup {
 }
 
 /**
- * Splits parameters as the notebook does: names with 'bert.' in them are the encoder's and learn at
- * `encoder_learning_rate`, the others at `learning_rate`. With `layer_decay` d, encoder layer l of L (from 0) learns at
- * d^(L - l) of the encoder's rate and its embeddings at d^(L + 1). With `freeze`, exactly the parameters that match are frozen; frozen
+ * Splits parameters as the notebook does: those of the model's encoders learn at `encoder_learning_rate`, the others at
+ * `learning_rate`. With `layer_decay` d, layer l of an encoder's L (from 0) learns at d^(L - l) of that rate and its embeddings at
+ * d^(L + 1). With `freeze`, exactly the parameters that match are frozen; frozen
  * ones are in no group.
  * Source of the layers' rates: BEiT's `LayerDecayValueAssigner` (Bao et al. 2022), after ELECTRA (Clark et al. 2020).
  * @throws ConfigError for a pattern that matches nothing, for a layer of which only some of q, k and v are frozen, and where
  * nothing is left to train.
  */
-export function parameterGroups(model: ClickModel, settings: GroupSettings): TrainedGroup[] {
+export function parameterGroups(model: Model, settings: GroupSettings): TrainedGroup[] {
   expectModel('parameterGroups', model, { placed: false })
   if (typeof settings !== 'object' || settings === null)
     throw new ArgumentError(
@@ -48,15 +48,13 @@ export function parameterGroups(model: ClickModel, settings: GroupSettings): Tra
     'no_decay',
     withClasses(model),
   )
-  const layers = 1 + Math.max(...parameters.map(([name]) => layerOf(name) ?? -1))
+  const depths = encoderDepths(model)
   const groups = new Map<string, TrainedGroup>()
   for (const part of ['encoder', 'other']) {
     for (const [name, parameter] of parameters) {
-      if (!parameter.requiresGrad || isEncoders(name) !== (part === 'encoder')) continue
-      const lr =
-        part === 'encoder'
-          ? encoder_learning_rate * layer_decay ** (layers + 1 - depthOf(name, layers))
-          : learning_rate
+      const fromTop = depths.get(parameter)
+      if (!parameter.requiresGrad || (fromTop !== undefined) !== (part === 'encoder')) continue
+      const lr = fromTop === undefined ? learning_rate : encoder_learning_rate * layer_decay ** fromTop
       const key = `${part} ${lr} ${kept.has(name)}`
       const group = groups.get(key) ?? { params: [], lr, ...(kept.has(name) ? { weightDecay: 0 } : {}) }
       group.params.push(parameter)
@@ -70,7 +68,7 @@ export function parameterGroups(model: ClickModel, settings: GroupSettings): Tra
 const DECAY: Range = { says: 'a number in (0, 1]', takes: x => x > 0 && x <= 1 }
 
 /** Freezes exactly what matches; where a pattern is wrong, all stays as it is. */
-function freezeOnly(model: ClickModel, patterns: readonly string[]): void {
+function freezeOnly(model: Model, patterns: readonly string[]): void {
   const before = [...model.parameters()].map(parameter => ({ parameter, trained: parameter.requiresGrad }))
   try {
     model.unfreeze('*')
@@ -81,22 +79,23 @@ function freezeOnly(model: ClickModel, patterns: readonly string[]): void {
   }
 }
 
-const isEncoders = (name: string) => name.includes('bert.')
-
-/** The number in '…layer.2.…'. */
-function layerOf(name: string): number | undefined {
-  const found = isEncoders(name) && /\.layer\.(\d+)\./.exec(name)
-  return found ? Number(found[1]) : undefined
-}
-
-/** 0 for embeddings, 1 for the first layer, and one more than the last for what stands on top. */
-function depthOf(name: string, layers: number): number {
-  if (/\.?embeddings\./.test(name)) return 0
-  return (layerOf(name) ?? layers) + 1
+/** How far below its encoder's top each parameter of an encoder is: 0 for what stands on the last layer, 1 for that layer, and so on. */
+function encoderDepths(model: Model): Map<Parameter, number> {
+  const depths = new Map<Parameter, number>()
+  for (const encoder of Object.values(model.encoders())) {
+    const { layers, embeddings } = encoder
+    const note = (module: Module, depth: number) => {
+      for (const parameter of module.parameters()) depths.set(parameter, depth)
+    }
+    note(encoder, 0)
+    for (const [l, layer] of layers.entries()) note(layer, layers.length - l)
+    note(embeddings, layers.length + 1)
+  }
+  return depths
 }
 
 /** A parameter's name, and the same with its module's class before the last part: 'mlp.1.LayerNorm.weight'. */
-function withClasses(model: ClickModel): (name: string) => string[] {
+function withClasses(model: Model): (name: string) => string[] {
   const classes = new Map([...model.namedModules()].map(([name, module]) => [name, module.constructor.name]))
   return name => {
     const dot = name.lastIndexOf('.')

@@ -1,11 +1,21 @@
-import { noGrad, scope, softmax } from '../autograd/index.ts'
+import { noGrad, scope, type Tensor } from '../autograd/index.ts'
 import { shown } from '../check.ts'
 import { checkColumns } from '../data/check-columns.ts'
-import { type Chunk, type Columns, collate, type ParquetFile, rebatch, streamChunks } from '../data/index.ts'
+import {
+  type Chunk,
+  type Columns,
+  collate,
+  type ParquetFile,
+  type ReadOptions,
+  rebatch,
+  streamChunks,
+} from '../data/index.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import { InFlight } from '../gpu/index.ts'
+import type { AnyBatch } from '../inputs.ts'
+import type { Metric } from '../metrics/index.ts'
+import { type Model, readOptions } from '../models/index.ts'
 import { checkPredictOptions, expectModel } from './checks.ts'
-import { type ClickModel, collateOptions, readOptions } from './model.ts'
 
 const BATCH_SIZE = 256
 
@@ -13,15 +23,21 @@ const BATCH_SIZE = 256
 export interface PredictOptions {
   /** Rows a batch, default 256. */
   batchSize?: number
-  /** Cut a text with more tokens than the encoder has positions, where it would be an error. */
+  /** Cut a text with more tokens than the model has positions, where it would be an error. */
   truncate?: boolean
   /** Hears how many rows are done. */
   onBatch?: (rowsDone: number) => void
+  /** Gets every batch with its scores, rows in order. */
+  metric?: Metric
+  /** [rows] what `metric` tells rows apart by. */
+  groups?: ArrayLike<unknown>
+  /** What is drawn for a batch, such as masked tokens, follows from it and the row. Default 0. */
+  seed?: number
 }
 
 /**
- * Class probabilities of every row, [rows, C] row-major. No more than a few batches are on the device at once. Calls may run side by side,
- * on one model too, and beside its training: each batch is computed by the weights of its moment.
+ * A model's scores of every row, [rows, K] row-major: class probabilities, of a classifier. No more than a few batches are on the device
+ * at once. Calls may run side by side, on one model too, and beside its training: each batch is computed by the weights of its moment.
  *
  * @example
  * ```ts
@@ -32,46 +48,65 @@ export interface PredictOptions {
  * ```
  */
 export async function predict(
-  model: ClickModel,
+  model: Model,
   columns: Columns,
   given: PredictOptions = {},
 ): Promise<Float32Array<ArrayBuffer>> {
   expectModel('predict', model)
   checkColumns('predict', columns)
-  checkPredictOptions('predict', given, 'requireLabels', 'extra')
-  const { batchSize = BATCH_SIZE, truncate = false, onBatch } = given
+  checkPredictOptions('predict', given, 'trainOnly', 'extra')
+  const { batchSize = BATCH_SIZE, truncate = false, seed = 0, onBatch, metric, groups } = given
   const { gpu } = model
-  const options = collateOptions(model, { truncate })
-  const C = model.config.num_labels
-  const probabilities = new Float32Array(columns.length * C)
+  const K = model.scoreNames().length
+  const scores = new Float32Array(columns.length * K)
   const inFlight = new InFlight()
+  let before: Promise<void> = Promise.resolve()
   for (let start = 0; start < columns.length; start += batchSize) {
     const size = Math.min(batchSize, columns.length - start)
-    const batch = collate(
-      columns,
-      Uint32Array.from({ length: size }, (_, i) => start + i),
-      options,
-    )
-    const read = inEval(model, () =>
-      scope(() => noGrad(() => softmax(model.forward({ ...batch, labels: undefined }).logits)).read()),
-    )
-    await inFlight.push(
-      gpu,
-      read.then(values => {
-        probabilities.set(values, start * C)
-        onBatch?.(start + size)
-      }),
-    )
+    const rows = Uint32Array.from({ length: size }, (_, i) => start + i)
+    const batch: AnyBatch = collate(columns, rows, model.inputs, { truncate, seed })
+    const read = inEval(model, () => scope(() => noGrad(() => scoresOf(model, batch)).read()))
+    // Metrics take rows in order.
+    const turn = before
+    before = read.then(async values => {
+      await turn
+      scores.set(values, start * K)
+      metric?.add(batch, scores.subarray(start * K, (start + size) * K), groups && slice(groups, start, size))
+      onBatch?.(start + size)
+    })
+    await inFlight.push(gpu, before)
   }
   await inFlight.drain()
-  return probabilities
+  return scores
 }
+
+/** A batch's scores, whose shape is what the model says. */
+function scoresOf(model: Model, batch: AnyBatch): Tensor {
+  const expected = [batch.size, model.scoreNames().length]
+  const scores = model.scores(batch)
+  if (String(scores?.shape) === String(expected)) return scores
+  throw new ShapeError(
+    `${model.constructor.name}: scores have shape [${scores?.shape}], expected [${expected}]: a row each, a column for every name in scoreNames`,
+  )
+}
+
+/**
+ * Asks a model for the scores of one row, so that what cannot be evaluated shows before it is trained.
+ * @throws ShapeError for scores of another shape than the model says; whatever `scores` throws.
+ */
+export function checkScores(model: Model, columns: Columns): void {
+  const batch: AnyBatch = collate(columns, [0], model.inputs, { truncate: true })
+  inEval(model, () => scope(() => noGrad(() => void scoresOf(model, batch))))
+}
+
+const slice = (values: ArrayLike<unknown>, start: number, size: number) =>
+  Array.from({ length: size }, (_, i) => values[start + i])
 
 /**
  * Runs `body`, which records work and waits for nothing, with the model in evaluation mode, and leaves every module as it was: between
  * two batches, others may train the model or predict with it.
  */
-function inEval<T>(model: ClickModel, body: () => T): T {
+function inEval<T>(model: Model, body: () => T): T {
   const training = [...model.namedModules()].map(([, module]) => module).filter(module => module.training)
   for (const module of training) module.training = false
   try {
@@ -85,14 +120,14 @@ function inEval<T>(model: ClickModel, body: () => T): T {
 export interface Scored {
   /** The rows, and the columns asked for with `extra`. */
   rows: Chunk
-  /** [rows, C], row-major. */
-  probabilities: Float32Array<ArrayBuffer>
+  /** [rows, K], row-major. */
+  scores: Float32Array<ArrayBuffer>
 }
 
 /**
- * Class probabilities of every row of a file, row group by row group, so that its size does not matter. Batches are the same rows
+ * A model's scores of every row of a file, row group by row group, so that its size does not matter. Batches are the same rows
  * as in {@link predict} over the whole file, whatever the row groups are: so are the results, to the bit.
- * @param options.requireLabels Whether a file without labels is an error (default) or has none.
+ * @param options.trainOnly Whether a file without what the loss alone reads is an error (default) or has none.
  * @param options.extra Further columns to hand through.
  * @param options.onBatch Gets the rows of the file that are done.
  * @throws DataError naming file, column, row and value of a bad one.
@@ -103,42 +138,34 @@ export interface Scored {
  * import { predictStream } from 'kernelgrad/train'
  *
  * const file = await openParquet('large.parquet')
- * for await (const { rows, probabilities } of predictStream(model, file, { requireLabels: false }))
- *   console.log(rows.rowStart, probabilities.length)
+ * for await (const { rows, scores } of predictStream(model, file, { trainOnly: 'optional' }))
+ *   console.log(rows.rowStart, scores.length)
  * ```
  */
 export async function* predictStream(
-  model: ClickModel,
+  model: Model,
   file: ParquetFile,
-  options: PredictOptions & { requireLabels?: boolean; extra?: string[] } = {},
+  options: Omit<PredictOptions, 'groups'> & {
+    trainOnly?: ReadOptions['trainOnly']
+    extra?: string[]
+    /** The column, one of `extra`, that `metric` tells rows apart by. */
+    groupBy?: string
+  } = {},
 ): AsyncGenerator<Scored> {
   expectModel('predictStream', model)
   if (typeof file !== 'object' || file === null || !('groups' in file))
     throw new ArgumentError(`predictStream: file is ${shown(file)}, expected a file from openParquet()`)
-  checkPredictOptions('predictStream', options, 'requireLabels', 'extra')
-  const { batchSize = BATCH_SIZE, requireLabels, extra, onBatch } = options
-  const chunks = streamChunks(file, {
-    ...readOptions(model.config, { requireLabels, tokenizer: model.tokenizer }),
-    extra,
-  })
+  checkPredictOptions('predictStream', options, 'trainOnly', 'extra', 'groupBy')
+  const { batchSize = BATCH_SIZE, trainOnly, extra, onBatch, groupBy, ...rest } = options
+  const chunks = streamChunks(file, { ...readOptions(model, trainOnly), extra })
   for await (const rows of rebatch(chunks, batchSize)) {
     const { rowStart } = rows
-    const probabilities = await predict(model, rows, {
-      ...options,
+    const scores = await predict(model, rows, {
+      ...rest,
       batchSize,
+      groups: groupBy === undefined ? undefined : rows.extra[groupBy],
       onBatch: onBatch && (done => onBatch(rowStart + done)),
     })
-    yield { rows, probabilities }
+    yield { rows, scores }
   }
-}
-
-/** The probability of class 1, of probabilities [rows, 2]. */
-export function clickProbability(probabilities: Float32Array): Float32Array<ArrayBuffer> {
-  if (!ArrayBuffer.isView(probabilities) && !Array.isArray(probabilities))
-    throw new ArgumentError(
-      `clickProbability: probabilities is ${shown(probabilities)}, expected a Float32Array`,
-    )
-  if (probabilities.length % 2)
-    throw new ShapeError(`clickProbability: ${probabilities.length} probabilities, expected two a row`)
-  return Float32Array.from({ length: probabilities.length / 2 }, (_, i) => probabilities[2 * i + 1]!)
 }

@@ -1,33 +1,25 @@
 // Whether what goes on from a checkpoint is the run that saved it: the model, what it reads, and the settings, key by key.
 import { files } from '#files'
-import {
-  embeddingTableOf,
-  type FeaturesConfig,
-  parseModelConfig,
-  type ResolvedModelConfig,
-  type ResolvedTrainerConfig,
-} from '../config/index.ts'
+import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { isThere, readJson } from '../data/files.ts'
-import type { Dataset } from '../data/index.ts'
 import { ConfigError } from '../errors.ts'
+import { columnsOf, type Inputs } from '../inputs.ts'
+import { createModel, type Model, parseConfiguration } from '../models/index.ts'
 import { CONFIG_FILE } from './checkpoint.ts'
-import type { ClickModel } from './model.ts'
 
 const { join } = files
 
-/** What a run reads of its data; `resume.json` holds it. */
-export interface Reads {
-  /** Columns in the order that batches take them, each with how it is read. */
-  features: [name: string, dtype: string][]
-  /** The label's column; null for data that names none. */
-  label: string | null
-}
+/** What a run reads of its data, an entry an input, in the order that batches take it; `resume.json` holds it. */
+export type Reads = [input: string, columns: string][]
 
-/** What a run reads. */
-export const readsOf = ({ features, label }: Dataset): Reads => ({
-  features: Object.entries(features).map(([name, { dtype }]) => [name, dtype]),
-  label: label ?? null,
-})
+/** What a model reads. */
+export const readsOf = (inputs: Inputs): Reads =>
+  Object.entries(inputs).map(([name, input]) => [
+    name,
+    input.kind === 'text'
+      ? input.columns.map(column => `${column.name} (${column.dtype})`).join(', ')
+      : columnsOf(input).join(', '),
+  ])
 
 /** Settings that say what is read, trained and kept from step to step: with another value there is no going on. */
 const FIXED: readonly string[] = [
@@ -69,28 +61,21 @@ export function checkSettings(
 }
 
 /**
- * Compares a model and what it reads with those of a checkpoint: configuration by key, columns and their order, label, tokenizer.
+ * Compares a model and what it reads with those of a checkpoint: configuration by key, columns and their order, tokenizer.
  * @param reads as the checkpoint holds it; checkpoints of older versions do not.
  * @throws ConfigError naming the first key that differs and both values; of dropout, `warn` is told.
  */
 export async function checkModel(
   folder: string,
-  { model, train, reads }: { model: ClickModel; train: Dataset; reads: Reads | undefined },
+  { model, reads }: { model: Model; reads: Reads | undefined },
   warn: Warn,
 ): Promise<void> {
   const path = join(folder, CONFIG_FILE)
-  const then = parseModelConfig(await readJson(path), path)
-  compare(plain(then), plain(model.config), '', folder, warn)
-  const now = readsOf(train)
-  if (reads) {
-    const columns = ({ features }: Reads) => features.map(([name, dtype]) => `${name} (${dtype})`).join(', ')
-    refuseIfOther('the columns that are read', columns(reads), columns(now), folder)
-    if (reads.label !== null && now.label !== null)
-      refuseIfOther('the label column', reads.label, now.label, folder)
-  } else if (now.label !== null && now.label !== 'label')
-    warn(
-      `${folder} is of a version that did not note the label column: it is taken to be '${now.label}', as now`,
-    )
+  const then = createModel(parseConfiguration(await readJson(path), path))
+  compare(then.comparable(), model.comparable(), '', folder, warn)
+  const before = new Map(Array.isArray(reads) ? reads : [])
+  for (const [name, columns] of Array.isArray(reads) ? readsOf(model.inputs) : [])
+    refuseIfOther(`what is read as '${name}'`, before.get(name) ?? 'nothing', columns, folder)
   for (const [name, json] of Object.entries(model.tokenizer?.files ?? {})) {
     const file = join(folder, name)
     if (!(await isThere(file)))
@@ -103,22 +88,6 @@ const REFUSED = 'a run can only go on with the model and the columns it began wi
 
 function refuseIfOther(what: string, then: string, now: string, folder: string): void {
   if (then !== now) throw new ConfigError(`${what} is ${now}, and ${then} in ${folder}; ${REFUSED}`)
-}
-
-/** A configuration with what means the same written the same. Features are a list: their order counts. */
-function plain(config: ResolvedModelConfig): unknown {
-  const { features_config, mlp_config, pretrained_model_config, ...rest } = config
-  return {
-    ...rest,
-    features_config: Object.keys(features_config).map(name => featureOf(features_config, name)),
-    mlp_config: mlp_config?.length ? mlp_config : null,
-    pretrained_model_config: { model_type: 'distilbert', ...pretrained_model_config },
-  }
-}
-
-function featureOf(features: FeaturesConfig, name: string): object {
-  const { dtype } = features[name]!
-  return dtype === 'categorical' ? { name, dtype, table: embeddingTableOf(features, name) } : { name, dtype }
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

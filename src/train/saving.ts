@@ -42,14 +42,14 @@ export class Saving {
    */
   async save(
     output: string,
-    running: Omit<Running, 'model' | 'config' | 'train' | 'data'>,
+    running: Omit<Running, 'model' | 'config' | 'data'>,
     onPlan: boolean,
   ): Promise<string> {
-    const { model, config, train } = this.#options
+    const { model, config } = this.#options
     const { state } = running
     const folder = checkpointPath(output, state.global_step)
     if (onPlan && state.best_global_step === state.global_step) state.best_model_checkpoint = folder
-    await saveCheckpoint(folder, { ...running, model, config, train, data: this.data })
+    await saveCheckpoint(folder, { ...running, model, config, data: this.data })
     await rotateCheckpoints(output, config.save_total_limit, [folder, this.#bestToKeep(state)])
     return folder
   }

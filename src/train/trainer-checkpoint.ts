@@ -3,20 +3,19 @@
 import { files } from '#files'
 import { parseTrainerConfig, type ResolvedTrainerConfig } from '../config/index.ts'
 import { readJson } from '../data/files.ts'
-import type { Dataset } from '../data/index.ts'
 import { openSafetensors, type SafetensorsFile, type TensorStream } from '../data/safetensors-file.ts'
 import { CheckpointError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { bitsKey, choicesOf, setChoices } from '../kernels/tuning.ts'
+import type { Model } from '../models/index.ts'
 import type { RngState } from '../nn/index.ts'
 import type { GradScaler, GradScalerState, Optimizer, StateTensor } from '../optim/index.ts'
-import { metricOf, reconsiderBest } from './best-metric.ts'
+import { type FiguresByName, metricOf, reconsiderBest } from './best-metric.ts'
 import { loadWeights, modelFiles } from './checkpoint.ts'
 import { findCheckpoint, listCheckpoints, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
 import { checkFingerprints, type Fingerprints } from './fingerprint.ts'
 import type { LossState } from './loss-log.ts'
-import type { ClickModel } from './model.ts'
 import { checkModel, checkSettings, type Reads, readsOf } from './resume-check.ts'
 import type { Position, Stage } from './stages.ts'
 import type { TrainerState } from './trainer-state.ts'
@@ -48,7 +47,7 @@ interface ResumePoint {
 
 /** What a running trainer puts into a checkpoint. */
 export interface Running {
-  model: ClickModel
+  model: Model
   optimizer: Optimizer
   scaler: GradScaler | undefined
   state: TrainerState
@@ -56,7 +55,6 @@ export interface Running {
   next: Position
   losses: LossState
   data: Fingerprints
-  train: Dataset
 }
 
 /**
@@ -64,7 +62,7 @@ export interface Running {
  * @throws CheckpointError when the file system refuses; older checkpoints are as they were.
  */
 export async function saveCheckpoint(folder: string, running: Running): Promise<void> {
-  const { model, optimizer, scaler, state, config, next, losses, data, train } = running
+  const { model, optimizer, scaler, state, config, next, losses, data } = running
   const point: ResumePoint = {
     format: FORMAT,
     adapter: bitsKey(model.gpu),
@@ -74,7 +72,7 @@ export async function saveCheckpoint(folder: string, running: Running): Promise<
     rng: { ...model.rng },
     losses,
     data,
-    reads: readsOf(train),
+    reads: readsOf(model.inputs),
   }
   await writeFolder(folder, [
     ...modelFiles(model),
@@ -86,7 +84,7 @@ export async function saveCheckpoint(folder: string, running: Running): Promise<
 }
 
 /** All that is kept of the trained parameters, under torch's names: `state.<parameter>.exp_avg`. */
-function* states(model: ClickModel, optimizer: Optimizer): Generator<StateTensor> {
+function* states(model: Model, optimizer: Optimizer): Generator<StateTensor> {
   const trained = new Set(optimizer.groups.flatMap(({ params }) => params))
   for (const [name, parameter] of model.namedParameters()) {
     if (!trained.has(parameter)) continue
@@ -95,7 +93,7 @@ function* states(model: ClickModel, optimizer: Optimizer): Generator<StateTensor
   }
 }
 
-function stateTensors(model: ClickModel, optimizer: Optimizer): TensorStream[] {
+function stateTensors(model: Model, optimizer: Optimizer): TensorStream[] {
   return [...states(model, optimizer)].map(({ name, shape, parts }) => ({
     name,
     dtype: 'F32',
@@ -133,7 +131,7 @@ function checkStates({ path, tensors }: SafetensorsFile, wanted: StateTensor[], 
 /** Gives an optimizer and a scaler, made as they were when the checkpoint was saved, their state. */
 export async function loadOptimizer(
   { folder, point }: Resumed,
-  model: ClickModel,
+  model: Model,
   { optimizer, scaler }: Pick<Running, 'optimizer' | 'scaler'>,
 ): Promise<void> {
   const path = join(folder, OPTIMIZER_FILE)
@@ -163,10 +161,9 @@ export async function resume(
     model,
     config,
     data,
-    train,
     output,
     plan,
-  }: Pick<Running, 'model' | 'config' | 'data' | 'train'> & { output?: string; plan: readonly Stage[] },
+  }: Pick<Running, 'model' | 'config' | 'data'> & { output?: string; plan: readonly Stage[] },
   warn: (message: string) => void,
 ): Promise<Resumed> {
   const folder = await findCheckpoint(from, warn)
@@ -176,7 +173,7 @@ export async function resume(
     throw new CheckpointError(`${folder}: ${RESUME_FILE} has format ${point.format}, expected ${FORMAT}`)
   checkFingerprints(point.data.train, data.train, folder)
   checkFingerprints(point.data.evaluation, data.evaluation, folder)
-  await checkModel(folder, { model, train, reads: point.reads }, warn)
+  await checkModel(folder, { model, reads: point.reads }, warn)
   // Settings that did not exist yet when the checkpoint was saved had what is their default now.
   const then = { ...parseTrainerConfig({}, 'defaults'), ...((await read(ARGUMENTS_FILE)) as object) }
   checkSettings(then, config, folder, warn)
@@ -189,8 +186,9 @@ export async function resume(
   const runs = output === undefined ? [dirname(folder)] : [output, dirname(folder)]
   if (best) state.best_model_checkpoint = await sameCheckpoint(best, runs)
   const { config: settings, firstStep } = plan[point.next.stage]!
-  if (reconsiderBest(state, settings, firstStep)) {
-    state.best_model_checkpoint = await bestSaved(state, settings, runs)
+  const { figures } = model.metrics()
+  if (reconsiderBest(state, settings, firstStep, figures)) {
+    state.best_model_checkpoint = await bestSaved(state, settings, runs, figures)
     const { best_metric, best_global_step } = state
     warn(
       `${folder} took another evaluation for the best: by ${metricOf(settings)} it is step ${best_global_step}, ${best_metric}` +
@@ -207,12 +205,13 @@ async function bestSaved(
   state: TrainerState,
   config: ResolvedTrainerConfig,
   runs: readonly string[],
+  figures: FiguresByName,
 ): Promise<string | null> {
   const saved = new Map<number, string>()
   for (const run of runs)
     for (const { step, folder } of await listCheckpoints(run)) if (!saved.has(step)) saved.set(step, folder)
   const left = { ...state, log_history: state.log_history.filter(({ step }) => saved.has(step)) }
-  reconsiderBest(left, config, 0)
+  reconsiderBest(left, config, 0, figures)
   return saved.get(left.best_global_step ?? -1) ?? null
 }
 

@@ -12,10 +12,10 @@ import {
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import type { Dataset } from '../data/index.ts'
 import { ArgumentError, ConfigError } from '../errors.ts'
+import type { Metric } from '../metrics/index.ts'
+import type { Model } from '../models/index.ts'
 import type { TrainerCallback } from './callbacks.ts'
-import { checkLabelled, expectModel, expectPath } from './checks.ts'
-import type { Evaluation } from './evaluate.ts'
-import type { ClickModel } from './model.ts'
+import { checkData, expectModel, expectPath } from './checks.ts'
 import { planStages } from './stages.ts'
 import type { LogEntry } from './trainer-state.ts'
 
@@ -39,7 +39,7 @@ export interface TrainerProgress {
 /** What a trainer works with. */
 export interface TrainerOptions {
   /** On a device; where the text features are strings, with its tokenizer. */
-  model: ClickModel
+  model: Model
   /** Settings with every default, from `parseTrainerConfig`. */
   config: ResolvedTrainerConfig
   /** Rows to train on, with labels. */
@@ -56,8 +56,8 @@ export interface TrainerOptions {
   onProgress?: (progress: TrainerProgress) => void
   /** Gets every entry of the log history. */
   onLog?: (entry: LogEntry) => void
-  /** Gets the labels and probabilities of every evaluation, for curves, before its metrics are logged. */
-  onEvaluation?: (evaluation: Evaluation, step: number) => void
+  /** Gets the metric of every evaluation, with all rows in it, for curves, before its figures are logged. */
+  onEvaluation?: (metric: Metric, step: number) => void
   /** What a run should know that goes on from a checkpoint; `console.warn` unless given. */
   onWarning?: (message: string) => void
 }
@@ -72,7 +72,7 @@ export interface TrainOptions {
 }
 
 const HEARERS = ['onProgress', 'onLog', 'onEvaluation', 'onWarning'] as const
-const KNOWN = ['model', 'config', 'train', 'evaluation', 'output', 'callbacks', ...HEARERS]
+const KNOWN = ['model', 'config', 'train', 'evaluation', 'output', 'locked', 'callbacks', ...HEARERS]
 
 const NUMBERS = {
   num_train_epochs: POSITIVE,
@@ -122,9 +122,8 @@ export function checkTrainerOptions(options: TrainerOptions): TrainerOptions {
   expectModel('Trainer', model)
   const { config } = options
   checkConfig(config)
-  const { num_labels } = model.config
-  checkLabelled('Trainer: train', train, num_labels)
-  if (evaluation) checkLabelled('Trainer: evaluation', evaluation, num_labels)
+  checkData('Trainer: train', train, model.inputs)
+  if (evaluation) checkData('Trainer: evaluation', evaluation, model.inputs)
   if (output !== undefined) expectPath('Trainer: output', output)
   if (callbacks !== undefined) checkCallbacks(callbacks)
   for (const name of HEARERS)

@@ -1,18 +1,20 @@
 // The training loop, in the terms of the transformers Trainer.
 import { autocast, scope } from '../autograd/index.ts'
-import { type Batch, createLoader, type Dataset, type Loader } from '../data/index.ts'
+import { createLoader, type Dataset, type Loader } from '../data/index.ts'
 import { checkTextLengths } from '../data/place.ts'
 import { ConfigError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
+import type { AnyBatch } from '../inputs.ts'
 import { GradScaler, type Optimizer } from '../optim/index.ts'
 import { epochOrder } from './batches.ts'
 import { checkBestMetric, noteEvaluation, outOfPatience } from './best-metric.ts'
-import { brokenGradient, brokenLoss } from './broken-loss.ts'
+import { brokenGradient, brokenLoss, checkLoss } from './broken-loss.ts'
+import { dueAfter } from './cadence.ts'
 import { type CallbackContext, call, type PlainHook, type TrainerControl } from './callbacks.ts'
 import { evaluate } from './evaluate.ts'
 import { LossLog } from './loss-log.ts'
-import { collateOptions } from './model.ts'
 import { createOptimizer } from './optimizer.ts'
+import { checkScores } from './predict.ts'
 import { Saving } from './saving.ts'
 import { type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
 import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
@@ -80,7 +82,7 @@ export class Trainer {
   constructor(given: TrainerOptions) {
     const options = checkTrainerOptions(given)
     const { model, config, train } = options
-    checkBestMetric(config, model.config.num_labels)
+    checkBestMetric(config, model.metrics().figures)
     this.#options = options
     this.#saving = new Saving(options)
     this.#gpu = model.gpu
@@ -114,8 +116,8 @@ export class Trainer {
   async train(options: TrainOptions = {}): Promise<TrainerState> {
     const resumeFromCheckpoint = checkTrainOptions(options)
     const { model, config, train, evaluation } = this.#options
-    const longest = model.config.pretrained_model_config.max_position_embeddings
-    if (!config.truncate) for (const data of [train, evaluation]) if (data) checkTextLengths(data, longest)
+    if (!config.truncate)
+      for (const data of [train, evaluation]) if (data) checkTextLengths(data, model.inputs)
     try {
       await this.#saving.prepare(resumeFromCheckpoint !== false)
       const resumed = await this.#prepare(resumeFromCheckpoint)
@@ -148,12 +150,13 @@ export class Trainer {
 
   /** Loads a checkpoint where one is asked for. */
   async #prepare(from: boolean | string): Promise<Resumed | undefined> {
-    const { model, config, train, output, onWarning = console.warn } = this.#options
+    const { model, config, evaluation, output, onWarning = console.warn } = this.#options
+    if (evaluation) checkScores(model, evaluation)
     if (from === false) return undefined
     const folder = from === true ? output : from
     if (folder === undefined)
       throw new ConfigError('resumeFromCheckpoint is true, and there is no output folder to look in')
-    const run = { model, config, data: this.#saving.data, train, output, plan: this.#plan }
+    const run = { model, config, data: this.#saving.data, output, plan: this.#plan }
     const resumed = await resume(folder, run, onWarning)
     const { max_steps } = this.state
     Object.assign(this.state, resumed.state, { max_steps })
@@ -174,10 +177,8 @@ export class Trainer {
     this.#stepped = false
     this.optimizer = await createOptimizer(model, config)
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
-    this.#loader = createLoader(train, {
-      batchSize: config.per_device_train_batch_size,
-      ...collateOptions(model, config),
-    })
+    const { per_device_train_batch_size: batchSize, truncate, seed } = config
+    this.#loader = createLoader(train, model.inputs, { batchSize, truncate, seed })
     try {
       if (resumed) await loadOptimizer(resumed, model, this)
       const rates = this.optimizer.groups.map(({ lr }) => lr)
@@ -214,7 +215,7 @@ export class Trainer {
     const factor = scheduleOf(this.#stage)
     if (microBatch === 0) await this.#call('onEpochBegin')
     const order = epochOrder(train.length, config, firstEpoch + epoch)
-    const source = this.#loader.batches(order, microBatch)
+    const source = this.#loader.batches(order, { first: microBatch, epoch: firstEpoch + epoch })
     try {
       while (this.#next.microBatch < microBatches && this.#going()) {
         const share = factor(this.state.global_step - firstStep)
@@ -245,13 +246,14 @@ export class Trainer {
   }
 
   /** Adds a micro-batch's gradients to those of its window of `count`. Reads nothing back. */
-  #accumulate(batch: Batch, count: number): void {
+  #accumulate(batch: AnyBatch, count: number): void {
     const { model } = this.#options
     scope(() => {
-      const { loss } = autocast(this.#stage.config.fp16 ? 'f16' : 'f32', () => model.forward(batch))
-      const scaled = this.scaler ? this.scaler.scale(loss!) : loss!
+      const loss = autocast(this.#stage.config.fp16 ? 'f16' : 'f32', () => model.loss(batch))
+      checkLoss(model, loss)
+      const scaled = this.scaler ? this.scaler.scale(loss) : loss
       scaled.backward({ scale: 1 / count })
-      this.#losses.add(loss!)
+      this.#losses.add(loss)
     })
   }
 
@@ -265,13 +267,9 @@ export class Trainer {
   }
 
   async #afterStep(): Promise<void> {
-    const { config, firstStep, steps } = this.#stage
-    const { global_step: step } = this.state
-    const last = step === firstStep + steps
     const control = this.#control
-    control.shouldLog = due(step, config.logging_steps)
-    control.shouldEvaluate = due(step, config.eval_steps) || (last && config.eval_steps !== null)
-    control.shouldSave = due(step, config.save_steps) || last
+    const { last, ...planned } = dueAfter(this.state.global_step, this.#stage)
+    Object.assign(control, planned)
     await this.#call('onStepEnd')
     const onPlan = control.shouldSave
     this.#heed()
@@ -322,7 +320,7 @@ export class Trainer {
     })
     const metrics = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]))
     await this.#log(metrics)
-    noteEvaluation(this.state, config, metrics)
+    noteEvaluation(this.state, config, metrics, this.#options.model.metrics().figures)
     this.#stageStops = outOfPatience(this.state, config)
     await call(this.#options.callbacks, 'onEvaluate', { ...this.#context(), metrics })
   }
@@ -388,5 +386,3 @@ export class Trainer {
     return { args, state: this.state, control: this.#control, model: this.#options.model }
   }
 }
-
-const due = (step: number, every: number | null) => every !== null && step % every === 0

@@ -3,15 +3,15 @@ import { COUNT, expectFlag, expectFunction, expectNumber, expectOptions } from '
 import { collate, type Dataset } from '../data/index.ts'
 import { collectShapes } from '../kernels/matmul.ts'
 import { type TunedClass, tuneMatmul } from '../kernels/matmul-tuning.ts'
-import { checkLabelled, expectModel } from './checks.ts'
-import { type ClickModel, collateOptions } from './model.ts'
+import type { Model } from '../models/index.ts'
+import { checkData, expectModel } from './checks.ts'
 
 /**
  * Measures which kernel forms are fastest for a model and its batches on the device it is on, and stores the choices for this
  * adapter, driver and library version. The model's weights and random state stay as they are.
  */
 export async function tune(
-  model: ClickModel,
+  model: Model,
   data: Dataset,
   options: {
     batchSize: number
@@ -25,11 +25,11 @@ export async function tune(
   expectNumber('tune: batchSize', batchSize, COUNT)
   expectFlag('tune: truncate', truncate)
   if (onClass !== undefined) expectFunction('tune: onClass', onClass)
-  checkLabelled('tune: data', data, model.config.num_labels)
+  checkData('tune: data', data, model.inputs)
   const rows = Uint32Array.from({ length: Math.min(batchSize, data.length) }, (_, i) => i)
-  const batch = collate(data, rows, collateOptions(model, { truncate }))
+  const batch = collate(data, rows, model.inputs, { truncate })
   const { step } = model.rng
-  const shapes = collectShapes(model.gpu, () => scope(() => model.forward(batch).loss!.backward()))
+  const shapes = collectShapes(model.gpu, () => scope(() => model.loss(batch).backward()))
   model.zeroGrad()
   model.rng.step = step
   return tuneMatmul(model.gpu, shapes, onClass)

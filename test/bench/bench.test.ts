@@ -14,7 +14,7 @@ import { FAMILIES } from '../../bench/rows/index.ts'
 import { benchScaling } from '../../bench/scaling.ts'
 import { SIZES } from '../../bench/size.ts'
 import { openGpu } from '../../src/gpu/index.ts'
-import { createModel } from '../../src/train/index.ts'
+import { createModel } from '../../src/models/index.ts'
 
 // Seen from dist/test/bench.
 const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url))

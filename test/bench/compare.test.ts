@@ -6,7 +6,7 @@ import { findPeers, Peer } from '../../bench/compare/peer.ts'
 import { trainWork } from '../../bench/compare/work.ts'
 import { stepModel } from '../../bench/models.ts'
 import { openGpu } from '../../src/gpu/index.ts'
-import { TextTabularModel } from '../../src/nn/index.ts'
+import { TextTabularModel } from '../../src/models/index.ts'
 
 const gpu = await openGpu({ poison: true })
 /** An answer that is to come is waited for: as long as a test file may take. */

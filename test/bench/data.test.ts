@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { benchData, dataTable, FEATURES, writeClicks } from '../../bench/data.ts'
+import { benchData, dataTable, INPUTS, writeClicks } from '../../bench/data.ts'
 import { loadDataset } from '../../src/data/index.ts'
 
 // An optional dependency: not every platform has it.
@@ -28,22 +28,22 @@ withDuckDb(
     const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-'))
     const read = async (name: string, seed: number) => {
       await writeClicks(join(folder, name), 4000, seed)
-      return { ...(await loadDataset(join(folder, name), { features: FEATURES })), files: [] }
+      return { ...(await loadDataset(join(folder, name), { inputs: INPUTS })), files: [] }
     }
     try {
       const data = await read('a', 1)
       assert.equal(await read('b', 1), data)
-      assert.not.equal((await read('c', 2)).labels, data.labels)
+      assert.not.equal((await read('c', 2)).ids.label, data.ids.label)
       const share = (values: ArrayLike<number>, of: number) =>
         Array.from(values).filter(value => value === of).length / values.length
       const { tokenized_title: title, tokenized_query: query } = data.lists
       assert.ok(Math.abs(title!.values.length / 4000 - 10) < 0.4)
       assert.ok(Math.abs(query!.values.length / 4000 - 3) < 0.2)
       assert.ok(Math.abs(share(title!.values, 148_597) - 0.1) < 0.01)
-      assert.ok(Math.abs(share(data.labels!, 1) - 0.04) < 0.015)
-      assert.ok(new Set(data.categorical.user_id).size > 1000)
-      assert.equal(Object.keys(data.categorical), ['gender', 'age', 'advertiser_id', 'user_id'])
-      assert.equal([...new Set(data.numerical.depth)].sort(), [0, 0.5, 1])
+      assert.ok(Math.abs(share(data.ids.label!, 1) - 0.04) < 0.015)
+      assert.ok(new Set(data.ids.user_id).size > 1000)
+      assert.equal(Object.keys(data.ids), ['gender', 'age', 'advertiser_id', 'user_id', 'label'])
+      assert.equal([...new Set(data.floats.depth)].sort(), [0, 0.5, 1])
     } finally {
       rmSync(folder, { recursive: true })
     }

@@ -1,5 +1,6 @@
 // Whatever is wrong with what a command is given: one sentence on stderr, the right exit code, and nothing that was
 // there before is touched.
+
 import { spawnSync } from 'node:child_process'
 import {
   mkdirSync,
@@ -16,7 +17,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ModelConfig } from '../../src/config/index.ts'
 import { type TensorStream, writeSafetensors } from '../../src/data/safetensors-file.ts'
-import { createModel } from '../../src/train/index.ts'
+import { createModel } from '../../src/models/index.ts'
 import { type Captured, kernelgrad } from './capture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-bad-'))

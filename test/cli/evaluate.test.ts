@@ -1,4 +1,5 @@
 // Evaluating and predicting a file give the figures of training, to the last bit; and reports of several runs.
+
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +13,8 @@ import {
   writeSyntheticKdd,
 } from '../../src/data/index.ts'
 import { writeSafetensors } from '../../src/data/safetensors-file.ts'
-import { createModel, groupedAuc, readRunReport } from '../../src/train/index.ts'
+import { createModel } from '../../src/models/index.ts'
+import { groupedAuc, readRunReport } from '../../src/train/index.ts'
 import { type Captured, kernelgrad } from './capture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-evaluate-'))
@@ -185,7 +187,10 @@ test('AUC within groups is of two classes', async () => {
   const args = ['--model', three, '--data', parts, '--json']
   const refused = await kernelgrad('evaluate', ...args, '--group-by', 'user')
   assert.is(refused.code, 2)
-  assert.match(refused.err, /^error: --group-by needs a model of 2 classes, .*three has 3\n$/)
+  assert.match(
+    refused.err,
+    /^error: --group-by needs a model of 2 classes, which the one in .*three is not\n$/,
+  )
   const { metrics } = JSON.parse((await kernelgrad('evaluate', ...args)).out)
   assert.ok(Math.abs(metrics.loss - Math.log(3)) < 1e-6)
   assert.equal(Object.keys(metrics), ['loss', 'accuracy'])

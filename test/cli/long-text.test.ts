@@ -7,15 +7,8 @@ import * as assert from 'uvu/assert'
 import { parseModelConfig, parseTrainerConfig } from '../../src/config/index.ts'
 import { createLoader, loadDataset, openParquet, writeParquet } from '../../src/data/index.ts'
 import { openGpu } from '../../src/gpu/index.ts'
-import {
-  createModel,
-  evaluate,
-  predict,
-  predictStream,
-  readOptions,
-  saveModel,
-  Trainer,
-} from '../../src/train/index.ts'
+import { createModel } from '../../src/models/index.ts'
+import { evaluate, predict, predictStream, saveModel, Trainer } from '../../src/train/index.ts'
 import { kernelgrad } from './capture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-long-'))
@@ -73,8 +66,8 @@ async function refusal(work: Promise<unknown> | (() => Promise<unknown>)): Promi
 
 test('the library names file and row of that file, also after another file and from a worker', async () => {
   const model = createModel(config).to(gpu, { seed: 1 })
-  const rows = await loadDataset([short, long], readOptions(config))
-  const fine = await loadDataset(short, readOptions(config))
+  const rows = await loadDataset([short, long], { inputs: model.inputs })
+  const fine = await loadDataset(short, { inputs: model.inputs })
   assert.match(await refusal(predict(model, rows, { batchSize: 4 })), SAYS)
   assert.match(await refusal(evaluate(model, rows)), SAYS)
   const stream = async () => {
@@ -83,7 +76,7 @@ test('the library names file and row of that file, also after another file and f
   }
   assert.match(await refusal(stream), SAYS)
   for (const worker of [false, true]) {
-    const loader = createLoader(rows, { batchSize: 50, padTokenId: 0, maxPositions: LONGEST, worker })
+    const loader = createLoader(rows, model.inputs, { batchSize: 50, worker })
     const order = Uint32Array.from({ length: rows.length }, (_, i) => i)
     assert.match(await refusal(loader.batches(order).next()), SAYS)
     await loader.close()

@@ -1,4 +1,5 @@
 // Train, predict and demo from end to end, at a size that takes seconds.
+
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +15,8 @@ import {
   writeSyntheticKdd,
 } from '../../src/data/index.ts'
 import { writeSafetensors } from '../../src/data/safetensors-file.ts'
-import { createModel, readRunReport } from '../../src/train/index.ts'
+import { createModel } from '../../src/models/index.ts'
+import { readRunReport } from '../../src/train/index.ts'
 import { kernelgrad } from './capture.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-train-'))

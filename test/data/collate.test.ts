@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { TokenBatch } from '../../src/data/batch.ts'
+import { type FeatureInputOptions, type FeaturesConfig, featureInputs } from '../../src/config/index.ts'
 import { collate } from '../../src/data/collate.ts'
 import { collatePadded } from '../../src/data/collate-padded.ts'
 import type { TokenLists } from '../../src/data/columns.ts'
@@ -8,6 +8,7 @@ import type { Columns } from '../../src/data/dataset.ts'
 import { randomStream, shuffledOrder } from '../../src/data/shuffle.ts'
 import { DataError, ShapeError } from '../../src/errors.ts'
 import { type GroupedIds, groupIds } from '../../src/ids.ts'
+import type { CollatedTokens } from '../../src/inputs.ts'
 
 const PAD = 9
 
@@ -17,26 +18,32 @@ function lists(rows: number[][]): TokenLists {
   return { values: Uint32Array.from(rows.flat()), offsets: Uint32Array.from(offsets) }
 }
 
+const features: FeaturesConfig = {
+  title: { dtype: 'token_id' },
+  gender: { dtype: 'categorical', vocab_size: 3 },
+  query: { dtype: 'token_id' },
+  depth: { dtype: 'numerical' },
+  sex: { dtype: 'categorical', vocab_size: 3, share_embedding: 'gender' },
+}
+const inputs = (options: FeatureInputOptions = {}, of = features) =>
+  featureInputs(of, { padTokenId: PAD, ...options })
+
 const columns: Columns = {
   length: 5,
   rowStart: 100,
-  features: {
-    title: { dtype: 'token_id' },
-    gender: { dtype: 'categorical', vocab_size: 3 },
-    query: { dtype: 'token_id' },
-    depth: { dtype: 'numerical' },
-    sex: { dtype: 'categorical', vocab_size: 3, share_embedding: 'gender' },
-  },
   lists: {
     title: lists([[1, 9, 3], [], [9, 9], [9, 4], [5]]),
     query: lists([[2], [], [9], [], [5, 9, 5]]),
   },
-  categorical: { gender: Uint32Array.of(0, 1, 2, 0, 1), sex: Uint32Array.of(2, 2, 2, 2, 2) },
-  numerical: { depth: Float32Array.of(0, 0.25, 0.5, 0.75, 1) },
-  labels: Uint32Array.of(0, 1, 0, 1, 0),
+  ids: {
+    gender: Uint32Array.of(0, 1, 2, 0, 1),
+    sex: Uint32Array.of(2, 2, 2, 2, 2),
+    label: Uint32Array.of(0, 1, 0, 1, 0),
+  },
+  floats: { depth: Float32Array.of(0, 0.25, 0.5, 0.75, 1) },
 }
 
-const plain = ({ tokens, inputIds, positionIds, keyMask, cuSeqlens, rowIds }: TokenBatch) => ({
+const plain = ({ tokens, inputIds, positionIds, keyMask, cuSeqlens, rowIds }: CollatedTokens) => ({
   tokens,
   ids: [...inputIds.ids],
   positions: [...positionIds.ids],
@@ -80,7 +87,7 @@ function checkGroups({ ids, rows, offsets, positions }: GroupedIds, padding?: nu
 }
 
 test('lists are joined, masked tokens leave holes, empty rows stay', () => {
-  const batch = collate(columns, [0, 1, 2, 3, 4], { padTokenId: PAD })
+  const batch = collate(columns, [0, 1, 2, 3, 4], inputs())
   assert.equal(plain(batch.text!), {
     tokens: 7,
     ids: [1, 3, 2, 4, 5, 5, 5],
@@ -92,7 +99,7 @@ test('lists are joined, masked tokens leave holes, empty rows stay', () => {
 })
 
 test('the order of rows is the order asked for, and rows name their source', () => {
-  const batch = collate(columns, Uint32Array.of(4, 0), { padTokenId: PAD })
+  const batch = collate(columns, Uint32Array.of(4, 0), inputs())
   assert.is(batch.size, 2)
   assert.equal(batch.rows, [104, 100])
   assert.equal([...batch.labels!], [0, 0])
@@ -103,7 +110,7 @@ test('the order of rows is the order asked for, and rows name their source', () 
 })
 
 test('keepFirst keeps position 0 of every row, masked where it is padding or missing', () => {
-  const batch = collate(columns, [0, 1, 2, 3], { padTokenId: PAD, keepFirst: true })
+  const batch = collate(columns, [0, 1, 2, 3], inputs({ keepFirst: true }))
   assert.equal(plain(batch.text!), {
     tokens: 7,
     ids: [1, 3, 2, 9, 9, 9, 4],
@@ -118,45 +125,45 @@ test('keepFirst keeps position 0 of every row, masked where it is padding or mis
 })
 
 test('a batch without a kept token, and one without rows', () => {
-  const none = collate(columns, [1, 2], { padTokenId: PAD }).text!
+  const none = collate(columns, [1, 2], inputs()).text!
   assert.is(none.tokens, 0)
   assert.is(none.keyMask.length, 0)
   assert.is(none.inputIds.rows.length, 0)
   assert.equal([...none.inputIds.offsets], [0])
   assert.equal([...none.cuSeqlens], [0, 0, 0])
-  const empty = collate(columns, [], { padTokenId: PAD })
+  const empty = collate(columns, [], inputs())
   assert.is(empty.size, 0)
   assert.equal([...empty.text!.cuSeqlens], [0])
 })
 
 test('texts that are too long', () => {
-  const options = { padTokenId: PAD, maxPositions: 3 }
+  const short = inputs({ maxPositions: 3 })
   assert.is(
-    messageOf(() => collate(columns, [1, 0], options)),
+    messageOf(() => collate(columns, [1, 0], short)),
     'row 100 has a text of 4 tokens, expected at most 3 (max_position_embeddings); truncate (--truncate on the command line) cuts such texts',
   )
-  const cut = collate(columns, [0, 4], { ...options, truncate: true }).text!
+  const cut = collate(columns, [0, 4], short, { truncate: true }).text!
   assert.equal([...cut.inputIds.ids], [1, 3, 5, 5])
   assert.equal([...cut.positionIds.ids], [0, 2, 0, 1])
   const long = { ...columns, length: 1, lists: { title: lists([Array(513).fill(1)]), query: lists([[]]) } }
   assert.match(
-    messageOf(() => collate(long, [0], { padTokenId: PAD })),
+    messageOf(() => collate(long, [0], inputs())),
     'a text of 513 tokens, expected at most 512',
   )
 })
 
 test('ids out of range name feature, row and value', () => {
   assert.is(
-    messageOf(() => collate(columns, [0, 4], { padTokenId: 3, vocabSize: 5 })),
+    messageOf(() => collate(columns, [0, 4], inputs({ padTokenId: 3, vocabSize: 5 }))),
     'feature title, row 100: value 9, expected 0 to 4',
   )
-  const categorical = { ...columns.categorical, sex: Uint32Array.of(0, 3, 0, 0, 0) }
+  const ids = { ...columns.ids, sex: Uint32Array.of(0, 3, 0, 0, 0) }
   assert.is(
-    messageOf(() => collate({ ...columns, categorical }, [2, 1], { padTokenId: PAD })),
+    messageOf(() => collate({ ...columns, ids }, [2, 1], inputs())),
     'feature sex, row 101: value 3, expected 0 to 2',
   )
   assert.match(
-    messageOf(() => collate(columns, [5], { padTokenId: PAD })),
+    messageOf(() => collate(columns, [5], inputs())),
     'row 5 is asked for',
   )
 })
@@ -171,8 +178,9 @@ test('padded ids with a mask give the same batch as lists', () => {
   ]
   const attentionMask = inputIds.map(row => row.map(id => (id === PAD ? 0 : 1)))
   for (const keepFirst of [false, true]) {
-    const expected = collate(columns, [0, 1, 2, 3, 4], { padTokenId: PAD, keepFirst })
-    const rest = { categorical: columns.categorical, numerical: columns.numerical, labels: columns.labels! }
+    const expected = collate(columns, [0, 1, 2, 3, 4], inputs({ keepFirst }))
+    const { label, ...categorical } = columns.ids
+    const rest = { categorical, numerical: columns.floats, labels: label! }
     const flat = { data: BigInt64Array.from(inputIds.flat(), BigInt), shape: [5, 4] }
     for (const ids of [inputIds, flat]) {
       const got = collatePadded({ inputIds: ids, attentionMask, ...rest }, { padTokenId: PAD, keepFirst })
@@ -233,13 +241,15 @@ test('random rows: packed tokens are the unpadded ones, in order', () => {
     const data: Columns = {
       length: rows.length,
       rowStart: 0,
-      features: { title: { dtype: 'token_id' } },
       lists: { title: lists(rows) },
-      categorical: {},
-      numerical: {},
+      ids: {},
+      floats: {},
     }
-    const { inputIds, positionIds, cuSeqlens, rowIds } = collate(data, [...rows.keys()], { padTokenId: PAD })
-      .text!
+    const { inputIds, positionIds, cuSeqlens, rowIds } = collate(
+      data,
+      [...rows.keys()],
+      inputs({}, { title: { dtype: 'token_id' } }),
+    ).text!
     for (const [b, row] of rows.entries()) {
       const [start, end] = [cuSeqlens[b]!, cuSeqlens[b + 1]!]
       assert.equal(

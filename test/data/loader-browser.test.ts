@@ -46,26 +46,27 @@ inBrowser('a worker gives the batches of the page’s own thread, and its errors
     const columns = {
       length: n,
       rowStart: 0,
-      features: {
-        title: { dtype: 'token_id' as const },
-        gender: { dtype: 'categorical' as const, vocab_size: 7 },
-      },
       lists: { title: { values: shared(3 * n, i => (i * 7919) % 50), offsets: shared(n + 1, i => 3 * i) } },
-      categorical: { gender: shared(n, i => i % 7) },
-      numerical: {},
-      labels: shared(n, i => i % 2),
+      ids: { gender: shared(n, i => i % 7), label: shared(n, i => i % 2) },
+      floats: {},
+    }
+    const text = { kind: 'text', columns: [{ name: 'title', dtype: 'token_id' }], rows: 50 } as const
+    const inputs = {
+      text: { ...text, columns: [...text.columns], padTokenId: 0, maxPositions: 512 },
+      categorical: { kind: 'ids' as const, columns: { gender: 7 } },
+      labels: { kind: 'classes' as const, column: 'label', classes: 2 },
     }
     const order = shared(n, i => (i * 37) % n)
     const batches: string[] = []
     for (const worker of [false, true]) {
-      const loader = createLoader(columns, { batchSize: 64, worker, padTokenId: 0, vocabSize: 50 })
+      const loader = createLoader(columns, inputs, { batchSize: 64, worker })
       const all: unknown[] = []
       for await (const batch of loader.batches(order)) all.push(batch)
       batches.push(JSON.stringify(all))
       await loader.close()
     }
-    columns.categorical.gender[5] = 9
-    const loader = createLoader(columns, { batchSize: 64, worker: true, padTokenId: 0 })
+    columns.ids.gender[5] = 9
+    const loader = createLoader(columns, inputs, { batchSize: 64, worker: true })
     let error = 'none'
     try {
       for await (const _ of loader.batches(order));

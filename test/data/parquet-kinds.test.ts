@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { featureInputs } from '../../src/config/index.ts'
 import { streamChunks } from '../../src/data/dataset.ts'
 import { openParquet, readColumns } from '../../src/data/parquet.ts'
 import { DataError } from '../../src/errors.ts'
@@ -34,8 +35,8 @@ for (const name of Object.keys(golden).filter(name => /no_values|empty_groups/.t
   test(`pages without values make rows: ${name}`, async () => {
     const file = await openParquet(`${FOLDER}/${name}.parquet`)
     let rows = 0
-    const features = { empty_lists: { dtype: 'token_id' }, row: { dtype: 'numerical' } } as const
-    for await (const chunk of streamChunks(file, { features, label: null, extra: ['text'] })) {
+    const inputs = featureInputs({ empty_lists: { dtype: 'token_id' }, row: { dtype: 'numerical' } })
+    for await (const chunk of streamChunks(file, { inputs, trainOnly: 'none', extra: ['text'] })) {
       rows += chunk.length
       assert.is(chunk.lists.empty_lists!.values.length, 0)
       assert.is(chunk.lists.empty_lists!.offsets.length, chunk.length + 1)

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { FeaturesConfig } from '../../src/config/index.ts'
+import { type FeaturesConfig, featureInputs } from '../../src/config/index.ts'
 import { loadDataset, streamChunks } from '../../src/data/dataset.ts'
 import { openParquet, readColumns } from '../../src/data/parquet.ts'
 import { randomStream } from '../../src/data/shuffle.ts'
@@ -21,6 +21,7 @@ const golden = JSON.parse(readFileSync(`${FOLDER}/case.json`, 'utf8')) as {
   title: string[]
 }
 const { features } = golden
+const inputs = featureInputs(features)
 const path = (name: string) => `${FOLDER}/${name}.parquet`
 
 /** The DataError that `run` ends with. */
@@ -39,11 +40,11 @@ assert.is(Object.keys(golden.bad).length, 13)
 
 for (const name of golden.same_content.filter(name => name !== 'no_rows')) {
   test(`same content: ${name}`, async () => {
-    const data = await loadDataset(path(name), { features })
+    const data = await loadDataset(path(name), { inputs })
     assert.is(data.length, golden.rows)
-    assert.equal([...data.labels!], golden.label)
-    assert.equal([...data.categorical.gender!], golden.gender)
-    assert.equal(data.numerical.depth, Float32Array.from(golden.depth))
+    assert.equal([...data.ids.label!], golden.label)
+    assert.equal([...data.ids.gender!], golden.gender)
+    assert.equal(data.floats.depth, Float32Array.from(golden.depth))
     const { values, offsets } = data.lists.tokenized_title!
     const lists = golden.tokenized_title.map((_, row) => [...values.subarray(offsets[row], offsets[row + 1])])
     assert.equal(lists, golden.tokenized_title)
@@ -60,17 +61,17 @@ for (const name of golden.same_content.filter(name => name !== 'no_rows')) {
 test('a file without rows opens and streams nothing, a dataset of it is an error', async () => {
   const file = await openParquet(path('no_rows'))
   assert.is(file.rows, 0)
-  for await (const _ of streamChunks(file, { features })) assert.unreachable()
-  const error = await errorOf(() => loadDataset(path('no_rows'), { features }))
+  for await (const _ of streamChunks(file, { inputs })) assert.unreachable()
+  const error = await errorOf(() => loadDataset(path('no_rows'), { inputs }))
   assert.match(error.message, 'no_rows.parquet has no rows')
 })
 
 test('row groups stream one at a time, with their first row', async () => {
   const starts: number[] = []
-  for await (const chunk of streamChunks(path('row_groups_of_50'), { features, extra: ['title'] })) {
+  for await (const chunk of streamChunks(path('row_groups_of_50'), { inputs, extra: ['title'] })) {
     starts.push(chunk.rowStart)
     assert.equal(chunk.extra.title, golden.title.slice(chunk.rowStart, chunk.rowStart + chunk.length))
-    assert.equal([...chunk.labels!], golden.label.slice(chunk.rowStart, chunk.rowStart + chunk.length))
+    assert.equal([...chunk.ids.label!], golden.label.slice(chunk.rowStart, chunk.rowStart + chunk.length))
   }
   assert.equal(starts, [0, 50, 100, 150, 200, 250])
 })
@@ -82,10 +83,10 @@ test('a range of rows across row groups', async () => {
 
 test('several files become one dataset', async () => {
   const data = await loadDataset([path('codec_zstd'), path('no_rows'), path('row_groups_of_50')], {
-    features,
+    inputs,
   })
   assert.is(data.length, 2 * golden.rows)
-  assert.equal([...data.labels!], [...golden.label, ...golden.label])
+  assert.equal([...data.ids.label!], [...golden.label, ...golden.label])
   const { values, offsets } = data.lists.tokenized_title!
   assert.is(offsets[2 * golden.rows], values.length)
   assert.equal([...values], [...golden.tokenized_title.flat(), ...golden.tokenized_title.flat()])
@@ -108,7 +109,7 @@ const FAULTS: Record<string, string[]> = {
 
 for (const [name, parts] of Object.entries(FAULTS)) {
   test(`faulty: ${name} (${golden.bad[name]})`, async () => {
-    const { message } = await errorOf(() => loadDataset(path(`bad_${name}`), { features }))
+    const { message } = await errorOf(() => loadDataset(path(`bad_${name}`), { inputs }))
     assert.match(message, `bad_${name}.parquet`)
     for (const part of parts) assert.ok(message.includes(part), message)
   })
@@ -116,9 +117,9 @@ for (const [name, parts] of Object.entries(FAULTS)) {
 
 test('faulty: flipped_byte ends in an error or other values', async () => {
   try {
-    const data = await loadDataset(path('bad_flipped_byte'), { features })
+    const data = await loadDataset(path('bad_flipped_byte'), { inputs })
     const { values } = data.lists.tokenized_title!
-    assert.not.equal([[...values], [...data.labels!]], [golden.tokenized_title.flat(), golden.label])
+    assert.not.equal([[...values], [...data.ids.label!]], [golden.tokenized_title.flat(), golden.label])
   } catch (error) {
     assert.instance(error, DataError)
   }
@@ -144,7 +145,7 @@ test('damaged bytes anywhere end in a DataError or other values', async () => {
       bytes[at]! ^= 1 + random.below(255)
       try {
         const file = await openParquet(bytes.buffer, { name: `${name} at ${at}` })
-        for await (const chunk of streamChunks(file, { features, extra: ['title'] }))
+        for await (const chunk of streamChunks(file, { inputs, extra: ['title'] }))
           assert.ok(chunk.length >= 0)
       } catch (error) {
         if (!(error instanceof DataError)) throw new Error(`${name}, byte ${at}: ${(error as Error).stack}`)
@@ -162,7 +163,7 @@ test('a negative number of children in the schema is refused, not looped over', 
 
 test('missing columns, files and labels', async () => {
   const missing = await errorOf(() =>
-    loadDataset(path('pandas'), { features: { age: { dtype: 'numerical' } } }),
+    loadDataset(path('pandas'), { inputs: { age: { kind: 'floats', columns: ['age'] } } }),
   )
   assert.match(missing.message, 'has no column age; its columns are label, tokenized_title, depth, gender')
   assert.match(
@@ -174,16 +175,23 @@ test('missing columns, files and labels', async () => {
   assert.is(empty.message, 'a.parquet is empty, a Parquet file is expected')
   assert.match((await errorOf(() => openParquet(`${FOLDER}/case.json`))).message, 'is not a Parquet file')
   assert.match(
-    (await errorOf(() => loadDataset(path('pandas'), { features, label: 'clicked' }))).message,
+    (
+      await errorOf(() =>
+        loadDataset(path('pandas'), { inputs: featureInputs(features, { label: 'clicked' }) }),
+      )
+    ).message,
     'no column clicked',
   )
-  const unlabelled = await loadDataset(path('pandas'), { features, label: 'clicked', requireLabels: false })
-  assert.is(unlabelled.labels, undefined)
+  const other = { inputs: featureInputs(features, { label: 'clicked' }), trainOnly: 'optional' } as const
+  const unlabelled = await loadDataset(path('pandas'), other)
+  assert.equal(Object.keys(unlabelled.ids), Object.keys(inputs.categorical.columns))
 })
 
 test('kinds that do not fit', async () => {
   const read = (name: string, feature: FeaturesConfig[string]) =>
-    errorOf(() => loadDataset(path('pandas'), { features: { [name]: feature } })).then(error => error.message)
+    errorOf(() => loadDataset(path('pandas'), { inputs: featureInputs({ [name]: feature }) })).then(
+      error => error.message,
+    )
   assert.match(await read('tokenized_title', { dtype: 'numerical' }), 'is a list, a number is expected')
   assert.match(await read('depth', { dtype: 'token_id' }), 'is a number, a list of integers is expected')
   assert.match(await read('depth', { dtype: 'text' }), 'is a number, text is expected')
@@ -197,7 +205,10 @@ test('text features are joined by a space and tokenized', async () => {
     return [1, text.length]
   }
   const both: FeaturesConfig = { title: { dtype: 'text' } }
-  const data = await loadDataset(path('duckdb'), { features: both, tokenize, vocabSize: 100 })
+  const data = await loadDataset(path('duckdb'), {
+    inputs: featureInputs(both, { vocabSize: 100 }),
+    tokenize,
+  })
   assert.equal(seen, golden.title)
   assert.equal([...data.lists.title!.values.subarray(2, 4)], [1, golden.title[1]!.length])
   assert.is(data.lists.title!.offsets[golden.rows], 2 * golden.rows)

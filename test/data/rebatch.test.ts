@@ -12,12 +12,10 @@ function chunk(first: number, length: number, labelled = true): Chunk {
     file: 'x',
     length,
     rowStart: first,
-    features: {},
     lists: { text: { values: Uint32Array.from(lists.flat()), offsets } },
-    categorical: { code: rows.map(row => 7 * row) },
-    numerical: { depth: Float32Array.from(rows, row => row / 4) },
+    ids: { code: rows.map(row => 7 * row), ...(labelled ? { label: rows.map(row => row % 2) } : {}) },
+    floats: { depth: Float32Array.from(rows, row => row / 4) },
     extra: { user: [...rows].map(row => `u${row}`) },
-    ...(labelled ? { labels: rows.map(row => row % 2) } : {}),
   }
 }
 
@@ -62,7 +60,7 @@ test('pieces hold whole batches and the same rows, whatever the row groups', asy
 })
 
 test('rows without labels stay without', async () => {
-  for (const piece of await rebatched([5, 5], 4, false)) assert.is(piece.labels, undefined)
+  for (const piece of await rebatched([5, 5], 4, false)) assert.is(piece.ids.label, undefined)
 })
 
 test.run()

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { featureInputs } from '../../src/config/index.ts'
 import { type Dataset, loadDataset } from '../../src/data/dataset.ts'
 import { openParquet } from '../../src/data/parquet.ts'
 import { shuffledOrder } from '../../src/data/shuffle.ts'
@@ -13,7 +14,7 @@ test.after(() => rmSync(root, { recursive: true }))
 
 const made = await writeSyntheticKdd({ folder: join(root, 'a') })
 const read = (data: SyntheticData, path: string) =>
-  loadDataset(path, { features: data.features_config, vocabSize: data.vocabSize })
+  loadDataset(path, { inputs: featureInputs(data.features_config, { vocabSize: data.vocabSize }) })
 const train = await read(made, made.train)
 const held = await read(made, made.test)
 
@@ -47,7 +48,7 @@ function linearAuc(useTable: boolean): number {
     const active: [number, number][] = Array.from(words, word => [word, 1 / Math.sqrt(words.length)])
     let base = made.vocabSize
     for (const name of table) {
-      if (useTable) active.push([base + data.categorical[name]![row]!, 1])
+      if (useTable) active.push([base + data.ids[name]![row]!, 1])
       base += sizes[name]
     }
     active.push([base, 1])
@@ -57,11 +58,11 @@ function linearAuc(useTable: boolean): number {
   for (let epoch = 0; epoch < 2; epoch++)
     for (const row of shuffledOrder(train.length, 1, epoch)) {
       const active = inputs(train, row)
-      const error = train.labels![row]! - 1 / (1 + Math.exp(-score(active)))
+      const error = train.ids.label![row]! - 1 / (1 + Math.exp(-score(active)))
       for (const [at, x] of active) weights[at]! += 0.05 * error * x
     }
   return rocAuc(
-    held.labels!,
+    held.ids.label!,
     Array.from({ length: held.length }, (_, row) => score(inputs(held, row))),
   )
 }
@@ -92,11 +93,11 @@ test('lengths, padding ids, clicks and skew are like traffic', () => {
     const lost = values.filter(id => id === made.padTokenId).length / values.length
     assert.ok(Math.abs(lost - 0.08) < 0.01, `${lost} of ${name} is out of vocabulary`)
   }
-  const clicks = train.labels!.reduce((sum, label) => sum + label, 0) / train.length
+  const clicks = train.ids.label!.reduce((sum, label) => sum + label, 0) / train.length
   assert.ok(clicks > 0.15 && clicks < 0.25, `${clicks} clicks`)
-  const first = train.categorical.user_id!.filter(user => user < 10).length / train.length
+  const first = train.ids.user_id!.filter(user => user < 10).length / train.length
   assert.ok(first > 0.25, `ten users make ${first} of the rows`)
-  assert.ok(train.numerical.depth!.every(depth => depth === 0 || depth === 0.5 || depth === 1))
+  assert.ok(train.floats.depth!.every(depth => depth === 0 || depth === 0.5 || depth === 1))
 })
 
 test('the signal is there, in the text and well beyond it in the table', () => {
@@ -121,7 +122,7 @@ test('the same options give the same bytes, another seed others; planted.json re
   assert.not.equal(readFileSync(b.train), readFileSync(d.train))
   const planted = JSON.parse(readFileSync(join(root, 'b', 'planted.json'), 'utf8'))
   assert.equal(planted.testProbability, [...b.testProbability])
-  assert.equal(planted.testLabels, [...(await read(b, b.test)).labels!])
+  assert.equal(planted.testLabels, [...(await read(b, b.test)).ids.label!])
 })
 
 test.run()

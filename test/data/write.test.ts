@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { featureInputs } from '../../src/config/index.ts'
 import { loadDataset } from '../../src/data/dataset.ts'
 import { openParquet, readColumns } from '../../src/data/parquet.ts'
 import { randomStream } from '../../src/data/shuffle.ts'
@@ -57,12 +58,12 @@ test('round trip of every kind, over several row groups', async () => {
     ids.map(list => [...list]),
   )
   const features = { ids: { dtype: 'token_id', vocab_size: 90 }, p: { dtype: 'numerical' } } as const
-  const data = await loadDataset(path, { features, label: null })
+  const data = await loadDataset(path, { inputs: featureInputs(features), trainOnly: 'none' })
   assert.equal(
     [...data.lists.ids!.values],
     ids.flatMap(list => [...list]),
   )
-  assert.equal(data.numerical.p, Float32Array.from(p))
+  assert.equal(data.floats.p, Float32Array.from(p))
 })
 
 test('row groups are written as they come; no rows make a readable file', async () => {

@@ -11,6 +11,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { build, type PreviewServer, preview } from 'vite'
 import { scoreRow } from '../../examples/browser/model.ts'
+import type { TextTabularModel } from '../../src/models/index.ts'
 import { launchChromium } from '../support/chromium.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-page-'))
@@ -281,7 +282,7 @@ browserTest('a row typed in is scored as Node scores it with the downloaded file
   }
   assert.is(JSON.parse(readFileSync(join(folder, 'model', 'config.json'), 'utf8')).num_labels, 2)
   const gpu = await openGpu()
-  const model = await loadModel(gpu, join(folder, 'model'))
+  const model = await loadModel<TextTabularModel>(gpu, join(folder, 'model'))
   const own = await scoreRow(model, Object.fromEntries(typed))
   // On the adapter that the browser has too, to the bit.
   const bound = gpu.adapter.line.includes('swiftshader') ? 0 : 1e-5

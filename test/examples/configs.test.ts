@@ -1,4 +1,5 @@
 // The example configurations are read, and are the models that they say they are.
+
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,10 +7,10 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { demoModels, notebookModels } from '../../src/cli/demo-models.ts'
 import { readTrainingConfig } from '../../src/cli/training-config.ts'
-import type { FeatureSizes } from '../../src/config/index.ts'
+import type { FeatureSizes, ResolvedTrainingConfig } from '../../src/config/index.ts'
 import { writeSyntheticRaw } from '../../src/data/index.ts'
 import { preprocessKdd } from '../../src/data/kdd/index.ts'
-import { createModel } from '../../src/train/index.ts'
+import { createModel } from '../../src/models/index.ts'
 
 const FOLDER = 'examples/configs'
 const read = (name: string) => readTrainingConfig(join(FOLDER, name))
@@ -50,7 +51,9 @@ test("the demo's example is the demo's model", async () => {
 })
 
 test("the notebook's examples are the experiment's models", async () => {
-  const [tabular, text] = [await read('kdd_text_tabular.json'), await read('kdd_text_only.json')]
+  const [tabular, text] = (await Promise.all(
+    ['kdd_text_tabular.json', 'kdd_text_only.json'].map(read),
+  )) as unknown as [ResolvedTrainingConfig, ResolvedTrainingConfig]
   const { features_config, pretrained_model_config: encoder, num_labels } = tabular
   const sizes = {
     // The data's own part: embedding sizes are the experiment's to know.

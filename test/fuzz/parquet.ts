@@ -1,7 +1,7 @@
 /** Parquet files out of test/golden, changed in what keeps their meaning or damages them, through every public reader. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
-import type { FeaturesConfig } from '../../src/config/index.ts'
+import { type FeaturesConfig, featureInputs } from '../../src/config/index.ts'
 import { loadDataset, streamChunks } from '../../src/data/dataset.ts'
 import { prepareCodec } from '../../src/data/decompress.ts'
 import { columnOf, openParquet, type ParquetFile, readColumns } from '../../src/data/parquet.ts'
@@ -60,12 +60,16 @@ async function readAsDataset(file: ParquetFile, { values }: Columns, faults: str
       refusal(error, faults, `columnOf ${name}`)
       continue
     }
-    const options = { features, label: null, tokenize: (text: string) => [text.length], extra: [name] }
+    const options = {
+      inputs: featureInputs(features),
+      trainOnly: 'none' as const,
+      tokenize: (text: string) => [text.length],
+    }
     try {
       const numbers: unknown[] = []
       const lists: number[][] = []
-      for await (const chunk of streamChunks(file, options)) {
-        numbers.push(...(chunk.numerical[name] ?? []))
+      for await (const chunk of streamChunks(file, { ...options, extra: [name] })) {
+        numbers.push(...(chunk.floats[name] ?? []))
         const list = chunk.lists[name]
         for (let row = 0; list && row < chunk.length; row++)
           lists.push([...list.values.subarray(list.offsets[row], list.offsets[row + 1])])

@@ -1,10 +1,11 @@
 // Frozen parameters: chosen by name, without gradients, updates, decay or memory in the optimizer.
+
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { layerNorm, readParameter, scope, sum, type Tensor, tensor } from '../../src/autograd/index.ts'
-import type { ModelConfig } from '../../src/config/index.ts'
-import { type Batch, collatePadded } from '../../src/data/index.ts'
-import { TextTabularModel } from '../../src/nn/index.ts'
+import type { FeatureBatch, ModelConfig } from '../../src/config/index.ts'
+import { collatePadded } from '../../src/data/index.ts'
+import { TextTabularModel } from '../../src/models/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { assertClose } from '../support/close.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
@@ -33,7 +34,7 @@ const config: ModelConfig = {
 }
 const build = () => new TextTabularModel(config).to(gpu, { seed: 3 })
 
-function batch(seed: number): Batch {
+function batch(seed: number): FeatureBatch {
   const ids = seededInts(5 * 8, seed, PAD)
   return collatePadded(
     {

@@ -1,16 +1,13 @@
 // Whole models in f16 against float32: what is stored, overflow and back-off, large activations, memory.
+
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { autocast, type Parameter, readParameter, scope, writeParameter } from '../../src/autograd/index.ts'
-import type { ModelConfig } from '../../src/config/index.ts'
-import { type Batch, collatePadded } from '../../src/data/index.ts'
-import {
-  DistilBertForSequenceClassification,
-  type DistilBertModel,
-  TextTabularModel,
-} from '../../src/nn/index.ts'
+import type { FeatureBatch, ModelConfig } from '../../src/config/index.ts'
+import { collatePadded } from '../../src/data/index.ts'
+import { DistilBertForSequenceClassification, type Model, TextTabularModel } from '../../src/models/index.ts'
+import type { DistilBertModel } from '../../src/nn/index.ts'
 import { AdamW, GradScaler } from '../../src/optim/index.ts'
-import type { ClickModel } from '../../src/train/index.ts'
 import { assertClose } from '../support/close.ts'
 import { generator, openTestGpu, seededInts } from '../support/gpu.ts'
 
@@ -47,7 +44,7 @@ function config(dim: number, hidden: number, dropout = 0): ModelConfig {
 }
 
 /** Rows of 0 to 9 tokens. */
-function batch(seed: number, keepFirst = false): Batch {
+function batch(seed: number, keepFirst = false): FeatureBatch {
   const [size, S] = [6, 9]
   const next = generator(seed)
   const inputIds = Array.from({ length: size }, (_, b) => {
@@ -74,7 +71,7 @@ interface Run {
 
 /** Trains on the same batches in one dtype or the other; with two micro-batches to a step. */
 async function train(
-  model: ClickModel,
+  model: Model,
   dtype: 'f32' | 'f16',
   { steps = 4, initScale = 65536, afterStep = async (_: number) => {} } = {},
 ): Promise<Run> {
@@ -85,7 +82,7 @@ async function train(
     for (const micro of [0, 1]) {
       const loss = scope(() => {
         const input = batch(100 + 2 * step + micro, model instanceof DistilBertForSequenceClassification)
-        const result = autocast(dtype, () => model.forward(input)).loss!
+        const result = autocast(dtype, () => model.loss(input))
         const scaled = scaler ? scaler.scale(result) : result
         scaled.backward({ scale: 0.5 })
         return result
@@ -113,7 +110,7 @@ for (const [name, create] of [
     'DistilBertForSequenceClassification',
     (made: ModelConfig) => new DistilBertForSequenceClassification(made).to(gpu, { seed: 1 }),
   ],
-] as [string, (made: ModelConfig) => ClickModel][]) {
+] as [string, (made: ModelConfig) => Model][]) {
   test(`${name} trains in f16 nearly as in float32, with the same dropout masks`, async () => {
     const [exact, half] = [create(config(24, 16, 0.1)), create(config(24, 16, 0.1))]
     const [a, b] = [await train(exact, 'f32'), await train(half, 'f16')]
@@ -184,14 +181,14 @@ test('a step in f16 keeps no buffers, and its activations take less memory', asy
   for (const dtype of ['f32', 'f16'] as const) {
     const model = build(config(96, 128))
     const [before, input] = [gpu.memory.buffers, batch(5)]
-    scope(() => autocast(dtype, () => model.forward(input)).loss!.backward())
+    scope(() => autocast(dtype, () => model.loss(input)).backward())
     for (const parameter of model.parameters()) parameter.zeroGrad()
     // The f16 copy of the parameters, and where each lies in it, live as long as the model.
     assert.is(gpu.memory.buffers - before, dtype === 'f16' ? 2 : 0)
     let held = 0
     scope(() => {
       const start = gpu.memory.inUse
-      const loss = autocast(dtype, () => model.forward(input)).loss!
+      const loss = autocast(dtype, () => model.loss(input))
       held = gpu.memory.inUse - start
       loss.backward()
     })

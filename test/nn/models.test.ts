@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ModelConfig } from '../../src/config/index.ts'
-import { DistilBertForSequenceClassification, TextTabularModel } from '../../src/nn/index.ts'
+import { DistilBertForSequenceClassification, TextTabularModel } from '../../src/models/index.ts'
 
 /** The notebook's own configuration. */
 export const NOTEBOOK: ModelConfig = {

@@ -1,4 +1,5 @@
 // Fused paths against unfused twins past the first optimizer step, packed rows against padded ones, dropout, and leaks.
+
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -18,9 +19,11 @@ import {
   tensor,
   writeParameter,
 } from '../../src/autograd/index.ts'
-import type { ModelConfig } from '../../src/config/index.ts'
-import { type Batch, collatePadded } from '../../src/data/index.ts'
-import { type DistilBertModel, type Layer, type Module, TextTabularModel } from '../../src/nn/index.ts'
+import type { FeatureBatch, ModelConfig } from '../../src/config/index.ts'
+import { collatePadded } from '../../src/data/index.ts'
+import { groupIds } from '../../src/ids.ts'
+import { TextTabularModel } from '../../src/models/index.ts'
+import type { DistilBertModel, Layer, Module } from '../../src/nn/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { assertClose } from '../support/close.ts'
 import { generator, openTestGpu, seeded, seededInts } from '../support/gpu.ts'
@@ -59,7 +62,7 @@ function config(dropout: number, activation = 'GELU'): ModelConfig {
 }
 
 /** Rows of 0 to 9 tokens with masked holes. */
-function batch(seed: number, size = 6): Batch {
+function batch(seed: number, size = 6): FeatureBatch {
   const next = generator(seed)
   const S = 9
   const inputIds = Array.from({ length: size }, (_, b) => {
@@ -77,7 +80,7 @@ function batch(seed: number, size = 6): Batch {
   )
 }
 
-function train(model: Module, loss: (batch: Batch) => Tensor, steps: number): Promise<Float32Array[]> {
+function train(model: Module, loss: (batch: FeatureBatch) => Tensor, steps: number): Promise<Float32Array[]> {
   const optimizer = new AdamW(gpu, [{ params: model.parameters() }], { lr: 1e-2 })
   for (let step = 0; step < steps; step++) {
     scope(() => loss(batch(100 + step)).backward())
@@ -118,7 +121,7 @@ for (const [activation, dropoutP] of [
 }
 
 /** The same function from the smallest operations, its dropout masks drawn in the model's order. */
-function unfusedLoss(model: TextTabularModel, input: Batch): Tensor {
+function unfusedLoss(model: TextTabularModel, input: FeatureBatch): Tensor {
   const { text } = input
   const { embeddings, transformer } = model.bert as DistilBertModel
   const rows = {
@@ -148,7 +151,7 @@ function unfusedLoss(model: TextTabularModel, input: Batch): Tensor {
 }
 
 /** concat as a product with 0/1 matrices, summed. */
-function joined(input: Batch, pooled: Tensor, user: Tensor, depth: Tensor): Tensor {
+function joined(input: FeatureBatch, pooled: Tensor, user: Tensor, depth: Tensor): Tensor {
   const width = 15 + 3 + 1
   const place = (part: Tensor, at: number) => {
     const columns = part.shape[1]!
@@ -198,8 +201,9 @@ test('packed rows give what padded rows give at every kept position', async () =
   const padded = {
     ...packed,
     text: {
-      inputIds: ids,
-      positionIds: Uint32Array.from({ length: 6 * S }, (_, i) => i % S),
+      tokens: 6 * S,
+      inputIds: groupIds(ids, PAD),
+      positionIds: groupIds(Uint32Array.from({ length: 6 * S }, (_, i) => i % S)),
       keyMask,
       cuSeqlens: Uint32Array.from({ length: 7 }, (_, b) => b * S),
       rowIds: Uint32Array.from({ length: 6 * S }, (_, i) => Math.floor(i / S)),

@@ -1,10 +1,12 @@
 // A run that Node and a browser's worker make alike: planted data written and read, a model with text and tabular features
 // trained, checkpoints saved, the trained model saved and asked.
+
 import { readParameter } from '../../src/autograd/index.ts'
 import { type ModelConfig, parseTrainingConfig, type TrainerConfig } from '../../src/config/index.ts'
 import { loadDataset, writeSyntheticKdd } from '../../src/data/index.ts'
 import { openGpu } from '../../src/gpu/index.ts'
-import { createModel, loadModel, predict, readOptions, saveModel, Trainer } from '../../src/train/index.ts'
+import { createModel, readOptions } from '../../src/models/index.ts'
+import { loadModel, predict, saveModel, Trainer } from '../../src/train/index.ts'
 
 export interface Job {
   /** Holds, or will hold, the data, `run` and `model`. */
@@ -69,7 +71,7 @@ export async function run({ folder, adapter, resume = false, stopAfter }: Job): 
   const gpu = await openGpu({ adapter })
   const trained = createModel(modelConfig).to(gpu, { seed: 5 })
   const [train, evaluation] = await Promise.all(
-    [data.train, data.test].map(path => loadDataset(path, readOptions(modelConfig))),
+    [data.train, data.test].map(path => loadDataset(path, readOptions(trained))),
   )
   let startStep = -1
   const trainer: Trainer = new Trainer({

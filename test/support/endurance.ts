@@ -6,7 +6,7 @@ import { collate } from '../../src/data/index.ts'
 import { type Gpu, InFlight } from '../../src/gpu/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { generator } from '../../src/testing/index.ts'
-import { collateOptions, parameterGroups, predict, saveModel } from '../../src/train/index.ts'
+import { parameterGroups, predict, saveModel } from '../../src/train/index.ts'
 import { folder, makeRun } from './small-run.ts'
 
 /** What must be the same at the end of every cycle once all batches have been seen. */
@@ -34,11 +34,11 @@ export async function* train(gpu: Gpu, steps: number): AsyncGenerator<{ step: nu
   const batches = Array.from({ length: CYCLE }, () => {
     const size = 1 + Math.floor(random() * 20)
     const rows = Uint32Array.from({ length: size }, () => Math.floor(random() * train.length))
-    return collate(train, rows, collateOptions(model))
+    return collate(train, rows, model.inputs)
   })
   const inFlight = new InFlight()
   for (let step = 1; step <= steps; step++) {
-    scope(() => model.forward(batches[step % CYCLE]!).loss!.backward())
+    scope(() => model.loss(batches[step % CYCLE]!).backward())
     optimizer.step({ maxGradNorm: 1 })
     optimizer.zeroGrad()
     await inFlight.push(gpu)

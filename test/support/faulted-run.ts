@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { DeviceError, DeviceLostError, OutOfMemoryError } from '../../src/errors.ts'
 import { type Gpu, openGpu } from '../../src/gpu/index.ts'
-import { type ClickModel, predict, saveModel, trainWithRecovery } from '../../src/train/index.ts'
+import type { Model } from '../../src/models/index.ts'
+import { predict, saveModel, trainWithRecovery } from '../../src/train/index.ts'
 import { type Fault, lose, refuse, type Seam } from './faults.ts'
 import { bitsOf, folder, makeRun } from './small-run.ts'
 
@@ -15,7 +16,7 @@ let runs = 0
 
 /** Weights and predictions of a run; what it made on the device is given back, also when it fails. */
 async function whole(gpu: Gpu, output: string, resumeFromCheckpoint: boolean | string): Promise<string> {
-  let made: ClickModel | undefined
+  let made: Model | undefined
   try {
     const { trainer, model, train } = await makeRun(gpu, SETTINGS, { output, onWarning: assert.unreachable })
     made = model

@@ -32,10 +32,10 @@ export function parts(gpu: Gpu) {
       onWarning: text => warnings.push(text),
     })
     let seen = 0
-    const forward = model.forward.bind(model)
-    model.forward = batch => {
+    const loss = model.loss.bind(model)
+    model.loss = batch => {
       if (model.training && ++seen === stopAt) trainer.interrupt()
-      return forward(batch)
+      return loss(batch)
     }
     try {
       const state = await trainer.train({ resumeFromCheckpoint: resumeFrom })

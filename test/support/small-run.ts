@@ -1,4 +1,5 @@
 // A run of the trainer small enough to repeat: generated rows, a model of a few thousand weights, dropout on.
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,8 @@ import { readRows } from '../../src/cli/inputs.ts'
 import { parseTrainingConfig, type TrainerConfig } from '../../src/config/index.ts'
 import { type Dataset, writeSyntheticKdd } from '../../src/data/index.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
-import { type ClickModel, createModel, Trainer, type TrainerOptions } from '../../src/train/index.ts'
+import { createModel, type Model } from '../../src/models/index.ts'
+import { Trainer, type TrainerOptions } from '../../src/train/index.ts'
 
 export const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-small-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -51,13 +53,13 @@ export const TRAINER: TrainerConfig = {
 
 const { trainer: settings, ...config } = parseTrainingConfig({ ...modelJson, trainer: TRAINER }, 'the test')
 const rows = [
-  await readRows([files.train], config, settings),
-  await readRows([files.test], config, settings),
+  await readRows([files.train], createModel(config), settings),
+  await readRows([files.test], createModel(config), settings),
 ] as const
 
 export interface Made {
   trainer: Trainer
-  model: ClickModel
+  model: Model
   train: Dataset
 }
 
@@ -75,7 +77,7 @@ export async function makeRun(
 }
 
 /** Every weight's bits, by parameter. */
-export async function bitsOf(model: ClickModel): Promise<Record<string, string>> {
+export async function bitsOf(model: Model): Promise<Record<string, string>> {
   const bits: Record<string, string> = {}
   for (const [name, parameter] of model.namedParameters())
     bits[name] = Buffer.from((await readParameter(parameter)).buffer).toString('base64')

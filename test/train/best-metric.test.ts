@@ -6,9 +6,9 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseTrainerConfig } from '../../src/config/index.ts'
 import { openGpu } from '../../src/gpu/index.ts'
+import { FIGURES, figuresOf } from '../../src/metrics/figures.ts'
 import { checkBestMetric, noteEvaluation, reconsiderBest } from '../../src/train/best-metric.ts'
 import { Evaluation } from '../../src/train/index.ts'
-import { FIGURES, figuresOf } from '../../src/train/metrics/figures.ts'
 import { newState } from '../../src/train/trainer-state.ts'
 import { makeRun } from '../support/small-run.ts'
 
@@ -20,15 +20,16 @@ test.after(() => {
 })
 
 const settings = (more: object) => parseTrainerConfig({ eval_steps: 1, save_steps: 1, ...more }, 'the test')
-const check = (more: object, classes = 2) => checkBestMetric(settings(more), classes)
+const check = (more: object, classes = 2) => checkBestMetric(settings(more), figuresOf(classes))
 
 test('the figures to choose from are those an evaluation gives', () => {
-  const two = new Evaluation(2).add(Uint32Array.of(0, 1), Float32Array.of(0.7, 0.3, 0.4, 0.6)).metrics()
-  assert.equal([...figuresOf(2)].sort(), Object.keys(two).sort())
-  const three = new Evaluation(3).add(Uint32Array.of(2), Float32Array.of(0.2, 0.3, 0.5)).metrics()
-  assert.equal([...figuresOf(3)].sort(), Object.keys(three).sort())
+  const two = new Evaluation(2).add(Uint32Array.of(0, 1), Float32Array.of(0.7, 0.3, 0.4, 0.6)).result()
+  assert.equal(Object.keys(figuresOf(2)).sort(), Object.keys(two).sort())
+  const three = new Evaluation(3).add(Uint32Array.of(2), Float32Array.of(0.2, 0.3, 0.5)).result()
+  assert.equal(Object.keys(figuresOf(3)).sort(), Object.keys(three).sort())
 })
 
+const FIGURES_OF_TWO = figuresOf(2)
 const VALUES = [0.5341, 0.5583, 0.5894, 0.4865]
 const DIRECTIONS = {
   loss: 'lower',
@@ -45,11 +46,11 @@ test('each figure keeps its best evaluation, with eval_ before its name and with
     assert.is(FIGURES[name]!.better, better)
     for (const metric_for_best_model of [name, `eval_${name}`]) {
       const config = settings({ metric_for_best_model })
-      checkBestMetric(config, 2)
+      checkBestMetric(config, FIGURES_OF_TWO)
       const state = newState(gpu, 8)
       for (const [i, value] of VALUES.entries()) {
         state.global_step = 2 * i + 2
-        noteEvaluation(state, config, { [`eval_${name}`]: value })
+        noteEvaluation(state, config, { [`eval_${name}`]: value }, FIGURES_OF_TWO)
         state.log_history.push({ step: state.global_step, epoch: 0, [`eval_${name}`]: value })
       }
       assert.is(state.best_global_step, better === 'lower' ? 8 : 6, name)
@@ -59,10 +60,10 @@ test('each figure keeps its best evaluation, with eval_ before its name and with
         best_global_step: better === 'lower' ? 6 : 8,
         early_stopping_patience_counter: 9,
       })
-      assert.ok(reconsiderBest(state, config, 0))
+      assert.ok(reconsiderBest(state, config, 0, FIGURES_OF_TWO))
       assert.is(state.best_global_step, better === 'lower' ? 8 : 6, name)
       assert.is(state.early_stopping_patience_counter, better === 'lower' ? 0 : 1)
-      assert.not(reconsiderBest(state, config, 0))
+      assert.not(reconsiderBest(state, config, 0, FIGURES_OF_TWO))
     }
   }
 })

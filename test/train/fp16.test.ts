@@ -1,4 +1,5 @@
 // The trainer in mixed precision, on data with a known signal.
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,8 @@ import * as assert from 'uvu/assert'
 import { readRows } from '../../src/cli/inputs.ts'
 import { parseTrainingConfig } from '../../src/config/index.ts'
 import { writeSyntheticKdd } from '../../src/data/index.ts'
-import { createModel, evaluate, Trainer } from '../../src/train/index.ts'
+import { createModel } from '../../src/models/index.ts'
+import { evaluate, Trainer } from '../../src/train/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -42,8 +44,8 @@ async function train(fp16: boolean, embeddingScale = 1) {
     },
     'the test',
   )
-  const rows = await readRows([data.train], config, trainer)
-  const held = await readRows([data.test], config, trainer)
+  const rows = await readRows([data.train], createModel(config), trainer)
+  const held = await readRows([data.test], createModel(config), trainer)
   const model = createModel(config).to(gpu, { seed: 5 })
   const before = gpu.memory.buffers
   const made = new Trainer({ model, config: trainer, train: rows })

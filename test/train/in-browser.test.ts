@@ -1,5 +1,6 @@
 // The same build in a real browser: it trains in a worker on the browser's own SwiftShader, its checkpoints lie in the site's
 // private file system, and both runs and models go on where they came from or elsewhere.
+
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,8 +10,9 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadDataset } from '../../src/data/index.ts'
 import { openGpu } from '../../src/gpu/index.ts'
+import { readOptions } from '../../src/models/index.ts'
 import { damageOf } from '../../src/train/checkpoint-folder.ts'
-import { loadModel, predict, readOptions } from '../../src/train/index.ts'
+import { loadModel, predict } from '../../src/train/index.ts'
 import { type Job, type Outcome, run } from '../support/browser-run.ts'
 import { bundleForBrowser } from '../support/bundle.ts'
 import { launchChromium } from '../support/chromium.ts'
@@ -134,7 +136,7 @@ inBrowser('a model from the browser, opened in Node, says the same', async () =>
     assert.is(await damageOf(path), undefined)
   const gpu = await openGpu({ adapter: 'embedded' })
   const opened = await loadModel(gpu, model)
-  const rows = await loadDataset(join(folder, 'data/test.parquet'), readOptions(opened.config))
+  const rows = await loadDataset(join(folder, 'data/test.parquet'), readOptions(opened))
   assert.ok(largestDifference(await predict(opened, rows), floats(whole.probabilities)) < 1e-7)
   opened.free()
   gpu.close()

@@ -1,10 +1,11 @@
 // Learning rates by hand, and two-stage training against PyTorch.
+
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Parameter, readParameter, scope } from '../../src/autograd/index.ts'
 import { type CaseConfig, frozenBatch, modelConfig, readTensors } from '../../src/cli/parity/frozen.ts'
-import { TextTabularModel } from '../../src/nn/index.ts'
+import { TextTabularModel } from '../../src/models/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { loadWeights, parameterGroups } from '../../src/train/index.ts'
 import { openTestGpu } from '../support/gpu.ts'

@@ -1,4 +1,5 @@
 // Encoders that transformers saved: hidden states, other layouts of the same weights, and what is refused.
+
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,8 @@ import * as assert from 'uvu/assert'
 import { noGrad, readParameter, scope } from '../../src/autograd/index.ts'
 import { collatePadded } from '../../src/data/index.ts'
 import { type TensorStream, writeSafetensors } from '../../src/data/safetensors-file.ts'
-import { type Encoder, TextTabularModel } from '../../src/nn/index.ts'
+import { TextTabularModel } from '../../src/models/index.ts'
+import type { Encoder } from '../../src/nn/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import * as reference from '../../src/reference/index.ts'
 import { fromPretrained, loadEncoder, saveModel, savePretrained } from '../../src/train/index.ts'

@@ -39,10 +39,10 @@ async function run(losses: { batch?: number; saving?: number }[]): Promise<Told>
       const { trainer, model } = await makeRun(gpu, {}, { output, onWarning: assert.unreachable })
       const { batch, saving } = left.shift() ?? {}
       let seen = 0
-      const forward = model.forward.bind(model)
-      model.forward = input => {
+      const loss = model.loss.bind(model)
+      model.loss = input => {
         if (model.training && ++seen === batch) gpu.device.destroy()
-        return forward(input)
+        return loss(input)
       }
       if (saving) loseWhileSaving(gpu, output, saving)
       return { state: await trainer.train({ resumeFromCheckpoint }), bits: await bitsOf(model) }

@@ -1,18 +1,15 @@
 // Several models, devices and calls in one process: each gives the bits it gives alone.
+
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { scope } from '../../src/autograd/index.ts'
-import { type Batch, collate } from '../../src/data/index.ts'
+import { collate } from '../../src/data/index.ts'
 import { OutOfMemoryError } from '../../src/errors.ts'
 import { type Gpu, openGpu } from '../../src/gpu/index.ts'
+import type { AnyBatch } from '../../src/inputs.ts'
+import type { Model } from '../../src/models/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
-import {
-  type ClickModel,
-  collateOptions,
-  encoderOf,
-  parameterGroups,
-  predict,
-} from '../../src/train/index.ts'
+import { parameterGroups, predict } from '../../src/train/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
 import { bitsOf, makeRun } from '../support/small-run.ts'
 
@@ -55,14 +52,14 @@ async function parts(device: Gpu, seed: number) {
     collate(
       train,
       Uint32Array.from({ length: size }, (_, i) => first + i),
-      collateOptions(model),
+      model.inputs,
     )
   return { model, train, trainer, optimizer, batch }
 }
 const RATES = { learning_rate: 5e-3, encoder_learning_rate: 2e-3 }
 
-function step({ model, optimizer }: { model: ClickModel; optimizer: AdamW }, batch: Batch): void {
-  scope(() => model.forward(batch).loss!.backward())
+function step({ model, optimizer }: { model: Model; optimizer: AdamW }, batch: AnyBatch): void {
+  scope(() => model.loss(batch).backward())
   optimizer.step({ maxGradNorm: 1 })
   optimizer.zeroGrad()
 }
@@ -72,8 +69,8 @@ test('forward and backward passes of two models on one device, interleaved by ha
   for (let i = 0; i < 4; i++) {
     step(single, single.batch(8 * i, 8))
     scope(() => {
-      const first = a.model.forward(a.batch(8 * i, 8)).loss!
-      const second = b.model.forward(b.batch(5 * i, 5)).loss!
+      const first = a.model.loss(a.batch(8 * i, 8))
+      const second = b.model.loss(b.batch(5 * i, 5))
       first.backward()
       second.backward()
     })
@@ -106,9 +103,10 @@ test('calls of predict side by side, on a model in training mode, give what they
 
   // In evaluation mode but for one module, as someone may have set it.
   model.eval()
-  encoderOf(model).training = true
+  const encoder = Object.values(model.encoders())[0]!
+  encoder.training = true
   await Promise.all([predict(model, train, { batchSize: 50 }), predict(model, train, { batchSize: 11 })])
-  assert.equal([model.training, encoderOf(model).training], [false, true])
+  assert.equal([model.training, encoder.training], [false, true])
   for (const made of [model, trains.model]) made.free()
 })
 
@@ -157,7 +155,7 @@ test('a batch there is no memory for: a smaller one works, the step can be taken
   const all = collate(
     tried.train,
     Uint32Array.from({ length: 6000 }, (_, i) => i % 150),
-    collateOptions(model),
+    model.inputs,
   )
   for (let i = 0; i < 4; i++) {
     step(calm, calm.batch(8 * i, 8))
@@ -183,7 +181,7 @@ test('an optimizer step that finds no memory, wherever in it, changes nothing', 
   let refusals = 0
   for (let i = 0; i < 3; i++) {
     step(calm, calm.batch(8 * i, 8))
-    scope(() => tried.model.forward(tried.batch(8 * i, 8)).loss!.backward())
+    scope(() => tried.model.loss(tried.batch(8 * i, 8)).backward())
     const { buffers } = gpu.memory
     for (let allowed = 0, done = false; !done; allowed++) {
       let left = allowed

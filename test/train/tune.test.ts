@@ -7,7 +7,8 @@ import { readParameter } from '../../src/autograd/index.ts'
 import { demoModels } from '../../src/cli/demo-models.ts'
 import { readRows } from '../../src/cli/inputs.ts'
 import { writeSyntheticKdd } from '../../src/data/index.ts'
-import { createModel, tune } from '../../src/train/index.ts'
+import { createModel } from '../../src/models/index.ts'
+import { tune } from '../../src/train/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
 
 test('tuning for a model covers its products and leaves it as it was', async () => {
@@ -22,7 +23,7 @@ test('tuning for a model covers its products and leaves it as it was', async () 
   const { trainer, ...given } = demoModels(sizes, { seed: 1 }).text_only
   const small = { dim: 8, n_heads: 2, n_layers: 1, hidden_dim: 12 }
   const config = { ...given, pretrained_model_config: { ...given.pretrained_model_config, ...small } }
-  const rows = await readRows([data.train], config, trainer)
+  const rows = await readRows([data.train], createModel(config), trainer)
   const gpu = await openTestGpu()
   const model = createModel(config).to(gpu, { seed: 2 })
   const weights = () => Promise.all([...model.parameters()].map(readParameter))

@@ -1,6 +1,7 @@
 import { columnOf } from '../../data/parquet.ts'
 import { DataError, UsageError } from '../../errors.ts'
-import { Evaluation, formatMetrics } from '../../train/index.ts'
+import { formatMetrics } from '../../train/index.ts'
+import { useArchitecture } from '../architecture.ts'
 import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
 import { allShown, talkStream } from '../say.ts'
 import { checkModel, openRows, type ScoreOptions, scoredRows, withModel } from '../score.ts'
@@ -16,16 +17,16 @@ export interface EvaluateCommandOptions extends ScoreOptions {
 export async function run(options: EvaluateCommandOptions): Promise<void> {
   const { data, json, groupBy, batchSize, truncate } = options
   const stream = talkStream(json)
-  const { num_labels: classes } = await checkModel(options.model)
+  if (options.architecture) await useArchitecture(options.architecture)
+  const metric = (await checkModel(options.model)).metrics()
   const file = await openRows(data)
   await checkOutputs({
     reads: [...inputs('--data', data), ...(await folderInputs('--model', options.model))],
     writes: [],
   })
   if (groupBy !== undefined) {
-    if (classes !== 2) {
-      throw new UsageError(`--group-by needs a model of 2 classes, ${options.model} has ${classes}`)
-    }
+    if (!metric.takesGroups)
+      throw new UsageError(`--group-by needs a model of 2 classes, which the one in ${options.model} is not`)
     const { kind, list, description } = columnOf(file, groupBy)
     if (list || kind === 'other') {
       throw new DataError(
@@ -33,14 +34,12 @@ export async function run(options: EvaluateCommandOptions): Promise<void> {
       )
     }
   }
-  const evaluation = new Evaluation(classes, { rows: file.rows })
   await withModel(options, stream, async model => {
     const extra = groupBy === undefined ? [] : [groupBy]
-    const scored = scoredRows(model, file, { batchSize, truncate, extra }, stream)
-    for await (const { rows, probabilities } of scored)
-      evaluation.add(rows.labels!, probabilities, groupBy === undefined ? undefined : rows.extra[groupBy])
+    const scored = scoredRows(model, file, { batchSize, truncate, extra, groupBy, metric }, stream)
+    for await (const _ of scored);
   })
-  const metrics = evaluation.metrics()
+  const metrics = metric.result()
   if (json) {
     process.stdout.write(`${JSON.stringify({ model: options.model, data, rows: file.rows, metrics })}\n`)
     return

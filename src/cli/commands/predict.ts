@@ -1,6 +1,10 @@
 import { type ColumnKind, type ColumnValues, type ParquetFile, writeParquetGroups } from '../../data/index.ts'
 import { UsageError } from '../../errors.ts'
-import { Evaluation, formatMetrics, type Scored } from '../../train/index.ts'
+import { columnsOf } from '../../inputs.ts'
+import type { Metric } from '../../metrics/index.ts'
+import type { Model } from '../../models/index.ts'
+import { formatMetrics, type Scored } from '../../train/index.ts'
+import { useArchitecture } from '../architecture.ts'
 import { checkOutputs, folderInputs, inputs, isStdout, makeFolderOf } from '../outputs.ts'
 import { shown, talkStream } from '../say.ts'
 import { checkModel, openRows, type ScoreOptions, scoredRows, withModel } from '../score.ts'
@@ -12,25 +16,29 @@ export interface PredictCommandOptions extends ScoreOptions {
   json?: boolean
 }
 
-const LABEL = 'label'
-
 /** Predicts a file one row group at a time, and tells the metrics where the file has labels. */
 export async function run(options: PredictCommandOptions): Promise<void> {
   const { data, out, json, batchSize, truncate } = options
   const toStdout = await isStdout(out)
   if (toStdout && json) throw new UsageError(`--out ${out} is stdout, where --json goes; name a file`)
   const stream = talkStream(json || toStdout)
-  const { num_labels: classes } = await checkModel(options.model)
+  if (options.architecture) await useArchitecture(options.architecture)
+  const checked = await checkModel(options.model)
   const file = await openRows(data)
   const reads = [...inputs('--data', data), ...(await folderInputs('--model', options.model))]
   await checkOutputs({ reads, writes: [out] })
   await makeFolderOf(out)
-  const output = new Output(file, classes)
+  const output = new Output(file, checked)
   await withModel(options, stream, model => {
-    const scored = scoredRows(model, file, { batchSize, truncate, requireLabels: false }, stream)
+    const scored = scoredRows(
+      model,
+      file,
+      { batchSize, truncate, trainOnly: 'optional', metric: output.metric },
+      stream,
+    )
     return writeParquetGroups(out, output.columns, output.groups(scored))
   })
-  const metrics = output.evaluation?.metrics()
+  const metrics = output.metric?.result()
   if (json) {
     process.stdout.write(`${JSON.stringify({ out, rows: file.rows, metrics: metrics ?? null })}\n`)
     return
@@ -40,45 +48,40 @@ export async function run(options: PredictCommandOptions): Promise<void> {
   stream.write(`\n${file.rows} rows in ${out}\n`)
 }
 
-/** The rows of a file on their way to another, with what the metrics need of them. */
+/** The rows of a file on their way to another. */
 class Output {
   readonly columns: { name: string; kind: ColumnKind }[]
-  /** Where the file has labels. */
-  readonly evaluation: Evaluation | undefined
-  readonly #classes: number
+  /** Where the file has all that the figures need. */
+  readonly metric: Metric | undefined
+  /** Columns of classes that the model learned from, as far as the file has them. */
+  readonly #classes: string[]
+  readonly #names: readonly (string | null)[]
 
-  constructor(file: ParquetFile, classes: number) {
-    const labelled = file.columns.includes(LABEL)
-    this.#classes = classes
-    this.evaluation = labelled ? new Evaluation(classes, { rows: file.rows }) : undefined
+  constructor(file: ParquetFile, model: Model) {
+    const wanted = Object.values(model.inputs).filter(({ trainOnly }) => trainOnly)
+    const there = wanted.filter(input => columnsOf(input).every(name => file.columns.includes(name)))
+    this.#classes = there.flatMap(input => (input.kind === 'classes' ? [input.column] : []))
+    this.metric = there.length === wanted.length ? model.metrics({ rows: file.rows }) : undefined
+    this.#names = model.scoreNames()
     this.columns = [
       { name: 'row', kind: 'int64' },
-      ...(labelled ? [{ name: LABEL, kind: 'int64' as const }] : []),
-      ...this.#names().map(([name]) => ({ name, kind: 'double' as const })),
+      ...this.#classes.map(name => ({ name, kind: 'int64' as const })),
+      ...this.#names.flatMap(name => (name === null ? [] : [{ name, kind: 'double' as const }])),
     ]
   }
 
   /** Row groups of the output. */
   async *groups(scored: AsyncIterable<Scored>): AsyncGenerator<Record<string, ColumnValues>> {
-    const C = this.#classes
-    for await (const { rows, probabilities } of scored) {
-      const { rowStart, length, labels } = rows
+    const K = this.#names.length
+    for await (const { rows, scores } of scored) {
+      const { rowStart, length, ids } = rows
       const group: Record<string, ColumnValues> = {
         row: Float64Array.from({ length }, (_, i) => rowStart + i),
       }
-      if (labels) {
-        group[LABEL] = labels
-        this.evaluation!.add(labels, probabilities)
-      }
-      for (const [name, c] of this.#names())
-        group[name] = Float64Array.from({ length }, (_, i) => probabilities[i * C + c]!)
+      for (const name of this.#classes) group[name] = ids[name]!
+      for (const [k, name] of this.#names.entries())
+        if (name !== null) group[name] = Float64Array.from({ length }, (_, i) => scores[i * K + k]!)
       yield group
     }
-  }
-
-  /** Probability columns and the class of each. */
-  #names(): [string, number][] {
-    if (this.#classes === 2) return [['probability', 1]]
-    return Array.from({ length: this.#classes }, (_, c) => [`probability_${c}`, c])
   }
 }

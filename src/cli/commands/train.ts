@@ -1,16 +1,17 @@
 import { join } from 'node:path'
-import type { ResolvedModelConfig, ResolvedTrainerConfig } from '../../config/index.ts'
+import type { ResolvedTrainerConfig } from '../../config/index.ts'
 import { writeJson } from '../../data/files.ts'
 import type { TextTokenizer } from '../../data/index.ts'
 import { openGpu } from '../../gpu/index.ts'
+import { createModel, type ModelConfiguration, tokenizerOf } from '../../models/index.ts'
 import {
   formatMetrics,
   type LogEntry,
   lockOutputFolder,
   REPORT_HTML,
-  tokenizerOf,
   trainWithRecovery,
 } from '../../train/index.ts'
+import { useArchitecture } from '../architecture.ts'
 import { ARGUMENTS_FILE, fit, resultFiles, runName, saveResult } from '../fit.ts'
 import { readRows } from '../inputs.ts'
 import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
@@ -21,6 +22,7 @@ import { readTrainingConfig } from '../training-config.ts'
 
 export interface TrainOptions {
   config: string
+  architecture?: string
   features?: string
   train: string[]
   eval?: string[]
@@ -36,8 +38,9 @@ export interface TrainOptions {
 export async function run(options: TrainOptions): Promise<void> {
   const { out, json, resume } = options
   const note = (text: string) => talkStream(json).write(`note: ${text}\n`)
-  const { trainer, ...config } = await readTrainingConfig(options.config, { ...options, note })
-  const tokenizer = await tokenizerOf(config, config.model_name)
+  const architecture = options.architecture && (await useArchitecture(options.architecture))
+  const { trainer, ...config } = await readTrainingConfig(options.config, { ...options, architecture, note })
+  const tokenizer = await tokenizerOf(createModel(config), config.model_name)
   await checkOutputs({
     reads: [
       ...inputs('--config', options.config),
@@ -59,7 +62,7 @@ export async function run(options: TrainOptions): Promise<void> {
 
 interface Ready {
   trainer: ResolvedTrainerConfig
-  config: ResolvedModelConfig
+  config: ModelConfiguration
   tokenizer: TextTokenizer | undefined
 }
 
@@ -72,9 +75,9 @@ async function trainInto(
   const { json, resume } = options
   const started = Date.now()
   const stream = talkStream(json)
-  const reading = { truncate: trainer.truncate, tokenizer }
-  const train = await readRows(options.train, config, reading)
-  const evaluation = options.eval && (await readRows(options.eval, config, reading))
+  const model = { inputs: createModel(config).inputs, tokenizer }
+  const train = await readRows(options.train, model, trainer)
+  const evaluation = options.eval && (await readRows(options.eval, model, trainer))
   const onLog = json
     ? (entry: LogEntry) => void process.stdout.write(`${JSON.stringify(entry)}\n`)
     : undefined

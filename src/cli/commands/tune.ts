@@ -1,5 +1,7 @@
 import { openGpu } from '../../gpu/index.ts'
-import { createModel, tokenizerOf, tune } from '../../train/index.ts'
+import { createModel, tokenizerOf } from '../../models/index.ts'
+import { tune } from '../../train/index.ts'
+import { useArchitecture } from '../architecture.ts'
 import { readRows } from '../inputs.ts'
 import { talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
@@ -7,6 +9,7 @@ import { readTrainingConfig } from '../training-config.ts'
 
 export interface TuneOptions {
   config: string
+  architecture?: string
   features?: string
   data: string
   truncate?: boolean
@@ -17,21 +20,26 @@ export interface TuneOptions {
 /** Times the kernel forms for the shapes of a model and its batches, and keeps the fastest for later runs. */
 export async function run({
   config: path,
-  features,
   data: file,
-  truncate,
   adapter,
   json,
+  ...options
 }: TuneOptions): Promise<void> {
   const stream = talkStream(json)
-  const note = (text: string) => stream.write(`note: ${text}\n`)
-  const { trainer, ...config } = await readTrainingConfig(path, { features, truncate, note })
-  const tokenizer = await tokenizerOf(config, config.model_name)
-  const data = await readRows([file], config, { truncate: trainer.truncate, tokenizer })
+  const architecture = options.architecture && (await useArchitecture(options.architecture))
+  const { trainer, ...config } = await readTrainingConfig(path, {
+    features: options.features,
+    truncate: options.truncate,
+    architecture,
+    note: text => stream.write(`note: ${text}\n`),
+  })
+  const model = createModel(config)
+  model.tokenizer = await tokenizerOf(model, config.model_name)
+  const data = await readRows([file], model, trainer)
   const gpu = await openGpu({ adapter })
   try {
     stream.write(`${gpu.adapter.line}\n`)
-    const model = createModel(config).to(gpu)
+    model.to(gpu)
     const { tuned, path: stored } = await tune(model, data, {
       batchSize: trainer.per_device_train_batch_size,
       truncate: trainer.truncate,

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Parameter, readParameter } from '../../autograd/index.ts'
-import type { FeaturesConfig, MlpLayerConfig, ModelConfig } from '../../config/index.ts'
+import type { FeatureBatch, FeaturesConfig, MlpLayerConfig, ModelConfig } from '../../config/index.ts'
 import { ownerOf } from '../../config/index.ts'
-import { type Batch, collatePadded } from '../../data/index.ts'
+import { collatePadded } from '../../data/index.ts'
 import { openSafetensors } from '../../data/safetensors-file.ts'
 import { DataError } from '../../errors.ts'
 
@@ -66,8 +66,13 @@ export function modelConfig(
   }
 }
 
-/** Batch `index` of a batches.safetensors. */
-export function frozenBatch(tensors: Tensors, index: number, config: CaseConfig, keepFirst: boolean): Batch {
+/** FeatureBatch `index` of a batches.safetensors. */
+export function frozenBatch(
+  tensors: Tensors,
+  index: number,
+  config: CaseConfig,
+  keepFirst: boolean,
+): FeatureBatch {
   const get = (name: string) => need(tensors, `${index}.${name}`)
   const entries = Object.entries(config.features)
   const categorical = entries.filter(([, { dtype }]) => dtype === 'categorical').map(([name]) => name)

@@ -1,11 +1,15 @@
 // A whole model against frozen values: forward values and gradients of the first batch, then optimizer steps.
 import { basename, join } from 'node:path'
 import { noGrad, scope, softmax } from '../../autograd/index.ts'
-import type { Batch } from '../../data/index.ts'
+import type { FeatureBatch } from '../../config/index.ts'
 import type { Gpu } from '../../gpu/index.ts'
-import { TextTabularModel } from '../../nn/index.ts'
+import {
+  createModel,
+  type DistilBertForSequenceClassification,
+  TextTabularModel,
+} from '../../models/index.ts'
 import { AdamW } from '../../optim/index.ts'
-import { type ClickModel, createModel, loadWeights, parameterGroups } from '../../train/index.ts'
+import { loadWeights, parameterGroups } from '../../train/index.ts'
 import {
   type CaseConfig,
   drift,
@@ -16,6 +20,8 @@ import {
   type Tensors,
 } from './frozen.ts'
 import { Check, type Finding } from './report.ts'
+
+type FeatureModel = TextTabularModel | DistilBertForSequenceClassification
 
 export interface ModelCase {
   config: CaseConfig
@@ -64,8 +70,8 @@ export async function checkModelCase(gpu: Gpu, folder: string, frozen: ModelCase
 }
 
 async function checkForward(
-  model: ClickModel,
-  batch: Batch,
+  model: FeatureModel,
+  batch: FeatureBatch,
   frozen: Tensors,
   name: string,
 ): Promise<Finding[]> {
@@ -99,7 +105,7 @@ async function checkForward(
 /** The frozen hidden states [B, S, H] at unmasked positions: those at masked ones mean nothing. */
 function keptRows(
   { shape, data }: { shape: number[]; data: ArrayLike<number> },
-  { text }: Batch,
+  { text }: FeatureBatch,
 ): Float32Array {
   const [, S, H] = shape as [number, number, number]
   const out = new Float32Array(text!.tokens * H)
@@ -111,8 +117,8 @@ function keptRows(
 }
 
 async function checkGrads(
-  model: ClickModel,
-  batch: Batch,
+  model: FeatureModel,
+  batch: FeatureBatch,
   frozen: Tensors,
   name: string,
 ): Promise<Finding[]> {
@@ -138,8 +144,8 @@ function* sample(data: ArrayLike<number>): Generator<number> {
 }
 
 async function checkSteps(
-  model: ClickModel,
-  batch: (index: number) => Batch,
+  model: FeatureModel,
+  batch: (index: number) => FeatureBatch,
   frozen: ModelCase,
   folder: string,
   name: string,

@@ -3,7 +3,8 @@ import { basename, join } from 'node:path'
 import { parseTrainingConfig } from '../../config/index.ts'
 import { DataError } from '../../errors.ts'
 import type { Gpu } from '../../gpu/index.ts'
-import { createModel, evaluate, Trainer } from '../../train/index.ts'
+import { createModel } from '../../models/index.ts'
+import { evaluate, Trainer } from '../../train/index.ts'
 import { readRows } from '../inputs.ts'
 import { type CaseConfig, modelConfig } from './frozen.ts'
 import { Check, type Finding } from './report.ts'
@@ -100,8 +101,8 @@ async function trainOnce(
     },
     join(folder, 'case.json'),
   )
-  const train = await readRows([join(folder, 'train.parquet')], config, trainer)
-  const test = await readRows([join(folder, 'test.parquet')], config, trainer)
+  const train = await readRows([join(folder, 'train.parquet')], createModel(config), trainer)
+  const test = await readRows([join(folder, 'test.parquet')], createModel(config), trainer)
   const model = createModel(config).to(gpu, { seed: trainer.seed })
   try {
     await new Trainer({ model, config: trainer, train }).train()

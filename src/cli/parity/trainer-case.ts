@@ -5,7 +5,8 @@ import { basename, join } from 'node:path'
 import { parseTrainingConfig } from '../../config/index.ts'
 import { readJson } from '../../data/files.ts'
 import type { Gpu } from '../../gpu/index.ts'
-import { createModel, type LogEntry, loadWeights, Trainer, type TrainerState } from '../../train/index.ts'
+import { createModel } from '../../models/index.ts'
+import { type LogEntry, loadWeights, Trainer, type TrainerState } from '../../train/index.ts'
 import { readRows } from '../inputs.ts'
 import { type CaseConfig, drift, modelConfig, need, readTensors } from './frozen.ts'
 import { Check, type Finding } from './report.ts'
@@ -77,8 +78,8 @@ async function checkRun(
     },
     join(folder, 'case.json'),
   )
-  const train = await readRows([join(folder, 'train.parquet')], config, trainer)
-  const evaluation = await readRows([join(folder, 'test.parquet')], config, trainer)
+  const train = await readRows([join(folder, 'train.parquet')], createModel(config), trainer)
+  const evaluation = await readRows([join(folder, 'test.parquet')], createModel(config), trainer)
   const output = mkdtempSync(join(tmpdir(), 'kernelgrad-parity-'))
   const model = createModel(config).to(gpu)
   try {

@@ -1,9 +1,10 @@
 // What a training run leaves for its report: one JSON value, with everything the page shows.
 import * as v from 'valibot'
-import type { ResolvedTrainingConfig } from '../../config/index.ts'
+import type { ResolvedTrainerConfig } from '../../config/index.ts'
 import { parseStrict } from '../../config/schema.ts'
 import { VERSION } from '../../kernels/tuning.ts'
-import type { Curves } from '../metrics/index.ts'
+import type { Curves } from '../../metrics/index.ts'
+import type { ModelConfiguration } from '../../models/index.ts'
 import type { LogEntry, TrainerState } from '../trainer-state.ts'
 
 /** Figures as JSON holds them: null where one does not exist. */
@@ -50,7 +51,7 @@ export interface RunReportInput {
   /** The start-up line. */
   adapter: string
   /** Model and trainer settings. */
-  config: ResolvedTrainingConfig
+  config: ModelConfiguration & { trainer: ResolvedTrainerConfig }
   /** Class and trained values. */
   model: RunReport['model']
   /** Rows of the data. */

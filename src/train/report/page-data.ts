@@ -1,7 +1,7 @@
 // What the page's script gets: each run's lines, thin enough to draw.
 
-import { thinned } from '../metrics/curves.ts'
-import type { Curves } from '../metrics/index.ts'
+import { thinned } from '../../metrics/curves.ts'
+import type { Curves } from '../../metrics/index.ts'
 import type { Figures, RunReport } from './data.ts'
 
 /** Stretches of steps that a line of the log is thinned to; four points of each are kept at most. */

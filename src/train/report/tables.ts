@@ -1,6 +1,6 @@
 // The report's text: tables that say in figures what the charts draw, best first.
-import { FIGURES } from '../metrics/figures.ts'
-import { formatMetrics } from '../metrics/index.ts'
+import { FIGURES } from '../../metrics/figures.ts'
+import { formatMetrics } from '../../metrics/index.ts'
 import type { Figures, RunReport } from './data.ts'
 import { partsOf } from './page-data.ts'
 

@@ -1,16 +1,17 @@
 import {
   concatColumns,
-  type Ids,
   labelCrossEntropy,
   meanPool,
   meanPoolConcat,
   type PackedRows,
+  softmax,
   type Tensor,
   tensor,
 } from '../autograd/index.ts'
 import {
   embeddingTableOf,
   encoderShape,
+  type FeatureBatch,
   type ModelConfig,
   namesByDtype,
   ownerOf,
@@ -18,12 +19,12 @@ import {
   type ResolvedMlpLayerConfig,
   type ResolvedModelConfig,
 } from '../config/index.ts'
-import type { TextInput } from './encoder.ts'
-import { createEncoder, type Encoder } from './encoders.ts'
-import { type CheckedBatch, checkBatch } from './inputs.ts'
+import { Evaluation } from '../metrics/index.ts'
 import {
+  createEncoder,
   Dropout,
   Embedding,
+  type Encoder,
   GELU,
   type Layer,
   LayerNorm,
@@ -31,30 +32,17 @@ import {
   ModuleDict,
   ReLU,
   Sequential,
-} from './layers.ts'
-import { Module } from './module.ts'
-
-/** What a click model reads of a batch; `collate` makes it. */
-export interface ModelInput {
-  /** B, the number of rows. */
-  size: number
-  /** Packed tokens. */
-  text?: TextInput
-  /** [B] ids by feature name. */
-  categorical?: Record<string, Ids>
-  /** [B] values by feature name. */
-  numerical?: Record<string, Float32Array>
-  /** [B] class of each row. */
-  labels?: Uint32Array
-}
-
-/** What a click model makes of a batch. */
-export interface ModelOutput {
-  /** [B, C]. */
-  logits: Tensor
-  /** [1], where the batch has labels: the mean cross-entropy. */
-  loss?: Tensor
-}
+} from '../nn/index.ts'
+import { type CheckedBatch, checkBatch } from './check-batch.ts'
+import {
+  type ClickInputs,
+  clickInputs,
+  comparableClick,
+  lossOf,
+  type ModelOutput,
+  probabilityNames,
+} from './click.ts'
+import { Model } from './model.ts'
 
 const ACTIVATIONS: Record<string, () => Layer> = { ReLU: () => new ReLU(), GELU: () => new GELU() }
 
@@ -95,9 +83,13 @@ function mlpLayers(
  * }).to(gpu, { seed: 1 })
  * ```
  */
-export class TextTabularModel extends Module {
+export class TextTabularModel extends Model<ClickInputs> {
+  static readonly architecture = 'TextTabularModel'
+  static readonly parse = parseModelConfig
+
   /** The configuration with every default. */
   readonly config: ResolvedModelConfig
+  readonly inputs: ClickInputs
   /** The encoder, DistilBERT or BERT. */
   readonly bert: Encoder
   /** A table per feature that owns one, named `<feature>_embedding`. */
@@ -112,6 +104,7 @@ export class TextTabularModel extends Module {
     super()
     const resolved = parseModelConfig(config, 'the model configuration')
     this.config = resolved
+    this.inputs = clickInputs(resolved)
     const features = resolved.features_config
     this.bert = createEncoder(resolved.pretrained_model_config)
     const tables: Record<string, Embedding> = {}
@@ -133,7 +126,7 @@ export class TextTabularModel extends Module {
    *
    * @throws ConfigError for a batch without text, or without a column that the features name
    */
-  forward(batch: ModelInput): ModelOutput {
+  forward(batch: FeatureBatch): ModelOutput {
     const checked = this.#checked(batch)
     const { hidden, rows, tabular } = this.#inputs(checked)
     const { logits } = this.#outputs(
@@ -143,21 +136,44 @@ export class TextTabularModel extends Module {
     return { logits, loss: labels && labelCrossEntropy(logits, tensor(this.gpu, labels)) }
   }
 
+  /** [1], the mean cross-entropy. */
+  loss(batch: FeatureBatch): Tensor {
+    return lossOf(this.forward(batch), 'TextTabularModel')
+  }
+
+  /** [B, C], class probabilities. */
+  scores(batch: FeatureBatch): Tensor {
+    return softmax(this.forward({ ...batch, labels: undefined }).logits)
+  }
+
+  metrics(options?: { rows?: number }): Evaluation {
+    return new Evaluation(this.config.num_labels, options)
+  }
+
+  scoreNames(): (string | null)[] {
+    return probabilityNames(this.config.num_labels)
+  }
+
+  override comparable(): unknown {
+    return comparableClick(this.config)
+  }
+
+  override encoders(): Record<string, Encoder> {
+    return { bert: this.bert }
+  }
+
   /** Every stage by itself: hidden states [T, H], text embedding [B, H], MLP input and logits. */
-  parts(batch: ModelInput): { hidden: Tensor; textEmbedding: Tensor; mlpInput: Tensor; logits: Tensor } {
+  parts(batch: FeatureBatch): { hidden: Tensor; textEmbedding: Tensor; mlpInput: Tensor; logits: Tensor } {
     const { hidden, rows, tabular } = this.#inputs(this.#checked(batch))
     const textEmbedding = meanPool(hidden, rows)
     const mlpInput = tabular.length ? concatColumns([textEmbedding, ...tabular]) : textEmbedding
     return { hidden, textEmbedding, ...this.#outputs(mlpInput) }
   }
 
-  #checked(batch: ModelInput): CheckedBatch {
-    const { features_config: features, num_labels: classes } = this.config
-    const [categorical, numerical] = [
-      namesByDtype(features, 'categorical'),
-      namesByDtype(features, 'numerical'),
-    ]
-    return checkBatch('TextTabularModel', batch, { categorical, numerical, classes })
+  #checked(batch: FeatureBatch): CheckedBatch {
+    const { categorical, numerical } = this.inputs
+    const columns = { categorical: Object.keys(categorical.columns), numerical: numerical.columns }
+    return checkBatch('TextTabularModel', batch, { ...columns, classes: this.config.num_labels })
   }
 
   /** Hidden states of the text, and the tabular features in the order they are concatenated. */

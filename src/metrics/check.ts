@@ -1,6 +1,6 @@
 // What every metric asks of its input, with errors that name the row.
-import { shown } from '../../check.ts'
-import { ArgumentError, DataError } from '../../errors.ts'
+import { shown } from '../check.ts'
+import { ArgumentError, DataError } from '../errors.ts'
 
 /** Labels, scores or probabilities, one per row. */
 export type Numbers = ArrayLike<number>

@@ -1,52 +1,9 @@
-// What a model is given is checked whole before any of it is uploaded: each message names model, column and row.
-import { type Ids, type PackedRows, tensor } from '../autograd/index.ts'
-import { checkPacked, expectRows } from '../autograd/ops/packed-rows.ts'
+// What a click model is given is checked whole before any of it is uploaded: each message names model, column and row.
+import type { Ids } from '../autograd/index.ts'
 import { expectNumber, NATURAL, shown, toFloats, toUints } from '../check.ts'
 import { ArgumentError, ConfigError, DataError, ShapeError } from '../errors.ts'
-import type { Gpu } from '../gpu/index.ts'
-import type { GroupedIds } from '../ids.ts'
-import type { TextInput } from './encoder.ts'
-
-const isGrouped = (ids: unknown): ids is GroupedIds =>
-  typeof ids === 'object' && ids !== null && 'rows' in ids
-
-/** Ids of n rows or tokens; the lookup checks them against its table. */
-function checkIds(where: string, ids: unknown, n: number, of: string): Ids {
-  const given = isGrouped(ids) ? ids.ids : toUints(where, ids)
-  if (given.length !== n)
-    throw new ShapeError(`${where} has ${given.length} ids, expected ${n}, one per ${of}`)
-  return isGrouped(ids) ? ids : given
-}
-
-/** Packed tokens, with their numbers in typed arrays. */
-export function checkText(where: string, text: TextInput): TextInput {
-  if (typeof text !== 'object' || text === null || Array.isArray(text) || ArrayBuffer.isView(text))
-    throw new ArgumentError(
-      `${where}: text is ${shown(text)}, expected packed tokens, as batch.text of collate()`,
-    )
-  const keyMask = toUints(`${where}: text.keyMask`, text.keyMask)
-  const cuSeqlens = toUints(`${where}: text.cuSeqlens`, text.cuSeqlens)
-  const rowIds = toUints(`${where}: text.rowIds`, text.rowIds)
-  const T = keyMask.length
-  if (rowIds.length !== T)
-    throw new ShapeError(`${where}: text.rowIds has ${rowIds.length} values, expected ${T}, one per token`)
-  if (cuSeqlens.length < 1) throw new ShapeError(`${where}: text.cuSeqlens is empty, expected [B + 1]`)
-  const inputIds = checkIds(`${where}: text.inputIds`, text.inputIds, T, 'token')
-  const positionIds = checkIds(`${where}: text.positionIds`, text.positionIds, T, 'token')
-  checkPacked(`${where}: text`, { keyMask, cuSeqlens, rowIds }, T)
-  return { ...text, inputIds, positionIds, keyMask, cuSeqlens, rowIds }
-}
-
-/** Where the rows of a checked batch lie, on the device. */
-export function uploadRows(gpu: Gpu, { keyMask, cuSeqlens, rowIds }: TextInput): PackedRows {
-  const rows = {
-    keyMask: tensor(gpu, keyMask),
-    cuSeqlens: tensor(gpu, cuSeqlens),
-    rowIds: tensor(gpu, rowIds),
-  }
-  expectRows('text', rows, rows.keyMask) // and is not looked at again by every layer
-  return rows
-}
+import type { PackedTokens } from '../inputs.ts'
+import { checkIds, checkText } from '../nn/check-text.ts'
 
 /** What a click model reads. */
 interface Wanted {
@@ -57,7 +14,7 @@ interface Wanted {
 
 interface Given {
   size: number
-  text?: TextInput | undefined
+  text?: PackedTokens | undefined
   categorical?: Record<string, Ids> | undefined
   numerical?: Record<string, ArrayLike<number>> | undefined
   labels?: ArrayLike<number> | undefined
@@ -68,7 +25,7 @@ interface Given {
 /** A batch whose columns are there, of one length, and hold what the model can read. */
 export interface CheckedBatch {
   size: number
-  text: TextInput
+  text: PackedTokens
   categorical: Record<string, Ids>
   numerical: Record<string, Float32Array>
   labels: Uint32Array | undefined

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DataError } from '../../../src/errors.ts'
+import { DataError } from '../../src/errors.ts'
 import {
   type BinaryMetrics,
   calibrationRatio,
@@ -10,7 +10,7 @@ import {
   groupedAuc,
   normalizedEntropy,
   ScoreAccumulator,
-} from '../../../src/train/metrics/index.ts'
+} from '../../src/metrics/index.ts'
 
 interface Case {
   name: string

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DataError } from '../../../src/errors.ts'
+import { DataError } from '../../src/errors.ts'
 import {
   accuracy,
   binaryMetrics,
@@ -15,7 +15,7 @@ import {
   normalizedEntropy,
   prAuc,
   rocAuc,
-} from '../../../src/train/metrics/index.ts'
+} from '../../src/metrics/index.ts'
 
 interface Case {
   y: number[]

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { thinned } from '../../../src/train/metrics/curves.ts'
-import { ScoreAccumulator } from '../../../src/train/metrics/index.ts'
+import { thinned } from '../../src/metrics/curves.ts'
+import { ScoreAccumulator } from '../../src/metrics/index.ts'
 
 interface Case {
   y: string

@@ -1,6 +1,6 @@
 // All click metrics of a stream of rows.
-import { expectNumber, expectOptions, NATURAL } from '../../check.ts'
-import { DataError } from '../../errors.ts'
+import { expectNumber, expectOptions, NATURAL } from '../check.ts'
+import { DataError } from '../errors.ts'
 import { calibrationError, ratioOfSums } from './calibration.ts'
 import { checkPairs, checkProbabilities, checkSome, type Numbers } from './check.ts'
 import { type Curves, curvesOf } from './curves.ts'

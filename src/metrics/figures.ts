@@ -2,7 +2,7 @@
 import type { BinaryMetrics } from './accumulator.ts'
 
 /** Which way a figure gets better; 'none' where more and less are both worse, or say nothing. */
-type Better = 'greater' | 'lower' | 'none'
+export type Better = 'greater' | 'lower' | 'none'
 
 /** A figure of an evaluation. */
 export interface Figure {
@@ -44,5 +44,6 @@ const OF_TWO: readonly Name[] = [
 ]
 const OF_MORE: readonly Name[] = ['loss', 'accuracy']
 
-/** The figures of an evaluation without groups, of a model with so many classes. */
-export const figuresOf = (classes: number): readonly string[] => (classes === 2 ? OF_TWO : OF_MORE)
+/** The figures of an evaluation without groups, of a classifier with so many classes. */
+export const figuresOf = (classes: number): Readonly<Record<string, Figure>> =>
+  Object.fromEntries((classes === 2 ? OF_TWO : OF_MORE).map(name => [name, table[name]]))

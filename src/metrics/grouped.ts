@@ -1,4 +1,4 @@
-import { DataError } from '../../errors.ts'
+import { DataError } from '../errors.ts'
 import { checkPairs, checkSome, type Numbers, rowsOf } from './check.ts'
 import { rocAucSorted } from './ranking.ts'
 

@@ -1,0 +1,236 @@
+// What a model can read, as plain data, and the batch that comes of it. Reader, worker, collate, checkpoints and command line
+// follow a model's declaration; none of them asks which model it is.
+import { ConfigError } from './errors.ts'
+import type { GroupedIds } from './ids.ts'
+
+/** A column of a text: a list of token ids, or a string for the tokenizer. */
+export interface TextColumn {
+  /** Name in the file. */
+  name: string
+  /** `token_id`: lists of ids; `text`: strings. */
+  dtype: 'token_id' | 'text'
+  /** Rows of the word table that this column may name, where fewer than the input's `rows`. */
+  rows?: number
+}
+
+/**
+ * Tokens of one text a row, packed: {@link PackedTokens}. Several columns are one text, in the order given: token lists joined, the
+ * strings joined by a space and tokenized as one, at the place of the first string.
+ */
+export interface TextInput {
+  kind: 'text'
+  columns: TextColumn[]
+  /** Rows of the word table: token ids are below it. */
+  rows: number
+  /** Tokens equal to it are masked: an out-of-vocabulary token carries it too. */
+  padTokenId: number
+  /** Most tokens of a row. */
+  maxPositions: number
+  /**
+   * Keeps position 0 of every row even where it is masked or the row is empty (then as one padding token), with keyMask 0: for
+   * models that read the first token.
+   */
+  keepFirst?: boolean
+}
+
+/** Ids for embedding tables, one a row and column: {@link GroupedIds} by column. */
+export interface IdsInput {
+  kind: 'ids'
+  /** Rows of the table that each column's ids are looked up in. */
+  columns: Record<string, number>
+}
+
+/** Finite numbers, one a row and column: Float32Array [B] by column. */
+export interface FloatsInput {
+  kind: 'floats'
+  columns: string[]
+}
+
+/** A class a row: Uint32Array [B]. */
+export interface ClassesInput {
+  kind: 'classes'
+  column: string
+  /** Classes are 0 to this less one. */
+  classes: number
+}
+
+/**
+ * Tokens of a text input hidden for masked-language training: {@link MaskedTokens}. Drawn by seed, epoch and row, so that every epoch
+ * hides others and a resumed run the same.
+ */
+export interface MaskedInput {
+  kind: 'masked'
+  /** Name of the text input. */
+  of: string
+  /** Share of the tokens that are to be predicted. */
+  probability: number
+  /** What 80% of them are replaced by; 10% become a random token, 10% stay. */
+  maskTokenId: number
+  /** Tokens that are never chosen, nor put in another's place, beside padding and mask. */
+  specialTokenIds: number[]
+}
+
+/** One thing that a model reads. */
+export type Input = (TextInput | IdsInput | FloatsInput | ClassesInput | MaskedInput) & {
+  /** Read for the loss alone: a file to predict need not have it. */
+  trainOnly?: boolean
+}
+
+/** What a model reads, by the names its batches have it under. */
+export type Inputs = Record<string, Input>
+
+/** The kept tokens of a batch, packed row after row: no padding between texts. */
+export interface PackedTokens {
+  /** Word ids [T], grouped; the padding id is left out of the groups, since its row gets no gradient. */
+  inputIds: Uint32Array | GroupedIds
+  /** Position ids [T], grouped: a token's index in its text, counting the masked tokens before it. */
+  positionIds: Uint32Array | GroupedIds
+  /** [T] 1 where the token may be attended to and pooled; 0 only at a kept first position that is padding. */
+  keyMask: Uint32Array
+  /** [B + 1] row b owns the packed tokens cuSeqlens[b] … cuSeqlens[b + 1] - 1. */
+  cuSeqlens: Uint32Array
+  /** [T] the batch row of each packed token. */
+  rowIds: Uint32Array
+}
+
+/** {@link PackedTokens} as `collate` makes them: ids grouped, tokens counted. */
+export interface CollatedTokens extends PackedTokens {
+  /** T, the number of packed tokens; 0 is allowed. */
+  tokens: number
+  inputIds: GroupedIds
+  positionIds: GroupedIds
+}
+
+/** Which tokens of a batch are to be predicted, and the ids that stand in their places. */
+export interface MaskedTokens {
+  /** [T] word ids with the chosen tokens replaced; grouped as the text's. */
+  inputIds: GroupedIds
+  /** [n] packed positions of the chosen tokens, ascending. */
+  positions: Uint32Array
+  /** [n] the tokens that stood there. */
+  labels: Uint32Array
+}
+
+/** What a batch holds for an input. */
+export type ValueOf<I> = I extends { kind: 'text' }
+  ? CollatedTokens
+  : I extends { kind: 'ids' }
+    ? Record<string, GroupedIds>
+    : I extends { kind: 'floats' }
+      ? Record<string, Float32Array>
+      : I extends { kind: 'classes' }
+        ? Uint32Array
+        : I extends { kind: 'masked' }
+          ? MaskedTokens
+          : never
+
+/** Rows of a batch, and where they came from. */
+export type BatchRows = {
+  /** B, the number of rows. */
+  size: number
+  /** [B] source row numbers, for error messages. */
+  rows: number[]
+}
+
+/** What one forward pass takes: typed arrays only, ready for upload. What is read for the loss alone may be missing. */
+export type BatchOf<I extends object> = string extends keyof I
+  ? AnyBatch
+  : BatchRows & {
+      [K in keyof I as I[K] extends { trainOnly: true } ? never : K]: ValueOf<I[K]>
+    } & {
+      [K in keyof I as I[K] extends { trainOnly: true } ? K : never]?: ValueOf<I[K]>
+    }
+
+/** A batch of whatever a model declares. */
+export type AnyBatch = BatchRows & Record<string, unknown>
+
+/** Names that stand for something else in a batch. */
+const RESERVED = ['size', 'rows']
+
+/**
+ * Checks what a model declares, before anything is read.
+ * @param model what to call it in messages.
+ * @throws ConfigError naming model, input and what is wrong with it.
+ */
+export function checkInputs(model: string, inputs: Inputs): void {
+  if (typeof inputs !== 'object' || inputs === null || !Object.keys(inputs).length)
+    throw new ConfigError(`${model} declares no inputs, expected an object of inputs by name`)
+  for (const [name, input] of Object.entries(inputs)) {
+    const fail = (what: string): never => {
+      throw new ConfigError(`${model}: input '${name}' ${what}`)
+    }
+    if (RESERVED.includes(name)) fail(`cannot be called that: a batch has its own '${name}'`)
+    const check = CHECKS[(input as Input | undefined)?.kind as Input['kind']]
+    if (!check)
+      fail(`has kind ${JSON.stringify(input?.kind)}, expected one of ${Object.keys(CHECKS).join(', ')}`)
+    check(input as never, fail, inputs)
+  }
+}
+
+type Fail = (what: string) => never
+const isCount = (x: unknown, least = 1) => Number.isSafeInteger(x) && (x as number) >= least
+const isName = (x: unknown): x is string => typeof x === 'string' && x !== ''
+
+const CHECKS: {
+  [K in Input['kind']]: (input: Extract<Input, { kind: K }>, fail: Fail, inputs: Inputs) => void
+} = {
+  text({ columns, rows, padTokenId, maxPositions }, fail) {
+    if (!Array.isArray(columns) || !columns.length) fail('names no columns')
+    for (const column of columns) {
+      if (!isName(column?.name)) fail(`has the column ${JSON.stringify(column)}, expected { name, dtype }`)
+      if (column.dtype !== 'token_id' && column.dtype !== 'text')
+        fail(
+          `reads column '${column.name}' as ${JSON.stringify(column.dtype)}, expected 'token_id' or 'text'`,
+        )
+    }
+    if (!isCount(rows)) fail(`has rows ${rows}, expected the rows of its word table`)
+    if (!isCount(padTokenId, 0)) fail(`has padTokenId ${padTokenId}, expected a token id`)
+    if (!isCount(maxPositions)) fail(`has maxPositions ${maxPositions}, expected the most tokens of a row`)
+  },
+  ids({ columns }, fail) {
+    if (typeof columns !== 'object' || columns === null || Array.isArray(columns))
+      fail('needs columns: an object of table rows by column')
+    for (const [column, rows] of Object.entries(columns))
+      if (!isCount(rows)) fail(`has ${rows} rows for column '${column}', expected those of its table`)
+  },
+  floats({ columns }, fail) {
+    if (!Array.isArray(columns) || !columns.every(isName)) fail('needs columns: a list of names')
+  },
+  classes({ column, classes }, fail) {
+    if (!isName(column)) fail(`has the column ${JSON.stringify(column)}, expected a name`)
+    if (!isCount(classes, 2)) fail(`has ${classes} classes, expected at least 2`)
+  },
+  masked({ of, probability, maskTokenId, specialTokenIds }, fail, inputs) {
+    if (inputs[of]?.kind !== 'text') fail(`masks '${of}', which is no text input`)
+    if (!(probability > 0 && probability < 1)) fail(`has probability ${probability}, expected one in (0, 1)`)
+    if (!isCount(maskTokenId, 0)) fail(`has maskTokenId ${maskTokenId}, expected a token id`)
+    if (!Array.isArray(specialTokenIds) || !specialTokenIds.every(id => isCount(id, 0)))
+      fail('needs specialTokenIds: a list of token ids')
+  },
+}
+
+/** The lists that make up a text, in order: token lists by column, the strings of several columns under their names joined. */
+export function textLists({ columns }: TextInput): { key: string; columns: TextColumn[] }[] {
+  const strings = columns.filter(({ dtype }) => dtype === 'text')
+  const key = strings.map(({ name }) => name).join(' ')
+  return columns.flatMap(column => {
+    if (column.dtype === 'token_id') return [{ key: column.name, columns: [column] }]
+    return column === strings[0] ? [{ key, columns: strings }] : []
+  })
+}
+
+/** Names of the columns that an input is read from. */
+export function columnsOf(input: Input): string[] {
+  switch (input.kind) {
+    case 'text':
+      return input.columns.map(({ name }) => name)
+    case 'ids':
+      return Object.keys(input.columns)
+    case 'floats':
+      return input.columns
+    case 'classes':
+      return [input.column]
+    case 'masked':
+      return []
+  }
+}

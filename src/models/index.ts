@@ -1,0 +1,20 @@
+/**
+ * Models: what each reads, its loss, scores and metrics, under the name that configurations give it.
+ *
+ * @module kernelgrad/models
+ */
+export type { ClickInputs, ModelOutput } from './click.ts'
+export { Model, type ModelConfiguration } from './model.ts'
+export { readOptions, textInputs, tokenizerOf } from './reading.ts'
+export {
+  architectures,
+  createModel,
+  type ModelClass,
+  parseConfiguration,
+  parseRunConfig,
+  type ResolvedRunConfig,
+  registerModel,
+  type StandardSchema,
+} from './registry.ts'
+export { DistilBertForSequenceClassification, type TextOnlyInputs } from './sequence-classification.ts'
+export { TextTabularModel } from './text-tabular.ts'

@@ -1,0 +1,49 @@
+// The text that an encoder is given is checked whole before any of it is uploaded.
+import { type PackedRows, tensor } from '../autograd/index.ts'
+import { checkPacked, expectRows } from '../autograd/ops/packed-rows.ts'
+import { shown, toUints } from '../check.ts'
+import { ArgumentError, ShapeError } from '../errors.ts'
+import type { Gpu } from '../gpu/index.ts'
+import type { GroupedIds } from '../ids.ts'
+import type { PackedTokens } from '../inputs.ts'
+
+const isGrouped = (ids: unknown): ids is GroupedIds =>
+  typeof ids === 'object' && ids !== null && 'rows' in ids
+
+/** Ids of n rows or tokens; the lookup checks them against its table. */
+export function checkIds(where: string, ids: unknown, n: number, of: string): Uint32Array | GroupedIds {
+  const given = isGrouped(ids) ? ids.ids : toUints(where, ids)
+  if (given.length !== n)
+    throw new ShapeError(`${where} has ${given.length} ids, expected ${n}, one per ${of}`)
+  return isGrouped(ids) ? ids : given
+}
+
+/** Packed tokens, with their numbers in typed arrays. */
+export function checkText(where: string, text: PackedTokens): PackedTokens {
+  if (typeof text !== 'object' || text === null || Array.isArray(text) || ArrayBuffer.isView(text))
+    throw new ArgumentError(
+      `${where}: text is ${shown(text)}, expected packed tokens, as batch.text of collate()`,
+    )
+  const keyMask = toUints(`${where}: text.keyMask`, text.keyMask)
+  const cuSeqlens = toUints(`${where}: text.cuSeqlens`, text.cuSeqlens)
+  const rowIds = toUints(`${where}: text.rowIds`, text.rowIds)
+  const T = keyMask.length
+  if (rowIds.length !== T)
+    throw new ShapeError(`${where}: text.rowIds has ${rowIds.length} values, expected ${T}, one per token`)
+  if (cuSeqlens.length < 1) throw new ShapeError(`${where}: text.cuSeqlens is empty, expected [B + 1]`)
+  const inputIds = checkIds(`${where}: text.inputIds`, text.inputIds, T, 'token')
+  const positionIds = checkIds(`${where}: text.positionIds`, text.positionIds, T, 'token')
+  checkPacked(`${where}: text`, { keyMask, cuSeqlens, rowIds }, T)
+  return { ...text, inputIds, positionIds, keyMask, cuSeqlens, rowIds }
+}
+
+/** Where the rows of a checked batch lie, on the device. */
+export function uploadRows(gpu: Gpu, { keyMask, cuSeqlens, rowIds }: PackedTokens): PackedRows {
+  const rows = {
+    keyMask: tensor(gpu, keyMask),
+    cuSeqlens: tensor(gpu, cuSeqlens),
+    rowIds: tensor(gpu, rowIds),
+  }
+  expectRows('text', rows, rows.keyMask) // and is not looked at again by every layer
+  return rows
+}

@@ -1,0 +1,159 @@
+// The example model, copied out of the source tree with kernelgrad among its dependencies as an installation puts it there: trained,
+// resumed, evaluated, served and reported by the command line, and its mistakes told before the first step.
+import { spawnSync } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { readColumns, writeSyntheticKdd } from '../../src/data/index.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-model-'))
+cpSync('examples/custom-model', folder, { recursive: true })
+mkdirSync(join(folder, 'node_modules'))
+for (const name of ['kernelgrad', 'valibot'])
+  symlinkSync(
+    name === 'kernelgrad' ? resolve('.') : resolve('node_modules', name),
+    join(folder, 'node_modules', name),
+    'junction',
+  )
+await writeSyntheticKdd({ folder, trainRows: 640, testRows: 90, seed: 2 })
+
+const source = readFileSync(join(folder, 'dcn.js'), 'utf8')
+const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'))
+
+function kernelgrad(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [resolve('bin/kernelgrad.js'), ...args], {
+    cwd: folder,
+    encoding: 'utf8',
+  })
+  return { status, stdout, stderr }
+}
+function ran(...args: string[]): string {
+  const { status, stdout, stderr } = kernelgrad(...args)
+  assert.is(status, 0, stdout + stderr)
+  return stdout
+}
+/** Trains with settings of one's own. */
+function train(out: string, trainer: object, more: string[] = [], architecture = './dcn.js') {
+  writeFileSync(
+    join(folder, 'run.json'),
+    JSON.stringify({ ...config, trainer: { ...config.trainer, ...trainer } }),
+  )
+  const files = ['--config', 'run.json', '--train', 'train.parquet', '--eval', 'test.parquet', '--out', out]
+  return kernelgrad('train', '--architecture', architecture, ...files, '--json', ...more)
+}
+const weights = (run: string) => readFileSync(join(folder, run, 'model.safetensors'))
+
+test('it has 60 lines at most', () => {
+  assert.ok(source.trimEnd().split('\n').length <= 60)
+})
+
+test('it trains, resumes to the bit, and is evaluated, served and reported', async () => {
+  const whole = train('whole', { eval_steps: 4, save_steps: 4 })
+  assert.is(whole.status, 0, whole.stderr)
+  const { steps, metrics } = JSON.parse(whole.stdout.trimEnd().split('\n').at(-1)!)
+  assert.is(steps, 10)
+  assert.ok(metrics.roc_auc > 0.4 && metrics.loss > 0)
+  assert.is(train('parts', { eval_steps: 4, save_steps: 4, max_steps: 4 }).status, 0)
+  rmSync(join(folder, 'parts', 'model.safetensors'))
+  const rest = train('parts', { eval_steps: 4, save_steps: 4 }, ['--resume'])
+  assert.is(rest.status, 0, rest.stderr)
+  assert.equal(weights('parts'), weights('whole'))
+  assert.is(JSON.parse(readFileSync(join(folder, 'whole', 'config.json'), 'utf8')).architecture, 'DcnV2')
+
+  const model = ['--architecture', './dcn.js', '--model', 'whole', '--data', 'test.parquet']
+  const evaluated = JSON.parse(ran('evaluate', ...model, '--group-by', 'user_id', '--json'))
+  for (const [name, value] of Object.entries(metrics)) assert.is(evaluated.metrics[name], value, name)
+  assert.ok('gauc' in evaluated.metrics)
+  ran('predict', ...model, '--out', 'scores.parquet')
+  const scores = await readColumns(join(folder, 'scores.parquet'), ['row', 'label', 'probability'])
+  assert.is(scores.probability!.length, 90)
+  assert.ok(scores.probability!.every(p => (p as number) > 0 && (p as number) < 1))
+  ran('report', 'whole', '--out', 'report.html')
+  assert.ok(readFileSync(join(folder, 'report.html'), 'utf8').includes('DcnV2'))
+  const unknown = kernelgrad('evaluate', ...model.slice(2))
+  assert.is(unknown.status, 1)
+  assert.match(unknown.stderr, /got "DcnV2"; --architecture names the file of another/)
+})
+
+/** The example with something changed; a run of it says what is wrong, and saves nothing. */
+const MISTAKES: [what: string, from: string, to: string, said: RegExp][] = [
+  [
+    'a loss for each row',
+    'return crossEntropy(this.logits(batch), tensor(this.gpu, batch.labels))',
+    'return this.logits(batch)',
+    /DcnV2: loss has shape \[64,2\], expected \[1\]/,
+  ],
+  [
+    'scores of another width',
+    'return [null, ',
+    "return ['a', null, ",
+    /DcnV2: scores have shape \[1,2\], expected \[1,3\]/,
+  ],
+  ['no loss at all', 'loss(batch) {', 'lost(batch) {', /DcnV2 lacks loss, which every model has/],
+  [
+    'an input of no kind',
+    "kind: 'floats'",
+    "kind: 'numbers'",
+    /DcnV2: input 'numerical' has kind "numbers", expected one of/,
+  ],
+  [
+    'a column that is not there',
+    "column: 'label'",
+    "column: 'clicks'",
+    /train\.parquet has no column clicks/,
+  ],
+  [
+    'no default export',
+    'export default class',
+    'export class',
+    /has no default export, expected a class that extends Model/,
+  ],
+]
+for (const [what, from, to, said] of MISTAKES)
+  test(`told before the first step: ${what}`, () => {
+    assert.ok(source.includes(from), from)
+    writeFileSync(join(folder, 'wrong.js'), source.replace(from, to))
+    const { status, stderr } = train('wrong', {}, [], './wrong.js')
+    assert.ok(status === 1 || status === 2, stderr)
+    assert.match(stderr, said)
+    assert.not.ok(existsSync(join(folder, 'wrong', 'model.safetensors')))
+  })
+
+test('a wrong configuration is told by file and key', () => {
+  const told = (changes: object) => {
+    writeFileSync(join(folder, 'bad.json'), JSON.stringify({ ...config, ...changes }))
+    const files = ['--config', 'bad.json', '--train', 'train.parquet', '--out', 'bad']
+    return kernelgrad('train', '--architecture', './dcn.js', ...files).stderr
+  }
+  assert.match(told({ cross_layers: 0 }), /^error: bad\.json: cross_layers: expected at least 1/m)
+  assert.match(
+    told({ categorical: { gender: 2.5 } }),
+    /^error: bad\.json: categorical\.gender: expected an integer/m,
+  )
+  assert.match(told({ crosslayers: 2 }), /^error: bad\.json: crosslayers: /m)
+  assert.match(told({ trainer: { epochs: 2 } }), /^error: bad\.json: trainer: unknown key "epochs"/m)
+  const missing = kernelgrad(
+    'tune',
+    '--architecture',
+    './nowhere.js',
+    '--config',
+    'config.json',
+    '--data',
+    'x',
+  )
+  assert.match(missing.stderr, /--architecture \.\/nowhere\.js cannot be loaded: Cannot find module/)
+})
+
+test.after(() => rmSync(folder, { recursive: true }))
+test.run()
