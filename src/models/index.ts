@@ -4,6 +4,7 @@
  * @module kernelgrad/models
  */
 export type { ClickInputs, ModelOutput } from './click.ts'
+export { DistilBertForMaskedLM, type MaskedLMConfig, type MaskedLMInputs } from './masked-lm.ts'
 export { Model, type ModelConfiguration } from './model.ts'
 export { readOptions, textInputs, tokenizerOf } from './reading.ts'
 export {

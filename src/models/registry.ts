@@ -3,6 +3,7 @@ import { type ModelConfig, parseTrainerConfig, type ResolvedTrainerConfig } from
 import { isObject } from '../config/schema.ts'
 import { ConfigError } from '../errors.ts'
 import { checkInputs } from '../inputs.ts'
+import { DistilBertForMaskedLM } from './masked-lm.ts'
 import { Model, type ModelConfiguration } from './model.ts'
 import { DistilBertForSequenceClassification } from './sequence-classification.ts'
 import { TextTabularModel } from './text-tabular.ts'
@@ -63,7 +64,7 @@ export function registerModel(model: ModelClass): void {
 }
 const METHODS = ['loss', 'scores', 'metrics', 'scoreNames'] as const
 
-for (const model of [TextTabularModel, DistilBertForSequenceClassification])
+for (const model of [TextTabularModel, DistilBertForSequenceClassification, DistilBertForMaskedLM])
   models.set(model.architecture, model)
 
 /** Architectures that are known. */

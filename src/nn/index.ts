@@ -40,7 +40,6 @@ export {
   ReLU,
   Sequential,
 } from './layers.ts'
-export { DistilBertForMaskedLM, IGNORE_INDEX, type MaskedInput } from './masked-lm.ts'
 export { Module, type RngState } from './module.ts'
 export { BatchNorm1d, type BatchNormOptions, RMSNorm, type RMSNormOptions } from './normalization.ts'
 export { chooseNames } from './patterns.ts'

@@ -1,10 +1,12 @@
 // Masked language modelling with a tied projection, against transformers and against an untied twin.
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { linear, noGrad, scope, takeRows, tensor, tiedLinear } from '../../src/autograd/index.ts'
+import { drift, readTensors } from '../../src/cli/parity/frozen.ts'
 import { collatePadded } from '../../src/data/index.ts'
-import { DistilBertForMaskedLM, type MaskedInput } from '../../src/nn/index.ts'
+import type { BatchOf, CollatedTokens } from '../../src/inputs.ts'
+import { DistilBertForMaskedLM, type MaskedLMInputs } from '../../src/models/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { loadWeights } from '../../src/train/index.ts'
 import { assertClose } from '../support/close.ts'
@@ -16,7 +18,7 @@ const gpu = await openTestGpu()
 const golden = ['test/golden/mlm', '../shared/golden/mlm'].find(folder => existsSync(folder))
 if (!golden) console.log('skip: no frozen values of mlm')
 
-const CONFIG = {
+const ENCODER = {
   vocab_size: 211,
   dim: 32,
   n_heads: 4,
@@ -27,6 +29,24 @@ const CONFIG = {
   dropout: 0,
   attention_dropout: 0,
 }
+const CONFIG = {
+  features_config: { title: { dtype: 'token_id' } },
+  pretrained_model_config: ENCODER,
+  mask_token_id: 0,
+}
+
+/** A batch whose tokens are to be predicted where `labels` [T] has one; what stands in their places is as it is. */
+function batchOf(text: CollatedTokens, labels: Int32Array): BatchOf<MaskedLMInputs> {
+  const positions = Uint32Array.from(labels.keys()).filter(t => labels[t] !== IGNORE)
+  const size = text.cuSeqlens.length - 1
+  return {
+    size,
+    rows: Array.from({ length: size }, (_, b) => b),
+    text,
+    masked: { inputIds: text.inputIds, positions, labels: positions.map(t => labels[t]!) },
+  }
+}
+const IGNORE = -100
 
 ;(golden ? test : test.skip)('loss, logits and gradients equal transformers’', async () => {
   const frozen = readSafetensors(`${golden}/forward.safetensors`)
@@ -51,7 +71,7 @@ const CONFIG = {
   assertClose(logits, wanted, 1e-5, { label: 'logits' })
 
   const loss = scope(() => {
-    const result = model.loss({ ...text!, labels })
+    const result = model.loss(batchOf(text!, labels))
     result.backward()
     return result.item()
   })
@@ -124,7 +144,7 @@ test('it learns tokens by heart, the table moving through both of its uses', asy
   const inputIds = [0, 1, 2].map(seed => Array.from(seededInts(9, seed, 200)))
   const { text } = collatePadded({ inputIds }, { padTokenId: 210 })
   const labels = Int32Array.from(text!.inputIds.ids, (id, t) => (t % 3 ? -100 : id))
-  const input: MaskedInput & { labels: Int32Array } = { ...text!, labels }
+  const input = batchOf(text!, labels)
   const optimizer = new AdamW(gpu, [{ params: model.parameters() }], { lr: 5e-3 })
   const losses: number[] = []
   for (let step = 0; step < 25; step++) {
@@ -138,17 +158,128 @@ test('it learns tokens by heart, the table moving through both of its uses', asy
     optimizer.zeroGrad()
   }
   assert.ok(losses.at(-1)! < losses[0]! / 4, `${losses[0]} to ${losses.at(-1)}`)
-  assert.throws(
-    () => model.loss({ ...input, labels: labels.map(() => -100) }),
-    /no token of the batch has a label/,
+  const nothing = batchOf(
+    text!,
+    labels.map(() => IGNORE),
   )
+  assert.is(await scope(() => model.loss(nothing).item()), 0)
+  assert.equal([...(await scope(() => noGrad(() => model.scores(nothing)).read()))], Array(9).fill(0))
   assert.throws(
-    () => model.loss({ ...input, labels: labels.map(() => 211) }),
-    /label 211 of token 0, expected 0 to 210/,
+    () =>
+      scope(() =>
+        model.loss(
+          batchOf(
+            text!,
+            labels.map(() => 211),
+          ),
+        ),
+      ),
+    /label.* 211|211.*classes/,
   )
   optimizer.dispose()
   model.free()
 })
+
+const trained = ['test/golden/mlm_train', '../shared/golden/mlm_train'].find(folder => existsSync(folder))
+if (!trained) console.log('skip: no frozen values of mlm_train')
+const inGolden = trained ? test : test.skip
+
+interface TrainedCase {
+  bert: Record<string, number>
+  losses: number[]
+  grad_norms: number[]
+  lr_encoder: number
+  zero_gradient?: string[]
+}
+const caseOf = (folder: string): TrainedCase => JSON.parse(readFileSync(`${folder}/case.json`, 'utf8'))
+
+/** The mask's row is the table's last: the data has one token fewer. */
+const pretraining = ({ bert }: TrainedCase) => ({
+  features_config: { title: { dtype: 'token_id' } },
+  pretrained_model_config: { ...bert, vocab_size: bert.vocab_size! - 1, dropout: 0, attention_dropout: 0 },
+})
+
+inGolden(
+  'ten steps of pretraining are transformers’: logits, gradients, losses, norms, weights',
+  async () => {
+    const folder = `${trained}/pretrain`
+    const frozen = caseOf(folder)
+    const model = new DistilBertForMaskedLM(pretraining(frozen)).to(gpu)
+    assert.is(model.inputs.masked.maskTokenId, 100)
+    await loadWeights(model, `${folder}/weights.safetensors`)
+    const batches = await readTensors(`${folder}/batches.safetensors`)
+    const batch = (i: number) => {
+      const get = (name: string) => batches.get(`${i}.${name}`)!
+      const [, S] = get('input_ids').shape as [number, number]
+      const attentionMask = get('attention_mask')
+      const { text } = collatePadded(
+        { inputIds: get('input_ids'), attentionMask },
+        { padTokenId: frozen.bert.pad_token_id! },
+      )
+      const at = Array.from(
+        { length: text!.tokens },
+        (_, t) => text!.rowIds[t]! * S + text!.positionIds.ids[t]!,
+      )
+      return batchOf(
+        text!,
+        Int32Array.from(at, place => get('labels').data[place]!),
+      )
+    }
+    model.train()
+    const forward = readSafetensors(`${folder}/forward.safetensors`)
+    const first = batch(0)
+    const kept = scope(() => noGrad(() => model.logits(first.text)).read())
+    const V = frozen.bert.vocab_size!
+    const all = await kept
+    const selected = new Float32Array(first.masked.positions.length * V)
+    for (const [i, t] of first.masked.positions.entries())
+      selected.set(all.subarray(t * V, (t + 1) * V), i * V)
+    assertClose(selected, Float32Array.from(forward.get('selected_logits')!.data), 1e-5, {
+      label: 'selected_logits',
+    })
+    const grads = readSafetensors(`${folder}/grads.safetensors`)
+    scope(() => model.loss(first).backward())
+    const zero = new Set(frozen.zero_gradient)
+    let largest = 0
+    for (const { data } of grads.values())
+      for (const value of data) largest = Math.max(largest, Math.abs(value))
+    for (const [name, parameter] of model.namedParameters()) {
+      const noise = zero.has(name) || name.endsWith('k_lin.bias')
+      const bound = noise ? { absolute: true, label: name } : { label: name }
+      assertClose(await parameter.readGrad(), grads.get(name)!.data, noise ? 2e-5 * largest : 2e-5, bound)
+    }
+    model.zeroGrad()
+    const optimizer = new AdamW(gpu, [{ params: model.parameters() }], {
+      lr: frozen.lr_encoder,
+      weightDecay: 0.01,
+    })
+    for (const [step, expected] of frozen.losses.entries()) {
+      const loss = scope(() => {
+        const result = model.loss(batch(step))
+        result.backward()
+        return result.item()
+      })
+      optimizer.step({ maxGradNorm: 1 })
+      assert.ok(
+        Math.abs((await loss) / expected - 1) < 1e-4,
+        `step ${step}: ${await loss}, expected ${expected}`,
+      )
+      const norm = await optimizer.gradNorm()
+      assert.ok(Math.abs(norm / frozen.grad_norms[step]! - 1) < 1e-4, `norm of step ${step}: ${norm}`)
+      optimizer.zeroGrad()
+    }
+    optimizer.synchronize()
+    const final = readSafetensors(`${folder}/final.safetensors`)
+    const start = readSafetensors(`${folder}/weights.safetensors`)
+    for (const [name, parameter] of model.namedParameters()) {
+      if (zero.has(name) || name.endsWith('k_lin.bias')) continue
+      const off = await drift(parameter, start.get(name)!.data, final.get(name)!.data)
+      assert.ok(off < 5e-3, `${name} is off by ${off} of its way`)
+    }
+    optimizer.dispose()
+    model.free()
+  },
+)
 
 test.after(() => gpu.close())
 test.run()
