@@ -13,7 +13,7 @@ const isList = (value: unknown): value is ArrayLike<unknown> =>
   Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
 
 /** Names of the options of `collate`. */
-export const COLLATE_OPTIONS = ['truncate', 'seed', 'epoch']
+const COLLATE_OPTIONS = ['truncate', 'seed', 'epoch']
 
 /** @throws ConfigError naming the option that is unknown or out of range */
 export function checkCollateOptions(where: string, options: CollateOptions, known = COLLATE_OPTIONS): void {
