@@ -12,7 +12,7 @@ const NO_OP = {
 /** Files in src/kernels for all families. */
 const SHARED_LAUNCHERS = ['checks', 'index', 'strides', 'tuning', 'width']
 /** WGSL that stands before the texts of several families. */
-const SHARED_WGSL = ['f16', 'normal_cdf', 'one_minus_exp', 'philox', 'storage']
+const SHARED_WGSL = ['divide', 'f16', 'normal_cdf', 'one_minus_exp', 'philox', 'storage']
 /** Oracles that others are made of. */
 const SHARED_ORACLES = ['checks', 'index', 'erf', 'philox']
 

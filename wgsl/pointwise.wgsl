@@ -3,7 +3,7 @@
 //   f       the row's formula over the operands a, b, c (in a backward step dy and y too) and the numbers params.p and params.q
 //   value   f of the operands, each read by get0, get1, … at its place, or a number
 // n counts E. Dimensions are merged by the launcher where every operand lets them; d0 is the last and counts E. An operand's strides
-// count E where it is read E by E, elements where one element (SPLATS) stands for the E beside each other. f16.wgsl stands
+// count E where it is read E by E, elements where one element (SPLATS) stands for the E beside each other. f16.wgsl and divide.wgsl stand
 // before this text. out is overwritten; nothing past its last element is touched.
 
 const WG: u32 = 256;
@@ -173,16 +173,6 @@ fn power(a: E, b: E) -> E {
   let real = select(signed, not_a_number(), negative & !whole & (a != E()) & (size < infinite()) & (abs(b) < infinite()));
   let known = select(real, not_a_number(), is_nan(a) | is_nan(b));
   return select(known, E(1.0), (b == E()) | (a == E(1.0)) | ((size == E(1.0)) & (abs(b) >= infinite())));
-}
-
-// The quotient of whole numbers: integer division is slow on software adapters, which take it lane by lane.
-fn divide(i: u32, d: u32) -> u32 {
-  let per = 1.0 / f32(d);
-  let first = u32(f32(i) * per * 0.9999999);
-  let left = i - first * d;
-  var q = first + u32(f32(left) * per * 0.9999999);
-  q += select(0u, 1u, i - q * d >= d);
-  return q + select(0u, 1u, i - q * d >= d);
 }
 
 fn at(i: u32) {

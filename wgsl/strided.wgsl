@@ -1,7 +1,7 @@
 // Moves elements between arrays that are stepped through in two ways: y[y0 + places in y] = x[x0 + places in x], over a shape. What
 // transposes, cuts out, repeats (a stride of 0 in x) and puts together. Bits are moved, whatever they mean: an element is WORDS
 // words, which are one value, four, or four halves. Dimensions are merged by the launcher, d0 is the last; sizes, strides and n count
-// elements. What y has elsewhere stays.
+// elements. What y has elsewhere stays. divide.wgsl stands before this text.
 
 const WG: u32 = 256;
 const PER: u32 = 4; // elements per invocation
@@ -31,16 +31,6 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<U>;
 @group(0) @binding(2) var<storage, read_write> y: array<U>;
-
-// The quotient of whole numbers: integer division is slow on software adapters, which take it lane by lane.
-fn divide(i: u32, d: u32) -> u32 {
-  let per = 1.0 / f32(d);
-  let first = u32(f32(i) * per * 0.9999999);
-  let left = i - first * d;
-  var q = first + u32(f32(left) * per * 0.9999999);
-  q += select(0u, 1u, i - q * d >= d);
-  return q + select(0u, 1u, i - q * d >= d);
-}
 
 fn at(i: u32) {
   var source = params.x0;

@@ -2,6 +2,7 @@
 import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import { type PointwiseName, pointwiseRow } from '../pointwise.ts'
+import divide from '../wgsl/divide.ts'
 import f16 from '../wgsl/f16.ts'
 import wgsl from '../wgsl/pointwise.ts'
 import { broadcastStrides, type Merged, mergeDimensions } from './strides.ts'
@@ -97,7 +98,7 @@ fn value(i0: u32, i1: u32, i2: u32, i3: u32) -> E { return f(${arguments_.join('
   if (!kernel) {
     kernel = defineKernel({
       name: `pointwise ${name}`,
-      prelude: f16 + functions,
+      prelude: f16 + divide + functions,
       wgsl,
       entry: 'main',
       params: {

@@ -1,6 +1,7 @@
 // Moves of elements by strides: transposes, cuts, repetition, putting together.
 import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
+import divide from '../wgsl/divide.ts'
 import wgsl from '../wgsl/strided.ts'
 import { mergeDimensions } from './strides.ts'
 import type { Storage } from './width.ts'
@@ -69,6 +70,7 @@ export function strided(
   if (!kernel) {
     kernel = defineKernel({
       name: 'strided',
+      prelude: divide,
       wgsl,
       entry: 'main',
       params: Object.fromEntries(Object.keys(params).map(name => [name, 'u32' as const])),

@@ -45,17 +45,20 @@ for (const [shape, axes, scale] of [
   })
 }
 
-test('halves are summed in float32', async () => {
+test('halves are reduced in float32', async () => {
   const shape = [6, 5, 8]
   const words = packHalves(seeded(numel(shape), 3, 4))
-  const x = unpackHalves(words)
-  for (const axes of [[0], [1], [2], [1, 2], [0, 1, 2]]) {
-    const out = block(gpu, numel(shape.filter((_, d) => !axes.includes(d))))
-    axisReduce(gpu, { kind: 'sum', x: gpu.from(words), shape, axes, out: out.view, storage: 'f16' })
-    const expected = reference.axisReduce({ kind: 'sum', x, shape, axes })
-    assertClose(await gpu.readFloats(out.view), expected, 1e-6)
-    await out.checkNeighbours()
-  }
+  const [x, view] = [unpackHalves(words), gpu.from(words)]
+  const all = KINDS.flatMap(kind => [[0], [1], [2], [1, 2], [0, 1, 2]].map(axes => ({ kind, axes })))
+  await Promise.all(
+    all.map(async ({ kind, axes }) => {
+      const out = block(gpu, numel(shape.filter((_, d) => !axes.includes(d))))
+      axisReduce(gpu, { kind, x: view, shape, axes, out: out.view, storage: 'f16' })
+      const expected = reference.axisReduce({ kind, x, shape, axes })
+      assertClose(await gpu.readFloats(out.view), expected, 1e-6, { label: `${kind} over ${axes}` })
+      await out.checkNeighbours()
+    }),
+  )
 })
 
 test('NaN wins, and infinities are what they are', async () => {

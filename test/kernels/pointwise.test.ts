@@ -5,6 +5,7 @@ import { type PointwiseOperand, pointwise, pointwiseBackward } from '../../src/k
 import { broadcastShapes } from '../../src/kernels/strides.ts'
 import { BINARY, type PointwiseName, pointwiseRow, TERNARY, UNARY } from '../../src/pointwise.ts'
 import * as reference from '../../src/reference/index.ts'
+import { HALF_ROUNDING, packHalves, unpackHalves } from '../../src/testing/half.ts'
 import { uniform } from '../../src/testing/index.ts'
 import { block } from '../support/block.ts'
 import { assertClose } from '../support/close.ts'
@@ -213,6 +214,59 @@ test('pairs of zeros, infinities and NaN come out as PyTorch has them', async ()
   }
 })
 
+test('halves: every function of them, and float32 and halves side by side', async () => {
+  const shape = [6, 8]
+  const n = 48
+  await Promise.all(
+    names.map(async name => {
+      const given = inputs(name, new Array(pointwiseRow(name).operands).fill(shape))
+      const words = given.map(({ data }) => packHalves(data))
+      const rounded = words.map(half => ({ data: unpackHalves(half), shape }))
+      // The last operand stays float32.
+      const mixed = given.length > 1 ? given.length - 1 : -1
+      const operands = given.map(({ data }, i) =>
+        i === mixed
+          ? { view: gpu.from(data), shape }
+          : { view: gpu.from(words[i]!), shape, storage: 'f16' as const },
+      )
+      const out = block(gpu, n / 2)
+      pointwise(gpu, { name, operands, out: { view: out.view, shape, storage: 'f16' }, ...numbers })
+      const values = given.map((one, i) => (i === mixed ? one : rounded[i]!))
+      const expected = reference.pointwise(name, values, { shape, ...numbers })
+      const found = unpackHalves(await gpu.readUints(out.view))
+      assertClose(found, expected, HALF_ROUNDING + 2e-6, { label: name, shape })
+      await out.checkNeighbours()
+    }),
+  )
+})
+
+test('halves beside a row of halves and a column of float32, and a result of float32', async () => {
+  const shape = [5, 12]
+  const [x, row, column] = [uniform(60, 1), uniform(12, 2), uniform(5, 3)]
+  const [xWords, rowWords] = [packHalves(x), packHalves(row)]
+  const out = block(gpu, 60)
+  pointwise(gpu, {
+    name: 'where',
+    operands: [
+      { view: gpu.from(column), shape: [5, 1] },
+      { view: gpu.from(xWords), shape, storage: 'f16' },
+      { view: gpu.from(rowWords), shape: [12], storage: 'f16' },
+    ],
+    out: { view: out.view, shape },
+  })
+  const given = [
+    { data: column, shape: [5, 1] },
+    { data: unpackHalves(xWords), shape },
+    { data: unpackHalves(rowWords), shape: [12] },
+  ]
+  assertClose(await gpu.readFloats(out.view), reference.pointwise('where', given, { shape }), 0)
+  const odd = { view: out.view, shape: [5, 3], storage: 'f16' as const }
+  assert.throws(
+    () => pointwise(gpu, { name: 'neg', operands: [{ view: gpu.from(x), shape: [5, 3] }], out: odd }),
+    /f16 storage takes rows of a multiple of 4 values, got shape \[5,3\]/,
+  )
+})
+
 test('a gradient does not leak through what was not chosen', async () => {
   const n = 4
   const bad = Float32Array.of(Number.NaN, Number.POSITIVE_INFINITY, 1, 2)
@@ -258,7 +312,7 @@ test('uint32 conditions, of any bits', async () => {
   }
 })
 
-test('more workgroups than one dimension takes, and rows that divide unevenly', async () => {
+test('many rows, which divide unevenly', async () => {
   const shape = [70_001, 3]
   const [a, b] = [uniform(numel(shape), 1), uniform(3, 2)]
   const out = block(gpu, numel(shape))

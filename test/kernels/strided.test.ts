@@ -1,9 +1,11 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { defineKernel } from '../../src/gpu/index.ts'
 import { type Steps, strided } from '../../src/kernels/strided.ts'
 import { stridesOf } from '../../src/kernels/strides.ts'
 import * as reference from '../../src/reference/index.ts'
 import { packHalves, unpackHalves } from '../../src/testing/half.ts'
+import divide from '../../src/wgsl/divide.ts'
 import { block } from '../support/block.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
@@ -30,14 +32,7 @@ const MOVES: [string, number, number, number[], Steps, Steps][] = [
     { offset: 0, strides: stridesOf([2, 3, 2, 3, 2, 5]).toReversed() },
     whole([5, 2, 3, 2, 3, 2]),
   ],
-  [
-    'more than 65,535 workgroups of rows',
-    210_003,
-    210_003,
-    [3, 70_001],
-    { offset: 0, strides: [1, 3] },
-    whole([3, 70_001]),
-  ],
+  ['many rows of three', 210_003, 210_003, [3, 70_001], { offset: 0, strides: [1, 3] }, whole([3, 70_001])],
 ]
 
 for (const [what, nx, ny, shape, from, to] of MOVES) {
@@ -74,6 +69,51 @@ test('halves move four at a time, and not otherwise', async () => {
         storage: 'f16',
       }),
     /f16 storage moves four values at a time, and shape \[3,4\]/,
+  )
+})
+
+test('quotients are exact up to the last number', async () => {
+  const kernel = defineKernel({
+    name: 'divide',
+    prelude: divide,
+    wgsl: `
+const WG: u32 = 64;
+struct Params { n: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> pairs: array<vec2u>;
+@group(0) @binding(2) var<storage, read_write> q: array<u32>;
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { q[i] = divide(pairs[i].x, pairs[i].y); }
+}`,
+    entry: 'main',
+    params: { n: 'u32' },
+    bindings: ['read', 'write'],
+  })
+  const pairs: number[] = []
+  for (const d of [2, 3, 5, 7, 191, 192, 768, 772, 1023, 4096, 65_537, 1_000_003, 33_554_432]) {
+    for (const q of [
+      0,
+      1,
+      2,
+      1000,
+      2 ** 20 + 1,
+      2 ** 23 - 1,
+      2 ** 24 + 3,
+      2 ** 31 - 2,
+      Math.floor((2 ** 32 - 1) / d),
+    ]) {
+      for (const i of [q * d - 1, q * d, q * d + 1, q * d + d - 1])
+        if (i >= 0 && i < 2 ** 32) pairs.push(i, d)
+    }
+  }
+  const n = pairs.length / 2
+  const out = block(gpu, n)
+  gpu.launch(kernel, { n }, [gpu.from(Uint32Array.from(pairs)), out.view], Math.ceil(n / 64))
+  assert.equal(
+    await gpu.readUints(out.view),
+    Uint32Array.from({ length: n }, (_, k) => Math.floor(pairs[2 * k]! / pairs[2 * k + 1]!)),
   )
 })
 
