@@ -20,7 +20,16 @@ import { createModel } from '../../src/models/index.ts'
 const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url))
 const kernels = new URL('../../../src/kernels/', import.meta.url)
 // Files that are no family: the index, and parts of others.
-const NO_FAMILY = ['index', 'matmul-forms', 'matmul-kernels', 'matmul-tuning', 'tuning', 'width']
+const NO_FAMILY = [
+  'checks',
+  'strides',
+  'index',
+  'matmul-forms',
+  'matmul-kernels',
+  'matmul-tuning',
+  'tuning',
+  'width',
+]
 const PEAKS: Peaks = {
   gflops: 100,
   gflopsF16: null,
