@@ -2,6 +2,7 @@
 // `optimizer.safetensors`, the settings, and `resume.json` with what else decides the bits that follow.
 import { files } from '#files'
 import { parseTrainerConfig, type ResolvedTrainerConfig } from '../config/index.ts'
+import { isObject } from '../config/schema.ts'
 import { readJson } from '../data/files.ts'
 import { openSafetensors, type SafetensorsFile, type TensorStream } from '../data/safetensors-file.ts'
 import { CheckpointError } from '../errors.ts'
@@ -17,6 +18,7 @@ import { readPieces, writePieces } from './device-tensors.ts'
 import { checkFingerprints, type Fingerprints } from './fingerprint.ts'
 import type { LossState } from './loss-log.ts'
 import { checkModel, checkSettings, type Reads, readsOf } from './resume-check.ts'
+import { parseResumePoint, parseTrainerState } from './saved-state.ts'
 import type { Position, Stage } from './stages.ts'
 import type { TrainerState } from './trainer-state.ts'
 
@@ -168,16 +170,22 @@ export async function resume(
 ): Promise<Resumed> {
   const folder = await findCheckpoint(from, warn)
   const read = (name: string) => readJson(join(folder, name))
-  const point = (await read(RESUME_FILE)) as ResumePoint
-  if (point.format !== FORMAT)
-    throw new CheckpointError(`${folder}: ${RESUME_FILE} has format ${point.format}, expected ${FORMAT}`)
+  const saved = await read(RESUME_FILE)
+  if (isObject(saved) && saved.format !== FORMAT)
+    throw new CheckpointError(`${folder}: ${RESUME_FILE} has format ${saved.format}, expected ${FORMAT}`)
+  const point = parseResumePoint(saved, join(folder, RESUME_FILE)) as ResumePoint
   checkFingerprints(point.data.train, data.train, folder)
   checkFingerprints(point.data.evaluation, data.evaluation, folder)
   await checkModel(folder, { model, reads: point.reads }, warn)
   // Settings that did not exist yet when the checkpoint was saved had what is their default now.
   const then = { ...parseTrainerConfig({}, 'defaults'), ...((await read(ARGUMENTS_FILE)) as object) }
   checkSettings(then, config, folder, warn)
-  const state = (await read(STATE_FILE)) as TrainerState
+  const state = parseTrainerState(await read(STATE_FILE), join(folder, STATE_FILE))
+  const stage = plan[point.next.stage]
+  if (!stage)
+    throw new CheckpointError(
+      `${folder}: ${RESUME_FILE} names stage ${point.next.stage}, the run has ${plan.length}`,
+    )
   useChoices(model.gpu, state, point, folder, warn)
   await loadWeights(model, join(folder, WEIGHTS_FILE))
   Object.assign(model.rng, point.rng)
@@ -185,7 +193,7 @@ export async function resume(
   const best = state.best_model_checkpoint
   const runs = output === undefined ? [dirname(folder)] : [output, dirname(folder)]
   if (best) state.best_model_checkpoint = await sameCheckpoint(best, runs)
-  const { config: settings, firstStep } = plan[point.next.stage]!
+  const { config: settings, firstStep } = stage
   const { figures } = model.metrics()
   if (reconsiderBest(state, settings, firstStep, figures)) {
     state.best_model_checkpoint = await bestSaved(state, settings, runs, figures)

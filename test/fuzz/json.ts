@@ -15,6 +15,7 @@ import { type RandomStream, randomStream } from '../../src/data/shuffle.ts'
 import { loadTokenizer } from '../../src/data/tokenizer.ts'
 import { damageOf, findCheckpoint, writeFolder } from '../../src/train/checkpoint-folder.ts'
 import { parseRunReport } from '../../src/train/index.ts'
+import { parseResumePoint, parseTrainerState } from '../../src/train/saved-state.ts'
 import { notebook } from '../config/notebook.ts'
 import { sampleReport } from '../support/sample-report.ts'
 import { type Format, refusal } from './case.ts'
@@ -91,6 +92,47 @@ const SUBJECTS: Record<string, Subject> = {
       const { encode } = await loadTokenizer(folder, { maxPositions: 64, vocabSize: 40_000 })
       return TEXTS.map(encode)
     },
+  },
+}
+
+const HASH = 'a'.repeat(64)
+
+/** What a checkpoint's JSON must hold before a run goes on from it. */
+const SAVED: Record<string, Subject> = {
+  resume: {
+    file: 'resume.json',
+    bases: [
+      {
+        format: 1,
+        adapter: 'swiftshader',
+        next: { stage: 0, epoch: 1, microBatch: 4 },
+        optimizer_steps: 12,
+        scaler: { scale: 65536, growthTracker: 3, taken: 12, skipped: 0 },
+        rng: { seed: 7, step: 99 },
+        losses: { since_log: [0.5, 0.25], total: 4.5 },
+        data: { train: [{ file: 'a.parquet', rows: 9, bytes: 999, sha256: HASH }], evaluation: [] },
+        reads: { features: [['title', 'token_id']], label: 'label' },
+      },
+    ],
+    read: folder => parsed(folder, 'resume.json', parseResumePoint),
+  },
+  state: {
+    file: 'trainer_state.json',
+    bases: [
+      {
+        global_step: 12,
+        epoch: 1.5,
+        max_steps: 20,
+        best_metric: null,
+        best_global_step: null,
+        best_model_checkpoint: 'runs/checkpoint-10',
+        log_history: [{ step: 5, epoch: 0.5, loss: 0.5, eval_roc_auc: null }],
+        stage: 0,
+        early_stopping_patience_counter: 0,
+        kernel_choices: { matmul: 'plain' },
+      },
+    ],
+    read: folder => parsed(folder, 'trainer_state.json', parseTrainerState),
   },
 }
 
@@ -324,6 +366,6 @@ const checkpoint: Format = {
 }
 
 export const jsonFormats: Format[] = [
-  ...Object.entries(SUBJECTS).map(([name, subject]) => jsonFormat(name, subject)),
+  ...Object.entries({ ...SUBJECTS, ...SAVED }).map(([name, subject]) => jsonFormat(name, subject)),
   checkpoint,
 ]
