@@ -6,6 +6,7 @@ import { rewrite } from './parquet-rewrite.ts'
 import {
   drop,
   type Field,
+  field,
   int,
   items,
   setInt,
@@ -37,6 +38,14 @@ function flip(bytes: Uint8Array, from: number, to: number, random: RandomStream)
 
 const pagesOf = (parts: Parts): PagePart[] => parts.chunks.flatMap(({ pages }) => pages)
 const withBody = (parts: Parts): PagePart[] => pagesOf(parts).filter(({ body }) => body.length > 0)
+
+/** Columns that nobody reads, because they are nested: damage in them goes unseen. */
+const UNREAD = ['struct', 'deep']
+const readChunks = (parts: Parts) =>
+  parts.chunks.filter(({ meta }) => {
+    const [name] = (field(meta, 3)!.value as { items: Uint8Array[] }).items
+    return !UNREAD.includes(new TextDecoder().decode(name))
+  })
 
 /** Structs of the footer that say where data is and how much; what says how to read it is left out. */
 function placesOf(parts: Parts, random: RandomStream): Field[] {
@@ -99,7 +108,11 @@ export const DAMAGE: Record<string, Damage> = {
     verdict: 'refused',
     apply(parts, random) {
       putTogether(parts, { checksums: 'make' })
-      const page = pick(withBody(parts), random)
+      const read = readChunks(parts).flatMap(({ pages }) => pages)
+      const page = pick(
+        read.filter(({ body }) => body.length > 0),
+        random,
+      )
       flip(page.body, 0, page.body.length, random)
       return putTogether(parts)
     },
@@ -201,7 +214,7 @@ export const DAMAGE: Record<string, Damage> = {
     verdict: 'refused',
     apply(parts, random) {
       const { pages } = pick(
-        parts.chunks.filter(({ pages }) => pages.some(countsValues)),
+        readChunks(parts).filter(({ pages }) => pages.some(countsValues)),
         random,
       )
       pages.splice(pages.indexOf(pick(pages.filter(countsValues), random)), 1)
