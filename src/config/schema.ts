@@ -64,7 +64,12 @@ export function parseStrict<S extends v.GenericSchema>(
     .map(item => (typeof item.key === 'number' ? `[${item.key}]` : `.${String(item.key)}`))
     .join('')
     .replace(/^\./, '')
-  const what = missing ? `${issue.expected} is missing` : issue.message
+  const absent = issue.received === 'undefined' && issue.message.startsWith('Invalid type: ')
+  const what = missing
+    ? `${issue.expected} is missing`
+    : absent
+      ? `expected ${issue.expected}, got nothing`
+      : issue.message
   throw new ConfigError([where, ...(place ? [place] : []), what].join(': '))
 }
 

@@ -15,9 +15,7 @@ const pointSchema = v.looseObject({
   rng: v.object({ seed: v.number(), step: count }),
   losses: v.object({ since_log: v.array(v.number()), total: v.number() }),
   data: v.object({ train: v.array(fingerprint), evaluation: v.array(fingerprint) }),
-  reads: v.optional(
-    v.object({ features: v.array(v.tuple([v.string(), v.string()])), label: v.nullable(v.string()) }),
-  ),
+  reads: v.optional(v.array(v.tuple([v.string(), v.string()]))),
 })
 
 /** @throws ConfigError naming `where`, the key and what was expected. */

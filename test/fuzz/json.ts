@@ -111,7 +111,10 @@ const SAVED: Record<string, Subject> = {
         rng: { seed: 7, step: 99 },
         losses: { since_log: [0.5, 0.25], total: 4.5 },
         data: { train: [{ file: 'a.parquet', rows: 9, bytes: 999, sha256: HASH }], evaluation: [] },
-        reads: { features: [['title', 'token_id']], label: 'label' },
+        reads: [
+          ['text', 'title'],
+          ['labels', 'label'],
+        ],
       },
     ],
     read: folder => parsed(folder, 'resume.json', parseResumePoint),
