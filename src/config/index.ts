@@ -21,7 +21,6 @@ export {
   type ResolvedMlpLayerConfig,
   type ResolvedModelConfig,
 } from './model.ts'
-export { type OptimName, type OptimSettings, optimSettings, stageOptim } from './optimizer.ts'
 export {
   parseTrainerConfig,
   parseTrainingConfig,

@@ -20,9 +20,9 @@ const ARGS = {
 }
 
 /** Optimizers by name: `torch.optim.AdamW`, `Adam` and `SGD`, and FBGEMM's row-wise Adagrad. */
-export type OptimName = keyof typeof ARGS
+type OptimName = keyof typeof ARGS
 /** `optim` and `optim_args` of a run or a stage, with every default. */
-export type OptimSettings = {
+type OptimSettings = {
   [K in OptimName]: { optim: K; optim_args: v.InferOutput<(typeof ARGS)[K]> }
 }[OptimName]
 

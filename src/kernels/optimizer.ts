@@ -48,6 +48,13 @@ interface Kernels {
 const kernels = new Map<string, Kernels>()
 const byRowKernels = new Map<string, ByWidth<keyof typeof byRowParams>>()
 
+/** Invocations that share a row: a subgroup. Barriers cost a software adapter more than what they spare, SwiftShader most. */
+const LANES: Record<Gpu['adapter']['kind'], number> = {
+  hardware: 32,
+  'system software': 8,
+  'embedded software': 4,
+}
+
 function kernelsOf({ name, wgsl: rule, states }: UpdateRule): Kernels {
   const key = `${states} ${rule}`
   let made = kernels.get(key)
@@ -75,8 +82,9 @@ function kernelsOf({ name, wgsl: rule, states }: UpdateRule): Kernels {
   return made
 }
 
-function byRowKernelOf({ name, wgsl: rule }: UpdateRule): ByWidth<keyof typeof byRowParams> {
-  let made = byRowKernels.get(rule)
+function byRowKernelOf({ name, wgsl: rule }: UpdateRule, lanes: number): ByWidth<keyof typeof byRowParams> {
+  const key = `${lanes} ${rule}`
+  let made = byRowKernels.get(key)
   if (!made) {
     made = byWidth(
       defineKernel({
@@ -85,10 +93,10 @@ function byRowKernelOf({ name, wgsl: rule }: UpdateRule): ByWidth<keyof typeof b
         entry: 'by_row',
         params: byRowParams,
         bindings: ['read', 'read', 'read', 'read', 'write', 'write'],
-        workgroup: 32,
+        workgroup: lanes,
       }),
     )
-    byRowKernels.set(rule, made)
+    byRowKernels.set(key, made)
   }
   return made
 }
@@ -178,7 +186,8 @@ export function optimizerRows(
 
 /**
  * Step `step` over some rows by a rule whose state in tables is one number a row: `states` is one view, [rows]. g: [entries, width].
- * A rule for it declares `decayed` and `moved`: wgsl/optimizer_rowwise_adagrad.wgsl.
+ * A rule for it declares `decayed` and `moved`: wgsl/optimizer_rowwise_adagrad.wgsl. `lanes` invocations share a row; as many as suit
+ * the adapter unless given.
  */
 export function optimizerByRow(
   gpu: Gpu,
@@ -196,10 +205,11 @@ export function optimizerByRow(
     group,
     step,
     g,
-  }: OptimizerRows & { step: number; g: View },
+    lanes = LANES[gpu.adapter.kind],
+  }: OptimizerRows & { step: number; g: View; lanes?: number | undefined },
 ): void {
   if (n === 0) return
   const by = widthOf(width)
   const params = { n, width: width / by, groups, group, step, first_entry: firstEntry }
-  gpu.launch(byRowKernelOf(rule)[by], params, [g, entries, history, clip, w, ...states], n)
+  gpu.launch(byRowKernelOf(rule, lanes)[by], params, [g, entries, history, clip, w, ...states], n)
 }

@@ -1,4 +1,5 @@
-import { optimSettings, type ResolvedTrainerConfig } from '../config/index.ts'
+import type { ResolvedTrainerConfig } from '../config/index.ts'
+import { optimSettings } from '../config/optimizer.ts'
 import type { Model } from '../models/index.ts'
 import { AdamW, type Optimizer } from '../optim/index.ts'
 import { parameterGroups } from './parameter-groups.ts'

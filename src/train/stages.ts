@@ -1,5 +1,6 @@
 // What a run consists of, worked out before it starts: stages, their epochs and steps.
-import { type ResolvedTrainerConfig, stageOptim } from '../config/index.ts'
+import type { ResolvedTrainerConfig } from '../config/index.ts'
+import { stageOptim } from '../config/optimizer.ts'
 import { type Schedule, schedule } from '../optim/index.ts'
 
 /** A part of a run with settings and an optimizer of its own. Steps and epochs are counted through all stages. */

@@ -241,12 +241,14 @@ for (const one of SUBJECTS) {
 const ADAGRAD = SUBJECTS.at(-1)!
 const adagrad = { ...ADAGRAD.rule, states: ADAGRAD.states }
 
-for (const [V, H, group, scale] of [
-  [5, 1, 0, 1],
-  [23, 7, 1, 1e3],
-  [40, 36, 0, 1e-4],
-  [9, 130, 1, 1],
-  [3, 516, 0, 1],
+for (const [V, H, group, scale, lanes] of [
+  [5, 1, 0, 1, undefined],
+  [23, 7, 1, 1e3, undefined],
+  [40, 36, 0, 1e-4, undefined],
+  [9, 130, 1, 1, undefined],
+  [3, 516, 0, 1, undefined],
+  [7, 37, 0, 1, 32], // as on GPUs
+  [7, 260, 1, 1, 32],
 ] as const) {
   for (const coefficient of [0.5, -1]) {
     test(`row-wise adagrad: rows of a table [${V}, ${H}], gradients to ${scale} times ${coefficient}`, async () => {
@@ -260,7 +262,7 @@ for (const [V, H, group, scale] of [
       const entries = gpu.from(Uint32Array.from([1, 0, ...rows.flatMap(row => [row, 2])]))
       const given = coefficient < 0 ? grads.map(() => Number.POSITIVE_INFINITY) : grads
       const g = gpu.from(new Float32Array([...new Float32Array(H), ...given]))
-      const which = { entries, firstEntry: 1, n: U, width: H, group, step: 2, g }
+      const which = { entries, firstEntry: 1, n: U, width: H, group, step: 2, g, lanes }
       optimizerByRow(gpu, adagrad, { ...views, history, clip, groups: 2, ...which })
       const expected = host.map(values => Float64Array.from(values))
       for (const [u, row] of rows.entries()) {
