@@ -1,4 +1,4 @@
-import { readRunReport, reportPathOf, writeReportPage } from '../../train/index.ts'
+import { dataWarning, readRunReport, reportPathOf, writeReportPage } from '../../train/index.ts'
 import { checkOutputs, inputs, isStdout, makeFolderOf } from '../outputs.ts'
 
 export interface ReportOptions {
@@ -12,6 +12,8 @@ export async function run({ runs, out }: ReportOptions): Promise<void> {
   await checkOutputs({ reads: inputs('the report', runs.map(reportPathOf)), writes: [out] })
   await makeFolderOf(out)
   await writeReportPage(out, reports)
+  const warning = dataWarning(reports)
+  if (warning) process.stderr.write(`warning: ${warning}\n`)
   const stream = (await isStdout(out)) ? process.stderr : process.stdout
   stream.write(`${runs.length} ${runs.length === 1 ? 'run' : 'runs'} in ${out}\n`)
 }

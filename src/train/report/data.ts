@@ -26,6 +26,8 @@ export interface RunReport {
   model: { architecture: string; parameters: number }
   /** Rows of the data. */
   rows: { train: number; evaluation: number | null }
+  /** What the evaluation data was; older reports did not note it. */
+  evaluation_data?: { file: string; rows: number; bytes: number; sha256: string }[] | undefined
   /** Optimizer steps taken. */
   steps: number
   /** Epochs done. */
@@ -56,6 +58,8 @@ export interface RunReportInput {
   model: RunReport['model']
   /** Rows of the data. */
   rows: { train: number; evaluation?: number }
+  /** Fingerprints of the evaluation data's files: reports of other data are not compared with this. */
+  evaluationData?: RunReport['evaluation_data']
   /** How far the run went, and its log. */
   state: Pick<TrainerState, 'global_step' | 'epoch'> & { log_history: readonly LogEntry[] }
   /** Step whose weights the model holds; the last unless given. */
@@ -81,6 +85,7 @@ export function runReport(input: RunReportInput): RunReport {
     adapter: input.adapter,
     model: input.model,
     rows: { train: rows.train, evaluation: rows.evaluation ?? null },
+    evaluation_data: input.evaluationData,
     steps: state.global_step,
     epochs: state.epoch,
     step_kept: input.stepKept ?? state.global_step,
@@ -104,6 +109,9 @@ const reportSchema = v.object({
   adapter: v.string(),
   model: v.object({ architecture: v.string(), parameters: v.number() }),
   rows: v.object({ train: v.number(), evaluation: v.nullable(v.number()) }),
+  evaluation_data: v.optional(
+    v.array(v.object({ file: v.string(), rows: v.number(), bytes: v.number(), sha256: v.string() })),
+  ),
   steps: v.number(),
   epochs: v.number(),
   step_kept: v.number(),

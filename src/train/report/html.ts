@@ -108,12 +108,31 @@ interface Figure {
   kind: string
   /** Name of the log's line, or number of the run. */
   of?: string
+  /** Number of the evaluation data whose runs are drawn; all unless given. */
+  data?: number
   legend?: string
 }
 
-function figure({ id, title, note, kind, of = '', legend = '' }: Figure): string {
+function figure({ id, title, note, kind, of = '', data, legend = '' }: Figure): string {
   return `<figure><figcaption><h3 id="${id}-title">${escapeHtml(title)}</h3><p class="soft" id="${id}-note">${escapeHtml(note)}</p></figcaption>${legend}
-<div class="plot"><canvas id="${id}" tabindex="0" role="img" aria-labelledby="${id}-title ${id}-note" data-kind="${kind}" data-of="${escapeHtml(of)}"></canvas></div></figure>`
+<div class="plot"><canvas id="${id}" tabindex="0" role="img" aria-labelledby="${id}-title ${id}-note" data-kind="${kind}" data-of="${escapeHtml(of)}"${data === undefined ? '' : ` data-data="${data}"`}></canvas></div></figure>`
+}
+
+/** A chart of evaluations: one for each evaluation data, of the runs that have it. */
+function cards(chart: Figure, { runs }: PageData, has: (run: PageData['runs'][number]) => boolean): string {
+  const numbers = [...new Set(runs.filter(has).map(({ data }) => data))]
+  if (numbers.length < 2) return card(chart)
+  return numbers
+    .map(data => {
+      const names = runs.filter(run => run.data === data).map(({ name }) => name)
+      return card({
+        ...chart,
+        id: `${chart.id}-data-${data}`,
+        title: `${chart.title}: ${names.join(', ')}`,
+        data,
+      })
+    })
+    .join('\n')
 }
 
 const card = (chart: Figure) => `<div class="card">${figure(chart)}</div>`
@@ -131,23 +150,25 @@ const stroke = (dash: string, text: string) =>
 const block = (look: string, text: string) =>
   `<li><svg aria-hidden="true" viewBox="0 0 26 10"><rect x="1" width="24" height="10" rx="1" ${look}/></svg>${text}</li>`
 
-function curvesSection({ runs }: PageData): string {
+function curvesSection(page: PageData): string {
+  const { runs } = page
+  const perData = (chart: Figure) => cards(chart, page, ({ curves }) => curves !== null)
   const drawn = runs.filter(({ curves }) => curves)
   if (!drawn.length) return ''
   const charts = [
-    card({
+    perData({
       id: 'chart-roc',
       title: 'ROC curve',
       note: 'True positive rate over false positive rate. The dotted line is chance.',
       kind: 'roc',
     }),
-    card({
+    perData({
       id: 'chart-pr',
       title: 'Precision-recall curve',
       note: 'Share of clicks among the rows above a threshold, over the share of all clicks found there.',
       kind: 'pr',
     }),
-    card({
+    perData({
       id: 'chart-reliability',
       title: 'Reliability',
       note: 'Share of clicks over mean predicted probability, in ten bins of equal rows. The dotted line is perfect.',
@@ -169,12 +190,14 @@ function curvesSection({ runs }: PageData): string {
   return `<section aria-labelledby="curves"><h2 id="curves">Evaluation curves</h2><div class="grid">${charts.join('\n')}</div></section>`
 }
 
-function trainingSection(reports: readonly RunReport[], { runs }: PageData): string {
+function trainingSection(reports: readonly RunReport[], page: PageData): string {
+  const { runs } = page
   const has = (name: string) => runs.some(({ series }) => name in series)
+  const perData = (name: string, chart: Figure) => cards(chart, page, ({ series }) => name in series)
   const charts: string[] = []
   if (has('loss') || has('eval_loss')) {
     charts.push(
-      card({
+      perData('eval_loss', {
         id: 'chart-loss',
         title: 'Loss',
         note: 'Mean cross-entropy over steps.',
@@ -184,7 +207,16 @@ function trainingSection(reports: readonly RunReport[], { runs }: PageData): str
     )
   }
   const line = (name: string, title: string, note: string) =>
-    has(name) && charts.push(card({ id: `chart-${name}`, title, note, kind: 'line', of: name }))
+    has(name) &&
+    charts.push(
+      (name.startsWith('eval_') ? (chart: Figure) => perData(name, chart) : card)({
+        id: `chart-${name}`,
+        title,
+        note,
+        kind: 'line',
+        of: name,
+      }),
+    )
   for (const [name, { title }] of Object.entries(METRICS))
     if (name !== 'loss') line(`eval_${name}`, title, 'On the evaluation data, over steps.')
   line('grad_norm', 'Gradient norm', 'Before clipping, over steps.')

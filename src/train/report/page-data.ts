@@ -3,12 +3,15 @@
 import { thinned } from '../../metrics/curves.ts'
 import type { Curves } from '../../metrics/index.ts'
 import type { Figures, RunReport } from './data.ts'
+import { dataNumbers } from './same-data.ts'
 
 /** Stretches of steps that a line of the log is thinned to; four points of each are kept at most. */
 const LOG_STRETCHES = 200
 
 export interface PageRun {
   name: string
+  /** Number of its evaluation data: figures of other data are drawn apart. */
+  data: number
   /** Lines over steps, by the log's names: points [step, value]. */
   series: Record<string, [number, number][]>
   curves: Curves | null
@@ -21,9 +24,11 @@ export interface PageData {
 }
 
 export function pageData(reports: readonly RunReport[]): PageData {
+  const data = dataNumbers(reports)
   return {
-    runs: reports.map(({ name, log_history, curves, seconds }) => ({
+    runs: reports.map(({ name, log_history, curves, seconds }, i) => ({
       name,
+      data: data[i]!,
       series: seriesOf(log_history),
       curves,
       seconds: partsOf(seconds),

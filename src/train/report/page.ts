@@ -13,6 +13,8 @@ type BarChart = ChartConfiguration<'bar', number[]>
 const { runs }: PageData = JSON.parse(document.getElementById('data')!.textContent!)
 const charts = new Map<HTMLCanvasElement, ChartClass>()
 const hidden = new Set<number>()
+/** Number of the evaluation data whose runs are drawn now; all unless set. */
+let drawn: number | undefined
 
 const color = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 const short = (x: number) => (x === 0 ? '0' : String(Number(x.toPrecision(4))))
@@ -25,7 +27,8 @@ function lines(
   suffix = '',
 ): Line[] {
   return runs.flatMap((run, i) => {
-    const data = hidden.has(i) ? undefined : pointsOf(run)
+    const apart = drawn !== undefined && run.data !== drawn
+    const data = hidden.has(i) || apart ? undefined : pointsOf(run)
     if (!data?.length) return []
     const stroke = color(`--run-${i % 8}`)
     const line: Line = {
@@ -184,7 +187,8 @@ function time(): BarChart {
 
 const dashed: Partial<Line> = { borderDash: [5, 4] }
 
-function configuration({ dataset: { kind, of = '' } }: HTMLCanvasElement): LineChart | BarChart {
+function configuration({ dataset: { kind, of = '', data } }: HTMLCanvasElement): LineChart | BarChart {
+  drawn = data === undefined ? undefined : Number(data)
   switch (kind) {
     case 'roc':
       return lineChart(

@@ -3,6 +3,7 @@ import { FIGURES } from '../../metrics/figures.ts'
 import { formatMetrics } from '../../metrics/index.ts'
 import type { Figures, RunReport } from './data.ts'
 import { partsOf } from './page-data.ts'
+import { dataWarning, runsOfSameData } from './same-data.ts'
 
 /** Text as HTML content or attribute value. */
 export const escapeHtml = (text: unknown): string =>
@@ -67,8 +68,16 @@ function rankingMetric(runs: readonly (Figures | null)[]): string {
   return Object.keys(METRICS).find(name => runs.some(metrics => metrics && name in metrics)) ?? 'loss'
 }
 
-/** Runs by their final figures, best first. */
+/** Runs by their final figures, best first; a table for each evaluation data there is. */
 export function resultsTable(reports: readonly RunReport[]): string {
+  const groups = runsOfSameData(reports.filter(({ metrics }) => metrics))
+  const warning = dataWarning(reports)
+  const note = warning ? `<p><strong>Note:</strong> ${escapeHtml(warning)}.</p>` : ''
+  if (groups.length < 2) return note + tableOfResults(reports)
+  return note + groups.map(group => tableOfResults(group, group[0]!.name)).join('\n')
+}
+
+function tableOfResults(reports: readonly RunReport[], of = ''): string {
   const evaluated = reports.filter(({ metrics }) => metrics)
   if (!evaluated.length) return '<p>Nothing was evaluated: the runs had no evaluation data.</p>'
   const metrics = (report: RunReport) => report.metrics as Figures
@@ -83,7 +92,7 @@ export function resultsTable(reports: readonly RunReport[]): string {
   if (sorted.length === 1) {
     const only = metrics(sorted[0]!)
     return facts(
-      `Final evaluation, step ${sorted[0]!.step_kept}`,
+      `${of && `${of}: `}Final evaluation, step ${sorted[0]!.step_kept}`,
       names.map(name => [METRICS[name]!.title, formatted(name, only[name])] as const),
     )
   }
