@@ -1,10 +1,12 @@
 // Masked language modelling: what an encoder learns from texts without labels, before it sees clicks (Devlin et al. 2019).
 import * as v from 'valibot'
 import {
-  argmax,
   crossEntropy,
   DenseParameter,
   eq,
+  gather,
+  max,
+  reshape,
   scale,
   segmentSum,
   stack,
@@ -154,7 +156,8 @@ export class DistilBertForMaskedLM extends Model<MaskedLMInputs> {
     const logits = this.#hiddenLogits(batch)
     const labels = tensor(this.gpu, masked.labels)
     const losses = crossEntropy(logits, labels, { reduction: 'none' })
-    const right = eq(argmax(logits), labels)
+    const own = reshape(gather(logits, 1, reshape(labels, [n, 1])), [n])
+    const right = eq(own, max(logits, 1))
     const ones = tensor(this.gpu, new Float32Array(n).fill(1))
     const starts = new Uint32Array(size + 1)
     for (const position of masked.positions) starts[text.rowIds[position]! + 1]!++

@@ -8,6 +8,7 @@ import { isThere, readJson, writeJson } from '../data/files.ts'
 import { openSafetensors, type SafetensorsFile } from '../data/safetensors-file.ts'
 import { ArgumentError, CheckpointError, ConfigError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
+import { DistilBertForMaskedLM } from '../models/index.ts'
 import { BertModel, createEncoder, DistilBertModel, type Encoder } from '../nn/index.ts'
 import { CONFIG_FILE, loadParameter, saveWeights } from './checkpoint.ts'
 import { WEIGHTS_FILE } from './checkpoint-folder.ts'
@@ -90,13 +91,15 @@ export async function loadEncoder(
 ): Promise<void> {
   expectEncoderModule('loadEncoder', encoder)
   expectPath('loadEncoder: folder', folder)
-  const file = await openWeights(folder)
+  const pretraining = await pretrainingOf(folder)
+  const file = withoutMask(await openWeights(folder), pretraining)
   try {
     const { names, aside } = match(encoder, file)
     if (aside.length) note?.(`${file.path}: left aside ${listed(aside)}`)
     await encoder.gpu.compiled()
     for (const [name, parameter] of encoder.namedParameters())
       await loadParameter(parameter, names.get(name)!, file)
+    if (pretraining) clearPadding(encoder)
   } finally {
     await file.close()
   }
@@ -107,12 +110,41 @@ export async function loadEncoder(
  * @throws CheckpointError as {@link loadEncoder}.
  */
 export async function checkEncoder(config: ResolvedEncoderConfig, folder: string): Promise<void> {
-  const file = await openWeights(folder)
+  const file = withoutMask(await openWeights(folder), await pretrainingOf(folder))
   try {
     match(createEncoder(config), file)
   } finally {
     await file.close()
   }
+}
+
+/** What a folder of masked-language pretraining by this library says of its mask; nothing of another folder. */
+async function pretrainingOf(folder: string): Promise<{ appended: boolean } | undefined> {
+  const json = await readJson(join(folder, CONFIG_FILE))
+  if (!isObject(json) || json.architecture !== DistilBertForMaskedLM.architecture) return undefined
+  return { appended: json.mask_token_id === null || json.mask_token_id === undefined }
+}
+
+/** The weights without the row that pretraining appended to the word table for its mask. */
+function withoutMask(file: SafetensorsFile, pretraining: { appended: boolean } | undefined): SafetensorsFile {
+  if (!pretraining?.appended) return file
+  const tensors = new Map(
+    [...file.tensors].map(([name, info]) => {
+      const [rows, width] = info.shape as [number, number]
+      return [name, name.endsWith(WORDS) ? { ...info, shape: [rows - 1, width] } : info] as const
+    }),
+  )
+  return { ...file, tensors }
+}
+const WORDS = 'embeddings.word_embeddings.weight'
+
+/** With a tied head, pretraining moves the padding row too; it is to start from zero. */
+function clearPadding({ embeddings, gpu, config }: Encoder): void {
+  const { weight } = embeddings.word_embeddings
+  const row = config.pad_token_id
+  const shard = weight.shards.find(({ firstRow, rows }) => row >= firstRow && row < firstRow + rows)!
+  const bytes = weight.width * 4
+  gpu.clear({ ...shard.view, offset: shard.view.offset + (row - shard.firstRow) * bytes, size: bytes })
 }
 
 /** Saves an encoder as a folder that transformers opens. */
