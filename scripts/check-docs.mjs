@@ -73,7 +73,7 @@ function* blocksOf(text) {
 }
 
 const { COMMANDS } = await import(pathToFileURL(join(root, 'dist/src/cli/commands.js')))
-const { parseTrainingConfig } = await import(pathToFileURL(join(root, 'dist/src/config/index.js')))
+const { parseRunConfig } = await import(pathToFileURL(join(root, 'dist/src/models/index.js')))
 const { scripts, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const GLOBAL = ['--stack', '--help', '--version', '--prefix']
 
@@ -151,7 +151,7 @@ for (const path of filesBelow(root, '.md')) {
     else if (block.language === 'json') {
       try {
         const json = JSON.parse(block.code)
-        if ('features_config' in json) parseTrainingConfig(json, 'the configuration')
+        if ('features_config' in json) parseRunConfig(json, 'the configuration')
       } catch (error) {
         fail(`${where}: ${error.message}`)
       }
