@@ -264,12 +264,13 @@ function settled(
   written: Map<string, Tensor | 'gathered'>,
   passed: Record<string, Tensor | undefined> = {},
 ): (Tensor | undefined)[] {
+  const handed = new Set(Object.values(passed))
   return tensors.flatMap((tensor, i) => {
     if (!tensor) return []
     const input = inputs[i]!
     const made = passed[input] ?? written.get(input)
     if (!tensor.requiresGrad) {
-      if (made && made !== 'gathered' && !passed[input]) made.dispose()
+      if (made && made !== 'gathered' && !handed.has(made)) made.dispose()
       return [undefined]
     }
     if (!made) throw new KernelgradError(`${name}: the backward step wrote no gradient of ${input}`)

@@ -32,14 +32,11 @@ export {
 export { initialize, readParameter, writeParameter } from './parameter-values.ts'
 export { scope } from './scope.ts'
 export {
-  type Backward,
   type BackwardOptions,
   backward,
   clearTape,
   type GradTarget,
   gradTarget,
   noGrad,
-  type OpContext,
-  op,
 } from './tape.ts'
 export { alias, type DType, empty, fitsF16, numel, type Shape, Tensor, tensor } from './tensor.ts'

@@ -34,7 +34,7 @@ interface Entry {
 }
 
 /** Gradients for each input in turn; nothing where the input needs none or the step wrote it through `gradTarget`. */
-export type Backward = (dy: Tensor) => (Tensor | undefined)[] | undefined
+type Backward = (dy: Tensor) => (Tensor | undefined)[] | undefined
 
 /** What an operation works with. */
 export interface OpContext {

@@ -284,6 +284,15 @@ test('equal largest values share the gradient, and rows of -infinity get none', 
   for (const made of [x, low]) made.dispose()
 })
 
+test('a variance without freedom and a mean of nothing are NaN', async () => {
+  const x = tensor(gpu, uniform(3, 1), [3, 1])
+  const none = tensor(gpu, [], [2, 0])
+  const [spread, middle] = scope(() => [kg.variance(x, 1), kg.mean(none, 1)])
+  for (const value of [...(await spread!.read()), ...(await middle!.read())]) assert.ok(Number.isNaN(value))
+  assert.equal([spread!.size, middle!.size], [3, 2])
+  for (const made of [x, none, spread, middle]) made!.dispose()
+})
+
 test('wrong operands and axes are refused by name', () => {
   const x = tensor(gpu, uniform(6, 1), [2, 3])
   const words = tensor(gpu, Uint32Array.of(1, 2, 3))

@@ -13,17 +13,22 @@ import { alias, numel, type Shape, type Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { expectSame } from './shapes.ts'
 
+const sumOfTwo = defineOp({
+  name: 'add',
+  inputs: ['a', 'b'],
+  dtypes: { a: ['f32', 'f16'], b: ['f32', 'f16'] },
+  forward: ({ gpu, a, b, out }) =>
+    addKernel(gpu, { a: a.view, b: b.view, out: out.view, n: a.size, storage: a.storage }),
+  backward: ({ dout }) => ({ a: dout, b: dout }),
+})
+
 /** a + b of one shape; float32 where one of them is. What `add` is without broadcasting. */
 export function addSame(first: Tensor, second: Tensor): Tensor {
   expectTensors('add', { a: first, b: second })
   expectSame('add', first, second)
   const dtype = first.dtype === 'f16' && second.dtype === 'f16' ? 'f16' : 'f32'
   const [a, b] = [cast(first, dtype), cast(second, dtype)]
-  return op('add', a.gpu, [a, b], ({ gpu, empty }) => {
-    const out = empty(a.shape, a.dtype)
-    addKernel(gpu, { a: a.view, b: b.view, out: out.view, n: a.size, storage: a.storage })
-    return { output: out, backward: dy => [dy, dy] }
-  })
+  return sumOfTwo(a, b)
 }
 
 /** x times a number. */

@@ -2,7 +2,7 @@ import { BELOW_ONE, COUNT, expectNumber, expectOptions } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { attentionBackward, attention as attentionKernel } from '../../kernels/attention.ts'
 import { expectRank, expectRng, expectTensor } from '../checks.ts'
-import { op } from '../tape.ts'
+import { defineOp } from '../define-op.ts'
 import type { Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import type { Rng } from './dropout.ts'
@@ -17,6 +17,42 @@ function checkHeads({ shape }: Tensor, heads: number): void {
   if (H === 0 || H % heads)
     throw new ShapeError(`attention: ${H} hidden units do not split into ${heads} heads`)
 }
+
+const attend = defineOp({
+  name: 'attention',
+  inputs: ['qkv', 'keyMask', 'cuSeqlens'],
+  dtypes: { qkv: ['f32', 'f16'], keyMask: ['u32'], cuSeqlens: ['u32'] },
+  shape: ({ qkv }, _: Heads) => [qkv.shape[0]!, qkv.shape[1]! / 3],
+  saved: ({ qkv }, { A }) => ({ lse: [qkv.shape[0]!, A] }),
+  forward: ({ gpu, out, lse, ...inputs }, heads) =>
+    attentionKernel(gpu, { ...launch(inputs, heads), out: out.view, lse: lse.view }),
+  backward(context, heads) {
+    const { gpu, out, lse, dout, dqkv } = context
+    const views = { out: out.view, lse: lse.view, dout: dout.view, dqkv: dqkv.view }
+    attentionBackward(gpu, { ...launch(context, heads), ...views })
+  },
+})
+
+interface Heads {
+  A: number
+  p: number
+  rng: Rng | undefined
+}
+
+const launch = (
+  { qkv, keyMask, cuSeqlens }: Record<'qkv' | 'keyMask' | 'cuSeqlens', Tensor>,
+  { A, p, rng }: Heads,
+) => ({
+  qkv: qkv.view,
+  keyMask: keyMask.view,
+  cuSeqlens: cuSeqlens.view,
+  T: qkv.shape[0]!,
+  A,
+  D: qkv.shape[1]! / 3 / A,
+  p,
+  rng,
+  storage: qkv.storage,
+})
 
 /**
  * Multi-head self-attention inside each packed row (Vaswani et al. 2017; online softmax and saved log-sum-exp after Dao
@@ -41,31 +77,5 @@ export function attention(
   // Heads are what is stored four at a time: of another size, they take float32.
   const narrow = packed.dtype === 'f16' && (packed.shape[1]! / 3 / heads) % 4 !== 0
   const qkv = narrow ? cast(packed, 'f32') : packed
-  const [T, width] = qkv.shape as [number, number]
-  const H = width / 3
-  const D = H / heads
-  const shape = {
-    qkv: qkv.view,
-    keyMask: rows.keyMask.view,
-    cuSeqlens: rows.cuSeqlens.view,
-    T,
-    A: heads,
-    D,
-    p,
-    rng,
-    storage: qkv.storage,
-  }
-  return op('attention', qkv.gpu, [qkv], ({ gpu, empty, saved }) => {
-    const out = empty([T, H], qkv.dtype)
-    const lse = saved([T, heads])
-    attentionKernel(gpu, { ...shape, out: out.view, lse: lse.view })
-    return {
-      output: out,
-      backward: dout => {
-        const dqkv = empty(qkv.shape, qkv.dtype)
-        attentionBackward(gpu, { ...shape, out: out.view, lse: lse.view, dout: dout.view, dqkv: dqkv.view })
-        return [dqkv]
-      },
-    }
-  })
+  return attend(qkv, rows.keyMask, rows.cuSeqlens, { A: heads, p, rng })
 }

@@ -1,8 +1,17 @@
 import { expectOneOf } from '../../check.ts'
 import { cast as castKernel } from '../../kernels/cast.ts'
 import { expectTensor, FLOATS } from '../checks.ts'
-import { op } from '../tape.ts'
+import { defineOp } from '../define-op.ts'
 import type { Tensor } from '../tensor.ts'
+
+const castTo = defineOp({
+  name: 'cast',
+  inputs: ['x'],
+  dtypes: { x: ['f32', 'f16'] },
+  shape: ({ x }, dtype: 'f32' | 'f16') => ({ shape: x.shape, dtype }),
+  forward: ({ gpu, x, out }, to) => castKernel(gpu, { x: x.view, y: out.view, n: x.size, to }),
+  backward: ({ gpu, x, dout, dx }) => castKernel(gpu, { x: dout.view, y: dx.view, n: x.size, to: x.storage }),
+})
 
 /**
  * The same values as another dtype: `torch.Tensor.to`. To f16 they are rounded, and infinite from 65520; the gradient
@@ -14,17 +23,5 @@ export function cast(x: Tensor, dtype: 'f32' | 'f16'): Tensor {
   expectTensor('cast', 'x', x)
   expectOneOf('cast: dtype', dtype, FLOATS)
   if (x.dtype === dtype) return x
-  const from = x.dtype === 'f16' ? 'f16' : 'f32'
-  return op('cast', x.gpu, [x], ({ gpu, empty }) => {
-    const y = empty(x.shape, dtype)
-    castKernel(gpu, { x: x.view, y: y.view, n: x.size, to: dtype })
-    return {
-      output: y,
-      backward: dy => {
-        const dx = empty(x.shape, from)
-        castKernel(gpu, { x: dy.view, y: dx.view, n: x.size, to: from })
-        return [dx]
-      },
-    }
-  })
+  return castTo(x, dtype)
 }

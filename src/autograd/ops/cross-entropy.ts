@@ -1,9 +1,30 @@
 import { crossEntropyBackward, crossEntropy as crossEntropyKernel } from '../../kernels/cross_entropy.ts'
 import { expectBelow, expectTensor, expectTensors, IDS } from '../checks.ts'
-import { op } from '../tape.ts'
+import { defineOp } from '../define-op.ts'
 import type { Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { expectShape, rowsAndColumns } from './shapes.ts'
+
+const meanOfRows = defineOp({
+  name: 'crossEntropy',
+  inputs: ['logits', 'labels'],
+  dtypes: { logits: ['f32'], labels: ['u32'] },
+  shape: () => [1],
+  saved({ logits }) {
+    const [rows, C] = rowsAndColumns(logits)
+    return { losses: [rows], probs: [rows, C] }
+  },
+  forward({ gpu, logits, labels, losses, probs, out }) {
+    const [rows, C] = rowsAndColumns(logits)
+    const written = { losses: losses.view, probs: probs.view, loss: out.view }
+    crossEntropyKernel(gpu, { logits: logits.view, labels: labels.view, ...written, rows, C })
+  },
+  backward({ gpu, labels, probs, dout, dlogits }) {
+    const [rows, C] = rowsAndColumns(probs)
+    const read = { probs: probs.view, labels: labels.view, dloss: dout.view }
+    crossEntropyBackward(gpu, { ...read, dlogits: dlogits.view, rows, C })
+  },
+})
 
 /**
  * Mean over rows of the softmax cross-entropy, what `crossEntropy` is without options: `torch.nn.functional.cross_entropy`. logits [B, C],
@@ -19,34 +40,5 @@ export function labelCrossEntropy(scores: Tensor, labels: Tensor): Tensor {
   const [rows, C] = rowsAndColumns(scores)
   expectShape('crossEntropy: labels', labels, [rows])
   expectBelow('crossEntropy: label', labels.known, C, `the logits have ${C} classes`)
-  const logits = cast(scores, 'f32')
-  return op('crossEntropy', logits.gpu, [logits], ({ gpu, empty, saved }) => {
-    const loss = empty([1])
-    const losses = saved([rows])
-    const probs = saved([rows, C])
-    crossEntropyKernel(gpu, {
-      logits: logits.view,
-      labels: labels.view,
-      losses: losses.view,
-      probs: probs.view,
-      loss: loss.view,
-      rows,
-      C,
-    })
-    return {
-      output: loss,
-      backward: dloss => {
-        const dlogits = empty(logits.shape)
-        crossEntropyBackward(gpu, {
-          probs: probs.view,
-          labels: labels.view,
-          dloss: dloss.view,
-          dlogits: dlogits.view,
-          rows,
-          C,
-        })
-        return [dlogits]
-      },
-    }
-  })
+  return meanOfRows(cast(scores, 'f32'), labels)
 }

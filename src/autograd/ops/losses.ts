@@ -132,7 +132,7 @@ function reduced(losses: Tensor, reduction: Reduction, total?: Tensor): Tensor {
   if (reduction !== 'mean')
     throw new ConfigError(`a loss is reduced by 'mean', 'sum' or 'none', not by '${String(reduction)}'`)
   // Not where(total, div(all, total), 0): the quotient's gradient would be 0 / 0.
-  return total ? div(all, where(total, total, 1)) : scale(all, 1 / losses.size)
+  return total ? div(all, where(total, total, 1)) : mul(all, 1 / losses.size)
 }
 
 /** How elements of a loss count. */
@@ -186,7 +186,7 @@ export function klDiv(logProbabilities: Tensor, target: Tensor, options: KlDivOp
   expectSame('klDiv', logProbabilities, target)
   const losses = (logTarget ? klLogOf : klOf)(logProbabilities, target)
   if (reduction !== 'batchmean') return reduced(losses, reduction)
-  return scale(sum(losses), 1 / (logProbabilities.shape[0] ?? 1))
+  return mul(sum(losses), 1 / (logProbabilities.shape[0] ?? 1))
 }
 
 /**

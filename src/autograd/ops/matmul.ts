@@ -4,7 +4,6 @@ import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { broadcastShapes } from '../../kernels/strides.ts'
 import { expectTensors } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
-import { gradTarget, op } from '../tape.ts'
 import { empty, type Shape, type Tensor } from '../tensor.ts'
 import { reshape } from './arithmetic.ts'
 import { cast } from './cast.ts'
@@ -78,26 +77,25 @@ function sizesOf(a: Tensor, b: Tensor) {
 }
 
 /** Two matrices. */
-function product(a: Tensor, b: Tensor): Tensor {
-  const [M, K] = a.shape as [number, number]
-  const N = b.shape[1]!
-  return op('matmul', a.gpu, [a, b], ({ gpu, empty }) => {
-    const c = empty([M, N])
-    matmulKernel(gpu, { a: a.view, b: b.view, c: c.view, M, N, K, layout: 'NN' })
-    return {
-      output: c,
-      backward: dc => {
-        let da: Tensor | undefined
-        if (a.requiresGrad) {
-          da = empty([M, K])
-          matmulKernel(gpu, { a: dc.view, b: b.view, c: da.view, M, N: K, K: N, layout: 'NT' })
-        }
-        if (b.requiresGrad) {
-          const { view, accumulate } = gradTarget(b)
-          matmulKernel(gpu, { a: a.view, b: dc.view, c: view, M: K, N, K: M, layout: 'TN', accumulate })
-        }
-        return [da]
-      },
+const product = defineOp({
+  name: 'matmul',
+  inputs: ['a', 'b'],
+  dtypes: { a: ['f32'], b: ['f32'] },
+  shape: ({ a, b }) => [a.shape[0]!, b.shape[1]!],
+  forward({ gpu, a, b, out }) {
+    const { M, N, K } = sizesOf(a, b)
+    matmulKernel(gpu, { a: a.view, b: b.view, c: out.view, M, N, K, layout: 'NN' })
+  },
+  backward(context) {
+    const { gpu, a, b, dout, needsInputGrad, into } = context
+    const { M, N, K } = sizesOf(a, b)
+    if (needsInputGrad.a) {
+      const views = { a: dout.view, b: b.view, c: context.da.view }
+      matmulKernel(gpu, { ...views, M, N: K, K: N, layout: 'NT' })
     }
-  })
-}
+    if (needsInputGrad.b) {
+      const { view, accumulate } = into.b
+      matmulKernel(gpu, { a: a.view, b: dout.view, c: view, M: K, N, K: M, layout: 'TN', accumulate })
+    }
+  },
+})

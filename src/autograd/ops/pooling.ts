@@ -7,6 +7,7 @@ import {
   meanPool as meanPoolKernel,
 } from '../../kernels/mean_pool.ts'
 import { expectRank, expectTensor } from '../checks.ts'
+import { defineOp } from '../define-op.ts'
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
@@ -20,43 +21,28 @@ function expectTokens(op: string, x: Tensor, packed: PackedRows): void {
   expectRows(op, packed, x)
 }
 
+const pooled = defineOp({
+  name: 'meanPool',
+  inputs: ['x', 'keyMask', 'cuSeqlens', 'rowIds'],
+  dtypes: { x: ['f32', 'f16'], keyMask: ['u32'], cuSeqlens: ['u32'], rowIds: ['u32'] },
+  shape: ({ x, cuSeqlens }) => ({ shape: [cuSeqlens.size - 1, x.shape[1]!], dtype: 'f32' }),
+  saved: ({ cuSeqlens }) => ({ counts: [cuSeqlens.size - 1] }),
+  forward({ gpu, x, keyMask, cuSeqlens, counts, out }) {
+    const rows = { keyMask: keyMask.view, cuSeqlens: cuSeqlens.view, B: counts.size }
+    const written = { out: out.view, counts: counts.view }
+    meanPoolKernel(gpu, { x: x.view, ...rows, ...written, H: x.shape[1]!, storage: x.storage })
+  },
+  backward({ gpu, x, keyMask, rowIds, counts, dout, dx }) {
+    const [T, H] = x.shape as [number, number]
+    const rows = { keyMask: keyMask.view, rowIds: rowIds.view, counts: counts.view }
+    meanPoolBackward(gpu, { dy: dout.view, ...rows, dx: dx.view, T, H, storage: x.storage })
+  },
+})
+
 /** Mean over each packed row's unmasked tokens: x [T, H] to [B, H] float32. A row without any gives zeros. */
 export function meanPool(x: Tensor, packed: PackedRows): Tensor {
   expectTokens('meanPool', x, packed)
-  const { keyMask, cuSeqlens, rowIds } = packed
-  const [T, H] = x.shape as [number, number]
-  const B = cuSeqlens.size - 1
-  return op('meanPool', x.gpu, [x], ({ gpu, empty, saved }) => {
-    const out = empty([B, H])
-    const counts = saved([B])
-    meanPoolKernel(gpu, {
-      x: x.view,
-      keyMask: keyMask.view,
-      cuSeqlens: cuSeqlens.view,
-      out: out.view,
-      counts: counts.view,
-      B,
-      H,
-      storage: x.storage,
-    })
-    return {
-      output: out,
-      backward: dy => {
-        const dx = empty(x.shape, x.dtype)
-        meanPoolBackward(gpu, {
-          dy: dy.view,
-          keyMask: keyMask.view,
-          rowIds: rowIds.view,
-          counts: counts.view,
-          dx: dx.view,
-          T,
-          H,
-          storage: x.storage,
-        })
-        return [dx]
-      },
-    }
-  })
+  return pooled(x, packed.keyMask, packed.cuSeqlens, packed.rowIds)
 }
 
 /**
@@ -99,30 +85,25 @@ export function meanPoolConcat(x: Tensor, packed: PackedRows, tabular: Tensor[])
   })
 }
 
+const first = defineOp({
+  name: 'firstToken',
+  inputs: ['x', 'cuSeqlens', 'rowIds'],
+  dtypes: { x: ['f32', 'f16'], cuSeqlens: ['u32'], rowIds: ['u32'] },
+  shape: ({ x, cuSeqlens }) => ({ shape: [cuSeqlens.size - 1, x.shape[1]!], dtype: 'f32' }),
+  forward({ gpu, x, cuSeqlens, out }) {
+    const [B, H] = out.shape as [number, number]
+    const views = { x: x.view, cuSeqlens: cuSeqlens.view, out: out.view }
+    firstTokenKernel(gpu, { ...views, B, H, storage: x.storage })
+  },
+  backward({ gpu, x, cuSeqlens, rowIds, out, dout, dx }) {
+    const [T, H] = x.shape as [number, number]
+    const rows = { cuSeqlens: cuSeqlens.view, rowIds: rowIds.view, B: out.shape[0]! }
+    firstTokenBackward(gpu, { dy: dout.view, ...rows, dx: dx.view, T, H, storage: x.storage })
+  },
+})
+
 /** The first token of each packed row: x [T, H] to [B, H] float32. */
 export function firstToken(x: Tensor, packed: PackedRows): Tensor {
   expectTokens('firstToken', x, packed)
-  const { cuSeqlens, rowIds } = packed
-  const [T, H] = x.shape as [number, number]
-  const B = cuSeqlens.size - 1
-  return op('firstToken', x.gpu, [x], ({ gpu, empty }) => {
-    const out = empty([B, H])
-    firstTokenKernel(gpu, { x: x.view, cuSeqlens: cuSeqlens.view, out: out.view, B, H, storage: x.storage })
-    return {
-      output: out,
-      backward: dy => {
-        const dx = empty(x.shape, x.dtype)
-        firstTokenBackward(gpu, {
-          dy: dy.view,
-          cuSeqlens: cuSeqlens.view,
-          rowIds: rowIds.view,
-          dx: dx.view,
-          T,
-          H,
-          storage: x.storage,
-        })
-        return [dx]
-      },
-    }
-  })
+  return first(x, packed.cuSeqlens, packed.rowIds)
 }

@@ -6,10 +6,9 @@ import { sum as sumKernel } from '../../kernels/reduce.ts'
 import { expectTensor } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { empty, type Shape, type Tensor } from '../tensor.ts'
-import { scale } from './arithmetic.ts'
 import { type Axes, axesOf, withoutAxes } from './axes.ts'
 import { cast } from './cast.ts'
-import { sqrt, square, sub } from './pointwise.ts'
+import { mul, sqrt, square, sub } from './pointwise.ts'
 
 /** How a reduction leaves the dimensions it reduces. */
 export interface ReductionOptions {
@@ -78,7 +77,7 @@ export function sum(x: Tensor, axes?: Axes, options: ReductionOptions = {}): Ten
 /** The mean over dimensions, or of all elements: `torch.mean`. float32; NaN of no values. */
 export function mean(x: Tensor, axes?: Axes, options: ReductionOptions = {}): Tensor {
   expectTensor('mean', 'x', x)
-  if (axes === undefined) return scale(sum(x), 1 / x.size)
+  if (axes === undefined) return mul(sum(x), 1 / x.size)
   const chosen = over('mean', x, axes, options)
   return sumOver(x, { ...chosen, factor: 1 / countOver(x, chosen.axes) })
 }
@@ -163,7 +162,8 @@ export function variance(x: Tensor, axes: Axes = every(x), options: VarianceOpti
   expectTensor('variance', 'x', x)
   const { correction = 1 } = options
   const squares = sum(square(sub(x, mean(x, axes, { keepdim: true }))), axes, options)
-  return scale(squares, 1 / Math.max(countOver(x, axesOf('variance', x.shape, axes)) - correction, 0))
+  const freedom = Math.max(countOver(x, axesOf('variance', x.shape, axes)) - correction, 0)
+  return mul(squares, 1 / freedom) // NaN where there is none: 0 times infinity
 }
 
 /** The standard deviation, the square root of `variance`: `torch.std`. */
