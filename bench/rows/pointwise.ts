@@ -10,6 +10,7 @@ export function pointwiseRows({ T, F }: Size): Row[] {
   const row = (
     name: string,
     steps: [PointwiseName, ...('x' | 'y' | 'row' | 'column' | number)[]][],
+    lowest = -1,
   ): Row => ({
     name: `pointwise.${name}`,
     shape: shape.join('x'),
@@ -26,7 +27,7 @@ export function pointwiseRows({ T, F }: Size): Row[] {
         row: { view: work.floats(F), shape: [F] },
         column: { view: work.floats(T), shape: [T, 1] },
       }
-      const results = [work.floats(n), ...steps.map(() => work.empty(n))]
+      const results = [work.floats(n, lowest), ...steps.map(() => work.empty(n))]
       const run = () => {
         for (const [i, [name, ...given]] of steps.entries()) {
           const all: PointwiseOperand[] = given.map(one => {
@@ -60,8 +61,8 @@ export function pointwiseRows({ T, F }: Size): Row[] {
     row('where', [['where', 'x', 'y', 0]]),
     row('sigmoid', [['sigmoid', 'x']]),
     row('tanh', [['tanh', 'x']]),
-    row('log', [['log', 'x']]),
-    row('pow', [['pow', 'x', 1.5]]),
+    row('log', [['log', 'x']], 0.01),
+    row('pow', [['pow', 'x', 1.5]], 0),
     row('chain of five', [
       ['add', 'x', 'row'],
       ['mul', 'x', 0.5],

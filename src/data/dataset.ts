@@ -1,6 +1,15 @@
 /** Parquet files as columns of typed arrays: all in memory for training, or one row group at a time for predicting. */
 
-import { expectFunction, expectOneOf, expectOptions, shown } from '../check.ts'
+import {
+  COUNT,
+  expectFlag,
+  expectFunction,
+  expectNumber,
+  expectOneOf,
+  expectOptions,
+  shown,
+} from '../check.ts'
+import { type FeaturesConfig, featureInputs } from '../config/index.ts'
 import { ArgumentError, ConfigError, DataError } from '../errors.ts'
 import { checkInputs, type Inputs } from '../inputs.ts'
 import { type ColumnSpec, floatColumn, idColumn, listColumn, type TokenLists, textColumn } from './columns.ts'
@@ -57,17 +66,56 @@ export interface ReadOptions {
   tokenize?: (text: string) => ArrayLike<number>
 }
 
-const WHEN = ['required', 'optional', 'none']
+/** What to read, as features and a label instead of inputs. */
+export interface FeatureReadOptions {
+  /** The columns to read; see {@link featureInputs}. */
+  features: FeaturesConfig
+  /** Name of the label column, default 'label'; null reads no labels. */
+  label?: string | null
+  /** Whether a file without the label column is an error (default true) or has no labels. */
+  requireLabels?: boolean
+  /** Labels are 0 to numLabels - 1, default 2. */
+  numLabels?: number
+  /** Rows of the word table: token ids are below it. A feature's own vocab_size, where smaller, wins. */
+  vocabSize?: number
+  /** As in {@link ReadOptions}. */
+  tokenize?: (text: string) => ArrayLike<number>
+}
 
-function checkReading(where: string, options: ReadOptions & { extra?: unknown }): void {
-  const known = ['inputs', 'trainOnly', 'tokenize', ...(where === 'streamChunks' ? ['extra'] : [])]
-  expectOptions(`${where}: options`, options, known)
-  const { inputs, trainOnly, tokenize, extra } = options
-  checkInputs(where, inputs)
-  if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, WHEN)
+const WHEN = ['required', 'optional', 'none']
+const BY_INPUTS = ['inputs', 'trainOnly', 'tokenize']
+const BY_FEATURES = ['features', 'label', 'requireLabels', 'numLabels', 'vocabSize', 'tokenize']
+
+type Options = (ReadOptions | FeatureReadOptions) & { extra?: unknown }
+
+/** The options by inputs, checked. */
+function readingOf(where: string, options: Options): ReadOptions {
+  const byFeatures = typeof options === 'object' && options !== null && 'features' in options
+  const known = byFeatures ? BY_FEATURES : BY_INPUTS
+  expectOptions(`${where}: options`, options, where === 'streamChunks' ? [...known, 'extra'] : known)
+  const { tokenize, extra } = options
   if (tokenize !== undefined) expectFunction(`${where}: tokenize`, tokenize)
   if (extra !== undefined && !Array.isArray(extra))
     throw new ArgumentError(`${where}: extra is ${shown(extra)}, expected an array of column names`)
+  if (byFeatures) return { ...inputsOf(where, options as FeatureReadOptions), tokenize }
+  const { inputs, trainOnly } = options as ReadOptions
+  checkInputs(where, inputs)
+  if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, WHEN)
+  return { inputs, trainOnly, tokenize }
+}
+
+function inputsOf(where: string, options: FeatureReadOptions): ReadOptions {
+  const { features, label = 'label', requireLabels = true, numLabels = 2, vocabSize = 2 ** 32 } = options
+  if (typeof features !== 'object' || features === null || Array.isArray(features))
+    throw new ArgumentError(`${where}: features is ${shown(features)}, expected features by name`)
+  if (label !== null && typeof label !== 'string')
+    throw new ConfigError(`${where}: label is ${shown(label)}, expected a column's name or null`)
+  expectFlag(`${where}: requireLabels`, requireLabels)
+  expectNumber(`${where}: numLabels`, numLabels, COUNT)
+  expectNumber(`${where}: vocabSize`, vocabSize, COUNT)
+  const inputs = featureInputs(features, { label: label ?? 'label', numLabels, vocabSize })
+  checkInputs(where, inputs)
+  return { inputs, trainOnly: label === null ? 'none' : requireLabels ? 'required' : 'optional' }
 }
 
 /**
@@ -84,9 +132,9 @@ function checkReading(where: string, options: ReadOptions & { extra?: unknown })
  */
 export async function loadDataset(
   sources: ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[],
-  options: ReadOptions,
+  options: ReadOptions | FeatureReadOptions,
 ): Promise<Dataset> {
-  checkReading('loadDataset', options)
+  const reading = readingOf('loadDataset', options)
   const chunks: Chunk[] = []
   const files: Dataset['files'] = []
   let length = 0
@@ -94,7 +142,7 @@ export async function loadDataset(
     const file = isParquetFile(source) ? source : await openParquet(source)
     files.push({ name: file.name, rowStart: length, rows: file.rows })
     length += file.rows
-    for await (const chunk of streamChunks(file, options)) chunks.push(chunk)
+    for await (const chunk of streamChunks(file, reading)) chunks.push(chunk)
   }
   const names = files.map(file => file.name).join(', ')
   if (length === 0) throw new DataError(`${names || 'the dataset'} has no rows`)
@@ -127,10 +175,10 @@ export async function loadDataset(
  */
 export async function* streamChunks(
   source: ParquetSource | ParquetFile,
-  options: ReadOptions & { extra?: string[] },
+  options: (ReadOptions | FeatureReadOptions) & { extra?: string[] },
 ): AsyncGenerator<Chunk> {
-  checkReading('streamChunks', options)
-  const { inputs, trainOnly = 'required', tokenize, extra = [] } = options
+  const { inputs, trainOnly = 'required', tokenize } = readingOf('streamChunks', options)
+  const { extra = [] } = options
   const file = isParquetFile(source) ? source : await openParquet(source)
   const plan = planOf(inputs, trainOnly, new Set(file.columns))
   // Every column is looked up first: a missing one is reported before a long read, also in a file without rows.

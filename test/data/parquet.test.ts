@@ -187,6 +187,26 @@ test('missing columns, files and labels', async () => {
   assert.equal(Object.keys(unlabelled.ids), Object.keys(inputs.categorical.columns))
 })
 
+test('features and a label say what to read as inputs do', async () => {
+  const read = (options: object) => loadDataset(path('pandas'), { features, ...options })
+  assert.equal(await read({ label: null }), await loadDataset(path('pandas'), { inputs, trainOnly: 'none' }))
+  assert.equal(await read({}), await loadDataset(path('pandas'), { inputs }))
+  const unlabelled = await read({ label: 'clicked', requireLabels: false })
+  assert.equal(Object.keys(unlabelled.ids), Object.keys(inputs.categorical.columns))
+  const messageOf = (options: object) =>
+    read(options).then(
+      () => 'read',
+      (error: Error) => error.message,
+    )
+  assert.match(await messageOf({ label: 'clicked' }), 'no column clicked')
+  assert.match(await messageOf({ numLabels: 1.5 }), 'loadDataset: numLabels is 1.5')
+  assert.match(await messageOf({ vocabSize: 0 }), 'loadDataset: vocabSize is 0')
+  assert.match(await messageOf({ label: 3 }), 'loadDataset: label is 3')
+  assert.match(await messageOf({ features: [] }), 'loadDataset: features is an array of 0')
+  assert.match(await messageOf({ vocabSize: 2 }), 'expected 0 to 1')
+  assert.match(await messageOf({ inputs }), 'inputs')
+})
+
 test('kinds that do not fit', async () => {
   const read = (name: string, feature: FeaturesConfig[string]) =>
     errorOf(() => loadDataset(path('pandas'), { inputs: featureInputs({ [name]: feature }) })).then(
