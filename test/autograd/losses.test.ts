@@ -144,7 +144,13 @@ test('labels that cannot be are refused on the host, and NaN on the device', asy
     () => kg.crossEntropy(x, labels, { reduction: 'average' as 'mean', labelSmoothing: 0.1 }),
     /by 'mean', 'sum' or 'none', not by 'average'/,
   )
-  const loss = scope(() => kg.crossEntropy(x, tensor(gpu, wrong), { labelSmoothing: 0.1 }))
+  const smooth = { labelSmoothing: 0.1 }
+  assert.throws(() => kg.crossEntropy(x, tensor(gpu, wrong), smooth), /label 5 of row 3, expected 0 to 4$/)
+  assert.throws(() => kg.crossEntropy(x, undefined as never), /targets is undefined, expected a tensor/)
+  assert.throws(() => kg.crossEntropy(x, labels, { smoothing: 1 } as never), /'?smoothing'?.*labelSmoothing/)
+  // Indices are labels that the device alone knows: 5, which is no class, is one of them.
+  const order = () => kg.topK(tensor(gpu, uniform(N, 9), [N]), N).indices
+  const loss = scope(() => kg.crossEntropy(x, order(), smooth))
   assert.ok(Number.isNaN(await loss.item()))
   for (const made of [x, loss]) made.dispose()
 })

@@ -1,6 +1,8 @@
 // Losses beside the cross-entropy of a classifier (cross-entropy.ts), which the models take.
-import { ConfigError } from '../../errors.ts'
+import { expectOptions } from '../../check.ts'
+import { ConfigError, DataError } from '../../errors.ts'
 import { logSoftmaxBackward, logSoftmax as logSoftmaxKernel } from '../../kernels/softmax.ts'
+import { expectTensor, expectTensors } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { type Tensor, tensor } from '../tensor.ts'
 import { reshape, scale } from './arithmetic.ts'
@@ -70,15 +72,20 @@ export interface CrossEntropyOptions {
  * weights count in both. A batch of which no row counts has the loss 0, where PyTorch has NaN. Labels on the device are not
  * checked: one that is no class gives NaN.
  *
- * @throws RangeError for a label on the host that is no class and is not ignored
+ * @throws ArgumentError for targets that are neither tensor nor typed array; DataError naming the row of a label known on the host that
+ * is no class and is not ignored
  */
 export function crossEntropy(scores: Tensor, targets: Targets, options: CrossEntropyOptions = {}): Tensor {
-  const { gpu } = scores
-  const soft = 'dtype' in targets && targets.dtype !== 'u32'
-  if (!('dtype' in targets)) checkLabels(targets, scores, options.ignoreIndex)
-  const labels = 'dtype' in targets ? targets : tensor(gpu, Uint32Array.from(targets))
+  const gpu = expectTensors('crossEntropy', { logits: scores })
+  expectOptions('crossEntropy: options', options, OPTIONS)
+  const host = targets instanceof Uint32Array || targets instanceof Int32Array
+  if (!host) expectTensor('crossEntropy', 'targets', targets, ['f32', 'f16', 'u32'])
+  const soft = !host && targets.dtype !== 'u32'
+  if (host) checkLabels(targets, scores, options.ignoreIndex)
+  const labels = host ? tensor(gpu, Uint32Array.from(targets)) : targets
   if (!soft && Object.values(options).every(value => value === undefined))
     return labelCrossEntropy(scores, labels)
+  if (!soft) checkLabels(labels.known, scores, options.ignoreIndex)
   const { weight, rowWeights, labelSmoothing = 0, ignoreIndex, reduction = 'mean' } = options
   const [N, C] = rowsAndColumns(scores)
   expectShape('crossEntropy: logits', scores, [N, C])
@@ -112,16 +119,20 @@ export function crossEntropy(scores: Tensor, targets: Targets, options: CrossEnt
   return reduced(losses, reduction, counts && sum(counts))
 }
 
+const OPTIONS = ['weight', 'rowWeights', 'labelSmoothing', 'ignoreIndex', 'reduction']
+
 function checkLabels(
-  labels: Uint32Array | Int32Array,
+  labels: ArrayLike<number> | undefined,
   scores: Tensor,
   ignoreIndex: number | undefined,
 ): void {
   const [, C] = rowsAndColumns(scores)
-  const wrong = labels.findIndex(label => label !== ignoreIndex && !(label >= 0 && label < C))
+  // A negative number to ignore stands in a tensor as its two's complement.
+  const ignored = (label: number) => ignoreIndex !== undefined && label >>> 0 === ignoreIndex >>> 0
+  const wrong = Array.from(labels ?? []).findIndex(label => !(label >= 0 && label < C) && !ignored(label))
   if (wrong < 0) return
   const or = ignoreIndex === undefined ? '' : ` or ${ignoreIndex}`
-  throw new RangeError(`crossEntropy: label ${labels[wrong]} of row ${wrong}, expected 0 to ${C - 1}${or}`)
+  throw new DataError(`crossEntropy: label ${labels![wrong]} of row ${wrong}, expected 0 to ${C - 1}${or}`)
 }
 
 /** The mean is the sum over `total`, or over the number of values where none is given; 0 where the total is. */
