@@ -63,7 +63,7 @@ export { TextTabularModel } from 'kernelgrad/models'`,
 export { Trainer } from 'kernelgrad/train'
 export { openGpu } from 'kernelgrad/gpu'`,
     rooms: [...MODEL, 'train'],
-    limit: 98 * KB,
+    limit: 99 * KB,
   },
   {
     name: 'the same from the main entry, which brings the methods of tensors',
