@@ -25,9 +25,9 @@ export class DeviceError extends KernelgradError {}
 /** The device is gone, with all that was on it; what follows needs another device. */
 export class DeviceLostError extends DeviceError {
   /** As WebGPU tells it: 'destroyed' when someone destroyed the device, 'unknown' when the driver or the hardware gave up. */
-  readonly reason: GPUDeviceLostReason
+  readonly reason: 'unknown' | 'destroyed'
 
-  constructor(message: string, reason: GPUDeviceLostReason = 'unknown') {
+  constructor(message: string, reason: 'unknown' | 'destroyed' = 'unknown') {
     super(message)
     this.reason = reason
   }

@@ -2,7 +2,7 @@
  * Turns decoded pages into compact typed arrays and checks every value on the way, so that nothing out of range
  * reaches the GPU, where an id past its table would silently read another row.
  */
-import type { DecodedArray } from 'hyparquet'
+import type { DecodedArray } from 'hyparquet/src/types.js'
 import { DataError } from '../errors.ts'
 import type { Leaf } from './leaf.ts'
 import type { Page } from './pages.ts'

@@ -1,6 +1,6 @@
 /** A page's bytes out of any codec: exactly as many as its header claims, or an error. */
 
-import type { CompressionCodec } from 'hyparquet'
+import type { CompressionCodec } from 'hyparquet/src/types.js'
 import { compressors } from 'hyparquet-compressors'
 import { ZSTDDecoder } from 'zstddec'
 import { gunzip, unbrotli } from '#inflate'

@@ -1,5 +1,5 @@
 /** What a Parquet column holds, read off the file's schema: the kind of its values and the levels of its lists. */
-import type { SchemaElement, SchemaTree } from 'hyparquet'
+import type { SchemaElement, SchemaTree } from 'hyparquet/src/types.js'
 
 /** What the bytes of a column mean: the format's logical type, whichever of its two ways of saying so a writer chose. */
 export type Meaning =

@@ -3,8 +3,7 @@
  * column never becomes arrays of arrays. Every length and count a page claims is held against its bytes before memory is taken
  * for it, and its checksum, where it has one, against what it holds.
  */
-import type { DecodedArray } from 'hyparquet'
-import type { ColumnMetaData, PageHeader } from 'hyparquet/src/types.js'
+import type { ColumnMetaData, DecodedArray, PageHeader } from 'hyparquet/src/types.js'
 import { crc32 } from './crc32.ts'
 import { readPageHeader } from './footer.ts'
 import type { Leaf } from './leaf.ts'

@@ -1,6 +1,5 @@
 /** Opening a Parquet file and reaching its columns, one row group at a time. */
-import type { AsyncBuffer, CompressionCodec, FileMetaData } from 'hyparquet'
-import type { ColumnMetaData } from 'hyparquet/src/types.js'
+import type { AsyncBuffer, ColumnMetaData, CompressionCodec, FileMetaData } from 'hyparquet/src/types.js'
 import { DataError } from '../errors.ts'
 import { readFooter, schemaTree } from './footer.ts'
 import { type Leaf, leafOf } from './leaf.ts'

@@ -1,6 +1,6 @@
 /** Byte sources for the Parquet reader: a path, or anything that hands out slices. */
 
-import type { AsyncBuffer } from 'hyparquet'
+import type { AsyncBuffer } from 'hyparquet/src/types.js'
 import { files } from '#files'
 import { DataError } from '../errors.ts'
 import { reason } from './files.ts'

@@ -1,5 +1,5 @@
 /** Parquet writing: a file appears under its name only once it is whole. */
-import type { DecodedArray, SchemaElement } from 'hyparquet'
+import type { DecodedArray, SchemaElement } from 'hyparquet/src/types.js'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
 import { DataError } from '../errors.ts'
 import { writeFileAtomic } from './files.ts'

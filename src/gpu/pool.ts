@@ -168,7 +168,7 @@ export class BufferPool {
    * A buffer that is used only when the device has said that there is room for it.
    * @throws OutOfMemoryError where the device throws at once
    */
-  create(size: number, usage: GPUBufferUsageFlags, label: string): GPUBuffer {
+  create(size: number, usage: number, label: string): GPUBuffer {
     let thrown: Error | undefined
     const [buffer, found] = guarded(this.#device, () => {
       try {

@@ -1,6 +1,6 @@
 // The package as its users get it: packed, and used from a Node project, a Vite app and a page with an import map. All three
 // run one program, and it says the same everywhere.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import {
   cpSync,
   existsSync,
@@ -17,6 +17,7 @@ import { dirname, join, resolve } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { launchChromium } from '../support/chromium.ts'
+import { packFresh } from '../support/packed.ts'
 import { serve } from '../support/serve.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'kernelgrad-package-'))
@@ -105,20 +106,22 @@ function output(command: string, args: string[], cwd: string): string {
 let packed: string[]
 let expected: { losses: number[]; rows: number }
 
-test('the package holds what is exported, and neither tests nor benchmarks', () => {
-  writeFileSync('dist/src/left-over.js', '')
-  execFileSync('npm', ['pack', '--ignore-scripts=false', '--pack-destination', root], { stdio: 'pipe' })
-  const [tarball] = readdirSync(root).filter(name => name.endsWith('.tgz'))
-  execFileSync('tar', ['-xzf', tarball!], { cwd: root })
-  packed = readdirSync(join(root, 'package'), { recursive: true, encoding: 'utf8' })
-  for (const name of packed)
-    assert.not.match(name, /(^|\/)(test|bench|examples|scripts|node_modules)(\/|$)|\.test\./)
+test('a fresh clone, packed plainly, holds what is exported and what its README names', () => {
+  packed = packFresh(root)
+  for (const name of packed) assert.not.match(name, /(^|\/)(test|scripts|node_modules)(\/|$)|\.test\./)
   for (const name of packed.filter(name => name.startsWith('dist/src') && name.endsWith('.js')))
     assert.ok(existsSync(name.replace(/^dist\//, '').replace(/js$/, 'ts')), `${name} has a source`)
   const named = JSON.stringify([manifest.exports, manifest.imports, manifest.bin]).matchAll(
     /"\.?\/?((?:dist|bin)\/[^"]+)"/g,
   )
   for (const [, file] of named) assert.ok(packed.includes(file!), file)
+  const readme = readFileSync('README.md', 'utf8')
+  const used = [
+    ...readme.matchAll(/node_modules\/kernelgrad\/([\w./-]+)/g),
+    ...readme.matchAll(/\b((?:examples|tools)\/[\w./-]+\.\w+)/g),
+  ]
+  assert.ok(used.length > 4)
+  for (const [, file] of used) assert.ok(packed.includes(file!), `${file}, which the README names`)
 })
 
 test('a Node project: typed strictly, every entry, one program', () => {
@@ -141,7 +144,7 @@ test('a Node project: typed strictly, every entry, one program', () => {
       include: ['*.ts'],
     }),
   })
-  output(resolve('node_modules/.bin/tsc'), ['-p', '.'], folder)
+  output(process.execPath, [resolve('node_modules/typescript/bin/tsc'), '-p', '.'], folder)
   const { empty, read, ...result } = JSON.parse(
     output(process.execPath, ['main.mjs'], folder).trim().split('\n').at(-1)!,
   )
