@@ -26,7 +26,7 @@ const rooms = Object.keys(manifest.exports).map(name => name.replace(/^\./, 'ker
 
 /** Written in TypeScript; trains without a worker and collates in one. */
 const PROGRAM = `
-import { createModel, openGpu, parseTrainingConfig, Trainer, type TrainerOptions } from 'kernelgrad'
+import { createModel, type FeaturesConfig, openGpu, parseTrainingConfig, Trainer, type TrainerOptions } from 'kernelgrad'
 import { createLoader, type Dataset, loadDataset, writeSyntheticKdd } from 'kernelgrad/data'
 import { uniform } from 'kernelgrad/testing'
 
@@ -34,7 +34,7 @@ export async function program(adapter?: string): Promise<{ losses: number[]; row
   const n = 96
   const ids = (count: number, below: number, seed: number) =>
     Uint32Array.from(uniform(count, seed, { low: 0, high: below }), Math.floor)
-  const features: Dataset['features'] = {
+  const features: FeaturesConfig = {
     tokens: { dtype: 'token_id' },
     gender: { dtype: 'categorical', vocab_size: 5, embedding_size: 4 },
     depth: { dtype: 'numerical' },
@@ -43,11 +43,9 @@ export async function program(adapter?: string): Promise<{ losses: number[]; row
     files: [{ name: 'rows', rowStart: 0, rows: n }],
     length: n,
     rowStart: 0,
-    features,
     lists: { tokens: { values: ids(4 * n, 30, 1), offsets: Uint32Array.from({ length: n + 1 }, (_, i) => 4 * i) } },
-    categorical: { gender: ids(n, 5, 2) },
-    numerical: { depth: uniform(n, 3) },
-    labels: ids(n, 2, 4),
+    ids: { gender: ids(n, 5, 2), label: ids(n, 2, 4) },
+    floats: { depth: uniform(n, 3) },
   }
   const { trainer: config, ...modelConfig } = parseTrainingConfig(
     {
@@ -62,7 +60,7 @@ export async function program(adapter?: string): Promise<{ losses: number[]; row
   const options: TrainerOptions = { model: createModel(modelConfig).to(gpu, { seed: 1 }), config, train }
   const { log_history } = await new Trainer(options).train()
   gpu.close()
-  const loader = createLoader(train, { batchSize: 20, worker: true, padTokenId: 30 })
+  const loader = createLoader(train, options.model.inputs, { batchSize: 20, worker: true })
   let rows = 0
   for await (const batch of loader.batches(Uint32Array.from({ length: n }, (_, i) => i))) rows += batch.size
   await loader.close()
