@@ -4,11 +4,11 @@ import { ArgumentError, ConfigError, ShapeError } from '../errors.ts'
 import { expectDevice, expectTensor } from './checks.ts'
 import { type DType, Tensor } from './tensor.ts'
 
-const KEYS = ['name', 'inputs', 'dtypes', 'shape', 'saved', 'forward', 'backward']
+const KEYS = ['name', 'inputs', 'dtypes', 'mixed', 'shape', 'saved', 'forward', 'backward']
 const DTYPES: readonly string[] = ['f32', 'f16', 'u32']
 
 /** An input's name without the mark of one that may be left out. */
-export const plainName = (input: string): string => input.replace(/\?$/, '')
+export const plainName = (input: string): string => (input.endsWith('?') ? input.slice(0, -1) : input)
 
 /** @throws ConfigError or ArgumentError naming the key of the definition that is wrong */
 export function checkDefinition(definition: unknown): void {
@@ -39,10 +39,11 @@ interface Checked {
   name: string
   inputs: readonly string[]
   dtypes: { readonly [name: string]: readonly DType[] }
+  mixed?: boolean | undefined
 }
 
 /** @throws ShapeError for a wrong number of tensors; ArgumentError for one that the operation does not take */
-export function checkCall({ name, inputs, dtypes }: Checked, args: readonly unknown[]): void {
+export function checkCall({ name, inputs, dtypes, mixed }: Checked, args: readonly unknown[]): void {
   const absent = (i: number) => inputs[i]!.endsWith('?') && args[i] === undefined
   const given = args.slice(0, inputs.length).filter(arg => arg instanceof Tensor) as Tensor[]
   const missing = inputs.findIndex((_, i) => !(args[i] instanceof Tensor) && !absent(i))
@@ -61,7 +62,7 @@ export function checkCall({ name, inputs, dtypes }: Checked, args: readonly unkn
     const [input, allowed, tensor] = [plainName(raw), dtypes[plainName(raw)]!, args[i] as Tensor]
     expectTensor(name, input, tensor, allowed)
     expectDevice(name, input, tensor.gpu, plainName(inputs[first]!), given[0]!.gpu)
-    if (tensor.dtype === 'u32' || !(allowed.includes('f32') && allowed.includes('f16'))) continue
+    if (mixed || tensor.dtype === 'u32' || !(allowed.includes('f32') && allowed.includes('f16'))) continue
     paired ??= i
     const { dtype } = args[paired] as Tensor
     if (tensor.dtype !== dtype)

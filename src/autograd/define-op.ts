@@ -65,10 +65,19 @@ export interface OpDefinition<
    * call. The result has the dtype of the first input that is no u32, unless `shape` says otherwise.
    */
   dtypes: D
+  /** Inputs may differ in dtype where they take f32 and f16. */
+  mixed?: boolean
   /** The result's shape, with its dtype where need be, and the place to check shapes; unless given, that of the first input. */
   shape?: (inputs: Tensors<I[number]>, options: O) => OpResult
-  /** Tensors that the forward step writes for the backward step, freed after it; float32 unless a dtype is given. */
-  saved?: (inputs: Tensors<I[number]>, options: O) => { readonly [K in S]: OpResult }
+  /**
+   * Tensors that the forward step writes for the backward step, freed after it; float32 unless a dtype is given. One whose name ends
+   * in '?' may be undefined, as where no backward step will follow.
+   */
+  saved?: (
+    inputs: Tensors<I[number]>,
+    options: O,
+    recording: boolean,
+  ) => { readonly [K in S]: OpResult | (K extends `${string}?` ? undefined : never) }
   /** Launches the forward kernels: writes every element of `out` and of what is saved. */
   forward: (context: OpForward<I[number], S>, options: O) => void
   /**
@@ -144,11 +153,10 @@ export function defineOp<
     const given = tensors.filter(tensor => tensor !== undefined)
     const { gpu } = given[0]!
     const forward = (context: OpContext) => {
-      const { shape, dtype, saved: made } = resultOf(definition, named, options)
+      const { shape, dtype, saved: made } = resultOf(definition, named, options, context.recording, inputs)
       const out = context.empty(shape, dtype)
-      const saved = Object.fromEntries(
-        Object.entries(made).map(([key, { shape, dtype }]) => [key, context.saved(shape, dtype)]),
-      )
+      const saved: Record<string, Tensor> = {}
+      for (const [key, { shape, dtype }] of made) saved[key] = context.saved(shape, dtype)
       const both = { gpu, ...named, ...saved, out }
       definition.forward({ ...both, recording: context.recording } as OpForward<I[number], S>, options)
       return both
@@ -189,19 +197,28 @@ export function resultOf<I extends readonly string[], D extends Dtypes<I[number]
   definition: OpDefinition<I, D, S, O>,
   named: Tensors<I[number]>,
   options: O,
-): Sized & { saved: Record<string, Sized> } {
+  recording = true,
+  inputs: readonly string[] = definition.inputs.map(plainName),
+): Sized & { saved: [name: string, made: Sized][] } {
   const { name, shape, saved } = definition
-  const inputs = definition.inputs.map(plainName)
   const tensors = named as Record<string, Tensor | undefined>
   const first = inputs.find(input => tensors[input] && tensors[input].dtype !== 'u32')
-  const made: Record<string, OpResult> = saved?.(named, options) ?? {}
-  if (saved) checkNames(name, [...inputs, ...inputs.map(input => `d${input}`), ...Object.keys(made)])
+  const made = Object.entries<OpResult | undefined>(saved?.(named, options, recording) ?? {}).map(
+    ([key, made]) => [plainName(key), made] as const,
+  )
+  if (saved && !checked.has(definition)) {
+    checkNames(name, [...inputs, ...inputs.map(input => `d${input}`), ...made.map(([key]) => key)])
+    checked.add(definition)
+  }
   const result = shape?.(named, options) ?? tensors[inputs[0]!]!.shape
   return {
     ...sized(result, first === undefined ? 'f32' : tensors[first]!.dtype),
-    saved: Object.fromEntries(Object.entries(made).map(([key, result]) => [key, sized(result, 'f32')])),
+    saved: made.flatMap(([key, made]) => (made ? [[key, sized(made, 'f32')]] : [])),
   }
 }
+
+/** Definitions whose saved tensors have names of their own. */
+const checked = new WeakSet<object>()
 
 interface Sized {
   shape: Shape

@@ -56,6 +56,7 @@ export async function benchOp<I extends readonly string[], O>(
 ): Promise<[forward: BenchRow, backward: BenchRow]> {
   const { cast, empty, scope, tensor } = await import('../autograd/index.ts')
   const { resultOf } = await import('../autograd/define-op.ts')
+  const { plainName } = await import('../autograd/define-op-checks.ts')
   const { definition } = op
   const { name, backward } = definition
   if (!backward) throw new KernelgradError(`benchOp times both directions, and ${name} has no backward step`)
@@ -73,13 +74,13 @@ export async function benchOp<I extends readonly string[], O>(
       if ('data' in input) return tensor(gpu, input.data, input.shape)
       return cast(values(input.shape), input.dtype ?? 'f32')
     })
-    const names = definition.inputs.map(name => name.replace(/\?$/, ''))
+    const names = definition.inputs.map(plainName)
     const named = Object.fromEntries(names.map((name, i) => [name, tensors[i]!]))
     op(...([...tensors, ...(options === undefined ? [] : [options])] as Parameters<typeof op>)).dispose()
     const { shape, dtype, saved } = resultOf(definition, named as never, options as O)
     const out = empty(gpu, shape, dtype)
     const kept = Object.fromEntries(
-      Object.entries(saved).map(([name, { shape, dtype }]) => [name, empty(gpu, shape, dtype)] as const),
+      saved.map(([name, { shape, dtype }]) => [name, empty(gpu, shape, dtype)] as const),
     )
     const dout = dtype === 'f16' ? cast(values(shape), 'f16') : values(shape)
     const grads = Object.fromEntries(
@@ -91,7 +92,7 @@ export async function benchOp<I extends readonly string[], O>(
     return { tensors: { ...named, ...kept, out }, dout, grads }
   })
   const { tensors, dout, grads } = made
-  const names = definition.inputs.map(name => name.replace(/\?$/, ''))
+  const names = definition.inputs.map(plainName)
   const needsInputGrad = Object.fromEntries(names.map(name => [name, `d${name}` in grads]))
   const used = new Set<Tensor>()
   const into = new Proxy(grads, {

@@ -1,7 +1,7 @@
 // Operations whose inputs may be left out, and whose gradients are made when named, gathered in place or passed on.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { clearTape, defineOp, noGrad, scope, sum, tensor } from '../../src/autograd/index.ts'
+import { cast, clearTape, defineOp, noGrad, scope, sum, tensor } from '../../src/autograd/index.ts'
 import { defineKernel } from '../../src/gpu/index.ts'
 import { gradcheck, uniform } from '../../src/testing/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
@@ -108,6 +108,37 @@ test('a gradient that nobody names takes no memory, and one that is not written 
   run('dx')
   assert.throws(() => run('none'), /^wasteful: the backward step wrote no gradient of x$/)
   assert.throws(() => run('both'), /into\.x was asked for, and it is written already/)
+})
+
+test('what may stay unsaved is saved only where it is read, and inputs of two dtypes are taken where it is said', async () => {
+  const seen: [saved: boolean, recording: boolean][] = []
+  const halved = defineOp({
+    name: 'halved',
+    inputs: ['x', 'other?'],
+    dtypes: { x: ['f32', 'f16'], other: ['f32', 'f16'] },
+    mixed: true,
+    saved: ({ x }, _: null, recording) => ({ 'copy?': recording ? x.shape : undefined }),
+    forward({ gpu, x, copy, out, recording }) {
+      seen.push([copy !== undefined, recording])
+      if (copy) gpu.copy(x.view, copy.view, x.bytes)
+      gpu.copy(x.view, out.view, x.bytes)
+    },
+    backward: ({ gpu, copy, dx }) => gpu.copy(copy!.view, dx.view, dx.bytes),
+  })
+  const buffers = gpu.memory.buffers
+  const x = tensor(gpu, [1, 2, 3, 4], [4], { requiresGrad: true })
+  scope(() => {
+    const half = cast(tensor(gpu, [1, 2, 3, 4]), 'f16')
+    noGrad(() => halved(x, half, null))
+    sum(halved(x, half, null)).backward()
+  })
+  assert.equal(seen, [
+    [false, false],
+    [true, true],
+  ])
+  assert.equal([...(await x.grad!.read())], [1, 2, 3, 4])
+  x.dispose()
+  assert.is(gpu.memory.buffers, buffers)
 })
 
 test('an operation without a backward step is a constant to the tape, of the dtype it says', async () => {

@@ -6,8 +6,9 @@ import {
   layerNorm as layerNormKernel,
 } from '../../kernels/layernorm.ts'
 import { expectLast, expectRank, expectRng, expectTensor, expectTensors, FLOAT32, FLOATS } from '../checks.ts'
-import { gradTarget, op } from '../tape.ts'
-import type { Shape, Tensor } from '../tensor.ts'
+import { defineOp } from '../define-op.ts'
+import type { GradTarget } from '../tape.ts'
+import { empty, type Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { expectShape, rowsAndColumns } from './shapes.ts'
 
@@ -41,6 +42,73 @@ function checkOptions(options: LayerNormOptions): void {
 
 const dropping = (given: FusedDropout | undefined) => (given?.p === 0 ? undefined : given)
 
+interface Around {
+  eps: number
+  activation: 'relu' | undefined
+  dropout: FusedDropout | undefined
+  outputDropout: FusedDropout | undefined
+}
+
+const normalized = defineOp({
+  name: 'layerNorm',
+  inputs: ['x', 'weight', 'bias', 'residual?'],
+  dtypes: { x: ['f32', 'f16'], weight: ['f32'], bias: ['f32'], residual: ['f32', 'f16'] },
+  shape: ({ x }, _: Around) => x.shape,
+  saved({ x, residual }) {
+    const [rows] = rowsAndColumns(x)
+    return { 'sum?': residual ? { shape: x.shape, dtype: x.dtype } : undefined, mean: [rows], rstd: [rows] }
+  },
+  forward(context, { eps, activation, dropout, outputDropout }) {
+    const { gpu, x, weight, bias, residual, sum, mean, rstd, out } = context
+    const [rows, H] = rowsAndColumns(x)
+    const before = !(residual && sum)
+      ? { outputDropout }
+      : dropout
+        ? { residual: residual.view, sum: sum.view, dropout }
+        : { residual: residual.view, sum: sum.view, outputDropout }
+    const read = { x: x.view, weight: weight.view, bias: bias.view }
+    const written = { y: out.view, mean: mean.view, rstd: rstd.view }
+    layerNormKernel(gpu, { ...read, ...before, activation, ...written, rows, H, eps, storage: x.storage })
+  },
+  backward(context, { activation, dropout, outputDropout }) {
+    const { gpu, x, weight, bias, residual, sum, mean, rstd, out, dout, dx, needsInputGrad, into } = context
+    const [rows, H] = rowsAndColumns(x)
+    const wanted = [
+      ...(needsInputGrad.weight ? [[weight, into.weight] as const] : []),
+      ...(needsInputGrad.bias ? [[bias, into.bias] as const] : []),
+    ]
+    const dresidual = dropout && residual ? context.dresidual : undefined
+    layerNormBackward(gpu, {
+      dy: dout.view,
+      x: (sum ?? x).view,
+      weight: weight.view,
+      mean: mean.view,
+      rstd: rstd.view,
+      dx: dx.view,
+      ...affineTargets(weight, bias, new Map(wanted)),
+      rows,
+      H,
+      y: activation && out.view,
+      dropout: dropout && dresidual && { ...dropout, dresidual: dresidual.view },
+      outputDropout,
+      storage: x.storage,
+    })
+    return { residual: residual && (dresidual ?? dx) }
+  },
+})
+
+/**
+ * Where the gradients of weight and bias go. One kernel writes both, in one way: where only one is wanted, the other goes to
+ * memory that nobody reads; where one is begun and the other is not, that one goes on from zero.
+ */
+function affineTargets(weight: Tensor, bias: Tensor, targets: Map<Tensor, GradTarget>) {
+  if (!targets.size) return {}
+  const accumulate = [...targets.values()].some(target => target.accumulate)
+  for (const target of targets.values()) if (accumulate && !target.accumulate) weight.gpu.clear(target.view)
+  const viewOf = (parameter: Tensor) => (targets.get(parameter) ?? empty(parameter.gpu, parameter.shape)).view
+  return { dweight: viewOf(weight), dbias: viewOf(bias), accumulate }
+}
+
 /**
  * LayerNorm over the last dimension, of x or of x + residual: `torch.nn.functional.layer_norm`. weight and bias are [H].
  * Dropout and activation are fused: they give what `dropout` and `relu` around it would, under the same rng.
@@ -55,9 +123,8 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, options: Laye
   const beside = { name: 'x', gpu: x.gpu }
   expectTensors('layerNorm', { weight, bias }, FLOAT32, beside)
   if (options.residual) expectTensors('layerNorm', { residual: options.residual }, FLOATS, beside)
-  const { storage } = x
   const [dropout, outputDropout] = [dropping(options.dropout), dropping(options.outputDropout)]
-  const [rows, H] = rowsAndColumns(x)
+  const H = rowsAndColumns(x)[1]
   expectRank('layerNorm', 'weight', weight, '[H]', 1)
   expectLast('layerNorm', 'x', x, weight.size, `weight has shape [${weight.shape}]`)
   expectShape('layerNorm: bias', bias, [H])
@@ -67,73 +134,5 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, options: Laye
     throw new ConfigError(`layerNorm: dropout with ${given}; expected a residual and no outputDropout`)
   }
   const residual = options.residual && cast(options.residual, x.storage)
-  const inputs = residual ? [x, weight, bias, residual] : [x, weight, bias]
-  return op('layerNorm', x.gpu, inputs, ({ gpu, empty, saved }) => {
-    const y = empty(x.shape, x.dtype)
-    const sum = residual ? saved(x.shape, x.dtype) : undefined
-    const mean = saved([rows])
-    const rstd = saved([rows])
-    const before = !(residual && sum)
-      ? { outputDropout }
-      : dropout
-        ? { residual: residual.view, sum: sum.view, dropout }
-        : { residual: residual.view, sum: sum.view, outputDropout }
-    layerNormKernel(gpu, {
-      x: x.view,
-      weight: weight.view,
-      bias: bias.view,
-      y: y.view,
-      ...before,
-      activation,
-      mean: mean.view,
-      rstd: rstd.view,
-      rows,
-      H,
-      eps,
-      storage,
-    })
-    return {
-      output: y,
-      backward: dy => {
-        const dx = empty(x.shape, x.dtype)
-        const affine = affineTargets(weight, bias, empty)
-        const dresidual = dropout && residual ? empty(x.shape, x.dtype) : undefined
-        layerNormBackward(gpu, {
-          dy: dy.view,
-          x: (sum ?? x).view,
-          weight: weight.view,
-          mean: mean.view,
-          rstd: rstd.view,
-          dx: dx.view,
-          ...affine,
-          rows,
-          H,
-          y: activation && y.view,
-          dropout: dropout && dresidual && { ...dropout, dresidual: dresidual.view },
-          outputDropout,
-          storage,
-        })
-        return [
-          x.requiresGrad ? dx : undefined,
-          undefined,
-          undefined,
-          residual?.requiresGrad ? (dresidual ?? dx) : undefined,
-        ]
-      },
-    }
-  })
-}
-
-/**
- * Where the gradients of weight and bias go. One kernel writes both, in one way: where only one is wanted, the other goes to
- * memory that nobody reads; where one is begun and the other is not, that one goes on from zero.
- */
-function affineTargets(weight: Tensor, bias: Tensor, empty: (shape: Shape) => Tensor) {
-  const wanted = [weight, bias].filter(({ requiresGrad }) => requiresGrad)
-  if (!wanted.length) return {}
-  const targets = new Map(wanted.map(parameter => [parameter, gradTarget(parameter)]))
-  const accumulate = [...targets.values()].some(target => target.accumulate)
-  for (const target of targets.values()) if (accumulate && !target.accumulate) weight.gpu.clear(target.view)
-  const viewOf = (parameter: Tensor) => (targets.get(parameter) ?? empty(parameter.shape)).view
-  return { dweight: viewOf(weight), dbias: viewOf(bias), accumulate }
+  return normalized(x, weight, bias, residual, { eps, activation, dropout, outputDropout })
 }

@@ -6,11 +6,67 @@ import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { columnSum } from '../../kernels/reduce.ts'
 import { activationDType } from '../autocast.ts'
 import { expectLast, expectRank, expectTensors, FLOAT32 } from '../checks.ts'
+import { defineOp } from '../define-op.ts'
 import { halfView } from '../half-copy.ts'
 import { DenseParameter } from '../parameter.ts'
-import { gradTarget, op } from '../tape.ts'
-import type { Tensor } from '../tensor.ts'
+import { empty, type Tensor } from '../tensor.ts'
 import { expectShape, rowsAndColumns } from './shapes.ts'
+
+/** A weight as a matmul reads it: the same in both steps, whatever autocast says by then. */
+interface Operand {
+  view: View
+  storage: 'f32' | 'f16'
+}
+
+const affine = defineOp({
+  name: 'linear',
+  inputs: ['x', 'weight', 'bias?'],
+  dtypes: { x: ['f32', 'f16'], weight: ['f32', 'f16'], bias: ['f32'] },
+  mixed: true,
+  shape({ x, weight }, _: { activation: 'gelu' | undefined; w: Operand }) {
+    const shape = [...x.shape.slice(0, -1), weight.shape[0]!]
+    return { shape, dtype: activationDType(shape) }
+  },
+  saved({ x, weight }, { activation }, recording) {
+    const shape = [...x.shape.slice(0, -1), weight.shape[0]!]
+    return { 'pre?': activation && recording ? { shape, dtype: activationDType(shape) } : undefined }
+  },
+  forward({ gpu, x, weight, bias, pre, out }, { activation, w }) {
+    const [M, K] = rowsAndColumns(x)
+    const N = weight.shape[0]!
+    const product = { a: x.view, b: w.view, c: out.view, bias: bias?.view, M, N, K, layout: 'NT' } as const
+    const stored = { a: x.storage, b: w.storage, c: out.storage }
+    matmulKernel(gpu, { ...product, stored, activation, pre: pre?.view })
+  },
+  backward({ gpu, x, weight, pre, out, dout, needsInputGrad, into }, { w }) {
+    const [M, K] = rowsAndColumns(x)
+    const N = weight.shape[0]!
+    const { storage } = out
+    const dpre = pre ? empty(gpu, out.shape, out.dtype) : dout
+    if (pre) geluBackward(gpu, { x: pre.view, dy: dout.view, dx: dpre.view, n: out.size, storage })
+    const dweight = needsInputGrad.weight ? into.weight : undefined
+    const dbias = needsInputGrad.bias ? into.bias : undefined
+    // One pass over dy gives both, where both are started or both go on.
+    const together = dweight && dbias && dweight.accumulate === dbias.accumulate
+    if (dweight) {
+      const { view, accumulate } = dweight
+      const product = { a: dpre.view, b: x.view, c: view, M: N, N: K, K: M, layout: 'TN' } as const
+      const stored = { a: storage, b: x.storage, c: weight.storage }
+      matmulKernel(gpu, { ...product, stored, accumulate, sums: together ? dbias.view : undefined })
+    }
+    if (dbias && !together) {
+      const { view, accumulate } = dbias
+      columnSum(gpu, { x: dpre.view, out: view, rows: M, C: N, accumulate, storage })
+    }
+    if (needsInputGrad.x) {
+      const { view, accumulate } = into.x
+      const product = { a: dpre.view, b: w.view, c: view, M, N: K, K: N, layout: 'NN' } as const
+      const stored = { a: storage, b: w.storage, c: x.storage }
+      matmulKernel(gpu, { ...product, stored, accumulate })
+    }
+    if (pre) dpre.dispose()
+  },
+})
 
 /**
  * x [..., K] times weightᵀ, weight [N, K], plus bias [N]: `torch.nn.functional.linear`. Result [..., N]. With an activation,
@@ -29,50 +85,10 @@ export function linear(
   const gpu = expectTensors('linear', { x, weight })
   if (bias !== undefined) expectTensors('linear', { bias }, FLOAT32, { name: 'x', gpu })
   expectRank('linear', 'weight', weight, '[out, in]', 2)
-  const [N, K] = weight.shape as [number, number]
+  const N = weight.shape[0]!
   expectWidth(x, weight)
-  const M = rowsAndColumns(x)[0]
   if (bias) expectShape('linear: bias', bias, [N])
-  const inputs = bias ? [x, weight, bias] : [x, weight]
-  return op('linear', x.gpu, inputs, ({ gpu, recording, empty, saved }) => {
-    const shape = [...x.shape.slice(0, -1), N]
-    const y = empty(shape, activationDType(shape))
-    const { storage } = y
-    const w = operand(weight)
-    const pre = activation && recording ? saved(shape, y.dtype) : undefined
-    const product = { a: x.view, b: w.view, c: y.view, bias: bias?.view, M, N, K, layout: 'NT' } as const
-    const stored = { a: x.storage, b: w.storage, c: storage }
-    matmulKernel(gpu, { ...product, stored, activation, pre: pre?.view })
-    return {
-      output: y,
-      backward: dy => {
-        const dpre = pre ? empty(shape, y.dtype) : dy
-        if (pre) geluBackward(gpu, { x: pre.view, dy: dy.view, dx: dpre.view, n: y.size, storage })
-        const dweight = weight.requiresGrad ? gradTarget(weight) : undefined
-        const dbias = bias?.requiresGrad ? gradTarget(bias) : undefined
-        // One pass over dy gives both, where both are started or both go on.
-        const together = dweight && dbias && dweight.accumulate === dbias.accumulate
-        if (dweight) {
-          const { view, accumulate } = dweight
-          const product = { a: dpre.view, b: x.view, c: view, M: N, N: K, K: M, layout: 'TN' } as const
-          const stored = { a: storage, b: x.storage, c: weight.storage }
-          matmulKernel(gpu, { ...product, stored, accumulate, sums: together ? dbias.view : undefined })
-        }
-        if (dbias && !together) {
-          const { view, accumulate } = dbias
-          columnSum(gpu, { x: dpre.view, out: view, rows: M, C: N, accumulate, storage })
-        }
-        if (x.requiresGrad) {
-          const { view, accumulate } = gradTarget(x)
-          const product = { a: dpre.view, b: w.view, c: view, M, N: K, K: N, layout: 'NN' } as const
-          const stored = { a: storage, b: w.storage, c: x.storage }
-          matmulKernel(gpu, { ...product, stored, accumulate })
-        }
-        if (pre) dpre.dispose()
-        return []
-      },
-    }
-  })
+  return affine(x, weight, bias, { activation, w: operand(weight) })
 }
 
 /** A parameter is as it is meant to be, and x is not; of two tensors, either may be wrong. */
@@ -86,7 +102,7 @@ function expectWidth(x: Tensor, weight: Tensor): void {
 }
 
 /** A weight as a matmul reads it now: a parameter's f16 copy under autocast. */
-function operand(weight: Tensor): { view: View; storage: 'f32' | 'f16' } {
+function operand(weight: Tensor): Operand {
   return weight instanceof DenseParameter && activationDType(weight.shape) === 'f16'
     ? { view: halfView(weight), storage: 'f16' }
     : weight
