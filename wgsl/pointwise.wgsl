@@ -12,6 +12,7 @@ const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 const INPUTS: u32 = 1; // operands in memory, at most 4
 const RANK: u32 = 1; // dimensions after merging
 const FLAT: u32 = 1; // every operand's place is the result's
+const PLANE: u32 = 0; // 1 where RANK is 2
 const FULLS: u32 = 1; // bit k: operand k is float32, read E by E
 const HALVES: u32 = 0; // bit k: halves, four at a time
 const SPLATS: u32 = 0; // bit k: one float32 for each E
@@ -201,12 +202,40 @@ fn at(i: u32) {
   out[i] = kept(value(place0, place1, place2, place3));
 }
 
+// @unroll one in 0..PLANE
+// Place c of row r; the next one of an invocation is WG further.
+fn in_plane(i: u32, r: u32, c: u32) {
+  // @unroll k in 0..4
+  var place$k = 0u;
+  // @end
+  // @unroll k in 0..INPUTS
+  place$k = c * params.s$(k)_0 + r * params.s$(k)_1;
+  // @end
+  out[i] = kept(value(place0, place1, place2, place3));
+}
+// @end
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
+    // @unroll one in PLANE..1
     // @unroll j in 0..PER
     at(first + $(j)u * WG);
+    // @end
+    // @end
+    // @unroll one in 0..PLANE
+    // One quotient for all of an invocation's.
+    let down = divide(WG, params.d0);
+    let right = WG - down * params.d0;
+    let r0 = divide(first, params.d0);
+    let c0 = first - r0 * params.d0;
+    // @unroll j in 0..PER
+    in_plane(first + $(j)u * WG, r$j, c$j);
+    let wraps$j = c$j + right >= params.d0;
+    let r$(j + 1) = r$j + down + select(0u, 1u, wraps$j);
+    let c$(j + 1) = c$j + right - select(0u, params.d0, wraps$j);
+    // @end
     // @end
   } else {
     for (var i = first; i < params.n; i += WG) { at(i); }

@@ -147,6 +147,7 @@ function formOf(arrays: readonly PointwiseArray[], { sizes, strides }: Merged, o
     INPUTS: arrays.length,
     RANK: sizes.length,
     FLAT: Number(flat),
+    PLANE: Number(sizes.length === 2),
     ...masks,
     OUT_HALF: Number(half),
   }
