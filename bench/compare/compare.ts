@@ -18,8 +18,8 @@ export interface CompareOptions {
   full?: boolean
   /** Rows whose name contains it. */
   filter?: string
-  /** Peers whose name contains it. */
-  peer?: string
+  /** Peers whose name contains it; null for none. */
+  peer?: string | null
   json?: boolean
   quick?: boolean
   print: (line: string) => void
@@ -88,7 +88,7 @@ async function takeTurns(
 async function openPeers({ peer = '', print, json }: CompareOptions): Promise<Peer[]> {
   const say = (line: string) => (json ? void process.stderr.write(`${line}\n`) : print(line))
   const peers: Peer[] = []
-  for (const found of findPeers().filter(({ name }) => name.includes(peer))) {
+  for (const found of findPeers().filter(({ name }) => peer !== null && name.includes(peer))) {
     if (found.missing) {
       say(`${found.name}: ${found.missing}`)
       continue

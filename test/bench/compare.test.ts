@@ -30,7 +30,9 @@ const scripted = (body: string) => ({
 
 test('ours computes every operator as the oracle does', async () => {
   const print = () => {}
-  const results = await compare(gpu, { quick: true, filter: '.forward', peer: 'nobody', print })
+  const refused = await compare(gpu, { quick: true, peer: 'nobody', print }).catch((error: Error) => error)
+  assert.match((refused as Error).message, /--peer 'nobody' matches no row; there are PyTorch/)
+  const results = await compare(gpu, { quick: true, filter: '.forward', peer: null, print })
   assert.equal(
     results.map(({ name }) => name),
     Object.keys(operators(true)).map(name => `${name}.forward`),

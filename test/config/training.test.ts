@@ -38,6 +38,8 @@ test('trainer settings have the defaults of the notebook', () => {
     fp16: false,
     truncate: false,
     stages: [],
+    optim: 'adamw_torch',
+    optim_args: {},
   })
 })
 

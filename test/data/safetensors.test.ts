@@ -118,9 +118,9 @@ const broken: [string, Uint8Array, RegExp][] = [
   ],
   ['dtype like a member', rawOf({ a: entry('toString', [1], [0, 1]) }, 1), /has dtype "toString"/],
   ['negative size', rawOf({ a: entry('F32', [-1], [0, 4]) }, 4), /tensor 'a' has shape \[-1\]/],
-  ['no shape', rawOf({ a: { dtype: 'F32', data_offsets: [0, 4] } }, 4), /tensor 'a' has shape undefined/],
+  ['no shape', rawOf({ a: { dtype: 'F32', data_offsets: [0, 4] } }, 4), /tensor 'a' has no shape, expected/],
   ['no entry', rawOf({ a: null }, 0), /tensor 'a' has no header entry/],
-  ['no offsets', rawOf({ a: { dtype: 'F32', shape: [1] } }, 4), /tensor 'a' has data_offsets undefined/],
+  ['no offsets', rawOf({ a: { dtype: 'F32', shape: [1] } }, 4), /tensor 'a' has no data_offsets, expected/],
   ['offsets backwards', rawOf({ a: entry('F32', [1], [4, 0]) }, 4), /tensor 'a' has data_offsets \[4,0\]/],
   [
     'offsets that do not fit the shape',
