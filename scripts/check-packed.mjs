@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 
-// esbuild only puts its program, which npm has installed, where it starts faster; webgpu takes a mark off its own on macOS.
+// esbuild puts its program where it starts faster, and looks for it elsewhere only where npm was told to leave optional packages out;
+// webgpu takes a mark off its own on macOS.
 const INSTALL_SCRIPTS = ['node_modules/esbuild', 'node_modules/webgpu']
 
 let bad = 0

@@ -11,6 +11,7 @@ import { type CollateOptions, collate } from './collate.ts'
 import type { Columns } from './dataset.ts'
 import { CollateThread } from './loader-thread.ts'
 
+/** How a loader makes its batches. */
 export interface LoaderOptions extends Omit<CollateOptions, 'epoch'> {
   /** Rows a batch; the last one of an order has what is left. */
   batchSize: number

@@ -99,6 +99,7 @@ class TiedProjection extends Module {
  */
 export class DistilBertForMaskedLM extends Model<MaskedLMInputs> {
   static readonly architecture = 'DistilBertForMaskedLM'
+  /** Checks a configuration and fills in the defaults. */
   static readonly parse = parseMaskedLM
 
   readonly config: MaskedLMConfig

@@ -13,6 +13,7 @@ export interface StandardSchema<T = unknown> {
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
+    /** The value with its defaults, or what is wrong with it. */
     validate(value: unknown): StandardResult<T> | Promise<StandardResult<T>>
   }
 }

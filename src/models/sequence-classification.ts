@@ -17,6 +17,7 @@ export type TextOnlyInputs = { text: TextInput; labels: ClassesInput & { trainOn
  */
 export class DistilBertForSequenceClassification extends Model<TextOnlyInputs> {
   static readonly architecture = 'DistilBertForSequenceClassification'
+  /** Checks a configuration and fills in the defaults. */
   static readonly parse = parseModelConfig
 
   /** The configuration with every default. */

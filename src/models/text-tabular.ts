@@ -85,6 +85,7 @@ function mlpLayers(
  */
 export class TextTabularModel extends Model<ClickInputs> {
   static readonly architecture = 'TextTabularModel'
+  /** Checks a configuration and fills in the defaults. */
   static readonly parse = parseModelConfig
 
   /** The configuration with every default. */
