@@ -1,8 +1,8 @@
-// Every refusal of a small run, one after the other, and a lost device at seeded moments: `npm run faults -- --seed S`.
+// Every refusal of a small run, one after the other, a lost device at seeded moments, and a disk full at every write: `npm run faults -- --seed S`.
 import { parseArgs } from 'node:util'
 import { openGpu } from '../../src/gpu/index.ts'
 import { generator } from '../../src/testing/index.ts'
-import { calm, lost, refused } from '../support/faulted-run.ts'
+import { calm, diskFull, lost, refused } from '../support/faulted-run.ts'
 import { FAULTS, type Fault } from '../support/faults.ts'
 
 const { values } = parseArgs({
@@ -60,6 +60,15 @@ if (only === undefined || only === 'lost') {
     losses += (await attempt(`lost at ${nth}`, () => lost(nth, bits)))?.losses ?? 0
   }
   console.log(`lost: ${count} runs of ${calls} calls, ${losses} losses, seed ${values.seed}`)
+}
+if (only === undefined || only === 'disk') {
+  const gpu = await openGpu()
+  const { bits, calls } = await diskFull(gpu, 0)
+  let told = 0
+  for (let nth = 1; nth <= calls; nth += Number(values.every))
+    if (await attempt(`disk ${nth}`, () => diskFull(gpu, nth, bits))) told++
+  gpu.close()
+  console.log(`disk: ${calls} writes; full at ${told} of them, each told and gone on from`)
 }
 console.log(failed ? `${failed} failed` : 'all as they should be')
 process.exit(failed ? 1 : 0)

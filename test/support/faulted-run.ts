@@ -3,11 +3,13 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { DeviceError, DeviceLostError, OutOfMemoryError } from '../../src/errors.ts'
+import { DeviceError, DeviceLostError, KernelgradError, OutOfMemoryError } from '../../src/errors.ts'
 import { type Gpu, openGpu } from '../../src/gpu/index.ts'
 import type { Model } from '../../src/models/index.ts'
+import { damageOf } from '../../src/train/checkpoint-folder.ts'
 import { predict, saveModel, trainWithRecovery } from '../../src/train/index.ts'
 import { type Fault, lose, refuse, type Seam } from './faults.ts'
+import { fillDisk } from './full-disk.ts'
 import { bitsOf, folder, makeRun } from './small-run.ts'
 
 /** 7 steps, two of them with an evaluation and a checkpoint after. */
@@ -103,4 +105,36 @@ export async function lost(
   )
   if (bits !== undefined) assert.is(got, bits, `lost at call ${nth}`)
   return { bits: got, calls: seams[0]!.calls(), losses }
+}
+
+/**
+ * A run whose disk is full from the `nth` write on (never where it is 0): it ends in one error that says so, what was saved is whole and
+ * nothing half written lies about, and with room again the same process goes on to the bits of a calm run. Returns the writes counted.
+ */
+export async function diskFull(
+  gpu: Gpu,
+  nth: number,
+  bits?: string,
+): Promise<{ bits: string; calls: number }> {
+  const at = `disk full from write ${nth} on`
+  const output = fresh()
+  const seam = await fillDisk(nth)
+  const got = await whole(gpu, output, false).catch((error: Error) => error)
+  seam.remove()
+  if (!nth && typeof got === 'string') return { bits: got, calls: seam.calls() }
+  assert.instance(got, KernelgradError, `${at}: ${(got as Error).stack ?? 'the run told nothing'}`)
+  assert.match((got as Error).message, /no space left on the device/, at)
+  const held = [output, `${output}-model`].flatMap(name =>
+    existsSync(name) ? readdirSync(name, { recursive: true, encoding: 'utf8' }) : [],
+  )
+  assert.equal(
+    held.filter(name => name.endsWith('.tmp') || name.endsWith('.old')),
+    [],
+    at,
+  )
+  for (const name of held.filter(name => /^checkpoint-\d+$/.test(name)))
+    assert.is(await damageOf(join(output, name)), undefined, `${at}: ${name}`)
+  const again = await whole(gpu, output, hasCheckpoint(output))
+  if (bits !== undefined) assert.is(again, bits, `${at}: gone on`)
+  return { bits: again, calls: seam.calls() }
 }

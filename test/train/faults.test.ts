@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openGpu } from '../../src/gpu/index.ts'
 import { generator } from '../../src/testing/index.ts'
-import { calm, lost, refused } from '../support/faulted-run.ts'
+import { calm, diskFull, lost, refused } from '../support/faulted-run.ts'
 
 const SLICE = 4
 const unhandled: unknown[] = []
@@ -38,6 +38,12 @@ test('the device lost at any call of a run: it ends with the same bits on anothe
     const nth = 1 + Math.floor(((i + random()) / 2) * calls)
     assert.is((await lost(nth, bits)).losses, 1, `lost at ${nth} of ${calls}`)
   }
+})
+
+test('the disk full at any write of a run: one error, and with room again it goes on to the same bits', async () => {
+  const { bits, calls } = await diskFull(gpu, 0)
+  assert.ok(calls > SLICE, `${calls} writes`)
+  for (let i = 0; i < SLICE; i++) await diskFull(gpu, 1 + Math.floor((i * calls) / SLICE), bits)
 })
 
 test('nothing was left unhandled', async () => {
