@@ -3,6 +3,7 @@
 // the first of its files is removed: whenever the process is killed, a folder of that name is whole. Where folders cannot
 // be renamed, in a browser, the checksums come last and go first: a folder of that name which has them is whole.
 import { files as fileSystem } from '#files'
+import { isObject } from '../config/schema.ts'
 import { isSystemError, readJson, reason, writeFileAtomic, writeJson } from '../data/files.ts'
 import { type TensorStream, writeSafetensors } from '../data/safetensors-file.ts'
 import { CheckpointError, KernelgradError } from '../errors.ts'
@@ -72,6 +73,24 @@ async function writeHashed(path: string, file: CheckpointFile): Promise<Checksum
     await writeFileAtomic(path, handle => handle.write(text))
   }
   return { bytes, sha256: hash.digest('hex') }
+}
+
+/**
+ * Refuses to replace a folder that holds more than what `writeFolder` wrote: that would go with it.
+ * @throws CheckpointError naming one of the files or folders.
+ */
+export async function expectReplaceable(folder: string): Promise<void> {
+  const names = await fileSystem.list(folder)
+  // Without checksums, or with damaged ones, files count by their kind.
+  const sums: unknown = await readJson(join(folder, CHECKSUMS_FILE)).catch(() => undefined)
+  const listed = (name: string) => (isObject(sums) ? Object.hasOwn(sums, name) : SAVED.test(name))
+  const own = (name: string) => name === CHECKSUMS_FILE || name === '.lock' || listed(name)
+  const other = names.find(name => !own(name))
+  if (other !== undefined)
+    throw new CheckpointError(
+      `cannot write ${folder}: it holds ${other}, which is no file of a saved model and would be deleted; name another folder, ` +
+        `such as ${join(folder, 'model')}`,
+    )
 }
 
 /** What is wrong with a folder that `writeFolder` wrote; undefined when it is whole. */

@@ -13,7 +13,14 @@ import { CheckpointError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { createModel, type Model, parseConfiguration, tokenizerOf } from '../models/index.ts'
 import type { Module } from '../nn/index.ts'
-import { CHECKSUMS_FILE, type CheckpointFile, lock, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
+import {
+  CHECKSUMS_FILE,
+  type CheckpointFile,
+  expectReplaceable,
+  lock,
+  WEIGHTS_FILE,
+  writeFolder,
+} from './checkpoint-folder.ts'
 import { expectModel, expectModule, expectPath } from './checks.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
 
@@ -112,9 +119,8 @@ export function modelFiles(model: Model): CheckpointFile[] {
 }
 
 /**
- * Saves a model and its configuration into a folder that appears whole or not at all; an older folder of that name is
- * replaced.
- * @throws CheckpointError when the folder cannot be written; FolderInUseError while training writes into it.
+ * Saves a model and its configuration into a folder that appears whole or not at all; an older one that it saved is replaced.
+ * @throws CheckpointError when the folder cannot be written, or holds anything else, such as a run's checkpoints; FolderInUseError while training writes into it.
  *
  * @example
  * ```ts
@@ -134,6 +140,7 @@ export async function saveModel(
   const more = Object.entries(extra).map(([name, json]) => ({ name, json }))
   const release = (await isThere(folder)) ? await lock(folder) : undefined
   try {
+    if (release) await expectReplaceable(folder)
     await writeFolder(folder, [...modelFiles(model), ...more])
   } finally {
     await release?.()

@@ -45,7 +45,7 @@ function checkOptions(options: RecoveryOptions, train: unknown): void {
  * await trainWithRecovery({ output }, async (gpu, resumeFromCheckpoint) => {
  *   const model = new TextTabularModel(config).to(gpu, { seed: 1 })
  *   await new Trainer({ model, config: trainer, train: dataset, output }).train({ resumeFromCheckpoint })
- *   await saveModel(model, output)
+ *   await saveModel(model, `${output}/model`)
  * })
  * ```
  *

@@ -1,5 +1,5 @@
 // Weights to files and back, in pieces.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -7,9 +7,10 @@ import * as assert from 'uvu/assert'
 import { readParameter } from '../../src/autograd/index.ts'
 import { writeSafetensors } from '../../src/data/safetensors-file.ts'
 import { Embedding } from '../../src/nn/index.ts'
-import { loadWeights, saveWeights } from '../../src/train/index.ts'
+import { loadModel, loadWeights, saveModel, saveWeights } from '../../src/train/index.ts'
 import { openTestGpu, seededInts } from '../support/gpu.ts'
 import { readSafetensors } from '../support/read-safetensors.ts'
+import { bitsOf, makeRun } from '../support/small-run.ts'
 
 const gpu = await openTestGpu()
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-checkpoint-'))
@@ -44,6 +45,36 @@ test('a large table passes through the host in pieces, to the bit', async () => 
   await loadWeights(b, path)
   assert.ok(Buffer.from((await readParameter(b.weight)).buffer).equals(Buffer.from(values.buffer)))
   for (const module of [a, b]) module.free()
+})
+
+test('a saved model replaces a saved model, and no folder that holds anything else', async () => {
+  const output = join(folder, 'run')
+  const { trainer, model } = await makeRun(gpu, { max_steps: 2, save_steps: 2, eval_steps: 2 }, { output })
+  await trainer.train()
+  const held = readdirSync(output)
+  const refused = (path: string) =>
+    saveModel(model, path).then(
+      () => 'saved',
+      (error: Error) => error.message,
+    )
+  assert.match(
+    await refused(output),
+    /^cannot write .*run: it holds (checkpoint-2|report\.html), .*name another folder, such as .*run.model$/,
+  )
+  assert.equal(readdirSync(output), held)
+  const saved = join(output, 'model')
+  await saveModel(model, saved, { 'more.json': { a: 1 } })
+  await saveModel(model, saved)
+  assert.not.ok(existsSync(join(saved, 'more.json')))
+  for (const name of ['notes.txt', 'package.json']) {
+    writeFileSync(join(saved, name), '{}')
+    assert.match(await refused(saved), `it holds ${name}`)
+    assert.ok(existsSync(join(saved, name)))
+    rmSync(join(saved, name))
+  }
+  const again = await loadModel(gpu, saved)
+  assert.equal(await bitsOf(again), await bitsOf(model))
+  for (const each of [model, again]) each.free()
 })
 
 test('bfloat16 weights load in pieces too', async () => {
