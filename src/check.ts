@@ -36,6 +36,19 @@ export function expectNumber(where: string, value: unknown, range: Range): asser
   throw new ConfigError(`${where} is ${shown(value)}, expected ${range.says}`)
 }
 
+/**
+ * Checks what dropout masks are computed from.
+ * @throws ArgumentError for what is no object; ConfigError unless each is a uint32
+ */
+export function expectRng(where: string, rng: unknown): void {
+  if (typeof rng !== 'object' || rng === null)
+    throw new ArgumentError(`${where} is ${shown(rng)}, expected { seed, layer, step }`)
+  const { seed, layer, step } = rng as Record<string, unknown>
+  expectNumber(`${where}.seed`, seed, UINT32)
+  expectNumber(`${where}.layer`, layer, UINT32)
+  expectNumber(`${where}.step`, step, UINT32)
+}
+
 /** @throws ConfigError unless `value` is true or false */
 export function expectFlag(where: string, value: unknown): asserts value is boolean {
   if (typeof value !== 'boolean') throw new ConfigError(`${where} is ${shown(value)}, expected true or false`)

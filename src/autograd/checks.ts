@@ -1,6 +1,6 @@
 // What operations ask of their tensors before anything is recorded: so that a wrong call leaves neither launches nor half an
 // entry of the tape behind.
-import { expectNumber, NATURAL, shown, UINT32 } from '../check.ts'
+import { NATURAL, shown } from '../check.ts'
 import { ArgumentError, DataError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { type DType, type Shape, Tensor } from './tensor.ts'
@@ -137,14 +137,4 @@ export function expectBelow(
       `${where} ${ids[i]} at position ${i} is out of range, expected 0 to ${limit - 1} (${as})`,
     )
   }
-}
-
-/** @throws unless `rng` is what a dropout mask is computed from */
-export function expectRng(where: string, rng: unknown): void {
-  if (typeof rng !== 'object' || rng === null)
-    throw new ArgumentError(`${where} is ${shown(rng)}, expected { seed, layer, step }`)
-  const { seed, layer, step } = rng as Record<string, unknown>
-  expectNumber(`${where}.seed`, seed, UINT32)
-  expectNumber(`${where}.layer`, layer, UINT32)
-  expectNumber(`${where}.step`, step, UINT32)
 }

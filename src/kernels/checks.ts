@@ -1,6 +1,6 @@
 // What a launcher is given, before anything is launched. WebGPU drops what lies outside a buffer without a word: a size that
 // is too large for a view would be a wrong result.
-import { expectNumber, NATURAL, type Range, shown, UINT32 } from '../check.ts'
+import { expectNumber, NATURAL, type Range, shown } from '../check.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import type { Storage } from './width.ts'
@@ -60,14 +60,4 @@ export function expectOptional(
     const view = views[name]
     if (view !== undefined) expectView(op, name, view, n, storage)
   }
-}
-
-/** What a mask is computed from: uint32 each. */
-export function expectRng(where: string, rng: unknown): void {
-  if (typeof rng !== 'object' || rng === null)
-    throw new ArgumentError(`${where} is ${shown(rng)}, expected { seed, layer, step }`)
-  const { seed, layer, step } = rng as Record<string, unknown>
-  expectNumber(`${where}.seed`, seed, UINT32)
-  expectNumber(`${where}.layer`, layer, UINT32)
-  expectNumber(`${where}.step`, step, UINT32)
 }

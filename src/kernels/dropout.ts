@@ -1,8 +1,9 @@
+import { expectRng } from '../check.ts'
 import { ConfigError } from '../errors.ts'
 import { defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import dropoutWgsl from '../wgsl/dropout.ts'
 import philox from '../wgsl/philox.ts'
-import { expectRng, expectSizes, expectViews, given } from './checks.ts'
+import { expectSizes, expectViews, given } from './checks.ts'
 import { byStorage, formOf, STORAGE_WGSL, type Storage } from './width.ts'
 
 /** What, next to an element's position, picks its random number. All three are uint32. */

@@ -1,6 +1,6 @@
-import { BELOW_ONE, expectNumber } from '../../check.ts'
+import { BELOW_ONE, expectNumber, expectRng } from '../../check.ts'
 import { dropoutBackward, dropout as dropoutKernel } from '../../kernels/dropout.ts'
-import { expectRng, expectTensor } from '../checks.ts'
+import { expectTensor } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import type { Tensor } from '../tensor.ts'
 

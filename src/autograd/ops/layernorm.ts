@@ -1,11 +1,11 @@
-import { BELOW_ONE, expectNumber, expectOneOf, expectOptions, POSITIVE } from '../../check.ts'
+import { BELOW_ONE, expectNumber, expectOneOf, expectOptions, expectRng, POSITIVE } from '../../check.ts'
 import { ConfigError } from '../../errors.ts'
 import {
   type FusedDropout,
   layerNormBackward,
   layerNorm as layerNormKernel,
 } from '../../kernels/layernorm.ts'
-import { expectLast, expectRank, expectRng, expectTensor, expectTensors, FLOAT32, FLOATS } from '../checks.ts'
+import { expectLast, expectRank, expectTensor, expectTensors, FLOAT32, FLOATS } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import type { GradTarget } from '../tape.ts'
 import { empty, type Tensor } from '../tensor.ts'
