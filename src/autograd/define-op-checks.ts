@@ -35,39 +35,74 @@ export function checkDefinition(definition: unknown): void {
     if (body !== undefined) expectFunction(`defineOp: ${key} of ${name}`, body)
 }
 
-interface Checked {
+/** An input of an operation, as every call of it is held against. */
+interface Parameter {
+  name: string
+  optional: boolean
+  dtypes: readonly DType[]
+  /** Has the dtype of the others like it in any call. */
+  paired: boolean
+}
+
+/** What the calls of an operation are held against. */
+export interface Signature {
+  name: string
+  /** The inputs as they were given, for messages. */
+  inputs: readonly string[]
+  parameters: readonly Parameter[]
+}
+
+/** Read off a definition once, as every call needs it. */
+export function signatureOf(definition: {
   name: string
   inputs: readonly string[]
   dtypes: { readonly [name: string]: readonly DType[] }
   mixed?: boolean | undefined
+}): Signature {
+  const { name, inputs, dtypes, mixed } = definition
+  const parameters = inputs.map((input): Parameter => {
+    const name = plainName(input)
+    const allowed = dtypes[name]!
+    const paired = !mixed && allowed.includes('f32') && allowed.includes('f16')
+    return { name, optional: name !== input, dtypes: allowed, paired }
+  })
+  return { name, inputs, parameters }
 }
 
 /** @throws ShapeError for a wrong number of tensors; ArgumentError for one that the operation does not take */
-export function checkCall({ name, inputs, dtypes, mixed }: Checked, args: readonly unknown[]): void {
-  const absent = (i: number) => inputs[i]!.endsWith('?') && args[i] === undefined
-  const given = args.slice(0, inputs.length).filter(arg => arg instanceof Tensor) as Tensor[]
-  const missing = inputs.findIndex((_, i) => !(args[i] instanceof Tensor) && !absent(i))
-  if (missing >= 0 || given.length === 0)
-    throw new ShapeError(
-      `${name} takes ${inputs.length} tensors (${inputs.join(', ')}), got ${given.length}: ${plainName(inputs[Math.max(missing, 0)]!)} is ${shown(args[Math.max(missing, 0)])}`,
-    )
-  if (args.length > inputs.length + 1 || args[inputs.length] instanceof Tensor)
-    throw new ShapeError(
-      `${name} takes ${inputs.length} tensors (${inputs.join(', ')}) and at most one object or number of options, got ${args.length} arguments`,
-    )
-  const first = args.findIndex(arg => arg instanceof Tensor)
+export function checkCall(signature: Signature, args: readonly unknown[]): void {
+  const { name, parameters } = signature
+  let first: number | undefined
   let paired: number | undefined
-  for (const [i, raw] of inputs.entries()) {
-    if (absent(i)) continue
-    const [input, allowed, tensor] = [plainName(raw), dtypes[plainName(raw)]!, args[i] as Tensor]
-    expectTensor(name, input, tensor, allowed)
-    expectDevice(name, input, tensor.gpu, plainName(inputs[first]!), given[0]!.gpu)
-    if (mixed || tensor.dtype === 'u32' || !(allowed.includes('f32') && allowed.includes('f16'))) continue
+  for (let i = 0; i < parameters.length; i++) {
+    if (args[i] instanceof Tensor) first ??= i
+    else if (!(parameters[i]!.optional && args[i] === undefined)) throw notGiven(signature, args, i)
+  }
+  if (first === undefined) throw notGiven(signature, args, 0)
+  if (args.length > parameters.length + 1 || args[parameters.length] instanceof Tensor)
+    throw new ShapeError(
+      `${name} takes ${parameters.length} tensors (${signature.inputs.join(', ')}) and at most one object or number of options, got ${args.length} arguments`,
+    )
+  const { gpu } = args[first] as Tensor
+  for (let i = first; i < parameters.length; i++) {
+    const tensor = args[i] as Tensor | undefined
+    if (!tensor) continue
+    const parameter = parameters[i]!
+    expectTensor(name, parameter.name, tensor, parameter.dtypes)
+    expectDevice(name, parameter.name, tensor.gpu, parameters[first]!.name, gpu)
+    if (!parameter.paired || tensor.dtype === 'u32') continue
     paired ??= i
     const { dtype } = args[paired] as Tensor
     if (tensor.dtype !== dtype)
       throw new ArgumentError(
-        `${name}: ${input} is ${tensor.dtype} and ${plainName(inputs[paired]!)} is ${dtype}, expected one dtype; cast() one of them`,
+        `${name}: ${parameter.name} is ${tensor.dtype} and ${parameters[paired]!.name} is ${dtype}, expected one dtype; cast() one of them`,
       )
   }
+}
+
+function notGiven({ name, inputs, parameters }: Signature, args: readonly unknown[], i: number): ShapeError {
+  const given = args.slice(0, inputs.length).filter(arg => arg instanceof Tensor).length
+  return new ShapeError(
+    `${name} takes ${inputs.length} tensors (${inputs.join(', ')}), got ${given}: ${parameters[i]!.name} is ${shown(args[i])}`,
+  )
 }

@@ -2,7 +2,7 @@
 // the tape are the same for all of them and stand here, on the primitive `op`.
 import { ConfigError, KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
-import { checkCall, checkDefinition, plainName } from './define-op-checks.ts'
+import { checkCall, checkDefinition, plainName, signatureOf } from './define-op-checks.ts'
 import { type GradTarget, gradTarget, noGrad, type OpContext, op } from './tape.ts'
 import { type DType, empty, type Shape, type Tensor } from './tensor.ts'
 
@@ -145,8 +145,9 @@ export function defineOp<
   const { name } = definition
   const inputs = definition.inputs.map(plainName)
   checkNames(name, [...inputs, ...inputs.map(input => `d${input}`)])
+  const signature = signatureOf(definition)
   const call = (...args: unknown[]): Tensor => {
-    checkCall(definition, args)
+    checkCall(signature, args)
     const tensors = args.slice(0, inputs.length) as (Tensor | undefined)[]
     const options = args[inputs.length] as O
     const named = byName(inputs, tensors) as Tensors<I[number]>
