@@ -1,6 +1,9 @@
 // Sums, extremes and log-sum-exps over chosen dimensions, in a fixed order.
+import { expectOneOf } from '../check.ts'
+import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/axis_reduce.ts'
+import { expectView, given } from './checks.ts'
 import { byWidth, STORAGE_WGSL, type Storage } from './width.ts'
 
 const WG = 64
@@ -51,15 +54,7 @@ interface Middle {
  */
 export function axisReduce(
   gpu: Gpu,
-  {
-    kind,
-    x,
-    shape,
-    axes,
-    out,
-    storage,
-    factor = 1,
-  }: {
+  options: {
     kind: AxisReduction
     x: View
     shape: readonly number[]
@@ -69,6 +64,14 @@ export function axisReduce(
     factor?: number
   },
 ): void {
+  const { kind, x, shape, axes, out, storage, factor = 1 } = given('axisReduce', gpu, options)
+  expectOneOf('axisReduce: kind', kind, Object.keys(KERNELS))
+  const wrong = axes.find(axis => !(Number.isInteger(axis) && axis >= 0 && axis < shape.length))
+  if (wrong !== undefined)
+    throw new ShapeError(`axisReduce: axis ${wrong} is no dimension of shape [${shape}], from 0 on`)
+  const count = (sizes: readonly number[]) => sizes.reduce((all, size) => all * size, 1)
+  expectView('axisReduce', 'x', x, count(shape), storage)
+  expectView('axisReduce', 'out', out, count(shape.filter((_, d) => !axes.includes(d))))
   let groups = groupsOf(shape, axes)
   let from = { view: x, storage, owned: false }
   for (;;) {

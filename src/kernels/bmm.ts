@@ -1,9 +1,11 @@
 // Products of many matrices; one product alone is matmul.ts's.
+import { expectOneOf } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/bmm.ts'
+import { expectSizes, expectView, given } from './checks.ts'
 import { matmul } from './matmul.ts'
-import { broadcastStrides } from './strides.ts'
+import { broadcastShapes, broadcastStrides } from './strides.ts'
 
 const WG = 64
 const [ROWS, COLUMNS] = [4, 8] // of a tile
@@ -19,18 +21,7 @@ const kernels = new Map<string, Kernel>()
  */
 export function bmm(
   gpu: Gpu,
-  {
-    a,
-    b,
-    c,
-    M,
-    N,
-    K,
-    layout,
-    batches,
-    aBatches,
-    bBatches,
-  }: {
+  options: {
     a: View
     b: View
     c: View
@@ -43,8 +34,17 @@ export function bmm(
     bBatches: readonly number[]
   },
 ): void {
-  const count = batches.reduce((product, size) => product * size, 1)
+  const { a, b, c, M, N, K, layout, batches, aBatches, bBatches } = given('bmm', gpu, options)
+  const sizeOf = (sizes: readonly number[]) => sizes.reduce((product, size) => product * size, 1)
+  const count = sizeOf(batches)
+  expectSizes('bmm', { M, N, K })
+  expectOneOf('bmm: layout', layout, ['NN', 'NT', 'TN'])
+  if (broadcastShapes('bmm: batches', [aBatches, bBatches, batches]).join() !== batches.join())
+    throw new ShapeError(`bmm: batches [${aBatches}] and [${bBatches}] do not broadcast to [${batches}]`)
   if (count * M * N === 0) return
+  expectView('bmm', 'a', a, sizeOf(aBatches) * M * K)
+  expectView('bmm', 'b', b, sizeOf(bBatches) * K * N)
+  expectView('bmm', 'c', c, count * M * N)
   if (K === 0) {
     gpu.clear({ ...c, size: count * M * N * 4 })
     return

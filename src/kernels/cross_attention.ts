@@ -2,6 +2,7 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/cross_attention.ts'
 import { axisReduce } from './axis_reduce.ts'
+import { expectOptional, expectSizes, expectView, expectViews, given } from './checks.ts'
 import { pointwise } from './pointwise.ts'
 import { byWidth, widthOf } from './width.ts'
 
@@ -71,11 +72,24 @@ function launchOf({
   return { width, kernels, params, groups: (tokens: number) => Math.ceil((tokens * A) / WG) }
 }
 
+function checkAttention(
+  op: string,
+  { q, k, v, index, out, lse, B, Tq, Tk, A, D, masked }: CrossAttentionOptions,
+): void {
+  expectSizes(op, { B, Tq, Tk, A, D })
+  expectViews(op, { q, out }, Tq * A * D)
+  expectViews(op, { k, v }, Tk * A * D)
+  expectView(op, 'index', index, 2 * (B + 1) + (masked ? Tk : 0))
+  expectView(op, 'lse', lse, Tq * A)
+}
+
 /**
  * out = softmax(scale q kᵀ) v, head by head, row by row; 0 where a query has no key. Writes out and lse.
  * Source: `torch.nn.functional.scaled_dot_product_attention`.
  */
 export function crossAttention(gpu: Gpu, options: CrossAttentionOptions): void {
+  given('crossAttention', gpu, options)
+  checkAttention('crossAttention', options)
   const { q, k, v, index, out, lse, Tq, A, D } = options
   if (Tq * A * D === 0) return
   const { width, kernels, params, groups } = launchOf(options)
@@ -85,8 +99,12 @@ export function crossAttention(gpu: Gpu, options: CrossAttentionOptions): void {
 /** dq [Tq, A, D], dk and dv [Tk, A, D] of dout [Tq, A, D], each where it is given; overwrites them. Reads out and lse. */
 export function crossAttentionBackward(
   gpu: Gpu,
-  { dout, dq, dk, dv, ...options }: CrossAttentionOptions & { dout: View; dq?: View; dk?: View; dv?: View },
+  all: CrossAttentionOptions & { dout: View; dq?: View; dk?: View; dv?: View },
 ): void {
+  const { dout, dq, dk, dv, ...options } = given('crossAttentionBackward', gpu, all)
+  checkAttention('crossAttentionBackward', options)
+  expectOptional('crossAttentionBackward', { dout, dq }, options.Tq * options.A * options.D)
+  expectOptional('crossAttentionBackward', { dk, dv }, options.Tk * options.A * options.D)
   const { q, k, v, index, out, lse, Tq, Tk, A, D } = options
   const { width, kernels, params, groups } = launchOf(options)
   const shape = [Tq, A, D]
@@ -95,9 +113,9 @@ export function crossAttentionBackward(
   pointwise(gpu, { name: 'mul', operands, out: { view: products, shape } })
   axisReduce(gpu, { kind: 'sum', x: products, shape, axes: [2], out: delta })
   gpu.release(products)
-  const all = [q, k, v, index, lse, dout, delta]
-  if (dq && Tq > 0) gpu.launch(kernels.backwardQ[width], params(Tq), [...all, dq], groups(Tq))
-  if (dk && Tk > 0) gpu.launch(kernels.backwardK[width], params(Tk), [...all, dk], groups(Tk))
+  const views = [q, k, v, index, lse, dout, delta]
+  if (dq && Tq > 0) gpu.launch(kernels.backwardQ[width], params(Tq), [...views, dq], groups(Tq))
+  if (dk && Tk > 0) gpu.launch(kernels.backwardK[width], params(Tk), [...views, dk], groups(Tk))
   if (dv && Tk > 0) gpu.launch(kernels.backwardV[width], params(Tk), [q, k, index, lse, dout, dv], groups(Tk))
   gpu.release(delta)
 }

@@ -1,11 +1,13 @@
 // Element by element with broadcasting: kernels made of the rows of src/pointwise.ts.
-import { ShapeError } from '../errors.ts'
+import { shown } from '../check.ts'
+import { ArgumentError, ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import { type PointwiseName, pointwiseRow } from '../pointwise.ts'
 import divide from '../wgsl/divide.ts'
 import f16 from '../wgsl/f16.ts'
 import wgsl from '../wgsl/pointwise.ts'
-import { broadcastStrides, type Merged, mergeDimensions } from './strides.ts'
+import { expectView, given } from './checks.ts'
+import { broadcastShapes, broadcastStrides, type Merged, mergeDimensions } from './strides.ts'
 
 const WG = 256
 const GROUP = WG * 4 // E a workgroup covers
@@ -32,9 +34,18 @@ interface Launch {
 
 const kernels = new Map<string, Kernel>()
 
+function rowOf(name: PointwiseName): ReturnType<typeof pointwiseRow> {
+  const row: ReturnType<typeof pointwiseRow> | undefined = pointwiseRow(name)
+  if (!row) throw new ArgumentError(`pointwise: name is ${shown(name)}, expected one such as 'add'`)
+  return row
+}
+
 /** out = f(operands). out is another buffer than theirs, of the operands' common shape; overwritten. */
-export function pointwise(gpu: Gpu, { name, operands, out, p, q }: Launch & { out: PointwiseArray }): void {
-  const { f } = pointwiseRow(name)
+export function pointwise(gpu: Gpu, options: Launch & { out: PointwiseArray }): void {
+  const { name, operands, out, p, q } = given('pointwise', gpu, options)
+  const { f, operands: count } = rowOf(name)
+  if (operands.length !== count)
+    throw new ShapeError(`${name} takes ${count} operands, got ${operands.length}`)
   run(gpu, name, f, named(operands), out, p, q)
 }
 
@@ -55,13 +66,15 @@ export function pointwiseBackward(
     q,
   }: Launch & { index: number; y: PointwiseArray; dy: PointwiseArray; d: PointwiseArray },
 ): void {
-  const df = pointwiseRow(name).df?.[index]
+  const df = rowOf(name).df?.[index]
   if (df === undefined) throw new ShapeError(`${name} has no gradient of operand ${index}`)
   run(gpu, `${name} gradient`, df, { ...named(operands), y, dy }, d, p, q)
 }
 
 const named = (operands: readonly PointwiseOperand[]): Record<string, PointwiseOperand> =>
   Object.fromEntries(operands.map((operand, i) => ['abc'[i]!, operand]))
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1)
 
 function run(
   gpu: Gpu,
@@ -72,13 +85,20 @@ function run(
   p = 0,
   q = 0,
 ): void {
-  const n = out.shape.reduce((product, size) => product * size, 1)
+  const n = sizeOf(out.shape)
   if (n === 0) return
   const used = Object.keys(operands).filter(key => new RegExp(`\\b${key}\\b`).test(code))
   // A number takes the place of the row's own p or q, which rows with such operands do not name.
   const numbers = used.filter(key => typeof operands[key] === 'number')
   const inputs = used.filter(key => typeof operands[key] !== 'number')
   const arrays = inputs.map(key => operands[key] as PointwiseArray)
+  const common = broadcastShapes(name, [...arrays.map(({ shape }) => shape), out.shape])
+  if (common.join() !== out.shape.join())
+    throw new ShapeError(
+      `${name}: out has shape [${out.shape}], expected the operands' common shape [${common}]`,
+    )
+  for (const [i, { view, shape, storage }] of [...arrays, out].entries())
+    expectView(name, inputs[i] ?? 'out', view, sizeOf(shape), storage === 'f16' ? 'f16' : undefined)
   const merged = mergeDimensions(
     out.shape,
     arrays.map(({ shape }) => broadcastStrides(shape, out.shape)),

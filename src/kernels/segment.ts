@@ -1,6 +1,8 @@
 // Segments of rows: lists of documents, words of a text, ids of a row.
+import { expectOneOf } from '../check.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/segment.ts'
+import { expectSizes, expectView, given } from './checks.ts'
 
 const WG = 64
 const kernel = (entry: string, bindings: Access[]) =>
@@ -52,11 +54,21 @@ interface Segments {
   I: number
 }
 
+/** `results`: of y's shape. How many rows x has stands in `starts`, on the device. */
+function checkSegments(op: string, { kind, starts, B, I }: Segments, results: Record<string, View>): void {
+  expectOneOf(`${op}: kind`, kind, Object.keys(KERNELS))
+  expectSizes(op, { B, I })
+  expectView(op, 'starts', starts, B + 1)
+  for (const name in results) expectView(op, name, results[name]!, kind === 'softmax' ? 0 : B * I)
+}
+
 /**
  * y = the sum, mean, largest value or log-sum-exp of each segment's rows, column by column, [B, I]; or their softmax, [N, I]. float32,
  * overwritten. Of no rows: 0, 0, -infinity, -infinity. Source: `torch.segment_reduce`.
  */
-export function segment(gpu: Gpu, { kind, starts, x, y, B, I }: Segments & { x: View; y: View }): void {
+export function segment(gpu: Gpu, options: Segments & { x: View; y: View }): void {
+  const { kind, starts, x, y, B, I } = given('segment', gpu, options)
+  checkSegments('segment', options, { y })
   if (B * I === 0) return
   const params = { B, I, mean: Number(kind === 'mean') }
   gpu.launch(KERNELS[kind].forward, params, [starts, x, y], Math.ceil((B * I) / WG))
@@ -65,8 +77,10 @@ export function segment(gpu: Gpu, { kind, starts, x, y, B, I }: Segments & { x: 
 /** dx [N, I] = the gradient of `segment`, of its result y and dy of y's shape. Overwrites the rows of the segments. */
 export function segmentBackward(
   gpu: Gpu,
-  { kind, starts, x, y, dy, dx, B, I }: Segments & { x: View; y: View; dy: View; dx: View },
+  options: Segments & { x: View; y: View; dy: View; dx: View },
 ): void {
+  const { kind, starts, x, y, dy, dx, B, I } = given('segmentBackward', gpu, options)
+  checkSegments('segmentBackward', options, { dy })
   if (B * I === 0) return
   const params = { B, I, mean: Number(kind === 'mean') }
   const read = READ[kind]({ x, y, dy })

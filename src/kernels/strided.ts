@@ -3,6 +3,7 @@ import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import divide from '../wgsl/divide.ts'
 import wgsl from '../wgsl/strided.ts'
+import { expectSizes, expectView, given } from './checks.ts'
 import { mergeDimensions } from './strides.ts'
 import type { Storage } from './width.ts'
 
@@ -30,6 +31,14 @@ export function movesInFours(shape: readonly number[], ...steps: readonly Steps[
   )
 }
 
+/** How many elements an array has at least whose elements are there. */
+function endOf(name: string, shape: readonly number[], { offset, strides }: Steps): number {
+  if (strides.length !== shape.length)
+    throw new ShapeError(`strided: ${name} has strides [${strides}], expected one a dimension of [${shape}]`)
+  expectSizes(`strided: ${name}`, { offset, ...strides })
+  return 1 + shape.reduce((last, size, d) => last + (size - 1) * strides[d]!, offset)
+}
+
 /**
  * y at `to` = x at `from`, for every index of `shape`. x and y are two buffers of one storage; no place of y is written twice.
  * What y has elsewhere stays.
@@ -38,17 +47,20 @@ export function movesInFours(shape: readonly number[], ...steps: readonly Steps[
  */
 export function strided(
   gpu: Gpu,
-  {
-    x,
-    y,
-    shape,
-    from,
-    to,
-    storage,
-  }: { x: View; y: View; shape: readonly number[]; from: Steps; to: Steps; storage?: Storage | undefined },
+  options: {
+    x: View
+    y: View
+    shape: readonly number[]
+    from: Steps
+    to: Steps
+    storage?: Storage | undefined
+  },
 ): void {
+  const { x, y, shape, from, to, storage } = given('strided', gpu, options)
   const n = shape.reduce((product, size) => product * size, 1)
   if (n === 0) return
+  expectView('strided', 'x', x, endOf('from', shape, from), storage)
+  expectView('strided', 'y', y, endOf('to', shape, to), storage)
   const fours = movesInFours(shape, from, to)
   if (storage === 'f16' && !fours)
     throw new ShapeError(`f16 storage moves four values at a time, and shape [${shape}] does not allow it`)

@@ -1,5 +1,7 @@
+import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/topk.ts'
+import { expectSizes, expectView, given } from './checks.ts'
 
 const WG = 64
 const kernel = defineKernel({
@@ -16,7 +18,12 @@ const kernel = defineKernel({
  */
 export function topK(
   gpu: Gpu,
-  { x, indices, O, R, I, k }: { x: View; indices: View; O: number; R: number; I: number; k: number },
+  options: { x: View; indices: View; O: number; R: number; I: number; k: number },
 ): void {
+  const { x, indices, O, R, I, k } = given('topK', gpu, options)
+  expectSizes('topK', { O, R, I, k })
+  expectView('topK', 'x', x, O * R * I)
+  expectView('topK', 'indices', indices, O * k * I)
+  if (k > R) throw new ShapeError(`topK: k is ${k}, expected at most R, ${R}`)
   if (O * I * k > 0) gpu.launch(kernel, { n: O * I, R, I, k }, [x, indices], Math.ceil((O * I) / WG))
 }
