@@ -1,7 +1,8 @@
 // Holds the package to what its users' tools expect: publint and are-the-types-wrong find nothing, importing one room
 // pulls in no other, and what a page loads to train a model stays small.
 import { execFileSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { rolldown } from 'rolldown'
@@ -105,9 +106,15 @@ for (const { name, code, rooms, limit } of ENTRIES) {
   else console.log(`${name}: ${sizes}, at most ${kB(limit)}`)
 }
 
+// attw's own packing would build anew, under the feet of what is reading the build meanwhile.
+const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-packed-'))
+process.on('exit', () => rmSync(folder, { recursive: true }))
+execFileSync('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { stdio: 'pipe' })
+const [tarball] = readdirSync(folder)
+
 for (const [command, args] of [
   ['publint', ['--strict']],
-  ['attw', ['--pack', '.', '--profile', 'esm-only', '--format', 'ascii']],
+  ['attw', [join(folder, tarball), '--profile', 'esm-only', '--format', 'ascii']],
 ]) {
   try {
     execFileSync(join('node_modules', '.bin', command), args, { encoding: 'utf8', stdio: 'pipe' })
