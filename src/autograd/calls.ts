@@ -1,23 +1,18 @@
 // Checks of what the tape is called with.
-import { expectFunction, expectNumber, FINITE, shown } from '../check.ts'
+import { expectNumber, FINITE } from '../check.ts'
 import { ArgumentError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
-import { expectDevice, expectGpu, expectTensor, FLOATS } from './checks.ts'
+import { expectDevice, expectTensor, FLOATS } from './checks.ts'
 import { Tensor } from './tensor.ts'
 
-/** What `op` is called with, before anything is launched. */
-export function checkCall(name: string, gpu: Gpu, inputs: Tensor[], run: unknown): void {
-  if (typeof name !== 'string') throw new ArgumentError(`op: name is ${shown(name)}, expected a text`)
-  expectGpu(`${name}: gpu`, gpu)
-  if (!Array.isArray(inputs))
-    throw new ArgumentError(`${name}: inputs are ${shown(inputs)}, expected an array of tensors`)
+/** The tensors that `op` is called with, before anything is launched. */
+export function checkInputs(name: string, gpu: Gpu, inputs: Tensor[]): void {
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i]!
     if (!(input instanceof Tensor) || input.disposed)
       expectTensor(name, `input ${i}`, input, [...FLOATS, 'u32'])
     if (input.gpu !== gpu) expectDevice(name, `input ${i}`, input.gpu, 'the call', gpu)
   }
-  expectFunction(`${name}: run`, run)
 }
 
 /** Where a backward pass is to start. */

@@ -3,6 +3,9 @@
 import { NATURAL, shown } from '../check.ts'
 import { ArgumentError, DataError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
+
+export { expectGpu } from '../kernels/checks.ts'
+
 import { type DType, type Shape, Tensor } from './tensor.ts'
 
 export const FLOATS: readonly DType[] = ['f32', 'f16']
@@ -21,12 +24,6 @@ function deviceName(gpu: Gpu): string {
     devices.set(gpu, name)
   }
   return name
-}
-
-/** @throws ArgumentError unless `gpu` is a device from `openGpu` */
-export function expectGpu(where: string, gpu: unknown): asserts gpu is Gpu {
-  if (typeof gpu === 'object' && gpu !== null && 'launch' in gpu && 'acquire' in gpu) return
-  throw new ArgumentError(`${where} is ${shown(gpu)}, expected a device from openGpu()`)
 }
 
 /** @throws KernelgradError naming both devices, unless they are one */

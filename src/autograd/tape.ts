@@ -1,10 +1,10 @@
 // The tape: forward operations append an entry each, backward() walks them in reverse. An entry owns what it saved, and
 // lets go of it as soon as its own backward step is recorded; queue order makes the memory safe to reuse at once.
-import { expectOptions, shown } from '../check.ts'
-import { ArgumentError, KernelgradError } from '../errors.ts'
+import { expectOptions } from '../check.ts'
+import { KernelgradError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { add, addInto } from '../kernels/elementwise.ts'
-import { checkCall, checkStart, notRecorded } from './calls.ts'
+import { checkInputs, checkStart, notRecorded } from './calls.ts'
 import { expectGpu, expectTensor } from './checks.ts'
 import { notePasses, noteResult, PASSES } from './growth.ts'
 import { afterHooks, isHooked } from './hooks.ts'
@@ -114,7 +114,7 @@ export function op(
   run: (context: OpContext) => { output: Tensor; backward: Backward },
   always = false,
 ): Tensor {
-  checkCall(name, gpu, inputs, run)
+  checkInputs(name, gpu, inputs)
   const recording = gradEnabled && (always || inputs.some(input => input.requiresGrad))
   const saved: Tensor[] = []
   const made: Tensor[] = []
@@ -131,8 +131,6 @@ export function op(
       saved: (shape, dtype) => note(empty(gpu, shape, dtype), saved),
       savedIds: data => note(tensor(gpu, data), saved),
     })
-    if (!(result?.output instanceof Tensor))
-      throw new ArgumentError(`${name}: run returned ${shown(result?.output)} as output, expected a tensor`)
   } catch (error) {
     for (const tensor of [...saved, ...made]) tensor.dispose()
     throw error

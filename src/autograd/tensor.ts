@@ -2,6 +2,7 @@ import { expectFlag, expectOneOf, expectOptions, shown, toFloats, toUints } from
 import { ArgumentError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { cast } from '../kernels/cast.ts'
+import { numel } from '../kernels/strides.ts'
 import { expectDims, expectGpu } from './checks.ts'
 import { type GradHook, type RemovableHandle, tensorHooks } from './hooks.ts'
 import { track, untrack } from './scope.ts'
@@ -13,8 +14,7 @@ export type DType = 'f32' | 'f16' | 'u32'
 /** Sizes of the dimensions, the slowest first. */
 export type Shape = readonly number[]
 
-/** Number of elements of a shape. */
-export const numel = (shape: Shape): number => shape.reduce((product, size) => product * size, 1)
+export { numel }
 
 /** Whether a tensor of this shape may be f16: kernels move four halves at a time, so rows are multiples of four. */
 export const fitsF16 = (shape: Shape): boolean => (shape.at(-1) ?? 1) % 4 === 0

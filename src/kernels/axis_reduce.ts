@@ -4,6 +4,7 @@ import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/axis_reduce.ts'
 import { expectView, given } from './checks.ts'
+import { numel } from './strides.ts'
 import { byWidth, STORAGE_WGSL, type Storage } from './width.ts'
 
 const WG = 64
@@ -69,9 +70,8 @@ export function axisReduce(
   const wrong = axes.find(axis => !(Number.isInteger(axis) && axis >= 0 && axis < shape.length))
   if (wrong !== undefined)
     throw new ShapeError(`axisReduce: axis ${wrong} is no dimension of shape [${shape}], from 0 on`)
-  const count = (sizes: readonly number[]) => sizes.reduce((all, size) => all * size, 1)
-  expectView('axisReduce', 'x', x, count(shape), storage)
-  expectView('axisReduce', 'out', out, count(shape.filter((_, d) => !axes.includes(d))))
+  expectView('axisReduce', 'x', x, numel(shape), storage)
+  expectView('axisReduce', 'out', out, numel(shape.filter((_, d) => !axes.includes(d))))
   let groups = groupsOf(shape, axes)
   let from = { view: x, storage, owned: false }
   for (;;) {

@@ -5,7 +5,7 @@ import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/bmm.ts'
 import { expectSizes, expectView, given } from './checks.ts'
 import { matmul } from './matmul.ts'
-import { broadcastShapes, broadcastStrides } from './strides.ts'
+import { broadcastShapes, broadcastStrides, numel } from './strides.ts'
 
 const WG = 64
 const [ROWS, COLUMNS] = [4, 8] // of a tile
@@ -35,15 +35,14 @@ export function bmm(
   },
 ): void {
   const { a, b, c, M, N, K, layout, batches, aBatches, bBatches } = given('bmm', gpu, options)
-  const sizeOf = (sizes: readonly number[]) => sizes.reduce((product, size) => product * size, 1)
-  const count = sizeOf(batches)
+  const count = numel(batches)
   expectSizes('bmm', { M, N, K })
   expectOneOf('bmm: layout', layout, ['NN', 'NT', 'TN'])
   if (broadcastShapes('bmm: batches', [aBatches, bBatches, batches]).join() !== batches.join())
     throw new ShapeError(`bmm: batches [${aBatches}] and [${bBatches}] do not broadcast to [${batches}]`)
   if (count * M * N === 0) return
-  expectView('bmm', 'a', a, sizeOf(aBatches) * M * K)
-  expectView('bmm', 'b', b, sizeOf(bBatches) * K * N)
+  expectView('bmm', 'a', a, numel(aBatches) * M * K)
+  expectView('bmm', 'b', b, numel(bBatches) * K * N)
   expectView('bmm', 'c', c, count * M * N)
   if (K === 0) {
     gpu.clear({ ...c, size: count * M * N * 4 })
@@ -104,7 +103,7 @@ export function bmm(
 
 /** Every index of a shape, with its number. */
 function each(shape: readonly number[], visit: (z: number, index: number[]) => void): void {
-  const count = shape.reduce((product, size) => product * size, 1)
+  const count = numel(shape)
   for (let z = 0; z < count; z++) {
     const index: number[] = []
     for (let [d, rest] = [shape.length - 1, z]; d >= 0; d--) {

@@ -5,10 +5,15 @@ import { ArgumentError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import type { Storage } from './width.ts'
 
+/** @throws ArgumentError unless `gpu` is a device from `openGpu` */
+export function expectGpu(where: string, gpu: unknown): asserts gpu is Gpu {
+  if (typeof gpu === 'object' && gpu !== null && 'launch' in gpu && 'acquire' in gpu) return
+  throw new ArgumentError(`${where} is ${shown(gpu)}, expected a device from openGpu()`)
+}
+
 /** @throws ArgumentError for what is no device, or no options; @returns the options */
 export function given<O>(op: string, gpu: Gpu, options: O): O {
-  if (typeof gpu !== 'object' || gpu === null || !('launch' in gpu))
-    throw new ArgumentError(`${op}: gpu is ${shown(gpu)}, expected a device from openGpu()`)
+  expectGpu(`${op}: gpu`, gpu)
   if (typeof options !== 'object' || options === null)
     throw new ArgumentError(`${op}: options is ${shown(options)}, expected an object of views and sizes`)
   return options

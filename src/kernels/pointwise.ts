@@ -7,7 +7,7 @@ import divide from '../wgsl/divide.ts'
 import f16 from '../wgsl/f16.ts'
 import wgsl from '../wgsl/pointwise.ts'
 import { expectView, given } from './checks.ts'
-import { broadcastShapes, broadcastStrides, type Merged, mergeDimensions } from './strides.ts'
+import { broadcastShapes, broadcastStrides, type Merged, mergeDimensions, numel } from './strides.ts'
 
 const WG = 256
 const GROUP = WG * 4 // E a workgroup covers
@@ -74,8 +74,6 @@ export function pointwiseBackward(
 const named = (operands: readonly PointwiseOperand[]): Record<string, PointwiseOperand> =>
   Object.fromEntries(operands.map((operand, i) => ['abc'[i]!, operand]))
 
-const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1)
-
 function run(
   gpu: Gpu,
   name: string,
@@ -85,7 +83,7 @@ function run(
   p = 0,
   q = 0,
 ): void {
-  const n = sizeOf(out.shape)
+  const n = numel(out.shape)
   if (n === 0) return
   const used = Object.keys(operands).filter(key => new RegExp(`\\b${key}\\b`).test(code))
   // A number takes the place of the row's own p or q, which rows with such operands do not name.
@@ -98,7 +96,7 @@ function run(
       `${name}: out has shape [${out.shape}], expected the operands' common shape [${common}]`,
     )
   for (const [i, { view, shape, storage }] of [...arrays, out].entries())
-    expectView(name, inputs[i] ?? 'out', view, sizeOf(shape), storage === 'f16' ? 'f16' : undefined)
+    expectView(name, inputs[i] ?? 'out', view, numel(shape), storage === 'f16' ? 'f16' : undefined)
   const merged = mergeDimensions(
     out.shape,
     arrays.map(({ shape }) => broadcastStrides(shape, out.shape)),

@@ -4,7 +4,7 @@ import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import divide from '../wgsl/divide.ts'
 import wgsl from '../wgsl/strided.ts'
 import { expectSizes, expectView, given } from './checks.ts'
-import { mergeDimensions } from './strides.ts'
+import { mergeDimensions, numel } from './strides.ts'
 import type { Storage } from './width.ts'
 
 const WG = 256
@@ -57,7 +57,7 @@ export function strided(
   },
 ): void {
   const { x, y, shape, from, to, storage } = given('strided', gpu, options)
-  const n = shape.reduce((product, size) => product * size, 1)
+  const n = numel(shape)
   if (n === 0) return
   expectView('strided', 'x', x, endOf('from', shape, from), storage)
   expectView('strided', 'y', y, endOf('to', shape, to), storage)

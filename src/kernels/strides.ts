@@ -1,6 +1,9 @@
 // Where an operand's elements lie when it is broadcast, transposed or cut: an offset and a stride per dimension of the result.
 import { ShapeError } from '../errors.ts'
 
+/** Number of elements of a shape. */
+export const numel = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1)
+
 /** Elements from one element to the next along each dimension of a row-major array. */
 export function stridesOf(shape: readonly number[]): number[] {
   const strides: number[] = []

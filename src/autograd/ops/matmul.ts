@@ -4,7 +4,7 @@ import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { broadcastShapes } from '../../kernels/strides.ts'
 import { expectTensors } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
-import { empty, type Shape, type Tensor } from '../tensor.ts'
+import { empty, numel, type Shape, type Tensor } from '../tensor.ts'
 import { reshape } from './arithmetic.ts'
 import { cast } from './cast.ts'
 import { sumTo } from './sum-to.ts'
@@ -29,7 +29,7 @@ export function matmul(first: Tensor, second: Tensor): Tensor {
   // One matrix for all batches: they are rows of one product.
   const [K, N] = b.shape as [number, number]
   const rows = a.shape.slice(0, -1)
-  const M = rows.reduce((n, size) => n * size, 1)
+  const M = numel(rows)
   return reshape(product(reshape(a, [M, K]), b), [...rows, N])
 }
 

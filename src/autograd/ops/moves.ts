@@ -4,7 +4,7 @@ import { ShapeError } from '../../errors.ts'
 import { movesInFours, type Steps, strided } from '../../kernels/strided.ts'
 import { broadcastStrides, stridesOf } from '../../kernels/strides.ts'
 import { defineOp } from '../define-op.ts'
-import { fitsF16, type Shape, type Tensor } from '../tensor.ts'
+import { fitsF16, numel, type Shape, type Tensor } from '../tensor.ts'
 import { reshape } from './arithmetic.ts'
 import { axisOf } from './axes.ts'
 import { cast } from './cast.ts'
@@ -285,7 +285,7 @@ export function indexSelect(x: Tensor, axis: number, ids: Uint32Array): Tensor {
   const order = [at, ...x.shape.map((_, d) => d).toSpliced(at, 1)]
   const rows = at === 0 ? x : permute(x, order)
   const rest = rows.shape.slice(1)
-  const width = rest.reduce((product, own) => product * own, 1)
+  const width = numel(rest)
   const taken = takeRows(reshape(cast(rows, 'f32'), [size, width]), ids)
   const full = reshape(taken, [ids.length, ...rest])
   if (at === 0) return full

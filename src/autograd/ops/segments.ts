@@ -2,7 +2,7 @@
 import { ShapeError } from '../../errors.ts'
 import { type SegmentKind, segmentBackward, segment as segmentKernel } from '../../kernels/segment.ts'
 import { defineOp } from '../define-op.ts'
-import { type Tensor, tensor } from '../tensor.ts'
+import { numel, type Tensor, tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 
 /**
@@ -40,12 +40,12 @@ function segmentOp(kind: SegmentKind, name: string) {
     forward({ gpu, x, starts, out }) {
       const B = starts.size - 1
       if (kind === 'softmax') gpu.clear(out.view)
-      const I = x.shape.slice(1).reduce((n, size) => n * size, 1)
+      const I = numel(x.shape.slice(1))
       segmentKernel(gpu, { kind, starts: starts.view, x: x.view, y: out.view, B, I })
     },
     backward({ gpu, x, starts, out, dout, dx }) {
       const B = starts.size - 1
-      const I = x.shape.slice(1).reduce((n, size) => n * size, 1)
+      const I = numel(x.shape.slice(1))
       gpu.clear(dx.view)
       const views = { starts: starts.view, x: x.view, y: out.view, dy: dout.view, dx: dx.view }
       segmentBackward(gpu, { kind, ...views, B, I })

@@ -3,15 +3,14 @@ import { ShapeError } from '../../errors.ts'
 import { gatherBackward, gather as gatherKernel } from '../../kernels/gather.ts'
 import { topK as topKKernel } from '../../kernels/topk.ts'
 import { defineOp } from '../define-op.ts'
-import type { Shape, Tensor } from '../tensor.ts'
+import { numel, type Shape, type Tensor } from '../tensor.ts'
 import { reshape } from './arithmetic.ts'
 import { axisOf, withoutAxes } from './axes.ts'
 import { cast } from './cast.ts'
 
 /** A shape around one of its dimensions, R. */
 function around(shape: Shape, axis: number): { O: number; R: number; I: number } {
-  const product = (sizes: Shape) => sizes.reduce((n, size) => n * size, 1)
-  return { O: product(shape.slice(0, axis)), R: shape[axis]!, I: product(shape.slice(axis + 1)) }
+  return { O: numel(shape.slice(0, axis)), R: shape[axis]!, I: numel(shape.slice(axis + 1)) }
 }
 
 const gatherOp = defineOp({
