@@ -1,7 +1,7 @@
 // Runs every compiled test file (or those whose path contains one of the given words) in a process of its own, on the
 // embedded adapter unless KERNELGRAD_ADAPTER says otherwise, and adds the counts up. Two files run at a time where there are
 // cores for them; each one's output is kept together, and shown in the order of their names.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
@@ -35,6 +35,13 @@ for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143 }))
     process.exit(code)
   })
 
+/** What a process started that is still there: whoever reads the report sees what did not end. */
+function alive({ pid }) {
+  const { stdout } = spawnSync('ps', ['-eo', 'pgid,pid,stat,etime,args'], { encoding: 'utf8' })
+  const lines = (stdout ?? '').split('\n').filter(line => Number.parseInt(line, 10) === pid)
+  return lines.map(line => `\n  ${line.trim()}`).join('')
+}
+
 /** Runs a file to its end: what it told, and how it ended. */
 function run(file) {
   return new Promise(resolve => {
@@ -46,15 +53,15 @@ function run(file) {
       stream.setEncoding('utf8').on('data', text => {
         out += text
       })
-    let late = false
+    let late
     const timer = setTimeout(() => {
-      late = true
+      late = `no end after ${LIMIT_MINUTES} minutes; running were (group, id, state, age, command):${alive(child)}`
       end(child)
     }, LIMIT_MINUTES * 60_000)
     child.on('close', (code, signal) => {
       clearTimeout(timer)
       running.delete(child)
-      const how = late ? `no end after ${LIMIT_MINUTES} minutes` : code ? `exit code ${code}` : signal
+      const how = late ?? (code ? `exit code ${code}` : signal)
       resolve({ file, out, how, seconds: (Date.now() - started) / 1000 })
     })
   })

@@ -13,9 +13,12 @@ function killIn(holder: object, name: string): void {
     const counts = only === undefined || String(all[1]).endsWith(only)
     const mine = counts && ++at === Number(killAt)
     if (mine && when === 'before') process.kill(process.pid, 'SIGKILL')
-    const result = await method.apply(this, all)
-    if (mine) process.kill(process.pid, 'SIGKILL')
-    return result
+    try {
+      return await method.apply(this, all)
+    } finally {
+      // Also where the operation is refused, as the rename onto a folder is that is there already.
+      if (mine) process.kill(process.pid, 'SIGKILL')
+    }
   }
 }
 const handle = await fs.open(process.execPath)

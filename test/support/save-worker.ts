@@ -22,8 +22,11 @@ addEventListener('message', async ({ data }: MessageEvent<Orders>) => {
     methods[name] = async function (...all) {
       const mine = ++at === stopAt
       if (mine && !after) return stop()
-      const result = await method.apply(this, all)
-      return mine ? stop() : result
+      // Also where the operation is refused.
+      const result = method.apply(this, all)
+      if (!mine) return result
+      await result.catch(() => {})
+      return stop()
     }
   }
   stopIn(FileSystemFileHandle.prototype, 'createSyncAccessHandle')

@@ -42,10 +42,11 @@ function killAt(
 }
 
 test(`${KILLS} kills in the middle leave every checkpoint whole, and none that was saved is lost`, async () => {
-  const random = generator(1)
   const killedIn = { tmp: 0, old: 0 }
   let lost = 0
-  const killMany = async (output: string, kills: number) => {
+  const killMany = async (seed: number, kills: number) => {
+    const output = join(root, `kill-${seed}`)
+    const random = generator(seed)
     mkdirSync(output)
     let saved = 0
     for (let kill = 0; kill < kills; kill++) {
@@ -75,7 +76,7 @@ test(`${KILLS} kills in the middle leave every checkpoint whole, and none that w
         assert.ok((await listCheckpoints(output)).length >= KEPT, 'an older one is there too')
     }
   }
-  await Promise.all(Array.from({ length: 4 }, (_, i) => killMany(join(root, `kill-${i}`), KILLS / 4)))
+  await Promise.all(Array.from({ length: 4 }, (_, i) => killMany(i, KILLS / 4)))
   // The test means something only if kills fell into the saving.
   assert.ok(killedIn.tmp > KILLS / 10, `${killedIn.tmp} of ${KILLS} kills left a folder half written`)
   assert.ok(killedIn.old > 0, 'no kill fell between the renames of a replacement')
