@@ -24,6 +24,7 @@ interface Options {
   full?: boolean
   dropout?: boolean
   fp16?: boolean
+  pretrain?: boolean
   floor?: boolean
   defaultLimits?: boolean
   steps?: number
@@ -134,6 +135,11 @@ export async function runBench(args: readonly string[]): Promise<number> {
     .option('--full', 'the notebook’s model: 143,602,190 parameters')
     .option('--floor', 'with the least time it could take on this adapter; always with --full')
     .option('--dropout', 'with dropout 0.1')
+    .addOption(
+      new Option('--pretrain', 'masked-language pretraining of its encoder, over all tokens').conflicts(
+        'floor',
+      ),
+    )
     .addOption(
       new Option('--fp16', 'in mixed precision: f16 activations, float32 weights').conflicts('floor'),
     )

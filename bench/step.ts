@@ -1,14 +1,16 @@
 // Times a training step: forward, backward, clipping and AdamW of one batch.
 
-import { autocast, scope } from '../src/autograd/index.ts'
+import { autocast, scope, type Tensor } from '../src/autograd/index.ts'
 import { formatTable } from '../src/cli/table.ts'
+import type { FeatureBatch } from '../src/config/index.ts'
+import { maskTokens } from '../src/data/mask-tokens.ts'
 import { type Gpu, InFlight } from '../src/gpu/index.ts'
-import { createModel } from '../src/models/index.ts'
+import { createModel, DistilBertForMaskedLM, type Model } from '../src/models/index.ts'
 import { AdamW, GradScaler } from '../src/optim/index.ts'
 import { median } from '../src/testing/index.ts'
 import { parameterGroups } from '../src/train/index.ts'
 import { type Floor, floorOf, measureRates } from './floor.ts'
-import { randomBatch, type StepSize, stepModel } from './models.ts'
+import { randomBatch, type StepModel, type StepSize, stepModel } from './models.ts'
 import { digits } from './report.ts'
 
 export interface StepOptions {
@@ -16,6 +18,8 @@ export interface StepOptions {
   /** Steps after warm-up. */
   steps?: number
   dropout?: boolean
+  /** Masked-language pretraining of the model's encoder, every token of the vocabulary a class; its floor is not told. */
+  pretrain?: boolean
   /** Mixed precision; the floor is that of float32 and is not told. */
   fp16?: boolean
   /** Measure what the adapter does and set the step against its floor; always at the full size. */
@@ -24,6 +28,7 @@ export interface StepOptions {
 
 export interface StepResult {
   size: StepSize
+  pretrain: boolean
   adapter: string
   parameters: number
   /** Least milliseconds that the step could take here: see floor.ts. */
@@ -44,7 +49,7 @@ export interface StepResult {
   loss: number[]
   /** Most bytes of device buffers held at once. */
   peakBytes: number
-  /** Weights and two moments, and a quarter more. */
+  /** Weights and two moments, and a quarter more; of pretraining a tenth and 256 MiB more. */
   boundBytes: number
   withinBound: boolean
   /** Milliseconds until the model's memory is filled, the kernels compiled and the first step done. */
@@ -57,26 +62,65 @@ export interface StepResult {
 
 const WARM_UP = 3
 
+/** A model in training: what a batch's loss is, and where its tokens are. */
+interface Trained {
+  model: Model
+  loss(batch: number): Tensor
+  first: FeatureBatch
+}
+
+function trainedModel(built: StepModel, count: number, pretrain: boolean): Trained {
+  const batches = Array.from({ length: count }, (_, i) => randomBatch(built, 1 + i))
+  const first = batches[0]!
+  if (!pretrain) {
+    const model = createModel(built.config)
+    return { model, first, loss: i => model.forward(batches[i]!).loss! }
+  }
+  const model = new DistilBertForMaskedLM({
+    features_config: built.config.features_config,
+    pretrained_model_config: built.config.pretrained_model_config,
+  })
+  const { text, masked } = model.inputs
+  const hidden = batches.map(({ text: tokens, size }, i) => {
+    const rows = Array.from({ length: size }, (_, row) => row)
+    return {
+      size,
+      rows,
+      text: tokens!,
+      masked: maskTokens(tokens!, masked, text, { seed: 1, epoch: i, rows }),
+    }
+  })
+  return { model, first, loss: i => model.loss(hidden[i]!) }
+}
+
 /** Runs `steps` steps after three of warm-up, each on a batch of its own; nothing is read back in between. */
 export async function benchStep(
   gpu: Gpu,
-  { size, steps: wanted, dropout = false, fp16 = false, floor = size === 'full' && !fp16 }: StepOptions,
+  {
+    size,
+    steps: wanted,
+    dropout = false,
+    fp16 = false,
+    pretrain = false,
+    floor = size === 'full' && !fp16 && !pretrain,
+  }: StepOptions,
 ): Promise<StepResult> {
   const built = stepModel(size, { dropout })
   const steps = wanted ?? built.steps
-  const batches = Array.from({ length: WARM_UP + steps }, (_, i) => randomBatch(built, 1 + i))
+  const count = WARM_UP + steps
+  const { model, loss: lossOf, first } = trainedModel(built, count, pretrain)
   const begin = performance.now()
-  const model = createModel(built.config).to(gpu, { seed: 1 })
+  model.to(gpu, { seed: 1 })
   const groups = parameterGroups(model, { encoder_learning_rate: 1e-4, learning_rate: 1e-3 })
   const optimizer = new AdamW(gpu, groups)
   const scaler = fp16 ? new GradScaler(gpu) : undefined
-  const losses = gpu.acquire(4 * batches.length, 'losses')
+  const losses = gpu.acquire(4 * count, 'losses')
   const record = (i: number) => {
     scope(() => {
-      const { loss } = autocast(fp16 ? 'f16' : 'f32', () => model.forward(batches[i]!))
-      const scaled = scaler ? scaler.scale(loss!) : loss!
+      const loss = autocast(fp16 ? 'f16' : 'f32', () => lossOf(i))
+      const scaled = scaler ? scaler.scale(loss) : loss
       scaled.backward()
-      gpu.copy(loss!.view, { ...losses, offset: 4 * i }, 4)
+      gpu.copy(loss.view, { ...losses, offset: 4 * i }, 4)
     })
     optimizer.step({ maxGradNorm: 1, scaler })
     optimizer.zeroGrad()
@@ -90,7 +134,7 @@ export async function benchStep(
     if (i === 0) firstMs = performance.now() - begin
   }
   const [counts, memory, cpu] = [{ ...gpu.counts }, { ...gpu.memory }, process.cpuUsage()]
-  for (let i = WARM_UP; i < batches.length; i++) {
+  for (let i = WARM_UP; i < count; i++) {
     const started = performance.now()
     record(i)
     recordTimes.push(performance.now() - started)
@@ -104,12 +148,13 @@ export async function benchStep(
   const { user, system } = process.cpuUsage(cpu)
   const perStep = (count: number) => count / steps
   const parameters = model.numParameters()
-  const boundBytes = parameters * 3 * 4 * 1.25
+  const boundBytes = pretrain ? parameters * 3 * 4 * 1.1 + 2 ** 28 : parameters * 3 * 4 * 1.25
   const result: StepResult = {
     size,
+    pretrain,
     adapter: gpu.adapter.line,
     parameters,
-    tokens: batches[0]!.text!.keyMask.length,
+    tokens: first.text!.keyMask.length,
     steps,
     ms: steps > 4 ? median(times.slice(2)) : elapsed / steps,
     recordMs: median(recordTimes),
@@ -117,7 +162,7 @@ export async function benchStep(
     launches: perStep(gpu.counts.launches - counts.launches),
     submits: perStep(gpu.counts.submits - counts.submits),
     uploads: perStep(gpu.counts.uploads - counts.uploads),
-    loss: [...(await gpu.readFloats({ ...losses, size: 4 * batches.length }))],
+    loss: [...(await gpu.readFloats({ ...losses, size: 4 * count }))],
     peakBytes: gpu.memory.peak,
     boundBytes,
     withinBound: gpu.memory.peak <= boundBytes,
@@ -130,7 +175,7 @@ export async function benchStep(
   scaler?.dispose()
   model.free()
   gpu.pool.trim()
-  if (floor) result.floor = floorOf(model, batches[0]!, await measureRates(gpu))
+  if (floor) result.floor = floorOf(model, first, await measureRates(gpu))
   return result
 }
 
@@ -161,11 +206,11 @@ export function stepTable(result: StepResult): string {
     ['loss, first and last step', `${loss[0]!.toFixed(4)}  ${loss.at(-1)!.toFixed(4)}`],
     ['peak of device memory', mega(peakBytes)],
     [
-      'bound: parameters x 12 B x 1.25',
+      `bound: parameters x 12 B x ${result.pretrain ? '1.1 + 256 MiB' : '1.25'}`,
       `${mega(boundBytes)}, ${withinBound ? 'holds' : 'PASSED'} (${(peakBytes / (parameters * 12)).toFixed(2)} x)`,
     ],
     ['buffers made after step 3', `${result.created}`],
     ['buffers leaked a step', `${result.leaked}`],
   ]
-  return formatTable([`step ${result.size}`, ''], rows)
+  return formatTable([`step ${result.size}${result.pretrain ? ', pretraining' : ''}`, ''], rows)
 }

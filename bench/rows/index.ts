@@ -22,6 +22,7 @@ import { reduceRows } from './reduce.ts'
 import { reluRows } from './relu.ts'
 import { scalerRows } from './scaler.ts'
 import { segmentRows } from './segment.ts'
+import { slicedCrossEntropyRows } from './sliced_cross_entropy.ts'
 import { softmaxRows } from './softmax.ts'
 import { stridedRows } from './strided.ts'
 import { topkRows } from './topk.ts'
@@ -39,6 +40,7 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   concat: concatRows,
   dropout: dropoutRows,
   cross_entropy: crossEntropyRows,
+  sliced_cross_entropy: slicedCrossEntropyRows,
   softmax: softmaxRows,
   optimizer: optimizerRowsOf,
   reduce: reduceRows,

@@ -26,11 +26,10 @@ export {
   type Init,
   type Parameter,
   packParameters,
-  type RowGrad,
-  TableParameter,
 } from './parameter.ts'
 export { initialize, readParameter, writeParameter } from './parameter-values.ts'
 export { scope } from './scope.ts'
+export { type RowGrad, type SlicedGrad, TableParameter, type TableSlice } from './table-parameter.ts'
 export {
   type BackwardOptions,
   backward,

@@ -4,7 +4,8 @@ import { fill } from '../kernels/elementwise.ts'
 import { normalFill, uniformFill } from '../kernels/random.ts'
 import { expectTensor } from './checks.ts'
 import { weightsChanged } from './half-copy.ts'
-import { BLOCK_BYTES, DenseParameter, expectTable, type Parameter, TableParameter } from './parameter.ts'
+import { BLOCK_BYTES, DenseParameter, type Parameter } from './parameter.ts'
+import { expectTable, TableParameter } from './table-parameter.ts'
 
 function expectParameter(op: string, parameter: unknown): void {
   if (parameter instanceof TableParameter) expectTable(op, 'parameter', parameter)

@@ -1,13 +1,12 @@
 // Parameters exist before a device does: a model can be built, printed and counted without one. Memory comes with
 // `allocateDense` and `allocateTables` (from `Module.to`).
-import { COUNT, expectNumber, FINITE, NATURAL, NON_NEGATIVE, shown } from '../check.ts'
+import { COUNT, expectNumber, FINITE, NON_NEGATIVE, shown } from '../check.ts'
 import { ArgumentError, ConfigError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
-import type { TableShard } from '../kernels/embedding.ts'
 import { expectDims, expectGpu } from './checks.ts'
-import { type GradHook, type RemovableHandle, tableHooks } from './hooks.ts'
+import type { TableParameter } from './table-parameter.ts'
 import type { GradTarget } from './tape.ts'
-import { numel, type Shape, Tensor } from './tensor.ts'
+import { type Shape, Tensor } from './tensor.ts'
 
 /** How a parameter starts, as torch.nn.init names it. */
 export type Init =
@@ -15,13 +14,14 @@ export type Init =
   | { kind: 'uniform'; bound: number }
   | { kind: 'constant'; value: number }
 
-function expectSizes(what: string, shape: unknown): void {
+/** @throws ArgumentError unless a shape is a list of sizes of 1 or more */
+export function expectSizes(what: string, shape: unknown): void {
   expectDims(`${what}: shape`, shape)
   for (const size of shape) expectNumber(`${what}: a size of shape [${shape}]`, size, COUNT)
 }
 
 /** @throws ConfigError unless `init` says how to start */
-function expectInit(where: string, init: unknown): asserts init is Init {
+export function expectInit(where: string, init: unknown): asserts init is Init {
   const { kind, mean, std, bound, value } = (init ?? {}) as Record<string, unknown>
   if (kind === 'normal') {
     expectNumber(`${where}: init.std`, std, NON_NEGATIVE)
@@ -236,157 +236,4 @@ export function allocateDense(gpu: Gpu, parameters: DenseParameter[]): Arena[] {
     for (const { parameter, offset } of blocks) parameter.place(arena, offset)
     return arena
   })
-}
-
-/** The gradient of a table after one use: values for some of its rows. */
-export interface RowGrad {
-  /** Unique rows, ascending. */
-  rows: Uint32Array
-  /** [rows.length, H]. */
-  values: Tensor
-}
-
-/** An embedding table [V, H], split over shards of at most one binding's size, with row-sparse gradients. */
-export class TableParameter {
-  /** [V, H]. */
-  readonly shape: Shape
-  /** How it starts. */
-  readonly init: Init
-  /** The row that starts at zero and gets no gradient. */
-  readonly paddingIdx: number | undefined
-  /** Whether it is trained. */
-  requiresGrad = true
-  /** Gradients since the last `zeroGrad`, one per use. */
-  grads: RowGrad[] = []
-  /**
-   * Called before rows are read, so that an optimizer which left rows behind brings them up to date; without rows,
-   * all of them.
-   */
-  beforeRead: ((rows?: Uint32Array) => void) | undefined
-  #gpu: Gpu | undefined
-  #shards: TableShard[] = []
-
-  /** It has no memory until its module is given a device. */
-  constructor(shape: readonly [number, number], init: Init, paddingIdx?: number) {
-    expectSizes('TableParameter', shape)
-    if (shape.length !== 2)
-      throw new ShapeError(`TableParameter: shape is [${shape}], expected [rows, width]`)
-    expectInit('TableParameter', init)
-    if (paddingIdx !== undefined) {
-      expectNumber('TableParameter: paddingIdx', paddingIdx, NATURAL)
-      if (paddingIdx >= shape[0])
-        throw new ConfigError(
-          `TableParameter: paddingIdx is ${paddingIdx}, expected a row of the table, 0 to ${shape[0] - 1}`,
-        )
-    }
-    this.shape = shape
-    this.init = init
-    this.paddingIdx = paddingIdx
-  }
-
-  /** Whether it has memory. */
-  get placed(): boolean {
-    return this.#gpu !== undefined
-  }
-
-  /** The device it is on. Throws a KernelgradError before it has memory. */
-  get gpu(): Gpu {
-    if (!this.#gpu)
-      throw new KernelgradError(
-        `a table of shape [${this.shape}] has no memory yet; call model.to(gpu) first`,
-      )
-    return this.#gpu
-  }
-
-  /** Its rows by shard, each at most one binding. Throws a KernelgradError before it has memory. */
-  get shards(): TableShard[] {
-    if (!this.#gpu)
-      throw new KernelgradError(
-        `a table of shape [${this.shape}] has no memory yet; call model.to(gpu) first`,
-      )
-    return this.#shards
-  }
-
-  /** Number of elements, V H. */
-  get size(): number {
-    return numel(this.shape)
-  }
-
-  /** H. */
-  get width(): number {
-    return this.shape[1]!
-  }
-
-  /** Whether there is a gradient since the last `zeroGrad`. */
-  get hasGrad(): boolean {
-    return this.grads.length > 0
-  }
-
-  /** As `Tensor.registerHook`, with the gradient of one use of the table; what the hook returns replaces its values. */
-  registerHook(hook: GradHook<RowGrad>): RemovableHandle {
-    return tableHooks.add(this, hook)
-  }
-
-  /** Forgets the gradients and frees their memory. */
-  zeroGrad(): void {
-    for (const { values } of this.grads) values.dispose()
-    this.grads = []
-  }
-
-  /** The values by shard, every row up to date. */
-  chunks(): Chunk[] {
-    this.beforeRead?.()
-    return this.shards.map(({ view, firstRow, rows }) => ({
-      view: { ...view, size: rows * this.width * 4 },
-      start: firstRow * this.width,
-      size: rows * this.width,
-    }))
-  }
-
-  /** The gradient as a dense [V, H] array; for tests and small tables. */
-  async readGrad(): Promise<Float32Array<ArrayBuffer>> {
-    const dense = new Float32Array(this.size)
-    for (const { rows, values } of this.grads) {
-      const data = await values.read()
-      for (const [i, row] of rows.entries()) {
-        for (let c = 0; c < this.width; c++) dense[row * this.width + c]! += data[i * this.width + c]!
-      }
-    }
-    return dense
-  }
-
-  /** Gives the table memory. */
-  allocate(gpu: Gpu): void {
-    expectGpu('TableParameter.allocate: gpu', gpu)
-    if (this.#gpu)
-      throw new ConfigError(`a table of shape [${this.shape}] has memory already; free() it first`)
-    const [rows, width] = this.shape as [number, number]
-    const perShard = Math.min(rows, Math.floor(gpu.maxBinding / (width * 4)))
-    this.#gpu = gpu
-    for (let firstRow = 0; firstRow < rows; firstRow += perShard) {
-      const count = Math.min(perShard, rows - firstRow)
-      const view = gpu.allocate(count * width * 4, 'embedding table')
-      this.#shards.push({ view, firstRow, rows: count })
-    }
-  }
-
-  /** Returns the memory. */
-  free(): void {
-    this.zeroGrad()
-    for (const { view } of this.#shards) this.#gpu!.release(view)
-    this.#shards = []
-    this.#gpu = undefined
-  }
-}
-
-/** @throws ArgumentError unless `table` is an embedding table; KernelgradError where it has no memory */
-export function expectTable(op: string, name: string, table: unknown): asserts table is TableParameter {
-  if (!(table instanceof TableParameter))
-    throw new ArgumentError(
-      `${op}: ${name} is ${shown(table)}, expected a TableParameter, as Embedding.weight`,
-    )
-  if (!table.placed)
-    throw new KernelgradError(
-      `${op}: ${name}, a table of shape [${table.shape}], has no memory yet; call model.to(gpu) first`,
-    )
 }

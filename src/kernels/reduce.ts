@@ -137,11 +137,17 @@ export function finishColumns(
   gpu.launch(columnFinish[width], params, [partials, out], Math.ceil(C / width / 32))
 }
 
-function checkPart(i: number, part: { view: View; n: number }): void {
+/** A part of a gradient: n float32 values; `view` may be a function that is called, and computes them, when their turn comes. */
+export interface GradPart {
+  view: View | (() => View)
+  n: number
+}
+
+function checkPart(i: number, part: GradPart): void {
   if (typeof part !== 'object' || part === null)
     throw new ArgumentError(`gradNorm: parts[${i}] is ${shown(part)}, expected { view, n }`)
   expectSizes(`gradNorm: parts[${i}]`, { n: part.n })
-  expectViews('gradNorm', { [`parts[${i}].view`]: part.view }, part.n)
+  if (typeof part.view !== 'function') expectViews('gradNorm', { [`parts[${i}].view`]: part.view }, part.n)
 }
 
 /**
@@ -151,7 +157,7 @@ function checkPart(i: number, part: { view: View; n: number }): void {
  */
 export function gradNorm(
   gpu: Gpu,
-  options: { parts: readonly { view: View; n: number }[]; maxNorm: number; norm: View; coefficient: View },
+  options: { parts: readonly GradPart[]; maxNorm: number; norm: View; coefficient: View },
 ): void {
   const { parts, maxNorm, norm, coefficient } = given('gradNorm', gpu, options)
   if (!Array.isArray(parts)) throw new ArgumentError(`gradNorm: parts is ${shown(parts)}, expected an array`)
@@ -163,7 +169,8 @@ export function gradNorm(
   const partials = gpu.acquire(total * 4, 'partial sums of squares')
   let at = 0
   for (const { view, n } of parts) {
-    if (n > 0) at += reducePart(gpu, squares, { x: view, n, partials, at })
+    if (n > 0)
+      at += reducePart(gpu, squares, { x: typeof view === 'function' ? view() : view, n, partials, at })
   }
   reduceAll(gpu, { x: partials, n: total, owned: true }, (x, n) => {
     gpu.launch(finishNorm, { n, at: 0, factor, one: 1 }, [x, norm, coefficient], 1)

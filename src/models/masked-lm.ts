@@ -1,19 +1,17 @@
 // Masked language modelling: what an encoder learns from texts without labels, before it sees clicks (Devlin et al. 2019).
 import * as v from 'valibot'
 import {
-  crossEntropy,
   DenseParameter,
-  eq,
-  gather,
-  max,
-  reshape,
+  mean,
   scale,
   segmentSum,
   stack,
   sum,
   type Tensor,
+  type TiedCrossEntropy,
   takeRows,
   tensor,
+  tiedCrossEntropy,
   tiedLinear,
 } from '../autograd/index.ts'
 import {
@@ -88,14 +86,17 @@ class TiedProjection extends Module {
     return tiedLinear(x, this.#words.weight, this.bias)
   }
 
+  crossEntropy(x: Tensor, labels: Tensor): TiedCrossEntropy {
+    return tiedCrossEntropy(x, this.#words.weight, this.bias, labels)
+  }
+
   protected override reprName(): string {
     return 'Linear'
   }
 }
 
 /**
- * `transformers.DistilBertForMaskedLM`: predicts hidden tokens of the texts. A click model starts from its folder with `use_pretrained`. The
- * word table must fit into one binding of the device.
+ * `transformers.DistilBertForMaskedLM`: predicts hidden tokens of the texts. A click model starts from its folder with `use_pretrained`.
  */
 export class DistilBertForMaskedLM extends Model<MaskedLMInputs> {
   static readonly architecture = 'DistilBertForMaskedLM'
@@ -146,7 +147,7 @@ export class DistilBertForMaskedLM extends Model<MaskedLMInputs> {
   loss(batch: BatchOf<MaskedLMInputs>): Tensor {
     const { labels } = batch.masked
     if (!labels.length) return scale(sum(this.vocab_projector.bias), 0)
-    return crossEntropy(this.#hiddenLogits(batch), tensor(this.gpu, labels))
+    return mean(this.#crossEntropy(batch).losses)
   }
 
   /** [B, 3]: of each row's hidden tokens the sum of their losses, how many there are, and how many are predicted right. */
@@ -154,11 +155,7 @@ export class DistilBertForMaskedLM extends Model<MaskedLMInputs> {
     const { size, text, masked } = batch
     const n = masked.labels.length
     if (!n) return tensor(this.gpu, new Float32Array(size * 3), [size, 3])
-    const logits = this.#hiddenLogits(batch)
-    const labels = tensor(this.gpu, masked.labels)
-    const losses = crossEntropy(logits, labels, { reduction: 'none' })
-    const own = reshape(gather(logits, 1, reshape(labels, [n, 1])), [n])
-    const right = eq(own, max(logits, 1))
+    const { losses, right } = this.#crossEntropy(batch)
     const ones = tensor(this.gpu, new Float32Array(n).fill(1))
     const starts = new Uint32Array(size + 1)
     for (const position of masked.positions) starts[text.rowIds[position]! + 1]!++
@@ -180,18 +177,18 @@ export class DistilBertForMaskedLM extends Model<MaskedLMInputs> {
 
   /** Logits of every token of the vocabulary at every position of a text, [T, V]. */
   logits(text: BatchOf<MaskedLMInputs>['text']): Tensor {
-    return this.#project(this.distilbert.forward(text).hidden)
+    return this.vocab_projector.forward(this.#transform(this.distilbert.forward(text).hidden))
   }
 
-  /** [n, V]: only what is hidden is projected onto the vocabulary. */
-  #hiddenLogits({ text, masked }: BatchOf<MaskedLMInputs>): Tensor {
+  /** Only what is hidden is projected onto the vocabulary, and that a slice of it at a time. */
+  #crossEntropy({ text, masked }: BatchOf<MaskedLMInputs>): TiedCrossEntropy {
     const { hidden } = this.distilbert.forward({ ...text, inputIds: masked.inputIds })
-    return this.#project(takeRows(hidden, masked.positions))
+    const x = this.#transform(takeRows(hidden, masked.positions))
+    return this.vocab_projector.crossEntropy(x, tensor(this.gpu, masked.labels))
   }
 
-  #project(hidden: Tensor): Tensor {
-    const transformed = activated(this.vocab_transform, this.activation, hidden)
-    return this.vocab_projector.forward(this.vocab_layer_norm.forward(transformed))
+  #transform(hidden: Tensor): Tensor {
+    return this.vocab_layer_norm.forward(activated(this.vocab_transform, this.activation, hidden))
   }
 }
 

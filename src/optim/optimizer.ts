@@ -335,9 +335,7 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
 
   #measureNorm(maxNorm: number): void {
     const dense = this.#arenas.map(({ g }) => ({ view: g, n: g.size / 4 }))
-    const sparse = this.#tables.flatMap(({ merged }) =>
-      merged ? [{ view: merged.values.view, n: merged.values.size }] : [],
-    )
+    const sparse = this.#tables.flatMap(table => table.gradParts())
     gradNorm(this.#gpu, { parts: [...dense, ...sparse], maxNorm, norm: this.#norm, coefficient: this.#clip })
   }
 

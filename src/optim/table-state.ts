@@ -2,6 +2,8 @@ import { empty, type RowGrad, scope, type TableParameter, type Tensor } from '..
 import type { Gpu, View } from '../gpu/index.ts'
 import { scatterAddRows, type TableShard } from '../kernels/embedding.ts'
 import { type OptimizerMemory, optimizerByRow, optimizerRows, type UpdateRule } from '../kernels/optimizer.ts'
+import type { GradPart } from '../kernels/reduce.ts'
+import { SlicedTable } from './sliced-table.ts'
 
 /** A consecutive part of a tensor of state: `size` float32 values. */
 export interface StatePart {
@@ -28,6 +30,9 @@ interface Plan {
   shards: { shard: TableShard; first: number; n: number; index: number }[]
 }
 
+/** What is prepared of a step: rows and their gradient, which is there when its turn comes. */
+type Prepared = { plan: Plan; gradient: () => View }[]
+
 type Shared = Pick<OptimizerMemory, 'history' | 'clip' | 'groups'>
 
 /** State of one table by shard, and the step each row is up to date with. */
@@ -49,7 +54,9 @@ export class TableState {
   readonly #stamps: Uint32Array
   /** Whether the last step found the table frozen: steps do not count for its rows. */
   #asleep = false
-  #prepared: Plan | undefined
+  #prepared: Prepared = []
+  /** This step's gradient where every row has one. */
+  #sliced: SlicedTable | undefined
 
   constructor(gpu: Gpu, table: TableParameter, { rule, byRow, group, idle }: Ways) {
     this.#gpu = gpu
@@ -93,7 +100,7 @@ export class TableState {
       scatterAddRows(this.#gpu, { source: source.view, map, target: values.view, n, H: this.table.width })
       this.#gpu.release(map)
     }
-    this.table.zeroGrad()
+    for (const grad of grads) grad.values.dispose()
     this.merged = { rows, values }
     this.table.grads = [this.merged]
   }
@@ -107,22 +114,52 @@ export class TableState {
     }
     if (this.#asleep) this.#stamps.fill(step - 1)
     this.#asleep = false
-    if (this.merged) this.#prepared = this.#plan(this.merged.rows, base, step - 1)
+    const plan = (rows: Uint32Array, gradient: () => View) =>
+      this.#prepared.push({ plan: this.#plan(rows, base, step - 1), gradient })
+    const { merged, table } = this
+    if (table.sliced.length) {
+      const sliced = new SlicedTable(table, merged)
+      this.#sliced = sliced
+      for (const slice of table.slices) {
+        const rows = Uint32Array.from({ length: slice.rows }, (_, i) => slice.firstRow + i)
+        plan(rows, () => sliced.gradientOf(slice))
+      }
+    } else if (merged) plan(merged.rows, () => merged.values.view)
   }
 
-  /** Returns what `prepare` uploaded for a step that is not taken. */
+  /** The gradient as parts of a norm. */
+  gradParts(): GradPart[] {
+    const { merged, table } = this
+    const sliced = this.#sliced
+    if (sliced)
+      return table.slices.map(slice => ({
+        n: slice.rows * table.width,
+        view: () => sliced.gradientOf(slice),
+      }))
+    return merged ? [{ view: merged.values.view, n: merged.values.size }] : []
+  }
+
+  /** Returns what `prepare` took for a step that is not taken. */
   cancel(): void {
-    if (this.#prepared) this.#gpu.release(this.#prepared.entries)
-    this.#prepared = undefined
+    for (const { plan } of this.#prepared) this.#gpu.release(plan.entries)
+    this.#done()
   }
 
   /** Takes step `step` with the merged gradient, as prepared. */
   step(shared: Shared, base: number, step: number): void {
-    if (!this.merged || !this.#prepared) return
-    this.#run(shared, this.#prepared, base, step - 1, this.merged.values.view)
-    if (this.idle === 'move') for (const row of this.merged.rows) this.#stamps[row] = step
-    this.#prepared = undefined
+    for (const { plan, gradient } of this.#prepared) this.#run(shared, plan, base, step - 1, gradient())
+    if (this.idle === 'move') {
+      if (this.#sliced) this.#stamps.fill(step)
+      else for (const row of this.merged?.rows ?? []) this.#stamps[row] = step
+    }
+    this.#done()
     this.merged = undefined
+  }
+
+  #done(): void {
+    this.#prepared = []
+    this.#sliced?.dispose()
+    this.#sliced = undefined
   }
 
   /** Replays the steps that rows (all of them unless named) sat out, up to step `step`. */
@@ -173,7 +210,7 @@ export class TableState {
     return { entries: this.#upload(entries), shards }
   }
 
-  /** One launch per shard: replay up to `until` steps taken, then one more with `g`. */
+  /** Releases the plan after one launch per shard: replay up to `until` steps taken, then one more with `g`. */
   #run(shared: Shared, { entries, shards }: Plan, base: number, until: number, g?: View): void {
     for (const { shard, first, n, index } of shards) {
       const rows = {

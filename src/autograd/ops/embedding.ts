@@ -4,10 +4,9 @@ import { type GroupedIds, groupIds } from '../../ids.ts'
 import { embeddingBackward, embedding as embeddingKernel } from '../../kernels/embedding.ts'
 import { activationDType } from '../autocast.ts'
 import { expectDevice } from '../checks.ts'
-import { replace, tableHooks, unshared } from '../hooks.ts'
-import { expectTable, type TableParameter } from '../parameter.ts'
-import { untrack } from '../scope.ts'
-import { noGrad, type OpContext, op } from '../tape.ts'
+import { addRowGrad } from '../table-grad.ts'
+import { expectTable, type TableParameter } from '../table-parameter.ts'
+import { type OpContext, op } from '../tape.ts'
 import { empty, type Tensor } from '../tensor.ts'
 
 /** A table and the ids to look up in it. */
@@ -146,7 +145,7 @@ function uploadSegments(
   const positions = context.savedIds(grouped.positions)
   const U = grouped.rows.length
   return dy => {
-    let values = empty(context.gpu, [U, table.width])
+    const values = empty(context.gpu, [U, table.width])
     embeddingBackward(context.gpu, {
       dy: dy.view,
       offsets: offsets.view,
@@ -156,14 +155,6 @@ function uploadSegments(
       H: table.width,
       storage: dy.storage,
     })
-    const { rows } = grouped
-    for (const hook of tableHooks.of(table))
-      values = replace(
-        values,
-        noGrad(() => hook({ rows, values })),
-      )
-    values = unshared(values, shape => empty(context.gpu, shape))
-    untrack(values) // gradients outlive the step's scope: `zeroGrad` frees them
-    table.grads.push({ rows, values })
+    addRowGrad(table, grouped.rows, values)
   }
 }

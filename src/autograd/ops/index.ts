@@ -103,4 +103,5 @@ export {
 } from './segments.ts'
 export { argmax, gather, type TopK, topK } from './selection.ts'
 export { takeRows } from './take-rows.ts'
+export { type TiedCrossEntropy, tiedCrossEntropy } from './tied-cross-entropy.ts'
 export { tiedLinear } from './tied-linear.ts'

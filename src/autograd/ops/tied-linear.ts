@@ -1,9 +1,11 @@
 import { ShapeError } from '../../errors.ts'
+import type { Gpu, View } from '../../gpu/index.ts'
+import { copyColumns } from '../../kernels/concat.ts'
 import { matmul as matmulKernel } from '../../kernels/matmul.ts'
 import { columnSum } from '../../kernels/reduce.ts'
 import { expectDevice, expectTensor, expectTensors, FLOAT32 } from '../checks.ts'
-import { expectTable, type TableParameter } from '../parameter.ts'
-import { untrack } from '../scope.ts'
+import { addRowGrad } from '../table-grad.ts'
+import { expectTable, type TableParameter } from '../table-parameter.ts'
 import { gradTarget, op } from '../tape.ts'
 import { empty as makeTensor, type Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
@@ -12,9 +14,9 @@ import { expectShape, rowsAndColumns } from './shapes.ts'
 /**
  * x [n, H] times tableᵀ, table [V, H], plus bias [V]: an output projection that shares the embedding table. Result [n, V]
  * float32. Every row of the table takes part, so its gradient here is one of all V rows; the optimizer adds it to that of the
- * lookups.
+ * lookups. For the loss of such a projection there is {@link tiedCrossEntropy}, which needs no memory for logits or gradient of all rows.
  * Source: Press and Wolf 2017.
- * @throws ShapeError for a table that one binding does not hold.
+ * @throws ShapeError where a gradient is recorded for a table that one binding does not hold.
  */
 export function tiedLinear(input: Tensor, table: TableParameter, bias: Tensor): Tensor {
   expectTensor('tiedLinear', 'x', input)
@@ -25,32 +27,38 @@ export function tiedLinear(input: Tensor, table: TableParameter, bias: Tensor): 
   const V = table.shape[0]!
   if (table.width !== H)
     throw new ShapeError(`tiedLinear: x has shape [${input.shape}], the table [${table.shape}]`)
-  if (table.shards.length > 1) {
-    const most = table.shards[0]!.rows
-    throw new ShapeError(
-      `tiedLinear: a table of shape [${table.shape}], expected at most ${most} rows on this device`,
-    )
-  }
   expectShape('tiedLinear: bias', bias, [V])
   const x = cast(input, 'f32')
   table.beforeRead?.()
-  const weight = table.shards[0]!.view
+  const { shards } = table
+  const weight = shards[0]!.view
   return op(
     'tiedLinear',
     x.gpu,
     [x, bias],
-    ({ gpu, empty }) => {
+    ({ gpu, recording, empty }) => {
       const y = empty([n, V])
+      if (shards.length > 1) {
+        if (recording)
+          throw new ShapeError(
+            `tiedLinear: a table of shape [${table.shape}] has a gradient here only up to ${shards[0]!.rows} rows on this device, one ` +
+              'binding; use tiedCrossEntropy for the loss, or noGrad for the logits alone',
+          )
+        overShards(gpu, { table, x: x.view, bias: bias.view, y: y.view, n })
+        return { output: y, backward: () => [] }
+      }
       matmulKernel(gpu, { a: x.view, b: weight, c: y.view, bias: bias.view, M: n, N: V, K: H, layout: 'NT' })
       return {
         output: y,
         backward: dy => {
           if (table.requiresGrad) {
-            // It outlives the step's scope: `zeroGrad` frees it.
             const values = makeTensor(gpu, [V, H])
-            untrack(values)
             matmulKernel(gpu, { a: dy.view, b: x.view, c: values.view, M: V, N: H, K: n, layout: 'TN' })
-            table.grads.push({ rows: Uint32Array.from({ length: V }, (_, row) => row), values })
+            addRowGrad(
+              table,
+              Uint32Array.from({ length: V }, (_, row) => row),
+              values,
+            )
           }
           if (bias.requiresGrad) {
             const { view, accumulate } = gradTarget(bias)
@@ -66,4 +74,24 @@ export function tiedLinear(input: Tensor, table: TableParameter, bias: Tensor): 
     },
     table.requiresGrad,
   )
+}
+
+/** y = x tableᵀ + bias, shard by shard. */
+function overShards(
+  gpu: Gpu,
+  { table, x, bias, y, n }: { table: TableParameter; x: View; bias: View; y: View; n: number },
+): void {
+  const [V, K] = table.shape as [number, number]
+  for (const { view, firstRow, rows } of table.shards) {
+    // Neither columns of y nor a part of the bias that starts anywhere can be bound by themselves.
+    const [part, own] = [gpu.acquire(n * rows * 4), gpu.acquire(rows * 4)]
+    gpu.copy({ ...bias, offset: bias.offset + firstRow * 4 }, own, rows * 4)
+    matmulKernel(gpu, { a: x, b: view, c: part, bias: own, M: n, N: rows, K, layout: 'NT' })
+    copyColumns(gpu, {
+      ...{ source: part, sourceWidth: rows, sourceColumn: 0 },
+      ...{ target: y, targetWidth: V, targetColumn: firstRow },
+      ...{ width: rows, rows: n },
+    })
+    for (const scratch of [part, own]) gpu.release(scratch)
+  }
 }
