@@ -1,6 +1,9 @@
+import { COUNT, expectNumber, shown } from '../check.ts'
+import { ArgumentError, ShapeError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/optimizer.ts'
 import byRowWgsl from '../wgsl/optimizer_by_row.ts'
+import { expectGpu, expectOptional, expectSizes, expectView, expectViews, given } from './checks.ts'
 import { type ByWidth, byWidth, widthOf } from './width.ts'
 
 /** Elements per block of the dense kernel; flat parameter memory is cut into blocks of this many. */
@@ -115,6 +118,30 @@ export interface OptimizerMemory {
   groups: number
 }
 
+/** @throws what a launcher throws, unless memory, settings and the rule fit together */
+function checkMemory(
+  op: string,
+  gpu: Gpu,
+  rule: UpdateRule,
+  { w, states, history, clip, groups, step }: OptimizerMemory & { step: number },
+  values: number,
+  stateValues = values,
+): void {
+  expectGpu(`${op}: gpu`, gpu)
+  if (typeof rule !== 'object' || rule === null || typeof rule.wgsl !== 'string')
+    throw new ArgumentError(`${op}: rule is ${shown(rule)}, expected { name, wgsl, states }`)
+  if (!Array.isArray(states) || states.length !== rule.states)
+    throw new ArgumentError(
+      `${op}: states is ${shown(states)}, expected an array of ${rule.states}, as ${rule.name} keeps`,
+    )
+  expectSizes(op, { groups, step })
+  expectViews(op, { w }, values)
+  for (const [k, view] of states.entries()) expectView(op, `states[${k}]`, view, stateValues)
+  expectViews(op, { clip }, 1)
+  // How many numbers a step has, the rule's WGSL knows: one at least.
+  expectViews(op, { history }, (step + 1) * groups)
+}
+
 /**
  * One step over flat memory of `blocks` blocks of 64 elements. slots: [blocks] uint32, each block's group or
  * OPTIMIZER_SKIP; `step` indexes `history`.
@@ -122,18 +149,13 @@ export interface OptimizerMemory {
 export function optimizerDense(
   gpu: Gpu,
   rule: UpdateRule,
-  {
-    w,
-    states,
-    history,
-    clip,
-    groups,
-    g,
-    slots,
-    blocks,
-    step,
-  }: OptimizerMemory & { g: View; slots: View; blocks: number; step: number },
+  options: OptimizerMemory & { g: View; slots: View; blocks: number; step: number },
 ): void {
+  const { w, states, history, clip, groups, g, slots, blocks, step } = given('optimizerDense', gpu, options)
+  expectSizes('optimizerDense', { blocks })
+  checkMemory('optimizerDense', gpu, rule, options, blocks * OPTIMIZER_BLOCK)
+  expectViews('optimizerDense', { g }, blocks * OPTIMIZER_BLOCK)
+  expectViews('optimizerDense', { slots }, blocks)
   const { dense } = kernelsOf(rule)
   const views = [g, slots, history, clip, w, ...states]
   gpu.launch(dense, { blocks, groups, step }, views, Math.ceil(blocks / dense.workgroup))
@@ -152,6 +174,14 @@ export interface OptimizerRows extends OptimizerMemory {
   group: number
 }
 
+function checkRows(op: string, options: OptimizerRows & { g?: View | undefined }): void {
+  const { entries, firstEntry, n, width, group, groups, g } = options
+  expectSizes(op, { firstEntry, n, width, group, groups })
+  if (group >= groups) throw new ShapeError(`${op}: group is ${group}, expected one of ${groups}, from 0`)
+  expectViews(op, { entries }, (firstEntry + n) * 2)
+  expectOptional(op, { g }, (firstEntry + n) * width)
+}
+
 /**
  * The same over some rows, as exact as the dense kernel. Steps from each entry's up to, and without, `until` are replayed with a
  * zero gradient; with `g` ([entries, width]), step `until` is taken with that gradient.
@@ -159,21 +189,17 @@ export interface OptimizerRows extends OptimizerMemory {
 export function optimizerRows(
   gpu: Gpu,
   rule: UpdateRule,
-  {
-    w,
-    states,
-    history,
-    clip,
-    groups,
-    entries,
-    firstEntry,
-    n,
-    width,
-    group,
-    until,
-    g,
-  }: OptimizerRows & { until: number; g?: View | undefined },
+  options: OptimizerRows & { until: number; g?: View | undefined },
 ): void {
+  const { w, states, history, clip, groups, entries, firstEntry, n, width, group, until, g } = given(
+    'optimizerRows',
+    gpu,
+    options,
+  )
+  checkRows('optimizerRows', options)
+  // Without a gradient, the last step that is read is the one before `until`.
+  const step = g || until === 0 ? until : until - 1
+  checkMemory('optimizerRows', gpu, rule, { ...options, step }, width, w.size / 4)
   if (n === 0) return
   const by = widthOf(width)
   const kernel = kernelsOf(rule).rows[by]
@@ -192,22 +218,17 @@ export function optimizerRows(
 export function optimizerByRow(
   gpu: Gpu,
   rule: UpdateRule,
-  {
-    w,
-    states,
-    history,
-    clip,
-    groups,
-    entries,
-    firstEntry,
-    n,
-    width,
-    group,
-    step,
-    g,
-    lanes = LANES[gpu.adapter.kind],
-  }: OptimizerRows & { step: number; g: View; lanes?: number | undefined },
+  options: OptimizerRows & { step: number; g: View; lanes?: number | undefined },
 ): void {
+  const { w, states, history, clip, groups, entries, firstEntry, n, width, group, step, g } = given(
+    'optimizerByRow',
+    gpu,
+    options,
+  )
+  const { lanes = LANES[gpu.adapter.kind] } = options
+  expectNumber('optimizerByRow: lanes', lanes, COUNT)
+  checkRows('optimizerByRow', options)
+  checkMemory('optimizerByRow', gpu, rule, options, width, Math.floor(w.size / 4 / Math.max(width, 1)))
   if (n === 0) return
   const by = widthOf(width)
   const params = { n, width: width / by, groups, group, step, first_entry: firstEntry }

@@ -2,6 +2,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as kernels from '../../src/kernels/index.ts'
+import { adamw } from '../../src/optim/rules/adamw.ts'
+import { rowwiseAdagrad } from '../../src/optim/rules/rowwise-adagrad.ts'
 import { openTestGpu } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -149,6 +151,57 @@ for (const [name, { right, wrong }] of Object.entries(cases)) {
     assert.throws(() => launch({}, right), /expected a device/)
     assert.is(gpu.counts.launches, before)
     launch(gpu, right)
+    await gpu.done()
+  })
+}
+
+const rule = { name: 'adamw', wgsl: adamw.wgsl, states: 2 }
+const shared = { w: of(192), states: [of(192), of(192)], history: of(64), clip: of(1), groups: 1 }
+const rows = { ...shared, entries: of(6), firstEntry: 1, n: 2, width: 3, group: 0, g: of(9) }
+const optimizers: Record<string, { right: object; wrong: [object, RegExp][] }> = {
+  optimizerDense: {
+    right: { ...shared, g: of(192), slots: of(3), blocks: 3, step: 2 },
+    wrong: [
+      [{ w: of(191) }, /optimizerDense: w has 764 bytes, expected at least 768/],
+      [{ g: of(191) }, /g has 764 bytes/],
+      [{ slots: of(2) }, /slots has 8 bytes/],
+      [{ states: [of(192)] }, /states is an array of 1, expected an array of 2, as adamw keeps/],
+      [{ states: [of(192), of(100)] }, /states\[1\] has 400 bytes/],
+      [{ history: of(2) }, /history has 8 bytes, expected at least 12/],
+      [{ blocks: 1.5 }, /blocks is 1.5/],
+    ],
+  },
+  optimizerRows: {
+    right: { ...rows, until: 2 },
+    wrong: [
+      [{ entries: of(5) }, /optimizerRows: entries has 20 bytes, expected at least 24/],
+      [{ g: of(8) }, /g has 32 bytes, expected at least 36/],
+      [{ group: 1 }, /group is 1, expected one of 1, from 0/],
+      [{ states: [of(192), of(191)] }, /states\[1\] has 764 bytes/],
+      [{ width: -3 }, /width is -3/],
+    ],
+  },
+  optimizerByRow: {
+    right: { ...rows, states: [of(64)], step: 2 },
+    wrong: [
+      [{ states: [of(63)] }, /optimizerByRow: states\[0\] has 252 bytes, expected at least 256/],
+      [{ lanes: 0 }, /lanes is 0/],
+      [{ g: of(8) }, /g has 32 bytes/],
+    ],
+  },
+}
+for (const [name, { right, wrong }] of Object.entries(optimizers)) {
+  test(`${name} refuses memory and settings that cannot be, and launches nothing`, async () => {
+    const launch = (kernels as unknown as Record<string, (...all: unknown[]) => void>)[name]!
+    const own = name === 'optimizerByRow' ? { name: 'adagrad', wgsl: rowwiseAdagrad.wgsl, states: 1 } : rule
+    const before = gpu.counts.launches
+    for (const [change, message] of wrong)
+      assert.throws(() => launch(gpu, own, { ...right, ...change }), message)
+    assert.throws(() => launch(gpu, own, undefined), /options is undefined/)
+    assert.throws(() => launch(gpu, undefined, right), /rule is undefined, expected/)
+    assert.throws(() => launch({}, own, right), /expected a device/)
+    assert.is(gpu.counts.launches, before)
+    launch(gpu, own, right)
     await gpu.done()
   })
 }
