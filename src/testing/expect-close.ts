@@ -1,3 +1,4 @@
+import { expectNumber, expectOptions, NON_NEGATIVE } from '../check.ts'
 import { KernelgradError, ShapeError } from '../errors.ts'
 import { maxError } from './measures.ts'
 
@@ -54,14 +55,18 @@ export class CloseError extends KernelgradError {
  * ```
  *
  * @throws CloseError with the worst element, its index, what it is and was to be, the error and the bound
+ * @throws ConfigError for a bound that nothing or everything passes
  * @throws ShapeError when the lengths differ, or `shape` has another number of elements
  */
 export function expectClose(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
   bound: number,
-  { absolute = false, label = 'values', shape }: ExpectCloseOptions = {},
+  options: ExpectCloseOptions = {},
 ): void {
+  expectOptions('expectClose: options', options, ['absolute', 'label', 'shape'])
+  const { absolute = false, label = 'values', shape } = options
+  expectNumber('expectClose: bound', bound, NON_NEGATIVE)
   if (actual.length !== expected.length)
     throw new ShapeError(`${label}: got ${actual.length} elements, expected ${expected.length}`)
   if (shape && shape.reduce((n, size) => n * size, 1) !== expected.length)

@@ -1,5 +1,6 @@
 import type { Shape, Tensor } from '../autograd/index.ts'
-import { KernelgradError } from '../errors.ts'
+import { expectNumber, expectOptions, FINITE, POSITIVE, shown } from '../check.ts'
+import { ArgumentError, KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 
 /** How closely to compare. */
@@ -35,6 +36,7 @@ type Oracle = (...inputs: Float64Array[]) => ArrayLike<number>
  * float64 on plain arrays. The result is weighted with random numbers and summed to a scalar.
  *
  * @returns the largest error, relative to each input's largest gradient
+ * @throws ArgumentError without inputs; ConfigError for options that cannot be
  * @throws KernelgradError with the worst element when they disagree, or an input got no gradient
  *
  * @example
@@ -64,6 +66,8 @@ export async function gradcheck(
     | [Gpu, (...inputs: Tensor[]) => Tensor, Oracle, readonly GradcheckInput[], GradcheckOptions?]
     | [PlainFunction, readonly ArrayLike<number>[], GradcheckOptions?]
 ): Promise<number> {
+  const [given, wanted] = (args.length >= 4 ? args.slice(3) : args.slice(1)) as [unknown, unknown?]
+  checkGiven(given, wanted)
   if (args.length >= 4) {
     const [gpu, fn, oracle, inputs, options] = args as [
       Gpu,
@@ -82,6 +86,17 @@ export async function gradcheck(
   const weights = Float64Array.from(fn.forward(...plain), weight(options))
   const found = fn.backward(Float64Array.from(weights), ...plain)
   return compare(fn.forward, plain, weights, found, { tolerance: 1e-6, ...options })
+}
+
+/** @throws ArgumentError where nothing would be checked; ConfigError for options that cannot be */
+function checkGiven(inputs: unknown, options: unknown = {}): void {
+  if (!Array.isArray(inputs) || !inputs.length)
+    throw new ArgumentError(`gradcheck: inputs are ${shown(inputs)}, expected an array of one or more`)
+  expectOptions('gradcheck: options', options, ['tolerance', 'step', 'seed'])
+  const { tolerance, step, seed } = options as GradcheckOptions
+  if (tolerance !== undefined) expectNumber('gradcheck: tolerance', tolerance, POSITIVE)
+  if (step !== undefined) expectNumber('gradcheck: step', step, POSITIVE)
+  if (seed !== undefined) expectNumber('gradcheck: seed', seed, FINITE)
 }
 
 const weight =

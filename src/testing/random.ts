@@ -1,6 +1,8 @@
 // Seeded inputs for tests and benchmarks: the same numbers on every machine. The generator is mulberry32 (Tommy Ettinger 2017,
 // 32 bits of state), started from (seed + 0x9e3779b9) mod 2^32, each word divided by 2^32.
 
+import { COUNT, expectNumber, FINITE, NATURAL, NON_NEGATIVE } from '../check.ts'
+
 /** A seed, or a generator to draw on from. */
 export type Seed = number | (() => number)
 
@@ -15,17 +17,27 @@ export function generator(seed: number): () => number {
   }
 }
 
-const draw = (seed: Seed) => (typeof seed === 'number' ? generator(seed) : seed)
+/** @throws ConfigError for a number of values, or a seed, that cannot be */
+function draw(what: string, n: number, seed: Seed): () => number {
+  expectNumber(`${what}: n`, n, NATURAL)
+  if (typeof seed === 'function') return seed
+  expectNumber(`${what}: seed`, seed, FINITE)
+  return generator(seed)
+}
 
 /** n float32 in [low, high); from -1 to 1 unless given. */
 export function uniform(n: number, seed: Seed, { low = -1, high = 1 } = {}): Float32Array<ArrayBuffer> {
-  const next = draw(seed)
+  const next = draw('uniform', n, seed)
+  expectNumber('uniform: low', low, FINITE)
+  expectNumber('uniform: high', high, FINITE)
   return Float32Array.from({ length: n }, () => low + (high - low) * next())
 }
 
 /** n normal float32 (Box and Muller 1958); mean 0 and standard deviation 1 unless given. */
 export function normal(n: number, seed: Seed, { mean = 0, std = 1 } = {}): Float32Array<ArrayBuffer> {
-  const next = draw(seed)
+  const next = draw('normal', n, seed)
+  expectNumber('normal: mean', mean, FINITE)
+  expectNumber('normal: std', std, NON_NEGATIVE)
   return Float32Array.from({ length: n }, () => {
     const radius = Math.sqrt(-2 * Math.log(1 - next()))
     return mean + std * radius * Math.cos(2 * Math.PI * next())
@@ -34,19 +46,21 @@ export function normal(n: number, seed: Seed, { mean = 0, std = 1 } = {}): Float
 
 /** n ids in [0, below). */
 export function ids(n: number, seed: Seed, below: number): Uint32Array<ArrayBuffer> {
-  const next = draw(seed)
+  const next = draw('ids', n, seed)
+  expectNumber('ids: below', below, COUNT)
   return Uint32Array.from({ length: n }, () => Math.floor(next() * below))
 }
 
 /** n flags, 1 with probability `keep` and else 0: a key mask with holes. */
 export function mask(n: number, seed: Seed, keep = 0.75): Uint32Array<ArrayBuffer> {
-  const next = draw(seed)
+  const next = draw('mask', n, seed)
+  expectNumber('mask: keep', keep, FINITE)
   return Uint32Array.from({ length: n }, () => Number(next() < keep))
 }
 
 /** The numbers 0 to n - 1 in random order. */
 export function permutation(n: number, seed: Seed): number[] {
-  const next = draw(seed)
+  const next = draw('permutation', n, seed)
   const order = Array.from({ length: n }, (_, i) => i)
   for (let i = n - 1; i > 0; i--) {
     const j = Math.floor(next() * (i + 1))

@@ -1,3 +1,4 @@
+import { expectNumber, expectOptions, NON_NEGATIVE } from '../check.ts'
 import type { Gpu } from '../gpu/index.ts'
 
 /** How long to measure. */
@@ -32,11 +33,11 @@ export interface Timing {
  * const { ms } = await timeLaunches(gpu, () => relu(gpu, { x, y, n: 1 << 20 }))
  * ```
  */
-export async function timeLaunches(
-  gpu: Gpu,
-  run: () => void,
-  { budget = 300, sample = 20 }: TimingOptions = {},
-): Promise<Timing> {
+export async function timeLaunches(gpu: Gpu, run: () => void, options: TimingOptions = {}): Promise<Timing> {
+  expectOptions('timeLaunches: options', options, ['budget', 'sample'])
+  const { budget = 300, sample = 20 } = options
+  expectNumber('timeLaunches: budget', budget, NON_NEGATIVE)
+  expectNumber('timeLaunches: sample', sample, NON_NEGATIVE)
   const once = async (n: number) => {
     const started = performance.now()
     for (let i = 0; i < n; i++) run()

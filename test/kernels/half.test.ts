@@ -67,7 +67,7 @@ for (const [n, scale] of [
     ]
     // Below 2^-14 halves are 2^-24 apart, whatever their size.
     const bound = (expected: ArrayLike<number>) =>
-      BOUND + 2 ** -25 / Math.max(...Array.from(expected, Math.abs))
+      BOUND + 2 ** -25 / (Math.max(...Array.from(expected, Math.abs)) || 1)
     for (const [label, actual, expected] of results)
       assertClose(await actual, expected, bound(expected), { label })
     const into = halfBlock(gpu, n)

@@ -102,6 +102,31 @@ test('gradcheck of a plain function and its backward needs no device', async () 
   }
 })
 
+test('what would test nothing, or mean nothing, is refused', async () => {
+  for (const bound of [Infinity, NaN, -1, undefined])
+    assert.throws(
+      () => expectClose([1], [1], bound as number),
+      /expectClose: bound is .*, expected a finite number/,
+    )
+  assert.throws(() => expectClose([1], [1], 0, { absolut: true } as object), /did you mean 'absolute'/)
+  assert.throws(() => uniform(2.5, 1), /uniform: n is 2.5, expected a whole number/)
+  assert.throws(() => uniform(2, NaN), /uniform: seed is NaN/)
+  assert.throws(() => uniform(2, 1, { high: Infinity }), /uniform: high is Infinity/)
+  const one = { forward: (x: Float64Array) => x, backward: (dy: Float64Array) => [dy] }
+  const refusal = (...given: unknown[]) =>
+    (gradcheck as (...all: unknown[]) => Promise<number>)(one, ...given).then(
+      () => '',
+      error => `${error.name}: ${error.message}`,
+    )
+  assert.match(
+    await refusal([]),
+    /ArgumentError: gradcheck: inputs are an array of 0, expected an array of one or more/,
+  )
+  assert.match(await refusal([[1]], { tolerance: NaN }), /ConfigError: gradcheck: tolerance is NaN/)
+  assert.match(await refusal([[1]], { tol: 1 }), /'tol' is unknown; did you mean 'tolerance'/)
+  assert.is(await refusal([[1]], { tolerance: 1e-6 }), '')
+})
+
 test('importing kernelgrad/testing loads no room that has to do with a device', () => {
   const seen = new Set<string>()
   const visit = (file: string) => {
