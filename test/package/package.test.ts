@@ -1,23 +1,13 @@
 // The package as its users get it: packed, and used from a Node project, a Vite app and a page with an import map. All three
 // run one program, and it says the same everywhere.
 import { spawnSync } from 'node:child_process'
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { launchChromium } from '../support/chromium.ts'
-import { packFresh } from '../support/packed.ts'
+import { packedProject, packFresh } from '../support/packed.ts'
 import { serve } from '../support/serve.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'kernelgrad-package-'))
@@ -74,27 +64,6 @@ export async function files(folder: string): Promise<number> {
 }
 `
 
-/** The software adapter, which users without a GPU install beside the package. */
-const ADAPTER = 'node_modules/@sparticuz/chromium'
-
-/** A project with the package in node_modules, and with what it depends on, not with what it is developed with. */
-function project(name: string, files: Record<string, string>): string {
-  const folder = join(root, name)
-  const modules = join(folder, 'node_modules')
-  mkdirSync(modules, { recursive: true })
-  cpSync(join(root, 'package'), join(modules, 'kernelgrad'), { recursive: true })
-  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8'))
-  for (const [path, { dev }] of Object.entries<{ dev?: boolean }>(packages)) {
-    if ((dev && path !== ADAPTER) || !/^node_modules\/(?:@[^/]+\/)?[^/]+$/.test(path) || !existsSync(path))
-      continue
-    mkdirSync(dirname(join(folder, path)), { recursive: true })
-    symlinkSync(resolve(path), join(folder, path))
-  }
-  for (const [file, text] of Object.entries({ 'package.json': '{ "type": "module" }', ...files }))
-    writeFileSync(join(folder, file), text)
-  return folder
-}
-
 function output(command: string, args: string[], cwd: string): string {
   const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8' })
   assert.is(status, 0, stdout + stderr)
@@ -123,7 +92,7 @@ test('a fresh clone, packed plainly, holds what is exported and what its README 
 })
 
 test('a Node project: typed strictly, every entry, one program', () => {
-  const folder = project('node', {
+  const folder = packedProject(root, 'node', {
     'program.ts': PROGRAM,
     'all.ts': rooms.map((room, i) => `export * as room${i} from '${room}'`).join('\n'),
     'main.mjs': `import { program, files } from './out/program.js'
@@ -202,7 +171,7 @@ const SAY = `Promise.all([program(), files('data')]).then(
   error => { window.said = String(error) })`
 
 inBrowser('a Vite app', async () => {
-  const folder = project('vite', {
+  const folder = packedProject(root, 'vite', {
     'program.ts': PROGRAM,
     'main.js': `import { files, program } from './program.ts'\n${SAY}`,
     'index.html':
@@ -218,7 +187,7 @@ inBrowser('a Vite app', async () => {
 })
 
 inBrowser('a page with an import map', async () => {
-  const folder = project('page', {
+  const folder = packedProject(root, 'page', {
     'index.html': `<!doctype html><title>page</title><link rel="icon" href="data:,">
 <script type="importmap">
 {
