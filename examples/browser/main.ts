@@ -100,10 +100,14 @@ const received: { [T in ToPage['type']]: (message: Extract<ToPage, { type: T }>)
       `The graphics device was lost (${message}). ${step ? `Going on from the checkpoint of step ${step}` : 'Starting again'} on a new device.`,
       true,
     ),
-  scored({ logits, probability }) {
-    byId('scored').textContent =
-      `Click probability ${(100 * probability).toFixed(1)} % (logits ${logits.map(x => x.toFixed(4)).join(' and ')})`
-    byId('scored').dataset.logits = JSON.stringify(logits)
+  scored({ scores }) {
+    const told = Object.entries(scores).map(([name, score]) =>
+      name === 'probability'
+        ? `Click probability ${(100 * score).toFixed(2)} %`
+        : `${name} ${score.toFixed(4)}`,
+    )
+    byId('scored').textContent = told.join(', ')
+    byId('scored').dataset.scores = JSON.stringify(scores)
   },
   files({ weights, config }) {
     const link = (name: string, content: BlobPart) =>

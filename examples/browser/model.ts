@@ -1,41 +1,22 @@
-// The model at a size that a phone trains, one row scored by it, and its files.
+// How a model is trained here, one row scored by it, and its files.
 
 import {
   collate,
+  columnsOf,
   type Dataset,
+  type Model,
   noGrad,
-  parseModelConfig,
   parseTrainerConfig,
-  type ResolvedModelConfig,
   type ResolvedTrainerConfig,
   scope,
-  type TextTabularModel,
 } from 'kernelgrad'
 import { serializeSafetensors } from 'kernelgrad/data'
 import type { TypedRow } from './protocol.ts'
-import type { Rows } from './rows.ts'
 
 export const BATCH = 128
 const EVALUATIONS = 12
 /** An evaluation costs as much as a few steps. */
 const LEAST_STEPS_BETWEEN = 5
-
-const layer = (hidden_size: number) => ({
-  hidden_size,
-  dropout_p: 0.1,
-  activation_function: 'ReLU',
-  normalization_function: 'LayerNorm',
-})
-
-export function modelConfig({ features, vocabSize }: Rows, padTokenId: number): ResolvedModelConfig {
-  const encoder = { dim: 64, n_heads: 4, n_layers: 2, hidden_dim: 128, max_position_embeddings: 64 }
-  const config = {
-    features_config: features,
-    mlp_config: [layer(64), layer(32)],
-    pretrained_model_config: { vocab_size: vocabSize, pad_token_id: padTokenId, ...encoder },
-  }
-  return parseModelConfig(config, 'this page')
-}
 
 export function trainerConfig(steps: number): ResolvedTrainerConfig {
   const every = Math.max(LEAST_STEPS_BETWEEN, Math.round(steps / EVALUATIONS))
@@ -54,35 +35,37 @@ export function trainerConfig(steps: number): ResolvedTrainerConfig {
   return parseTrainerConfig(config, 'this page')
 }
 
-/** Logits and click probability of a row, in evaluation mode. Every id is checked. */
-export async function scoreRow(
-  model: TextTabularModel,
-  row: TypedRow,
-): Promise<{ logits: number[]; probability: number }> {
+/** A row's scores by the names that the model gives them. In evaluation mode; every id is checked. */
+export async function scoreRow(model: Model, row: TypedRow): Promise<Record<string, number>> {
   const batch = collate(oneRow(model, row), [0], model.inputs, { truncate: true })
   const wasTraining = model.training
   model.eval()
-  const reading = scope(() => noGrad(() => model.forward(batch)).logits.read())
+  const reading = scope(() => noGrad(() => model.scores(batch)).read())
   model.train(wasTraining)
-  const logits = [...(await reading)]
-  return { logits, probability: 1 / (1 + Math.exp(logits[0]! - logits[1]!)) }
+  const scores = await reading
+  return Object.fromEntries(
+    model.scoreNames().flatMap((name, k) => (name === null ? [] : [[name, scores[k]!] as const])),
+  )
 }
 
-function oneRow({ config }: TextTabularModel, row: TypedRow): Dataset {
+function oneRow({ inputs }: Model, row: TypedRow): Dataset {
   const lists: Dataset['lists'] = {}
   const ids: Dataset['ids'] = {}
   const floats: Dataset['floats'] = {}
-  for (const [name, { dtype }] of Object.entries(config.features_config)) {
-    const values = row[name]!
-    if (dtype === 'categorical') ids[name] = Uint32Array.from(values)
-    else if (dtype === 'numerical') floats[name] = Float32Array.from(values)
-    else lists[name] = { values: Uint32Array.from(values), offsets: Uint32Array.of(0, values.length) }
+  for (const input of Object.values(inputs)) {
+    if (input.trainOnly) continue
+    for (const name of columnsOf(input)) {
+      const values = row[name]!
+      if (input.kind === 'floats') floats[name] = Float32Array.from(values)
+      else if (input.kind !== 'text') ids[name] = Uint32Array.from(values)
+      else lists[name] = { values: Uint32Array.from(values), offsets: Uint32Array.of(0, values.length) }
+    }
   }
   return { length: 1, rowStart: 0, lists, ids, floats, files: [] }
 }
 
 /** The contents of model.safetensors and config.json. */
-export async function modelFiles(model: TextTabularModel): Promise<{ weights: ArrayBuffer; config: string }> {
+export async function modelFiles(model: Model): Promise<{ weights: ArrayBuffer; config: string }> {
   const tensors = [...(await model.stateDict())].map(([name, { shape, data }]) => ({ name, shape, data }))
   const weights = serializeSafetensors(tensors, { format: 'pt' }).buffer
   return { weights, config: `${JSON.stringify(model.config, null, 2)}\n` }

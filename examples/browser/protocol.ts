@@ -81,7 +81,7 @@ export type ToPage =
   | { type: 'log'; entry: LogEntry }
   | { type: 'progress'; step: number; steps: number; rows: number; totalRows: number }
   | { type: 'lost'; message: string; step: number }
-  | { type: 'scored'; logits: number[]; probability: number }
+  | { type: 'scored'; scores: Record<string, number> }
   | { type: 'files'; weights: ArrayBuffer; config: string }
   /** `during` says what failed, in the words of the request. */
   | { type: 'error'; during: ToWorker['type']; message: string; noDevice: boolean }

@@ -48,8 +48,6 @@ export async function readRows(file: ParquetFile, { columns, padTokenId }: Choic
     if (use === 'token_id' || use === 'numerical') features[name] = { dtype: use }
     if (use === 'categorical') features[name] = { dtype: use, vocab_size: 2 ** 32 }
   }
-  if (!Object.values(features).some(({ dtype }) => dtype === 'token_id'))
-    throw new ConfigError('no column is a list of token ids, expected at least one: the model reads text')
   const label = labels[0]!.name
   const data = await loadDataset(file, { inputs: featureInputs(features, { label }) })
   let vocabSize = padTokenId + 1

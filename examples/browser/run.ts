@@ -1,12 +1,5 @@
 // One training run on a device: pauses and scores between steps, and goes on from its last checkpoint when the device is lost.
-import {
-  DeviceError,
-  type Gpu,
-  KernelgradError,
-  openGpu,
-  type ResolvedModelConfig,
-  TextTabularModel,
-} from 'kernelgrad'
+import { DeviceError, type Gpu, KernelgradError, type Model, openGpu } from 'kernelgrad'
 import { type CallbackContext, type LogEntry, Trainer } from 'kernelgrad/train'
 import { trainerConfig } from './model.ts'
 import { lastCheckpoint, RUN_FOLDER } from './opfs.ts'
@@ -20,7 +13,7 @@ const LOST_WITHIN_MS = 10_000
 const MOST_LOST = 3
 
 export interface RunEvents {
-  onReady(gpu: Gpu, model: TextTabularModel): void
+  onReady(gpu: Gpu, model: Model): void
   onState(state: RunState, step: number): void
   onHistory(entries: LogEntry[]): void
   onLog(entry: LogEntry): void
@@ -29,15 +22,15 @@ export interface RunEvents {
   onLost(message: string, step: number): void
 }
 
-type Job = { work: (model: TextTabularModel) => Promise<unknown>; done: (result: Promise<unknown>) => void }
+type Job = { work: (model: Model) => Promise<unknown>; done: (result: Promise<unknown>) => void }
 
 export class Run {
   readonly #rows: Rows
-  readonly #config: ResolvedModelConfig
+  readonly #makeModel: () => Model
   readonly #steps: number
   readonly #events: RunEvents
   #gpu: Gpu | undefined
-  #model: TextTabularModel | undefined
+  #model: Model | undefined
   #trainer: Trainer | undefined
   #wish: 'go' | 'pause' | 'stop' = 'go'
   #wake: (() => void) | undefined
@@ -47,9 +40,9 @@ export class Run {
   #step = 0
   #reported = 0
 
-  constructor(rows: Rows, config: ResolvedModelConfig, steps: number, events: RunEvents) {
+  constructor(rows: Rows, makeModel: () => Model, steps: number, events: RunEvents) {
     this.#rows = rows
-    this.#config = config
+    this.#makeModel = makeModel
     this.#steps = steps
     this.#events = events
   }
@@ -89,7 +82,7 @@ export class Run {
     this.#events.onState('starting', this.#step)
     const trainer = trainerConfig(this.#steps)
     this.#gpu = await openGpu()
-    this.#model = new TextTabularModel(this.#config).to(this.#gpu, { seed: trainer.seed })
+    this.#model = this.#makeModel().to(this.#gpu, { seed: trainer.seed })
     this.#events.onReady(this.#gpu, this.#model)
     this.#trainer = new Trainer({
       model: this.#model,
@@ -165,7 +158,7 @@ export class Run {
   }
 
   /** Does something with the model between two steps, when it is whole and no step is being recorded. */
-  withModel<T>(work: (model: TextTabularModel) => Promise<T>): Promise<T> {
+  withModel<T>(work: (model: Model) => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#jobs.push({ work, done: result => (result as Promise<T>).then(resolve, reject) })
       if (!this.#stepping) this.#work()

@@ -1,10 +1,11 @@
 // Everything that takes time: reading files, training, scoring. The page only shows.
 
-import type { TextTabularModel } from 'kernelgrad'
+import type { Model } from 'kernelgrad'
 import { DeviceError, KernelgradError } from 'kernelgrad'
 import type { ParquetFile } from 'kernelgrad/data'
+import { makeModel } from './architecture.ts'
 import { propose } from './columns.ts'
-import { BATCH, modelConfig, modelFiles, scoreRow } from './model.ts'
+import { BATCH, modelFiles, scoreRow } from './model.ts'
 import { forgetRun, type RunDescription, storedData, storedRun, storeRun } from './opfs.ts'
 import type { StoredRun, ToPage, ToWorker } from './protocol.ts'
 import { examplesOf, fieldsOf, openFile, readRows, sampleFile } from './rows.ts'
@@ -34,8 +35,9 @@ async function open(source: File | 'sample'): Promise<void> {
 async function start(choices: RunDescription['choices'], steps: number): Promise<void> {
   const { file, data } = opened!
   const description = { name: file.name, sample: !data, choices, steps }
-  // Read once before anything that was stored is given up.
+  // Read, and a model made, once before anything that was stored is given up.
   const rows = await readRows(file, choices)
+  makeModel(rows, choices.padTokenId)
   await alone(async () => {
     await storeRun(description, data)
     await train(description, rows, false)
@@ -79,8 +81,7 @@ async function train(
   const rowsAfter = (step: number) =>
     Math.floor(step / perEpoch) * rows.train.length + (step % perEpoch) * BATCH
   let step = 0
-  const config = modelConfig(rows, choices.padTokenId)
-  run = new Run(rows, config, steps, {
+  run = new Run(rows, () => makeModel(rows, choices.padTokenId), steps, {
     onReady: (gpu, model) =>
       post({
         type: 'ready',
@@ -115,7 +116,7 @@ async function train(
 }
 
 /** Does something with the model; where its device was lost after the training, with the saved one on a new device. */
-async function withModel<T>(work: (model: TextTabularModel) => Promise<T>): Promise<T> {
+async function withModel<T>(work: (model: Model) => Promise<T>): Promise<T> {
   try {
     return await run!.withModel(work)
   } catch (error) {
@@ -157,7 +158,7 @@ async function answer(message: ToWorker): Promise<void> {
     case 'lose':
       return run?.loseDevice()
     case 'score':
-      return post({ type: 'scored', ...(await withModel(model => scoreRow(model, message.row))) })
+      return post({ type: 'scored', scores: await withModel(model => scoreRow(model, message.row)) })
     case 'files': {
       const files = await withModel(modelFiles)
       return post({ type: 'files', ...files }, [files.weights])
