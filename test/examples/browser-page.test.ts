@@ -288,10 +288,7 @@ browserTest('a row typed in is scored as Node scores it with the downloaded file
   gpu.close()
   assert.equal(Object.keys(scores), ['probability'])
   const { probability } = own as { probability: number }
-  assert.ok(
-    Math.abs(scores.probability - probability) <= bound,
-    `${scores.probability}, in Node ${probability}`,
-  )
+  assert.ok(Math.abs(scores.probability - probability) <= bound, `${scores.probability}, not ${probability}`)
   assert.ok(Math.abs(probability - 0.5) > 1e-3, 'it is no constant')
 })
 
