@@ -38,6 +38,7 @@ interface Outcome {
   metrics: Record<string, number>
 }
 
+const COMMAND = 'kernelgrad'
 const DATA = { trainRows: 640, testRows: 90, seed: 2 }
 const TRAINER = { eval_steps: 4, save_steps: 4, logging_steps: 1 }
 
@@ -123,7 +124,7 @@ const inFolder = (name: string) => join(folder, name)
 
 function started(...args: string[]) {
   const env = { ...ownShell(), KERNELGRAD_ADAPTER: adapter }
-  return spawnSync('npx', ['--no', 'kernelgrad', ...args], { cwd: folder, env, encoding: 'utf8' })
+  return spawnSync('npx', ['--no', COMMAND, ...args], { cwd: folder, env, encoding: 'utf8' })
 }
 function npx(...args: string[]): string {
   const { status, stdout, stderr } = started(...args)
