@@ -28,15 +28,15 @@ export function initialize(parameter: Parameter, seed: number, stream: number): 
   for (const { view, start, size } of parameter.chunks()) {
     // A packed parameter may start where no binding can: its values are drawn elsewhere and copied.
     const bindable = view.offset % BLOCK_BYTES === 0
-    const out = bindable ? view : gpu.acquire(size * 4)
-    // A shard that starts off the generator's groups of four has no place in the stream: its values are still seeded.
-    const drawn = { out, n: size, seed, stream, offset: Math.ceil(start / 4) * 4 }
-    if (init.kind === 'normal') normalFill(gpu, { ...drawn, mean: init.mean ?? 0, std: init.std })
-    else if (init.kind === 'uniform') uniformFill(gpu, { ...drawn, low: -init.bound, high: init.bound })
-    else fill(gpu, { out, value: init.value, n: size })
-    if (bindable) continue
-    gpu.copy(out, view, size * 4)
-    gpu.release(out)
+    gpu.scratch(take => {
+      const out = bindable ? view : take(size * 4)
+      // A shard that starts off the generator's groups of four has no place in the stream: its values are still seeded.
+      const drawn = { out, n: size, seed, stream, offset: Math.ceil(start / 4) * 4 }
+      if (init.kind === 'normal') normalFill(gpu, { ...drawn, mean: init.mean ?? 0, std: init.std })
+      else if (init.kind === 'uniform') uniformFill(gpu, { ...drawn, low: -init.bound, high: init.bound })
+      else fill(gpu, { out, value: init.value, n: size })
+      if (!bindable) gpu.copy(out, view, size * 4)
+    })
   }
   if (parameter instanceof DenseParameter) weightsChanged(parameter.arena!)
   if (parameter instanceof DenseParameter || parameter.paddingIdx === undefined) return

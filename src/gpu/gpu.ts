@@ -133,6 +133,23 @@ export class Gpu {
     return this.#view(bytes, size => this.pool.acquire(size, label))
   }
 
+  /**
+   * Calls `body` with what takes buffers as `acquire` does; all of them are released when it ends, also by an error, such as that of a launch
+   * whose input could not be computed.
+   */
+  scratch<T>(body: (take: (bytes: number, label?: string) => View) => T): T {
+    const taken: View[] = []
+    try {
+      return body((bytes, label) => {
+        const view = this.acquire(bytes, label)
+        taken.push(view)
+        return view
+      })
+    } finally {
+      for (const view of taken) this.release(view)
+    }
+  }
+
   /** As `acquire`, of a buffer of just that size which is not shared: for what lives as long as a model. */
   allocate(bytes: number, label?: string): View {
     return this.#view(bytes, size => this.pool.allocate(size, label))

@@ -132,10 +132,11 @@ function inFloats(
     write(target)
     return
   }
-  const sums = gpu.acquire(n * 4, 'attention sums')
-  write(sums)
-  cast(gpu, { x: sums, y: target, n, to: 'f16' })
-  gpu.release(sums)
+  gpu.scratch(take => {
+    const sums = take(n * 4, 'attention sums')
+    write(sums)
+    cast(gpu, { x: sums, y: target, n, to: 'f16' })
+  })
 }
 
 /**
@@ -154,11 +155,12 @@ export function attentionBackward(gpu: Gpu, options: AttentionOptions & { dout: 
   expectViews('attentionBackward', { cuSeqlens }, 1)
   if (T === 0) return
   const { kernels, form, values, grid } = launchOf(gpu, options)
-  const delta = gpu.acquire(T * A * 4, 'attention delta')
-  inFloats(gpu, options, dqkv, 3 * T * A * D, sums => {
-    const views = [qkv, keyMask, cuSeqlens, lse, dout, sums]
-    gpu.launch(kernels.backwardQ[form], values, [...views, out, delta], grid)
-    gpu.launch(kernels.backwardKv[form], values, [...views, delta], grid)
+  gpu.scratch(take => {
+    const delta = take(T * A * 4, 'attention delta')
+    inFloats(gpu, options, dqkv, 3 * T * A * D, sums => {
+      const views = [qkv, keyMask, cuSeqlens, lse, dout, sums]
+      gpu.launch(kernels.backwardQ[form], values, [...views, out, delta], grid)
+      gpu.launch(kernels.backwardKv[form], values, [...views, delta], grid)
+    })
   })
-  gpu.release(delta)
 }

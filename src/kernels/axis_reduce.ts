@@ -72,26 +72,35 @@ export function axisReduce(
     throw new ShapeError(`axisReduce: axis ${wrong} is no dimension of shape [${shape}], from 0 on`)
   expectView('axisReduce', 'x', x, numel(shape), storage)
   expectView('axisReduce', 'out', out, numel(shape.filter((_, d) => !axes.includes(d))))
-  let groups = groupsOf(shape, axes)
-  let from = { view: x, storage, owned: false }
-  for (;;) {
-    const at = groups.findLastIndex(({ reduced }) => reduced)
-    const before = groups.slice(0, Math.max(at, 0))
-    const after = groups.slice(at + 1)
-    const middle = {
-      O: product(before),
-      R: at < 0 ? 1 : groups[at]!.size,
-      I: at < 0 ? product(groups) : product(after),
-    }
-    const last = !before.some(({ reduced }) => reduced)
-    const size = middle.O * middle.I
-    const to = last ? out : gpu.acquire(size * 4, 'partial reduction')
-    reduceMiddle(gpu, kind, from, middle, to, last ? factor : 1)
-    if (from.owned) gpu.release(from.view)
-    if (last) return
-    from = { view: to, storage: undefined, owned: true }
-    groups = [...before, ...after]
+  reduceGroups(gpu, kind, { view: x, storage }, groupsOf(shape, axes), out, factor)
+}
+
+/** Reduces the last group of axes, then what is left. */
+function reduceGroups(
+  gpu: Gpu,
+  kind: AxisReduction,
+  from: { view: View; storage: Storage | undefined },
+  groups: Group[],
+  out: View,
+  factor: number,
+): void {
+  const at = groups.findLastIndex(({ reduced }) => reduced)
+  const before = groups.slice(0, Math.max(at, 0))
+  const after = groups.slice(at + 1)
+  const middle = {
+    O: product(before),
+    R: at < 0 ? 1 : groups[at]!.size,
+    I: at < 0 ? product(groups) : product(after),
   }
+  if (!before.some(({ reduced }) => reduced)) {
+    reduceMiddle(gpu, kind, from, middle, out, factor)
+    return
+  }
+  gpu.scratch(take => {
+    const view = take(middle.O * middle.I * 4, 'partial reduction')
+    reduceMiddle(gpu, kind, from, middle, view, 1)
+    reduceGroups(gpu, kind, { view, storage: undefined }, [...before, ...after], out, factor)
+  })
 }
 
 interface Group {
@@ -137,8 +146,9 @@ function reduceMiddle(
     gpu.launch(chosen, params, [x.view, out], Math.ceil(n / WG))
     return
   }
-  const partials = gpu.acquire(O * parts * I * 4, 'partial reduction')
-  gpu.launch(chosen, params, [x.view, partials], Math.ceil(n / WG))
-  reduceMiddle(gpu, kind, { view: partials, storage: undefined }, { O, R: parts, I }, out, factor)
-  gpu.release(partials)
+  gpu.scratch(take => {
+    const partials = take(O * parts * I * 4, 'partial reduction')
+    gpu.launch(chosen, params, [x.view, partials], Math.ceil(n / WG))
+    reduceMiddle(gpu, kind, { view: partials, storage: undefined }, { O, R: parts, I }, out, factor)
+  })
 }

@@ -108,14 +108,18 @@ export function crossAttentionBackward(
   const { q, k, v, index, out, lse, Tq, Tk, A, D } = options
   const { width, kernels, params, groups } = launchOf(options)
   const shape = [Tq, A, D]
-  const [products, delta] = [gpu.acquire(Tq * A * D * 4), gpu.acquire(Tq * A * 4)]
-  const operands = [out, dout].map(view => ({ view, shape }))
-  pointwise(gpu, { name: 'mul', operands, out: { view: products, shape } })
-  axisReduce(gpu, { kind: 'sum', x: products, shape, axes: [2], out: delta })
-  gpu.release(products)
-  const views = [q, k, v, index, lse, dout, delta]
-  if (dq && Tq > 0) gpu.launch(kernels.backwardQ[width], params(Tq), [...views, dq], groups(Tq))
-  if (dk && Tk > 0) gpu.launch(kernels.backwardK[width], params(Tk), [...views, dk], groups(Tk))
-  if (dv && Tk > 0) gpu.launch(kernels.backwardV[width], params(Tk), [q, k, index, lse, dout, dv], groups(Tk))
-  gpu.release(delta)
+  gpu.scratch(take => {
+    const delta = take(Tq * A * 4)
+    gpu.scratch(take => {
+      const products = take(Tq * A * D * 4)
+      const operands = [out, dout].map(view => ({ view, shape }))
+      pointwise(gpu, { name: 'mul', operands, out: { view: products, shape } })
+      axisReduce(gpu, { kind: 'sum', x: products, shape, axes: [2], out: delta })
+    })
+    const views = [q, k, v, index, lse, dout, delta]
+    if (dq && Tq > 0) gpu.launch(kernels.backwardQ[width], params(Tq), [...views, dq], groups(Tq))
+    if (dk && Tk > 0) gpu.launch(kernels.backwardK[width], params(Tk), [...views, dk], groups(Tk))
+    if (dv && Tk > 0)
+      gpu.launch(kernels.backwardV[width], params(Tk), [q, k, index, lse, dout, dv], groups(Tk))
+  })
 }

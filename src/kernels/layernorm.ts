@@ -210,10 +210,11 @@ export function layerNormBackward(
   const n = rows * H
   // Both kernels would draw the mask of the output's dropout: to draw it once, ahead, is faster. After ReLU, y tells it.
   if (outputDropout && !y && n > 0) {
-    const kept = gpu.acquire(n * 4, 'gradient under dropout')
-    dropoutKernel(gpu, { x: dy, y: kept, ...outputDropout, n, ...(storage && { storage }) })
-    layerNormBackward(gpu, { ...options, dy: kept, outputDropout: undefined })
-    gpu.release(kept)
+    gpu.scratch(take => {
+      const kept = take(n * 4, 'gradient under dropout')
+      dropoutKernel(gpu, { x: dy, y: kept, ...outputDropout, n, ...(storage && { storage }) })
+      layerNormBackward(gpu, { ...options, dy: kept, outputDropout: undefined })
+    })
     return
   }
   if (n === 0) {
@@ -241,30 +242,31 @@ export function layerNormBackward(
   const { perBlock, blocks } = form === 'blocks' ? blocksOf(rows, BLOCK[gpu.adapter.kind]) : rowBlocks(rows)
   const second = blocks * H
   const values = { ...valuesOf(rows, H, width, dropout), gate, per_block: perBlock, second: second / width }
-  const partials = summed && gpu.acquire(2 * second * 4)
-  if (partials && form === 'blocks') {
-    const bindings: Access[] = [...READ_ROW, 'read', 'write', 'write', ...readAfter, ...writeDropped]
-    const both = kernel('backward_blocks', bindings, { ...variant, BLOCKS: 1, AFTER: 8, BLOCK: perBlock })
-    const views = [...row, weight, first, partials, ...after, ...last]
-    gpu.launch(both[widthForm], values, views, Math.ceil(blocks / BLOCK_WG))
-  } else {
-    const backward = kernel(
-      'backward',
-      [...READ_ROW, 'read', 'write', ...readAfter, ...writeDropped],
-      variant,
-    )
-    const views = [...row, weight, first, ...after, ...last]
-    gpu.launch(backward[widthForm], values, views, Math.ceil(rows / ROWS / WG))
-    if (!partials) return
-    // weight is bound so that y keeps its place; columns does not read it.
-    const columns = kernel('columns', [...READ_ROW, 'read', 'write', ...readAfter], { RELU: variant.RELU })
-    const given = [...row, weight, partials, ...after]
-    gpu.launch(columns[widthForm], values, given, Math.ceil(second / width / WG))
-  }
-  const finish = kernel('finish', ['read', 'write', 'write'])
-  const sums = { ...values, rows: blocks, accumulate: Number(accumulate) }
-  gpu.launch(finish[width], sums, [partials, dweight, dbias], Math.ceil(H / width / WG))
-  gpu.release(partials)
+  gpu.scratch(take => {
+    const partials = summed && take(2 * second * 4)
+    if (partials && form === 'blocks') {
+      const bindings: Access[] = [...READ_ROW, 'read', 'write', 'write', ...readAfter, ...writeDropped]
+      const both = kernel('backward_blocks', bindings, { ...variant, BLOCKS: 1, AFTER: 8, BLOCK: perBlock })
+      const views = [...row, weight, first, partials, ...after, ...last]
+      gpu.launch(both[widthForm], values, views, Math.ceil(blocks / BLOCK_WG))
+    } else {
+      const backward = kernel(
+        'backward',
+        [...READ_ROW, 'read', 'write', ...readAfter, ...writeDropped],
+        variant,
+      )
+      const views = [...row, weight, first, ...after, ...last]
+      gpu.launch(backward[widthForm], values, views, Math.ceil(rows / ROWS / WG))
+      if (!partials) return
+      // weight is bound so that y keeps its place; columns does not read it.
+      const columns = kernel('columns', [...READ_ROW, 'read', 'write', ...readAfter], { RELU: variant.RELU })
+      const given = [...row, weight, partials, ...after]
+      gpu.launch(columns[widthForm], values, given, Math.ceil(second / width / WG))
+    }
+    const finish = kernel('finish', ['read', 'write', 'write'])
+    const sums = { ...values, rows: blocks, accumulate: Number(accumulate) }
+    gpu.launch(finish[width], sums, [partials, dweight, dbias], Math.ceil(H / width / WG))
+  })
 }
 
 const blocksOf = (rows: number, perBlock: number) => ({ perBlock, blocks: Math.ceil(rows / perBlock) })

@@ -116,10 +116,11 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
     return
   }
   if (stored.b !== 'f16' && transposesB(kind, form, shape)) {
-    const turned = gpu.acquire(N * K * 4, 'matmul operand')
-    transpose(gpu, { x: b, y: turned, R: N, C: K })
-    matmul(gpu, { ...options, b: turned, layout: 'NN', form: name, splits })
-    gpu.release(turned)
+    gpu.scratch(take => {
+      const turned = take(N * K * 4, 'matmul operand')
+      transpose(gpu, { x: b, y: turned, R: N, C: K })
+      matmul(gpu, { ...options, b: turned, layout: 'NN', form: name, splits })
+    })
     return
   }
   const perGroup = form.how === 'invocation' ? DEVICES[kind].workgroup : 1
@@ -135,12 +136,13 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
     )
     return
   }
-  const parts = gpu.acquire(M * N * splits * 4, 'matmul parts')
-  const kernel = tileKernel(form, kind, shape, NOTHING, { ...stored, c: 'f32' })
-  gpu.launch(kernel, { M, N, K, splits, ...OFF }, [a, b, parts, a, a], grid)
-  const groups = Math.ceil((M * Math.ceil(N / 4)) / 64)
-  launchEpilogue(gpu, fused => sumKernel(N, fused, stored), [parts, parts, c], splits, groups, options)
-  gpu.release(parts)
+  gpu.scratch(take => {
+    const parts = take(M * N * splits * 4, 'matmul parts')
+    const kernel = tileKernel(form, kind, shape, NOTHING, { ...stored, c: 'f32' })
+    gpu.launch(kernel, { M, N, K, splits, ...OFF }, [a, b, parts, a, a], grid)
+    const groups = Math.ceil((M * Math.ceil(N / 4)) / 64)
+    launchEpilogue(gpu, fused => sumKernel(N, fused, stored), [parts, parts, c], splits, groups, options)
+  })
 }
 
 /** The form measured to be fastest for such shapes, where that was done and it can run; else the built-in choice. */

@@ -54,21 +54,17 @@ function reducePart(
   return count
 }
 
-/** Adds x's values up until few enough are left for the last stage, which `finish` launches; `owned` x is released. */
-function reduceAll(
-  gpu: Gpu,
-  { x, n, owned }: { x: View; n: number; owned: boolean },
-  finish: (x: View, n: number) => void,
-): void {
-  let [from, count, release] = [x, n, owned]
-  while (count > FINISH) {
-    const partials = gpu.acquire(Math.ceil(count / PARTIAL) * 4, 'partial sums')
-    const left = reducePart(gpu, partial, { x: from, n: count, partials, at: 0 })
-    if (release) gpu.release(from)
-    ;[from, count, release] = [partials, left, true]
+/** Adds x's values up until few enough are left for the last stage, which `finish` launches. */
+function reduceAll(gpu: Gpu, { x, n }: { x: View; n: number }, finish: (x: View, n: number) => void): void {
+  if (n <= FINISH) {
+    finish(x, n)
+    return
   }
-  finish(from, count)
-  if (release) gpu.release(from)
+  gpu.scratch(take => {
+    const partials = take(Math.ceil(n / PARTIAL) * 4, 'partial sums')
+    const left = reducePart(gpu, partial, { x, n, partials, at: 0 })
+    reduceAll(gpu, { x: partials, n: left }, finish)
+  })
 }
 
 /** out[0] = factor times the sum of x (0 when n is 0). x: [n], out: [1] float32; the factor is 1 unless given. */
@@ -81,7 +77,7 @@ export function sum(gpu: Gpu, options: { x: View; out: View; n: number; factor?:
     gpu.clear({ ...out, size: 4 })
     return
   }
-  reduceAll(gpu, { x, n, owned: false }, (x, n) => {
+  reduceAll(gpu, { x, n }, (x, n) => {
     gpu.launch(finishSum, { n, at: 0, factor, one: 1 }, [x, out], 1)
   })
 }
@@ -101,13 +97,15 @@ export function columnSum(
   expectViews('columnSum', { out }, C)
   const { perBlock, blocks } = rowBlocks(rows)
   const width = widthOf(C)
-  const partials = gpu.acquire(blocks * C * 4, 'column sums')
-  if (rows * C > 0) {
-    const params = { rows, C: C / width, per_block: perBlock, accumulate: 0 }
-    gpu.launch(columnPartial[formOf(storage, C)], params, [x, partials], Math.ceil((blocks * C) / width / 32))
-  }
-  finishColumns(gpu, { partials, out, blocks, C, accumulate })
-  gpu.release(partials)
+  gpu.scratch(take => {
+    const partials = take(blocks * C * 4, 'column sums')
+    if (rows * C > 0) {
+      const params = { rows, C: C / width, per_block: perBlock, accumulate: 0 }
+      const groups = Math.ceil((blocks * C) / width / 32)
+      gpu.launch(columnPartial[formOf(storage, C)], params, [x, partials], groups)
+    }
+    finishColumns(gpu, { partials, out, blocks, C, accumulate })
+  })
 }
 
 /** How the rows of a column sum are cut into blocks: as many blocks as rows in a block, about. */
@@ -166,13 +164,15 @@ export function gradNorm(
   expectViews('gradNorm', { norm, coefficient }, 1)
   const factor = maxNorm > 0 && maxNorm < Number.POSITIVE_INFINITY ? maxNorm : 0
   const total = parts.reduce((count, { n }) => count + Math.ceil(n / PARTIAL), 0)
-  const partials = gpu.acquire(total * 4, 'partial sums of squares')
-  let at = 0
-  for (const { view, n } of parts) {
-    if (n > 0)
+  gpu.scratch(take => {
+    const partials = take(total * 4, 'partial sums of squares')
+    let at = 0
+    for (const { view, n } of parts) {
+      if (n === 0) continue
       at += reducePart(gpu, squares, { x: typeof view === 'function' ? view() : view, n, partials, at })
-  }
-  reduceAll(gpu, { x: partials, n: total, owned: true }, (x, n) => {
-    gpu.launch(finishNorm, { n, at: 0, factor, one: 1 }, [x, norm, coefficient], 1)
+    }
+    reduceAll(gpu, { x: partials, n: total }, (x, n) => {
+      gpu.launch(finishNorm, { n, at: 0, factor, one: 1 }, [x, norm, coefficient], 1)
+    })
   })
 }

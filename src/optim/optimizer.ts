@@ -42,6 +42,14 @@ export interface StateTensor {
   parts: StatePart[]
 }
 
+/** How a step is taken. */
+export interface StepOptions {
+  /** Gradients are scaled down to this norm; 0, the default, leaves them. */
+  maxGradNorm?: number
+  /** What scaled the loss. */
+  scaler?: GradScaler | undefined
+}
+
 const HISTORY_STEPS = 4096
 
 /**
@@ -125,10 +133,10 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
    * and when one overflowed, the step changes nothing but the scale.
    * @throws OutOfMemoryError where the limit that the device was opened with leaves no room for it: nothing has changed.
    */
-  step(options: { maxGradNorm?: number; scaler?: GradScaler | undefined } = {}): void {
+  step(options: StepOptions = {}): void {
     const gpu = this.#gpu
     this.#checkStep(options)
-    const { maxGradNorm = 0, scaler } = options
+    const { scaler } = options
     if (this.#leftOut.some(parameter => parameter.requiresGrad)) {
       throw new ConfigError(
         'a parameter was unfrozen that this optimizer left out when it was made; make a new optimizer',
@@ -143,6 +151,19 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
     const numbers = this.#numbers(step, scaler !== undefined)
     gpu.upload(this.#history, Float32Array.from(numbers), index * numbers.length * 4)
     this.#prepareTables(step)
+    try {
+      this.#record(step, index, options)
+    } catch (error) {
+      for (const table of this.#tables) table.cancel()
+      throw error
+    }
+    gpu.flush()
+    noteStep(gpu)
+  }
+
+  /** Records a step whose tables are prepared. */
+  #record(step: number, index: number, { maxGradNorm = 0, scaler }: StepOptions): void {
+    const gpu = this.#gpu
     const active = this.#arenas.map(state => state.show(parameter => this.#groupOf.get(parameter)))
     const measured = maxGradNorm > 0 || scaler !== undefined
     const clip = measured ? this.#clip : this.#one
@@ -164,11 +185,9 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
       weightsChanged(arena)
     }
     for (const table of this.#tables) table.step(shared, this.#base, step)
-    gpu.flush()
-    noteStep(gpu)
   }
 
-  #checkStep(options: { maxGradNorm?: number; scaler?: GradScaler | undefined }): void {
+  #checkStep(options: StepOptions): void {
     this.#checkAlive('step')
     const where = `${this.#rule.name}.step`
     expectOptions(`${where}: options`, options, ['maxGradNorm', 'scaler'])

@@ -49,8 +49,11 @@ export class SlicedTable {
     const source = { buffer, offset: offset + all.indexOf(inside[0]!) * H * 4, size: n * H * 4 }
     gpu.copy(source, this.#some, n * H * 4)
     const map = gpu.from(inside.map(row => row - firstRow))
-    scatterAddRows(gpu, { source: this.#some, map, target: this.#values, n, H })
-    gpu.release(map)
+    try {
+      scatterAddRows(gpu, { source: this.#some, map, target: this.#values, n, H })
+    } finally {
+      gpu.release(map)
+    }
   }
 
   dispose(): void {

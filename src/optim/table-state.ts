@@ -147,7 +147,8 @@ export class TableState {
 
   /** Takes step `step` with the merged gradient, as prepared. */
   step(shared: Shared, base: number, step: number): void {
-    for (const { plan, gradient } of this.#prepared) this.#run(shared, plan, base, step - 1, gradient())
+    for (let next = this.#prepared.shift(); next; next = this.#prepared.shift())
+      this.#run(shared, next.plan, base, step - 1, next.gradient)
     if (this.idle === 'move') {
       if (this.#sliced) this.#stamps.fill(step)
       else for (const row of this.merged?.rows ?? []) this.#stamps[row] = step
@@ -211,7 +212,15 @@ export class TableState {
   }
 
   /** Releases the plan after one launch per shard: replay up to `until` steps taken, then one more with `g`. */
-  #run(shared: Shared, { entries, shards }: Plan, base: number, until: number, g?: View): void {
+  #run(shared: Shared, plan: Plan, base: number, until: number, gradient?: () => View): void {
+    try {
+      this.#launch(shared, plan, base, until, gradient?.())
+    } finally {
+      this.#gpu.release(plan.entries)
+    }
+  }
+
+  #launch(shared: Shared, { entries, shards }: Plan, base: number, until: number, g?: View): void {
     for (const { shard, first, n, index } of shards) {
       const rows = {
         ...shared,
@@ -227,7 +236,6 @@ export class TableState {
       if (!this.#byRow) optimizerRows(this.#gpu, this.#rule, { ...rows, until: step, g })
       else if (g) optimizerByRow(this.#gpu, this.#rule, { ...rows, step, g })
     }
-    this.#gpu.release(entries)
   }
 
   #upload(data: Uint32Array<ArrayBuffer>): View {

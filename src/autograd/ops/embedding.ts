@@ -49,16 +49,19 @@ export function embedding(table: TableParameter, ids: Ids, position?: Lookup): T
       const { gpu } = context
       const out = context.empty([n, H], activationDType([n, H]))
       const idViews = lookups.map(({ grouped }) => gpu.from(grouped.ids))
-      embeddingKernel(gpu, {
-        table: table.shards,
-        ids: idViews[0]!,
-        out: out.view,
-        n,
-        H,
-        position: second && { table: second.table.shards, ids: idViews[1]! },
-        storage: out.storage,
-      })
-      for (const view of idViews) gpu.release(view)
+      try {
+        embeddingKernel(gpu, {
+          table: table.shards,
+          ids: idViews[0]!,
+          out: out.view,
+          n,
+          H,
+          position: second && { table: second.table.shards, ids: idViews[1]! },
+          storage: out.storage,
+        })
+      } finally {
+        for (const view of idViews) gpu.release(view)
+      }
       const segments = context.recording ? lookups.map(lookup => uploadSegments(context, lookup)) : []
       return {
         output: out,

@@ -106,8 +106,8 @@ interface LogitsGradient extends Logits {
 
 const largest = (table: TableParameter) => Math.max(...table.slices.map(({ rows }) => rows))
 
-/** Memory for the logits of any slice. */
-const sliceMemory = ({ gpu, table, n }: Logits): View => gpu.acquire(n * largest(table) * 4, 'logits')
+/** Bytes for the logits of any slice. */
+const sliceBytes = ({ table, n }: Logits) => n * largest(table) * 4
 
 /** z = the logits of a slice, without bias. */
 function project({ gpu, table, x, n }: Logits, { view, rows }: TableSlice, z: View): void {
@@ -126,16 +126,17 @@ function fold(
 ): void {
   const { gpu, n, table } = logits
   const slices = table.slices.length
-  const stats = gpu.acquire(sliceStats(n, slices) * 4, 'sums of logits')
-  const own = gpu.acquire(n * 4, 'logits of labels')
-  const foldSlice = (i: number, z: View) => {
-    project(logits, table.slices[i]!, z)
-    foldLogits(gpu, { ...partOf(logits, table.slices[i]!, z), stats, own, slice: i, slices })
-  }
-  const scratch = kept ? undefined : sliceMemory(logits)
-  for (let i = 0; i < slices; i++) foldSlice(i, scratch ?? kept![i]!.view)
-  finishSlices(gpu, { stats, own, ...results, rows: n, slices })
-  for (const view of [stats, own, scratch]) if (view) gpu.release(view)
+  gpu.scratch(take => {
+    const stats = take(sliceStats(n, slices) * 4, 'sums of logits')
+    const own = take(n * 4, 'logits of labels')
+    const scratch = kept ? undefined : take(sliceBytes(logits), 'logits')
+    for (const [i, slice] of table.slices.entries()) {
+      const z = scratch ?? kept![i]!.view
+      project(logits, slice, z)
+      foldLogits(gpu, { ...partOf(logits, slice, z), stats, own, slice: i, slices })
+    }
+    finishSlices(gpu, { stats, own, ...results, rows: n, slices })
+  })
 }
 
 /** Puts the gradient of a slice's logits in their place. */
@@ -158,30 +159,31 @@ function back(x: Tensor, bias: Tensor, gradient: LogitsGradient): (Tensor | unde
   const { gpu, table, n } = gradient
   const { slices, width: H } = table
   const db = bias.requiresGrad ? makeTensor(gpu, bias.shape) : undefined
-  const sums = db && gpu.acquire(largest(table) * 4)
-  const dx = x.requiresGrad ? gradTarget(x) : undefined
-  const scratch = gradient.kept ? undefined : sliceMemory(gradient)
-  for (const slice of slices) {
-    const { firstRow, rows, view } = slice
-    const dz = gradientOf(gradient, slice, scratch)
-    if (dx) {
-      const accumulate = dx.accumulate || slice !== slices[0]
-      matmul(gpu, { a: dz, b: view, c: dx.view, M: n, N: H, K: rows, layout: 'NN', accumulate })
+  gpu.scratch(take => {
+    const sums = db && take(largest(table) * 4)
+    const dx = x.requiresGrad ? gradTarget(x) : undefined
+    const scratch = gradient.kept ? undefined : take(sliceBytes(gradient), 'logits')
+    for (const slice of slices) {
+      const { firstRow, rows, view } = slice
+      const dz = gradientOf(gradient, slice, scratch)
+      if (dx) {
+        const accumulate = dx.accumulate || slice !== slices[0]
+        matmul(gpu, { a: dz, b: view, c: dx.view, M: n, N: H, K: rows, layout: 'NN', accumulate })
+      }
+      if (db && sums) {
+        columnSum(gpu, { x: dz, out: sums, rows: n, C: rows })
+        gpu.copy(sums, { ...db.view, offset: db.view.offset + firstRow * 4 }, rows * 4)
+      }
+      if (!table.requiresGrad || slices.length > 1) continue
+      const values = makeTensor(gpu, [rows, H])
+      writeRows(gradient, slice, dz, values.view, false)
+      addRowGrad(
+        table,
+        Uint32Array.from({ length: rows }, (_, row) => row),
+        values,
+      )
     }
-    if (db && sums) {
-      columnSum(gpu, { x: dz, out: sums, rows: n, C: rows })
-      gpu.copy(sums, { ...db.view, offset: db.view.offset + firstRow * 4 }, rows * 4)
-    }
-    if (!table.requiresGrad || slices.length > 1) continue
-    const values = makeTensor(gpu, [rows, H])
-    writeRows(gradient, slice, dz, values.view, false)
-    addRowGrad(
-      table,
-      Uint32Array.from({ length: rows }, (_, row) => row),
-      values,
-    )
-  }
-  for (const view of [sums, scratch]) if (view) gpu.release(view)
+  })
   return [undefined, db]
 }
 
@@ -210,7 +212,7 @@ function later(gradient: LogitsGradient): SlicedGrad {
     tops: copyOf(gradient.tops, 2 * n),
     dlosses: copyOf(gradient.dlosses, n),
   }
-  const scratch = gradient.kept ? undefined : sliceMemory(gradient)
+  const scratch = gradient.kept ? undefined : gpu.acquire(sliceBytes(gradient), 'logits')
   for (const logits of gradient.kept ?? []) untrack(logits.retain())
   return {
     write(slice, into, accumulate) {

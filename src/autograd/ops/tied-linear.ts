@@ -84,14 +84,15 @@ function overShards(
   const [V, K] = table.shape as [number, number]
   for (const { view, firstRow, rows } of table.shards) {
     // Neither columns of y nor a part of the bias that starts anywhere can be bound by themselves.
-    const [part, own] = [gpu.acquire(n * rows * 4), gpu.acquire(rows * 4)]
-    gpu.copy({ ...bias, offset: bias.offset + firstRow * 4 }, own, rows * 4)
-    matmulKernel(gpu, { a: x, b: view, c: part, bias: own, M: n, N: rows, K, layout: 'NT' })
-    copyColumns(gpu, {
-      ...{ source: part, sourceWidth: rows, sourceColumn: 0 },
-      ...{ target: y, targetWidth: V, targetColumn: firstRow },
-      ...{ width: rows, rows: n },
+    gpu.scratch(take => {
+      const [part, own] = [take(n * rows * 4), take(rows * 4)]
+      gpu.copy({ ...bias, offset: bias.offset + firstRow * 4 }, own, rows * 4)
+      matmulKernel(gpu, { a: x, b: view, c: part, bias: own, M: n, N: rows, K, layout: 'NT' })
+      copyColumns(gpu, {
+        ...{ source: part, sourceWidth: rows, sourceColumn: 0 },
+        ...{ target: y, targetWidth: V, targetColumn: firstRow },
+        ...{ width: rows, rows: n },
+      })
     })
-    for (const scratch of [part, own]) gpu.release(scratch)
   }
 }
