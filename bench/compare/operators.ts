@@ -1,5 +1,5 @@
 // Single operators of the notebook's model, at shapes that any side takes as they are, with the float64 oracle's values.
-import { hashed } from '../../src/cli/parity/full-case.ts'
+
 import type { Gpu, View } from '../../src/gpu/index.ts'
 import { attention } from '../../src/kernels/attention.ts'
 import { embedding } from '../../src/kernels/embedding.ts'
@@ -8,6 +8,7 @@ import { layerNorm } from '../../src/kernels/layernorm.ts'
 import { matmul } from '../../src/kernels/matmul.ts'
 import * as reference from '../../src/reference/index.ts'
 import { generator } from '../../src/testing/index.ts'
+import { hashed } from '../parity/full-case.ts'
 import { Workspace } from '../row.ts'
 import type { Job } from './ours.ts'
 

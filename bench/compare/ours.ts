@@ -1,12 +1,12 @@
 // This library's side of a comparison.
 
 import { scope } from '../../src/autograd/index.ts'
-import { setHashedWeights } from '../../src/cli/parity/full-case.ts'
 import { collatePadded } from '../../src/data/index.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
 import type { TextTabularModel } from '../../src/models/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { parameterGroups } from '../../src/train/index.ts'
+import { setHashedWeights } from '../parity/full-case.ts'
 import type { Answer } from './peer.ts'
 import type { TrainWork } from './work.ts'
 

@@ -1,7 +1,7 @@
 // What the JavaScript peers share: the loop that reads one JSON request a line and answers each with one JSON line
 // (bench/compare/peer.ts), WebGPU on the adapter this library would choose, and weights by formula.
 import { createInterface } from 'node:readline'
-import { hashed } from '../../dist/src/cli/parity/full-case.js'
+import { hashed } from '../../dist/bench/parity/full-case.js'
 import { findAdapter } from '../../dist/src/gpu/index.js'
 import { wait } from '../../dist/src/gpu/platform-node.js'
 

@@ -1,6 +1,7 @@
 import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
 
-const ADAPTER: OptionSpec = {
+/** Which adapter, where a command needs one. */
+export const ADAPTER: OptionSpec = {
   flags: '--adapter <kind>',
   description: 'which adapter to use (default: KERNELGRAD_ADAPTER, or auto)',
   choices: ['auto', 'hardware', 'system', 'embedded'],
@@ -184,16 +185,5 @@ export const COMMANDS: readonly CommandSpec[] = [
       JSON_LINE,
     ],
     load: () => import('./commands/demo.ts'),
-  },
-  {
-    name: 'parity',
-    description: 'check every case folder of frozen PyTorch values against the adapter in use',
-    arguments: [{ name: 'folder', description: 'a folder of case folders, or one of them' }],
-    options: [
-      ADAPTER,
-      { flags: '--fp16', description: 'train planted cases in mixed precision too' },
-      { flags: '--json', description: 'print JSON' },
-    ],
-    load: () => import('./commands/parity.ts'),
   },
 ]

@@ -1,4 +1,5 @@
 // The command line with the real commands, in this process, with what it writes kept.
+import type { CommandSpec } from '../../src/cli/command.ts'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { runCli } from '../../src/cli/run.ts'
 
@@ -9,7 +10,10 @@ export interface Captured {
 }
 
 /** Runs one command line; nothing of it reaches the terminal. */
-export async function kernelgrad(...args: string[]): Promise<Captured> {
+export const kernelgrad = (...args: string[]): Promise<Captured> => captured(COMMANDS, args)
+
+/** The same with other commands. */
+export async function captured(commands: readonly CommandSpec[], args: string[]): Promise<Captured> {
   const told = { out: '', err: '' }
   const keep = (key: 'out' | 'err') =>
     ((text: string | Uint8Array) => {
@@ -20,7 +24,7 @@ export async function kernelgrad(...args: string[]): Promise<Captured> {
   process.stdout.write = keep('out')
   process.stderr.write = keep('err')
   try {
-    const code = await runCli(args, { commands: COMMANDS, version: '0', env: {} })
+    const code = await runCli(args, { commands, version: '0', env: {} })
     return { code, ...told }
   } finally {
     process.stdout.write = stdout

@@ -8,10 +8,10 @@ import {
   TableParameter,
   tensor,
   writeParameter,
-} from '../../autograd/index.ts'
-import { DataError } from '../../errors.ts'
-import type { Gpu } from '../../gpu/index.ts'
-import { Adam, AdamW, type Optimizer, RowwiseAdagrad, SGD } from '../../optim/index.ts'
+} from '../../src/autograd/index.ts'
+import { DataError } from '../../src/errors.ts'
+import type { Gpu } from '../../src/gpu/index.ts'
+import { Adam, AdamW, type Optimizer, RowwiseAdagrad, SGD } from '../../src/optim/index.ts'
 import { need, readTensors } from './frozen.ts'
 import { Check, type Finding } from './report.ts'
 

@@ -1,12 +1,12 @@
 // Frozen values as the case folders hold them.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Parameter, readParameter } from '../../autograd/index.ts'
-import type { FeatureBatch, FeaturesConfig, MlpLayerConfig, ModelConfig } from '../../config/index.ts'
-import { ownerOf } from '../../config/index.ts'
-import { collatePadded } from '../../data/index.ts'
-import { openSafetensors } from '../../data/safetensors-file.ts'
-import { DataError } from '../../errors.ts'
+import { type Parameter, readParameter } from '../../src/autograd/index.ts'
+import type { FeatureBatch, FeaturesConfig, MlpLayerConfig, ModelConfig } from '../../src/config/index.ts'
+import { ownerOf } from '../../src/config/index.ts'
+import { collatePadded } from '../../src/data/index.ts'
+import { openSafetensors } from '../../src/data/safetensors-file.ts'
+import { DataError } from '../../src/errors.ts'
 
 /** Tensors by name, decoded to numbers. */
 export type Tensors = Map<string, { shape: number[]; data: ArrayLike<number> }>

@@ -13,8 +13,8 @@ import {
   type Tensor,
   tensor,
   writeParameter,
-} from '../../autograd/index.ts'
-import type { Gpu } from '../../gpu/index.ts'
+} from '../../src/autograd/index.ts'
+import type { Gpu } from '../../src/gpu/index.ts'
 import { need, readTensors, type Tensors } from './frozen.ts'
 import { Check, type Finding } from './report.ts'
 

@@ -2,9 +2,11 @@
 import { existsSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { spreadShare } from '../../src/cli/parity/planted-case.ts'
-import { kernelgrad } from './capture.ts'
+import { PARITY } from '../../bench/parity/command.ts'
+import { spreadShare } from '../../bench/parity/planted-case.ts'
+import { captured } from '../cli/capture.ts'
 
+const parity = (...args: string[]) => captured([PARITY], ['parity', ...args])
 const SHARED = '../shared/golden'
 
 for (const name of ['full', 'odd', 'ops', 'planted']) {
@@ -20,7 +22,7 @@ for (const name of ['full', 'odd', 'ops', 'planted']) {
     continue
   }
   test(`parity of ${name}`, async () => {
-    const { code, out } = await kernelgrad('parity', folder, ...(name === 'planted' ? ['--fp16'] : []))
+    const { code, out } = await parity(folder, ...(name === 'planted' ? ['--fp16'] : []))
     assert.is(code, 0, out)
     assert.match(out, new RegExp(`^${name}/`, 'm'))
   })

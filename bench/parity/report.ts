@@ -1,4 +1,4 @@
-import { formatTable } from '../table.ts'
+import { formatTable } from '../../src/cli/table.ts'
 
 /** One comparison with frozen values. */
 export interface Finding {

@@ -1,9 +1,9 @@
 // AdamW over a table with rare gradients, and the metrics.
 import { basename, join } from 'node:path'
-import { readParameter, scope, TableParameter, tensor, writeParameter } from '../../autograd/index.ts'
-import type { Gpu } from '../../gpu/index.ts'
-import { AdamW } from '../../optim/index.ts'
-import { brier, logLoss, prAuc, rocAuc } from '../../train/index.ts'
+import { readParameter, scope, TableParameter, tensor, writeParameter } from '../../src/autograd/index.ts'
+import type { Gpu } from '../../src/gpu/index.ts'
+import { AdamW } from '../../src/optim/index.ts'
+import { brier, logLoss, prAuc, rocAuc } from '../../src/train/index.ts'
 import { need, readTensors } from './frozen.ts'
 import { Check, type Finding } from './report.ts'
 

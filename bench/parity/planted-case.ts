@@ -1,11 +1,11 @@
 // Whole training runs on data with a planted click signal, against the results of PyTorch's runs over several seeds.
 import { basename, join } from 'node:path'
-import { parseTrainingConfig } from '../../config/index.ts'
-import { DataError } from '../../errors.ts'
-import type { Gpu } from '../../gpu/index.ts'
-import { createModel } from '../../models/index.ts'
-import { evaluate, Trainer } from '../../train/index.ts'
-import { readRows } from '../inputs.ts'
+import { readRows } from '../../src/cli/inputs.ts'
+import { parseTrainingConfig } from '../../src/config/index.ts'
+import { DataError } from '../../src/errors.ts'
+import type { Gpu } from '../../src/gpu/index.ts'
+import { createModel } from '../../src/models/index.ts'
+import { evaluate, Trainer } from '../../src/train/index.ts'
 import { type CaseConfig, modelConfig } from './frozen.ts'
 import { Check, type Finding } from './report.ts'
 

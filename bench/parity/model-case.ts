@@ -1,15 +1,15 @@
 // A whole model against frozen values: forward values and gradients of the first batch, then optimizer steps.
 import { basename, join } from 'node:path'
-import { noGrad, scope, softmax } from '../../autograd/index.ts'
-import type { FeatureBatch } from '../../config/index.ts'
-import type { Gpu } from '../../gpu/index.ts'
+import { noGrad, scope, softmax } from '../../src/autograd/index.ts'
+import type { FeatureBatch } from '../../src/config/index.ts'
+import type { Gpu } from '../../src/gpu/index.ts'
 import {
   createModel,
   type DistilBertForSequenceClassification,
   TextTabularModel,
-} from '../../models/index.ts'
-import { AdamW } from '../../optim/index.ts'
-import { loadWeights, parameterGroups } from '../../train/index.ts'
+} from '../../src/models/index.ts'
+import { AdamW } from '../../src/optim/index.ts'
+import { loadWeights, parameterGroups } from '../../src/train/index.ts'
 import {
   type CaseConfig,
   drift,

@@ -3,14 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { kernelgrad } from './capture.ts'
+import { PARITY } from '../../bench/parity/command.ts'
+import { captured } from '../cli/capture.ts'
 
+const parity = (...args: string[]) => captured([PARITY], ['parity', ...args])
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-parity-'))
 const CASES = ['adamw', 'metrics', 'nomlp', 'optim', 'textonly', 'tiny', 'tiny_empty_row', 'trainer']
 
 test('every small case agrees with PyTorch within its bound', async () => {
   for (const name of CASES) cpSync(`test/golden/${name}`, join(folder, 'all', name), { recursive: true })
-  const { code, out } = await kernelgrad('parity', join(folder, 'all'))
+  const { code, out } = await parity(join(folder, 'all'))
   assert.is(code, 0, out)
   for (const name of CASES) assert.match(out, new RegExp(`^${name}/`, 'm'))
   assert.match(out.trimEnd().split('\n').at(-1)!, /^parity: 42 of 42 within their bounds$/)
@@ -22,7 +24,7 @@ test('a wrong value is found, named and fails', async () => {
   const record = JSON.parse(readFileSync(join(path, 'case.json'), 'utf8'))
   record.losses[3] *= 1.001
   writeFileSync(join(path, 'case.json'), JSON.stringify(record))
-  const { code, out } = await kernelgrad('parity', path)
+  const { code, out } = await parity(path)
   assert.is(code, 1)
   assert.match(out, /losses +1\.0e-3 +1e-4 +FAIL +step 4/)
 })
@@ -32,7 +34,7 @@ test('a folder without cases is refused', async () => {
     [join(folder, 'nothing'), /cannot read .*nothing/],
     ['src', /src holds no case folder/],
   ] as const) {
-    const { code, err } = await kernelgrad('parity', path)
+    const { code, err } = await parity(path)
     assert.is(code, 1)
     assert.match(err, message)
   }
