@@ -17,7 +17,7 @@ import {
   Trainer,
   type TrainerConfig,
 } from 'kernelgrad'
-import { writeSyntheticKdd } from 'kernelgrad/data'
+import { writeSyntheticKdd } from 'kernelgrad/datasets'
 import { readOptions } from 'kernelgrad/models'
 import { clickProbability } from 'kernelgrad/train'
 

@@ -21,6 +21,7 @@ const ROOMS = {
   models: ['errors', 'check', 'inputs', 'metrics', 'config', 'autograd', 'nn', 'data'],
   optim: ['errors', 'check', 'ids', 'gpu', 'wgsl', 'kernels', 'autograd', 'nn'],
   data: ['errors', 'check', 'ids', 'inputs', 'config'],
+  datasets: ['errors', 'check', 'config', 'data'],
   train: [
     'errors',
     'check',
@@ -50,6 +51,7 @@ const ROOMS = {
     'nn',
     'optim',
     'data',
+    'datasets',
     'models',
     'train',
   ],

@@ -1,6 +1,6 @@
 /**
  * kernelgrad: handwritten WGSL kernels, a small tape autograd and nn modules, for training on any WebGPU device. The
- * subpaths `kernelgrad/gpu`, `/kernels`, `/reference`, `/autograd`, `/nn`, `/optim`, `/data`, `/train` and `/testing` hold the rooms one by
+ * subpaths `kernelgrad/gpu`, `/kernels`, `/reference`, `/autograd`, `/nn`, `/optim`, `/data`, `/datasets`, `/train` and `/testing` hold the rooms one by
  * one; this entry is what most programs need.
  *
  * @module kernelgrad

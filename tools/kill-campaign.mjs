@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { writeSyntheticKdd, writeSyntheticRaw } from '../dist/src/data/index.js'
+import { writeSyntheticKdd, writeSyntheticRaw } from '../dist/src/datasets/index.js'
 import { damageOf } from '../dist/src/train/checkpoint-folder.js'
 
 const { values } = parseArgs({

@@ -1,13 +1,7 @@
 // A file's rows as the trainer takes them: checked, with the sizes of their tables, and split in two.
 import { ConfigError, DataError, type Dataset, type FeaturesConfig, featureInputs } from 'kernelgrad'
-import {
-  loadDataset,
-  openParquet,
-  type ParquetFile,
-  parquetBytes,
-  shuffledOrder,
-  syntheticKdd,
-} from 'kernelgrad/data'
+import { loadDataset, openParquet, type ParquetFile, parquetBytes, shuffledOrder } from 'kernelgrad/data'
+import { syntheticKdd } from 'kernelgrad/datasets'
 import type { Choices, Example, Field, TypedRow } from './protocol.ts'
 
 const SAMPLE_ROWS = 8000

@@ -1,5 +1,5 @@
 /**
- * Data without a GPU: Parquet in and out, features, batches of typed arrays, and data with a known signal.
+ * Data without a GPU: Parquet in and out, features, batches of typed arrays.
  *
  * @module kernelgrad/data
  */
@@ -14,7 +14,5 @@ export { rebatch } from './rebatch.ts'
 export * from './safetensors.ts'
 export * from './shuffle.ts'
 export type { ParquetSource } from './source.ts'
-export * from './synthetic.ts'
-export * from './synthetic-raw.ts'
 export { loadTokenizer, type TextTokenizer, type TokenizerLimits } from './tokenizer.ts'
 export * from './write.ts'

@@ -5,14 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  openParquet,
-  readColumns,
-  type WriteColumn,
-  writeParquet,
-  writeSyntheticKdd,
-} from '../../src/data/index.ts'
+import { openParquet, readColumns, type WriteColumn, writeParquet } from '../../src/data/index.ts'
 import { writeSafetensors } from '../../src/data/safetensors-file.ts'
+import { writeSyntheticKdd } from '../../src/datasets/index.ts'
 import { createModel } from '../../src/models/index.ts'
 import { groupedAuc, readRunReport } from '../../src/train/index.ts'
 import { type Captured, kernelgrad } from './capture.ts'

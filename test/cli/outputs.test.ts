@@ -179,7 +179,7 @@ test('report refuses the reports it reads, and writes its own page again', async
 })
 
 test('preprocess and experiment refuse what they read', async () => {
-  const { writeSyntheticRaw } = await import('../../src/data/index.ts')
+  const { writeSyntheticRaw } = await import('../../src/datasets/index.ts')
   await writeSyntheticRaw({ folder: at('raw'), rows: 50 })
   mkdirSync(at('prepared'))
   for (const [name, raw] of [

@@ -6,7 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { writeRawKdd } from '../../bench/raw-kdd.ts'
 import { parseFeatureSizes } from '../../src/config/index.ts'
-import { writeSyntheticRaw } from '../../src/data/index.ts'
+import { writeSyntheticRaw } from '../../src/datasets/index.ts'
 import { interrupted } from '../support/interrupted.ts'
 import { kernelgrad } from './capture.ts'
 

@@ -6,15 +6,9 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ModelConfig } from '../../src/config/index.ts'
-import {
-  openParquet,
-  readColumns,
-  type SyntheticData,
-  type WriteColumn,
-  writeParquet,
-  writeSyntheticKdd,
-} from '../../src/data/index.ts'
+import { openParquet, readColumns, type WriteColumn, writeParquet } from '../../src/data/index.ts'
 import { writeSafetensors } from '../../src/data/safetensors-file.ts'
+import { type SyntheticData, writeSyntheticKdd } from '../../src/datasets/index.ts'
 import { createModel } from '../../src/models/index.ts'
 import { readRunReport } from '../../src/train/index.ts'
 import { kernelgrad } from './capture.ts'

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { writeSyntheticKdd } from '../../src/data/index.ts'
+import { writeSyntheticKdd } from '../../src/datasets/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-model-'))
 cpSync('examples/custom-model', folder, { recursive: true })

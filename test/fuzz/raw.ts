@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { checkRawFile } from '../../src/data/kdd/check.ts'
-import { PROFILES, QUERIES, type RawFile, TRAINING } from '../../src/data/kdd/raw-files.ts'
 import { type RandomStream, randomStream } from '../../src/data/shuffle.ts'
+import { checkRawFile } from '../../src/datasets/kdd/check.ts'
+import { PROFILES, QUERIES, type RawFile, TRAINING } from '../../src/datasets/kdd/raw-files.ts'
 import { type Format, refusal } from './case.ts'
 
 const RAW: RawFile[] = [TRAINING, QUERIES, PROFILES]

@@ -45,7 +45,7 @@ const TRAINER = { eval_steps: 4, save_steps: 4, logging_steps: 1 }
 /** Plain JavaScript, beside dcn.js in the user's folder. */
 const PROGRAM = `
 import * as kg from 'kernelgrad'
-import { writeSyntheticKdd } from 'kernelgrad/data'
+import { writeSyntheticKdd } from 'kernelgrad/datasets'
 import { runReport, writeRunReport } from 'kernelgrad/train'
 import DcnV2 from './dcn.js'
 import json from './run.json' with { type: 'json' }

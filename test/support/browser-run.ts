@@ -3,7 +3,8 @@
 
 import { readParameter } from '../../src/autograd/index.ts'
 import { type ModelConfig, parseTrainingConfig, type TrainerConfig } from '../../src/config/index.ts'
-import { loadDataset, writeSyntheticKdd } from '../../src/data/index.ts'
+import { loadDataset } from '../../src/data/index.ts'
+import { writeSyntheticKdd } from '../../src/datasets/index.ts'
 import { openGpu } from '../../src/gpu/index.ts'
 import { createModel, readOptions } from '../../src/models/index.ts'
 import { loadModel, predict, saveModel, Trainer } from '../../src/train/index.ts'

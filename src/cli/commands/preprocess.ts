@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { FeatureSizes } from '../../config/index.ts'
-import { preprocessKdd } from '../../data/kdd/index.ts'
+import { preprocessKdd } from '../../datasets/kdd/index.ts'
 import { InterruptedError, onInterrupt } from '../interrupt.ts'
 import { createProgress, formatSeconds } from '../progress.ts'
 import { talkStream } from '../say.ts'

@@ -7,8 +7,9 @@
 import { files } from '#files'
 import { expectNumber, expectOptions, NATURAL } from '../check.ts'
 import type { FeaturesConfig } from '../config/index.ts'
-import { writeJson } from './files.ts'
-import { type RandomStream, randomStream } from './shuffle.ts'
+import { writeJson } from '../data/files.ts'
+import { type RandomStream, randomStream } from '../data/shuffle.ts'
+import { type WriteColumn, writeParquet } from '../data/write.ts'
 import {
   AGES,
   checkWorld,
@@ -19,7 +20,6 @@ import {
   type Row,
   type World,
 } from './synthetic-world.ts'
-import { type WriteColumn, writeParquet } from './write.ts'
 
 /** Sizes of the data; every field has a default. */
 export interface SyntheticSizes {

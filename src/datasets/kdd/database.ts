@@ -33,8 +33,10 @@ export class DatabaseError extends DataError {
   override name = 'DataError'
 }
 
-// Each thread holds buffers of its own, some beyond the limit; more threads want a higher one.
+// Each thread holds buffers of its own, some beyond the limit; more threads want a higher one. Two of them within 64 MiB run out
+// of memory or not as the system schedules them.
 const MAX_THREADS = 2
+const THREAD_MIB = 128
 
 /** @throws DataError naming the command that installs DuckDB where it is missing. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
@@ -43,7 +45,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const instance: DuckDBInstance = await Instance.create(join(folder, 'work.duckdb'), {
     memory_limit: `${memoryMiB}MiB`,
     temp_directory: join(folder, 'spill'),
-    threads: String(Math.min(MAX_THREADS, availableParallelism())),
+    threads: String(
+      Math.max(1, Math.min(MAX_THREADS, availableParallelism(), Math.floor(memoryMiB / THREAD_MIB))),
+    ),
     preserve_insertion_order: 'false',
     autoinstall_known_extensions: 'false',
   }).catch(error => {

@@ -7,7 +7,7 @@ import { featureInputs } from '../../src/config/index.ts'
 import { type Dataset, loadDataset } from '../../src/data/dataset.ts'
 import { openParquet } from '../../src/data/parquet.ts'
 import { shuffledOrder } from '../../src/data/shuffle.ts'
-import { type SyntheticData, writeSyntheticKdd } from '../../src/data/synthetic.ts'
+import { type SyntheticData, writeSyntheticKdd } from '../../src/datasets/synthetic.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'kernelgrad-synthetic-'))
 test.after(() => rmSync(root, { recursive: true }))

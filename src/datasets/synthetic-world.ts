@@ -3,8 +3,8 @@
  * are drawn from it. Nothing here knows how they are stored.
  */
 import { COUNT, expectNumber, NATURAL, type Range } from '../check.ts'
-import type { RandomStream } from './shuffle.ts'
-import { randomStream } from './shuffle.ts'
+import type { RandomStream } from '../data/shuffle.ts'
+import { randomStream } from '../data/shuffle.ts'
 
 const TOPICS = 8
 export const GENDERS = 3

@@ -6,7 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { writeRawKdd } from '../../bench/raw-kdd.ts'
 import { openParquet } from '../../src/data/index.ts'
-import { type PreprocessResult, preprocessKdd } from '../../src/data/kdd/index.ts'
+import { type PreprocessResult, preprocessKdd } from '../../src/datasets/kdd/index.ts'
 import { expectedTable, type Row, tableRows, writeOddRaw } from './kdd-oracle.ts'
 
 const GOLDEN = 'test/golden/kdd'

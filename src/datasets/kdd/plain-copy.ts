@@ -1,8 +1,8 @@
 // Raw files as the database takes them: its CSV reader gives up on a file whose lines do not all end alike.
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { reason } from '../../data/files.ts'
 import { DataError } from '../../errors.ts'
-import { reason } from '../files.ts'
 
 const NEWLINE = 10
 const RETURN = 13

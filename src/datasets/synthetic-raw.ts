@@ -4,9 +4,9 @@
  */
 import { files } from '#files'
 import { COUNT, expectNumber, expectOptions, shown } from '../check.ts'
+import { writeFileAtomic } from '../data/files.ts'
+import { randomStream } from '../data/shuffle.ts'
 import { ArgumentError } from '../errors.ts'
-import { writeFileAtomic } from './files.ts'
-import { randomStream } from './shuffle.ts'
 import { checkWorld, clickProbability, drawRow, plant } from './synthetic-world.ts'
 
 /** Sizes of the raw data; every field but folder and rows has a default. */

@@ -4,8 +4,8 @@
  * looked at again, slowly, and refused with its line, column and value or let pass.
  */
 import { open } from 'node:fs/promises'
+import { reason } from '../../data/files.ts'
 import { DataError } from '../../errors.ts'
-import { reason } from '../files.ts'
 import type { FieldKind, RawFile } from './raw-files.ts'
 
 const TAB = 9

@@ -1,0 +1,7 @@
+/**
+ * Data to learn from: rows and raw files with a known signal, made from a seed. KDD Cup 2012's files are `kernelgrad/kdd`.
+ *
+ * @module kernelgrad/datasets
+ */
+export * from './synthetic.ts'
+export * from './synthetic-raw.ts'
