@@ -92,10 +92,11 @@ export function expectTensors(
 export function expectDims(where: string, shape: unknown): asserts shape is Shape {
   if (!Array.isArray(shape))
     throw new ShapeError(`${where} is ${shown(shape)}, expected an array of sizes, as [2, 3]`)
-  for (const [i, size] of shape.entries()) {
-    if (!NATURAL.takes(size))
-      throw new ShapeError(`${where} is [${shape}]: size ${i} is ${shown(size)}, expected ${NATURAL.says}`)
-  }
+  const bad = shape.findIndex(size => !NATURAL.takes(size))
+  if (bad >= 0)
+    throw new ShapeError(
+      `${where} is [${shape}]: size ${bad} is ${shown(shape[bad])}, expected ${NATURAL.says}`,
+    )
 }
 
 /** @throws ShapeError unless a tensor has one of these numbers of dimensions; `says` names them: '[T, H]'. */

@@ -2,10 +2,9 @@
 import { expectFunction, expectOptions, shown } from '../check.ts'
 import { ArgumentError, ConfigError, ShapeError } from '../errors.ts'
 import { expectDevice, expectTensor } from './checks.ts'
-import { type DType, Tensor } from './tensor.ts'
+import { DTYPES, type DType, Tensor } from './tensor.ts'
 
 const KEYS = ['name', 'inputs', 'dtypes', 'mixed', 'shape', 'saved', 'forward', 'backward']
-const DTYPES: readonly string[] = ['f32', 'f16', 'u32']
 
 /** An input's name without the mark of one that may be left out. */
 export const plainName = (input: string): string => (input.endsWith('?') ? input.slice(0, -1) : input)

@@ -1,10 +1,11 @@
 // An operation as data: what it takes, what it makes, and two functions that launch its kernels. Memory, lifetimes, checks and
 // the tape are the same for all of them and stand here, on the primitive `op`.
-import { ConfigError, KernelgradError } from '../errors.ts'
+import { ConfigError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { checkCall, checkDefinition, plainName, signatureOf } from './define-op-checks.ts'
-import { type GradTarget, gradTarget, noGrad, type OpContext, op } from './tape.ts'
-import { type DType, empty, type Shape, type Tensor } from './tensor.ts'
+import { byName, gradientsOf } from './op-gradients.ts'
+import { type GradTarget, noGrad, type OpContext, op } from './tape.ts'
+import type { DType, Shape, Tensor } from './tensor.ts'
 
 /** An input's name in the steps: 'bias?' may be left out of a call, and is `bias`. */
 type Name<N extends string> = N extends `${infer Plain}?` ? Plain : N
@@ -29,7 +30,7 @@ export type OpForward<N extends string, S extends string> = Tensors<N | S> & {
 
 /**
  * The same in the backward step, with the result's gradient `dout`, and `d<input>` for every float input: memory to overwrite,
- * made when it is first named.
+ * made when it is first named (a copy, `{ ...context }`, has none).
  */
 export type OpBackward<N extends string, S extends string, F extends string> = Tensors<N | S> & {
   readonly [K in Raw<N, F> as `d${Name<K>}`]: Given<K>
@@ -146,21 +147,22 @@ export function defineOp<
   const inputs = definition.inputs.map(plainName)
   checkNames(name, [...inputs, ...inputs.map(input => `d${input}`)])
   const signature = signatureOf(definition)
+  const gradients = gradientsOf(name, inputs)
   const call = (...args: unknown[]): Tensor => {
     checkCall(signature, args)
-    const tensors = args.slice(0, inputs.length) as (Tensor | undefined)[]
     const options = args[inputs.length] as O
-    const named = byName(inputs, tensors) as Tensors<I[number]>
+    const tensors = args.slice(0, inputs.length) as (Tensor | undefined)[]
     const given = tensors.filter(tensor => tensor !== undefined)
+    const named = byName(inputs, i => tensors[i]) as Tensors<I[number]>
     const { gpu } = given[0]!
     const forward = (context: OpContext) => {
-      const { shape, dtype, saved: made } = resultOf(definition, named, options, context.recording, inputs)
-      const out = context.empty(shape, dtype)
-      const saved: Record<string, Tensor> = {}
-      for (const [key, { shape, dtype }] of made) saved[key] = context.saved(shape, dtype)
-      const both = { gpu, ...named, ...saved, out }
-      definition.forward({ ...both, recording: context.recording } as OpForward<I[number], S>, options)
-      return both
+      const { recording } = context
+      const { shape, dtype, saved } = resultOf(definition, named, options, recording, inputs)
+      const steps = { ...named, gpu, out: context.empty(shape, dtype), recording }
+      for (const [key, made] of saved)
+        (steps as Record<string, unknown>)[key] = context.saved(made.shape, made.dtype)
+      definition.forward(steps as OpForward<I[number], S>, options)
+      return steps
     }
     const { backward } = definition
     if (!backward)
@@ -168,24 +170,12 @@ export function defineOp<
         op(name, gpu, [], context => ({ output: forward(context).out, backward: () => [] })),
       )
     return op(name, gpu, given, context => {
-      const both = forward(context)
+      const steps = forward(context)
       return {
-        output: both.out,
+        output: steps.out,
         backward: dout => {
-          const { grads, into, written } = gradsOf(name, inputs, tensors)
-          const needsInputGrad = byName(
-            inputs,
-            tensors.map(tensor => tensor?.requiresGrad === true),
-          )
-          const steps = Object.defineProperties({ ...both, dout, needsInputGrad, into }, grads)
-          const passed = backward(steps as OpBackward<I[number], S, Floats<I[number], D>>, options)
-          return settled(
-            name,
-            inputs,
-            tensors,
-            written,
-            passed as Record<string, Tensor | undefined> | undefined,
-          )
+          const all = gradients.begin(steps, tensors, dout) as OpBackward<I[number], S, Floats<I[number], D>>
+          return gradients.end(all, backward(all, options) as Record<string, Tensor | undefined> | undefined)
         },
       }
     })
@@ -204,18 +194,17 @@ export function resultOf<I extends readonly string[], D extends Dtypes<I[number]
   const { name, shape, saved } = definition
   const tensors = named as Record<string, Tensor | undefined>
   const first = inputs.find(input => tensors[input] && tensors[input].dtype !== 'u32')
-  const made = Object.entries<OpResult | undefined>(saved?.(named, options, recording) ?? {}).map(
-    ([key, made]) => [plainName(key), made] as const,
-  )
-  if (saved && !checked.has(definition)) {
-    checkNames(name, [...inputs, ...inputs.map(input => `d${input}`), ...made.map(([key]) => key)])
-    checked.add(definition)
+  const made: [string, Sized][] = []
+  if (saved) {
+    const all: Record<string, OpResult | undefined> = saved(named, options, recording) ?? {}
+    if (!checked.has(definition)) {
+      checkNames(name, [...inputs, ...inputs.map(input => `d${input}`), ...Object.keys(all).map(plainName)])
+      checked.add(definition)
+    }
+    for (const key in all) if (all[key]) made.push([plainName(key), sized(all[key], 'f32')])
   }
   const result = shape?.(named, options) ?? tensors[inputs[0]!]!.shape
-  return {
-    ...sized(result, first === undefined ? 'f32' : tensors[first]!.dtype),
-    saved: made.flatMap(([key, made]) => (made ? [[key, sized(made, 'f32')]] : [])),
-  }
+  return { ...sized(result, first === undefined ? 'f32' : tensors[first]!.dtype), saved: made }
 }
 
 /** Definitions whose saved tensors have names of their own. */
@@ -227,77 +216,6 @@ interface Sized {
 }
 const sized = (result: OpResult, dtype: DType): Sized =>
   'shape' in result ? result : { shape: result, dtype }
-
-/**
- * The gradients of float inputs: properties `d<input>` whose memory is made when they are first read, and where each is gathered.
- * `written` notes which were asked for.
- */
-function gradsOf(
-  name: string,
-  inputs: readonly string[],
-  tensors: readonly (Tensor | undefined)[],
-): {
-  grads: PropertyDescriptorMap
-  into: Record<string, GradTarget>
-  written: Map<string, Tensor | 'gathered'>
-} {
-  const written = new Map<string, Tensor | 'gathered'>()
-  const grads: PropertyDescriptorMap = {}
-  const targets: PropertyDescriptorMap = {}
-  for (const [i, tensor] of tensors.entries()) {
-    const input = inputs[i]!
-    if (!tensor || tensor.dtype === 'u32') continue
-    const { gpu, shape, dtype } = tensor
-    grads[`d${input}`] = {
-      enumerable: true,
-      get() {
-        const known = written.get(input)
-        if (known === 'gathered')
-          throw new KernelgradError(`${name}: d${input} is written after into.${input}`)
-        const grad = known ?? empty(gpu, shape, dtype)
-        written.set(input, grad)
-        return grad
-      },
-    }
-    targets[input] = {
-      enumerable: true,
-      get() {
-        if (written.has(input) || !tensor.requiresGrad) {
-          const why = written.has(input) ? 'it is written already' : 'it is not needed'
-          throw new KernelgradError(`${name}: into.${input} was asked for, and ${why}`)
-        }
-        written.set(input, 'gathered')
-        return gradTarget(tensor)
-      },
-    }
-  }
-  return { grads, into: Object.defineProperties({}, targets) as Record<string, GradTarget>, written }
-}
-
-/** What goes to the tape for each tensor given, in order. */
-function settled(
-  name: string,
-  inputs: readonly string[],
-  tensors: readonly (Tensor | undefined)[],
-  written: Map<string, Tensor | 'gathered'>,
-  passed: Record<string, Tensor | undefined> = {},
-): (Tensor | undefined)[] {
-  const handed = new Set(Object.values(passed))
-  return tensors.flatMap((tensor, i) => {
-    if (!tensor) return []
-    const input = inputs[i]!
-    const made = passed[input] ?? written.get(input)
-    if (!tensor.requiresGrad) {
-      if (made && made !== 'gathered' && !handed.has(made)) made.dispose()
-      return [undefined]
-    }
-    if (!made) throw new KernelgradError(`${name}: the backward step wrote no gradient of ${input}`)
-    return [made === 'gathered' ? undefined : made]
-  })
-}
-
-const byName = <T>(names: readonly string[], values: readonly T[]): Record<string, T> =>
-  Object.fromEntries(names.map((name, i) => [name, values[i]!]))
 
 function checkNames(op: string, names: string[]): void {
   const bad = names.find((name, i) => RESERVED.includes(name) || names.indexOf(name) !== i)

@@ -28,7 +28,7 @@ function checkShape(shape: Shape, dtype: DType): Shape {
   return shape
 }
 
-const DTYPES = ['f32', 'f16', 'u32']
+export const DTYPES: readonly string[] = ['f32', 'f16', 'u32']
 
 /** Bytes of one element. */
 const BYTES: Record<DType, number> = { f32: 4, f16: 2, u32: 4 }

@@ -76,7 +76,7 @@ export class Gpu {
       {
         buffers: recorder.buffers,
         hold: verdict => recorder.hold(verdict),
-        fresh: buffer => recorder.fresh(buffer),
+        fresh: state => recorder.fresh(state),
         afterFlush: action => recorder.afterFlush(action),
         fail: error => failures.place(error),
       },
@@ -160,10 +160,11 @@ export class Gpu {
       throw new ShapeError(`a buffer of ${told(bytes)} bytes, expected a number from 0`)
     const size = Math.max(Math.ceil(bytes / 4) * 4, 4)
     const view = { buffer: take(size), offset: 0, size, whole: true }
-    this.#recorder.buffers.of(view.buffer).asked = size
+    const state = this.#recorder.buffers.of(view.buffer)
+    state.asked = size
     if (this.#poison) {
       this.upload(view, new Uint32Array(view.buffer.size / 4).fill(0x7fc0dead))
-      this.#recorder.fresh(view.buffer)
+      this.#recorder.fresh(state)
     }
     return view
   }
@@ -296,7 +297,7 @@ export class Gpu {
     const whole = size <= READER ? sizeClass(size) : size
     if (!this.#readers.has(whole)) this.#readers.set(whole, [])
     const reader = this.#readers.get(whole)!.pop() ?? this.pool.create(whole, usage, 'a buffer to read from')
-    this.#recorder.fresh(reader)
+    this.#recorder.fresh(this.#recorder.buffers.of(reader))
     return reader
   }
 

@@ -13,12 +13,11 @@ export function checkParams(
     throw new ShapeError(`kernel ${kernel}: ${what}`)
   }
   if (typeof params !== 'object' || params === null) fail(`params are ${told(params)}, expected an object`)
-  const values: number[] = []
-  for (const [name, type] of declared) {
+  const values = declared.map(([name, type]) => {
     const value = params[name]!
     if (typeof value !== 'number' || !fits(type, value)) fail(badParam(name, type, value))
-    values.push(value)
-  }
+    return value
+  })
   let count = 0
   for (const _ in params) count++
   if (count > declared.length) {

@@ -26,7 +26,7 @@ export interface PoolEvents {
   /** A buffer was asked for, and `verdict` resolves when the device has said whether there is room: until then nothing is to run. */
   hold(verdict: Promise<void>): void
   /** Notes that a buffer is handed out. */
-  fresh(buffer: GPUBuffer): void
+  fresh(state: BufferState): void
   /** Runs `action` once everything recorded so far has been submitted. */
   afterFlush(action: () => void): void
   /** Notes that there was no room; whoever uses the buffer is told, and a wait for all work. */
@@ -124,10 +124,10 @@ export class BufferPool {
     const destroyed = state.gone !== undefined
     state.held = false
     state.gone ??= 'released'
-    this.use.inUse -= buffer.size
+    this.use.inUse -= state.size
     this.use.buffers--
     const label = this.#own.get(buffer)
-    if (label !== undefined) this.use.byLabel[label]! -= buffer.size
+    if (label !== undefined) this.use.byLabel[label]! -= state.size
     const own = this.#own.delete(buffer)
     if (state.missing) return undefined
     if (own || destroyed) {
@@ -231,10 +231,10 @@ export class BufferPool {
 
   /** The oldest buffer is handed out first: steps of one shape then get the same buffers, and with them the same bind groups. */
   #put(lists: FreeLists, buffer: GPUBuffer): void {
-    const list = lists.get(buffer.size) ?? []
-    lists.set(buffer.size, list)
     const { buffers } = this.#events
-    const { id } = buffers.of(buffer)
+    const { id, size } = buffers.of(buffer)
+    const list = lists.get(size) ?? []
+    lists.set(size, list)
     let at = list.length
     while (at > 0 && buffers.of(list[at - 1]!).id < id) at--
     list.splice(at, 0, buffer)
@@ -255,8 +255,8 @@ export class BufferPool {
     const state = this.#events.buffers.of(buffer)
     state.gone = undefined
     state.held = true
-    this.#events.fresh(buffer)
-    this.use.inUse += buffer.size
+    this.#events.fresh(state)
+    this.use.inUse += state.size // asking the buffer itself takes longer than all else here
     this.use.buffers++
     return buffer
   }

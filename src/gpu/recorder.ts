@@ -46,6 +46,8 @@ export class Recorder {
   readonly device: GPUDevice
   readonly failures: Failures
   readonly #limits: GPUSupportedLimits
+  /** Of those, read once: asking for it takes as long as a launch's checks. */
+  readonly #mostGroups: number
   /** The parameters of launches, binding 0. */
   readonly params: GPUBuffer
   readonly #paramWords = new DataView(new ArrayBuffer(SLOT * SLOTS))
@@ -68,6 +70,7 @@ export class Recorder {
   constructor(device: GPUDevice, failures: Failures) {
     this.device = device
     this.#limits = device.limits
+    this.#mostGroups = device.limits.maxComputeWorkgroupsPerDimension
     this.failures = failures
     this.pipelines = new Pipelines(device, error => failures.place(error))
     this.buffers = new Buffers(
@@ -95,14 +98,14 @@ export class Recorder {
       )
     }
     const values = checkParams(kernel, compiled.params, params)
-    const folded = checkGrid(kernel, grid, this.#limits.maxComputeWorkgroupsPerDimension)
-    const states: BufferState[] = []
+    const folded = checkGrid(kernel, grid, this.#mostGroups)
+    const states = new Array<BufferState>(views.length)
     let key = ''
     for (let i = 0; i < views.length; i++) {
       const view = views[i]!
-      const state = this.#known(view, () => `kernel ${kernel.name}, binding ${i + 1}`)
+      const state = this.#known(view, kernel.name, i)
       if (bindings[i] === 'read' || state.missing) this.#tell(state)
-      states.push(state)
+      states[i] = state
       key += bindsAll(view, state) ? `${state.id} ` : `${state.id}:${view.offset}:${view.size} `
     }
     const launch: Launch = { kernel, compiled, values, views, states, grid: folded, key }
@@ -121,11 +124,12 @@ export class Recorder {
     this.#waiting.push(() => this.#launch(launch))
   }
 
-  /** The state of a view's buffer, which can be used. */
-  #known(view: View, what: () => string): BufferState {
+  /** The state of a view's buffer, which can be used; `what` is told, or the kernel and its binding `i`. */
+  #known(view: View, what: string, i?: number): BufferState {
     const buffer = (view as View | undefined)?.buffer
     const state = buffer && this.buffers.peek(buffer)
-    return state && !state.gone ? state : stateOf(this.buffers, what(), view)
+    if (state && !state.gone) return state
+    return stateOf(this.buffers, i === undefined ? what : `kernel ${what}, binding ${i + 1}`, view)
   }
 
   /** Throws why a buffer does not hold what it should; while commands wait it is not known yet. */
@@ -140,8 +144,7 @@ export class Recorder {
   }
 
   /** Notes that a buffer is handed out, in order with the commands around it: what it held is nobody's. */
-  fresh(buffer: GPUBuffer): void {
-    const state = this.buffers.of(buffer)
+  fresh(state: BufferState): void {
     this.#defer(() => {
       state.empty = true
       if (!state.missing) state.failure = undefined
@@ -238,7 +241,7 @@ export class Recorder {
     this.#pass ??= this.#encoder.beginComputePass()
     this.#pass.setPipeline(compiled.pipeline!)
     this.#pass.setBindGroup(0, group, [offset])
-    this.#pass.dispatchWorkgroups(...grid)
+    this.#pass.dispatchWorkgroups(grid[0], grid[1], grid[2])
     for (let i = 0; i < states.length; i++) {
       const state = states[i]!
       state.recording = this.#recording
@@ -252,10 +255,12 @@ export class Recorder {
   /** Copies bytes between buffers; offsets and size are multiples of 4. */
   copy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, size: number): void {
     this.failures.check()
-    const from = this.#known({ buffer: source, offset: sourceOffset, size }, () => 'copy: the source')
-    const to = this.#known({ buffer: target, offset: targetOffset, size }, () => 'copy: the target')
-    checkRange('copy: the source', from, { offset: sourceOffset, size }, 'COPY_SRC')
-    checkRange('copy: the target', to, { offset: targetOffset, size }, 'COPY_DST')
+    const read = { buffer: source, offset: sourceOffset, size }
+    const written = { buffer: target, offset: targetOffset, size }
+    const from = this.#known(read, 'copy: the source')
+    const to = this.#known(written, 'copy: the target')
+    checkRange('copy: the source', from, read, 'COPY_SRC')
+    checkRange('copy: the target', to, written, 'COPY_DST')
     if (from === to) throw new ShapeError('copy: source and target are one buffer')
     checkUnmapped('copy', target)
     this.#tell(from)
@@ -278,7 +283,7 @@ export class Recorder {
   clear(view: View): void {
     this.failures.check()
     const { buffer, offset, size } = view
-    const state = this.#known(view, () => 'clear')
+    const state = this.#known(view, 'clear')
     checkRange('clear', state, view, 'COPY_DST')
     checkUnmapped('clear', buffer)
     if (state.missing) this.#tell(state)
@@ -301,8 +306,9 @@ export class Recorder {
   upload(buffer: GPUBuffer, offset: number, data: ArrayBufferView): void {
     this.failures.check()
     if (!ArrayBuffer.isView(data)) throw new ShapeError('upload: expected a typed array')
-    const state = this.#known({ buffer, offset, size: data.byteLength }, () => 'upload')
-    checkRange('upload', state, { offset, size: data.byteLength }, 'COPY_DST')
+    const view = { buffer, offset, size: data.byteLength }
+    const state = this.#known(view, 'upload')
+    checkRange('upload', state, view, 'COPY_DST')
     checkUnmapped('upload', buffer)
     if (state.missing) this.#tell(state)
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)

@@ -40,7 +40,8 @@ export const NORM: Range = { says: 'a number', takes: x => !Number.isNaN(x) }
 
 /** @throws unless a view has room for `n` elements */
 export function expectView(op: string, name: string, view: View, n: number, storage?: Storage): void {
-  if (typeof view !== 'object' || view === null || !('buffer' in view && 'offset' in view && 'size' in view))
+  // Not `in`, which takes longer than all else here.
+  if (view?.buffer === undefined || view.offset === undefined || view.size === undefined)
     throw new ArgumentError(
       `${op}: ${name} is ${shown(view)}, expected a view: gpu.from(…) or gpu.acquire(bytes)`,
     )

@@ -72,33 +72,34 @@ const FAMILIES = {
   sum: define(sumWgsl, 'sum', ''),
 }
 
-const kernels = new Map<string, MatmulKernel>()
-
-function made(
+function make(
   family: keyof typeof FAMILIES,
   workgroup: number,
   constants: Record<string, number>,
   fused: Fused,
-) {
-  // Names need no place in the key: a family's constants, and the parts of an epilogue, always come in one order.
-  const key = [family, workgroup, ...Object.values(constants), ...Object.values(fused)].join()
-  let kernel = kernels.get(key)
-  if (!kernel) {
-    const all = {
-      ...constants,
-      BIAS: Number(fused.bias),
-      RESIDUAL: Number(fused.residual),
-      ACCUMULATE: Number(fused.accumulate),
-      PRE: Number(fused.pre),
-      GELU: Number(fused.activation === 'gelu'),
-      RELU: Number(fused.activation === 'relu'),
-      DROPOUT: Number(fused.dropout),
-      ...(fused.sums ? { SUMS: 1 } : {}),
-    }
-    kernel = { ...withConstants(FAMILIES[family], all), workgroup }
-    if (fused.pre || fused.sums) kernel.bindings = [...kernel.bindings, 'write']
-    kernels.set(key, kernel)
+): MatmulKernel {
+  const all = {
+    ...constants,
+    BIAS: Number(fused.bias),
+    RESIDUAL: Number(fused.residual),
+    ACCUMULATE: Number(fused.accumulate),
+    PRE: Number(fused.pre),
+    GELU: Number(fused.activation === 'gelu'),
+    RELU: Number(fused.activation === 'relu'),
+    DROPOUT: Number(fused.dropout),
+    ...(fused.sums ? { SUMS: 1 } : {}),
   }
+  const kernel = { ...withConstants(FAMILIES[family], all), workgroup }
+  if (fused.pre || fused.sums) kernel.bindings = [...kernel.bindings, 'write']
+  return kernel
+}
+
+/** By what tells kernels from each other: every launch asks. */
+const kernels = new Map<string, MatmulKernel>()
+
+function cached(key: string, make: () => MatmulKernel): MatmulKernel {
+  const kernel = kernels.get(key) ?? make()
+  kernels.set(key, kernel)
   return kernel
 }
 
@@ -110,11 +111,29 @@ const storedAs = (N: number, storage: Storage = 'f32') => ({
 
 /** The kernel that adds up parts of K. */
 export function sumKernel(N: number, fused: Fused, stored: Stored): MatmulKernel {
-  return made('sum', 64, storedAs(N, stored.c), fused)
+  return cached(`${N % 4} ${stored.c} ${Object.values(fused)}`, () =>
+    make('sum', 64, storedAs(N, stored.c), fused),
+  )
 }
 
 /** The kernel that computes tiles. */
 export function tileKernel(
+  form: MatmulForm,
+  kind: AdapterKind,
+  shape: MatmulShape,
+  fused: Fused,
+  stored: Stored,
+): MatmulKernel {
+  const { M, N, K, layout } = shape
+  const { a, b, c } = stored
+  // Every step below divides 8, every vector 4; the parts of an epilogue always come in one order.
+  const { how, rows, columns, step, lanesM, subgroup } = form
+  const tile = `${how} ${rows} ${columns} ${step} ${lanesM} ${subgroup} ${kind}`
+  const key = `${tile} ${layout} ${M % 4} ${N % 4} ${K % 8} ${a} ${b} ${c} ${Object.values(fused)}`
+  return cached(key, () => tileKernelOf(form, kind, shape, fused, stored))
+}
+
+function tileKernelOf(
   form: MatmulForm,
   kind: AdapterKind,
   { M, N, K, layout }: MatmulShape,
@@ -154,7 +173,7 @@ export function tileKernel(
         PASSES: whole ? 1 : 2,
         ...(vectors ? c : { ...c, C_4: 0, C_1: 1 }),
       }
-      return made('invocation', device.workgroup, constants, fused)
+      return make('invocation', device.workgroup, constants, fused)
     }
     case 'broadcast':
     case 'quad': {
@@ -180,9 +199,9 @@ export function tileKernel(
         TAIL: Number(!whole || (tn && form.how === 'broadcast')),
         ...c,
       }
-      return made(form.how, lanes, constants, fused)
+      return make(form.how, lanes, constants, fused)
     }
     case 'workgroup':
-      return made('workgroup', 128, { A_T: Number(tn), B_T: Number(nt), ...c }, fused)
+      return make('workgroup', 128, { A_T: Number(tn), B_T: Number(nt), ...c }, fused)
   }
 }

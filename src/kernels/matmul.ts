@@ -139,7 +139,7 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   gpu.scratch(take => {
     const parts = take(M * N * splits * 4, 'matmul parts')
     const kernel = tileKernel(form, kind, shape, NOTHING, { ...stored, c: 'f32' })
-    gpu.launch(kernel, { M, N, K, splits, ...OFF }, [a, b, parts, a, a], grid)
+    gpu.launch(kernel, { ...OFF, M, N, K, splits }, [a, b, parts, a, a], grid)
     const groups = Math.ceil((M * Math.ceil(N / 4)) / 64)
     launchEpilogue(gpu, fused => sumKernel(N, fused, stored), [parts, parts, c], splits, groups, options)
   })
@@ -192,8 +192,8 @@ function formOf(gpu: Gpu, name: string): MatmulForm {
   return form
 }
 
-/** Parameters of a launch without an epilogue. */
-const OFF = { accumulate: 0, threshold: 0, scale: 1, seed: 0, layer: 0, step: 0 }
+/** Parameters of a launch without an epilogue. All names are here: copies that grow take several times as long. */
+const OFF = { M: 0, N: 0, K: 0, splits: 1, accumulate: 0, threshold: 0, scale: 1, seed: 0, layer: 0, step: 0 }
 
 /** Launches the kernel that finishes c. What it binds but does not read is stood in for by its first view. */
 function launchEpilogue(
@@ -215,12 +215,9 @@ function launchEpilogue(
     dropout: drops,
     sums: sums !== undefined,
   })
-  const params = {
-    ...OFF,
-    accumulate: Number(accumulate ?? false),
-    ...(drops ? { ...dropoutParams(dropout.p), ...dropout.rng } : {}),
-  }
+  const plain = { ...OFF, M, N, K, splits, accumulate: Number(accumulate ?? false) }
+  const params = drops ? { ...plain, ...dropoutParams(dropout.p), ...dropout.rng } : plain
   const last = pre ?? sums
   const bound = [...views, bias ?? views[0], residual ?? views[0], ...(last ? [last] : [])]
-  gpu.launch(kernel, { M, N, K, splits, ...params }, bound, grid)
+  gpu.launch(kernel, params, bound, grid)
 }

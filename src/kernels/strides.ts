@@ -2,7 +2,11 @@
 import { ShapeError } from '../errors.ts'
 
 /** Number of elements of a shape. */
-export const numel = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1)
+export function numel(shape: readonly number[]): number {
+  let product = 1
+  for (const size of shape) product *= size
+  return product
+}
 
 /** Elements from one element to the next along each dimension of a row-major array. */
 export function stridesOf(shape: readonly number[]): number[] {
