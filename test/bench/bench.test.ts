@@ -1,3 +1,4 @@
+// Waits for CI: it times every row once
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

@@ -1,3 +1,4 @@
+// Waits for CI: it runs other libraries
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { compare } from '../../bench/compare/compare.ts'

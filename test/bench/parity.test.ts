@@ -1,3 +1,4 @@
+// Waits for CI: it trains every frozen case
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

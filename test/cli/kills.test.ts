@@ -1,4 +1,5 @@
 // A handful of kills at random moments, one of each command; `npm run kills` does hundreds.
+// Waits for CI: it ends and starts a dozen processes
 import { spawnSync } from 'node:child_process'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

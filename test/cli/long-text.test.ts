@@ -1,4 +1,5 @@
 // A text with more tokens than the encoder reads: wherever it is read, the message names file and row, and the way out.
+// Waits for CI: it trains on long texts
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

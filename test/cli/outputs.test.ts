@@ -1,4 +1,5 @@
 // An output never takes an input's place, by whatever way it is reached; and one folder has one writer.
+// Waits for CI: it starts dozens of processes
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -1,4 +1,5 @@
 // A click model on texts, from an encoder that transformers saved: train, then predict from what was left.
+// Waits for CI: it trains five small models
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
 // Masked-language pretraining on the files of a click model, and the click model that starts from it.
+// Waits for CI: it trains five small models
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
 // `kernelgrad train` and what can come between: Ctrl-C, changed data, damaged checkpoints, a loss that breaks.
+// Waits for CI: it trains twenty small models
 import {
   copyFileSync,
   cpSync,

@@ -1,4 +1,5 @@
 // What ends a process from outside: signals, and listeners that have gone. What is saved then, what is left, and the exit code.
+// Waits for CI: it ends and starts dozens of processes
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
 // Train, predict and demo from end to end, at a size that takes seconds.
+// Waits for CI: it trains twenty small models
 
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

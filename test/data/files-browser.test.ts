@@ -1,4 +1,5 @@
 // A browser's file system: checkpoints through workers that end at any moment. No device is needed.
+// Waits for CI: it ends workers of a browser
 import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'

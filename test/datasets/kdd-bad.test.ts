@@ -1,4 +1,5 @@
 // Raw files that cannot be: each refusal names file, line, column and value, and leaves the output folder alone.
+// Waits for CI: it starts DuckDB dozens of times
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

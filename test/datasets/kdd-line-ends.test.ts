@@ -1,4 +1,5 @@
 // Raw files whose lines end as they like give the very files that plain ones give, or are refused by file and line.
+// Waits for CI: it starts DuckDB dozens of times
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

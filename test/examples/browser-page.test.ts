@@ -1,4 +1,5 @@
 // The page that trains in the browser, from the first click to the files that Node loads: in a real Chromium, on its WebGPU.
+// Waits for CI: it trains in a browser
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

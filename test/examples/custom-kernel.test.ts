@@ -1,5 +1,6 @@
 // The example package, copied out of the source tree, with kernelgrad among its dependencies as an installation puts it
 // there: its own tests pass, its benchmark prints rows, and TypeScript accepts how it uses the public types.
+// Waits for CI: it installs a package and trains
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,5 +1,6 @@
 // The example model, copied out of the source tree with kernelgrad among its dependencies: the mistakes that a model can have are told by
 // the command line before the first step. That it works is test/package/custom-model.test.ts's.
+// Waits for CI: it trains through every command
 import { spawnSync } from 'node:child_process'
 import {
   cpSync,

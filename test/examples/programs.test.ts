@@ -1,4 +1,5 @@
 // The example programs do what they say.
+// Waits for CI: it trains with every program
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { notebook } from '../../examples/notebook.ts'

@@ -1,4 +1,5 @@
 // Where the cache is, through every setting and failure of it; and the unpacked adapter, damaged in every file. No device is needed.
+// Waits for CI: it unpacks the adapter several times
 import { spawnSync } from 'node:child_process'
 import {
   appendFileSync,

@@ -1,5 +1,6 @@
 // Matrix products and attention over halves, against the oracle on inputs rounded to halves. The small tiles run every way of
 // storing in every layout; of the larger ones each runs one layout, so that every layout is met, and all where CI is set.
+// Waits for CI: its tiles compile for half a minute
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { attention, attentionBackward } from '../../src/kernels/attention.ts'

@@ -1,4 +1,5 @@
 // Frozen parameters: chosen by name, without gradients, updates, decay or memory in the optimizer.
+// Waits for CI: it trains in pairs
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

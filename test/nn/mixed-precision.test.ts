@@ -1,4 +1,5 @@
 // Whole models in f16 against float32: what is stored, overflow and back-off, large activations, memory.
+// Waits for CI: it trains in pairs
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,5 +1,6 @@
 // The example model as a user has it, in a folder of its own with the packed package installed: trained, stopped, resumed to the bit,
 // evaluated, asked and reported by `npx kernelgrad`, by a program of the library's, and by that same program in a browser's worker.
+// Waits for CI: it packs and installs the package
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

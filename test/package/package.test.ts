@@ -1,5 +1,6 @@
 // The package as its users get it: packed, and used from a Node project, a Vite app and a page with an import map. All three
 // run one program, and it says the same everywhere.
+// Waits for CI: it packs and installs the package
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

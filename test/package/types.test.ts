@@ -1,6 +1,7 @@
 // The types of the package under the compilers of its users, who check libraries too (`skipLibCheck: false`), with and without the
 // libraries that know WebGPU or Node: every entry is imported, and `gpu.device` is a GPUDevice. The oldest
 // compiler meets the project that has least around it, the newest also the one that has most; all compilers meet all where CI is set.
+// Waits for CI: it packs the package and runs compilers
 import { spawnSync } from 'node:child_process'
 import {
   cpSync,

@@ -1,4 +1,5 @@
 // What the project promises of its own source is checked here too, and the checks notice when it is broken.
+// Waits for CI: it packs the package
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

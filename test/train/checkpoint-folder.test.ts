@@ -1,4 +1,5 @@
 // Checkpoint folders through kills, full disks and read-only folders. No device is needed.
+// Waits for CI: it kills a hundred processes
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import fs from 'node:fs/promises'

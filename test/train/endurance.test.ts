@@ -1,4 +1,5 @@
 // What a training holds after hundreds of steps is what it held after a few; thousands by `npm run endurance`.
+// Waits for CI: it takes hundreds of steps
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openGpu } from '../../src/gpu/index.ts'

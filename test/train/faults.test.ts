@@ -1,4 +1,5 @@
 // Refusals and losses of a device, wherever in a run: a few of each kind here, all of them by `npm run faults`.
+// Waits for CI: it runs a training dozens of times
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openGpu } from '../../src/gpu/index.ts'

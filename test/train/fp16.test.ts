@@ -1,4 +1,5 @@
 // The trainer in mixed precision, on data with a known signal.
+// Waits for CI: it trains in pairs
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

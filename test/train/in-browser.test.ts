@@ -1,5 +1,6 @@
 // The same build in a real browser: it trains in a worker on the browser's own SwiftShader, its checkpoints lie in the site's
 // private file system, and both runs and models go on where they came from or elsewhere.
+// Waits for CI: it trains in a browser
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
 // `trainer.optim`: every optimizer in a run, through checkpoints, stages and mixed precision.
+// Waits for CI: it trains with every rule
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

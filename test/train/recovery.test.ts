@@ -1,4 +1,5 @@
 // Training goes on after its device is lost, and ends as if nothing had happened, to the bit.
+// Waits for CI: it loses devices dozens of times
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'

@@ -1,4 +1,5 @@
 // Several models, devices and calls in one process: each gives the bits it gives alone.
+// Waits for CI: it trains several models at once
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
