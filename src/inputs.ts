@@ -160,14 +160,20 @@ export function checkInputs(model: string, inputs: Inputs): void {
       throw new ConfigError(`${model}: input '${name}' ${what}`)
     }
     if (RESERVED.includes(name)) fail(`cannot be called that: a batch has its own '${name}'`)
-    const check = CHECKS[(input as Input | undefined)?.kind as Input['kind']]
-    if (!check)
-      fail(`has kind ${JSON.stringify(input?.kind)}, expected one of ${Object.keys(CHECKS).join(', ')}`)
+    const kind: unknown = (input as Input | undefined)?.kind
+    if (!Object.hasOwn(CHECKS, String(kind)))
+      fail(`has kind ${JSON.stringify(kind)}, expected one of ${Object.keys(CHECKS).join(', ')}`)
+    const check = CHECKS[input.kind]
     check(input as never, fail, inputs)
   }
 }
 
 type Fail = (what: string) => never
+
+function expectOnce(names: string[], fail: Fail): void {
+  const twice = names.find((name, i) => names.indexOf(name) < i)
+  if (twice !== undefined) fail(`names column '${twice}' twice`)
+}
 const isCount = (x: unknown, least = 1) => Number.isSafeInteger(x) && (x as number) >= least
 const isName = (x: unknown): x is string => typeof x === 'string' && x !== ''
 
@@ -183,6 +189,10 @@ const CHECKS: {
           `reads column '${column.name}' as ${JSON.stringify(column.dtype)}, expected 'token_id' or 'text'`,
         )
     }
+    expectOnce(
+      columns.map(({ name }) => name),
+      fail,
+    )
     if (!isCount(rows)) fail(`has rows ${rows}, expected the rows of its word table`)
     if (!isCount(padTokenId, 0)) fail(`has padTokenId ${padTokenId}, expected a token id`)
     if (!isCount(maxPositions)) fail(`has maxPositions ${maxPositions}, expected the most tokens of a row`)
@@ -195,13 +205,15 @@ const CHECKS: {
   },
   floats({ columns }, fail) {
     if (!Array.isArray(columns) || !columns.every(isName)) fail('needs columns: a list of names')
+    expectOnce(columns, fail)
   },
   classes({ column, classes }, fail) {
     if (!isName(column)) fail(`has the column ${JSON.stringify(column)}, expected a name`)
     if (!isCount(classes, 2)) fail(`has ${classes} classes, expected at least 2`)
   },
   masked({ of, probability, maskTokenId, specialTokenIds }, fail, inputs) {
-    if (inputs[of]?.kind !== 'text') fail(`masks '${of}', which is no text input`)
+    if (!Object.hasOwn(inputs, of) || inputs[of]!.kind !== 'text')
+      fail(`masks '${of}', which is no text input`)
     if (!(probability > 0 && probability < 1)) fail(`has probability ${probability}, expected one in (0, 1)`)
     if (!isCount(maskTokenId, 0)) fail(`has maskTokenId ${maskTokenId}, expected a token id`)
     if (!Array.isArray(specialTokenIds) || !specialTokenIds.every(id => isCount(id, 0)))

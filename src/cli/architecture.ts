@@ -1,9 +1,9 @@
 // Models that the command line is told of: `--architecture` names a module whose default export is a model class.
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { UsageError } from '../errors.ts'
+import { ConfigError, UsageError } from '../errors.ts'
 import { architectures, type ModelClass, registerModel } from '../models/index.ts'
 
 /**
@@ -19,21 +19,49 @@ export async function useArchitecture(module: string): Promise<string> {
   try {
     loaded = (await import(addressOf(module))) as { default?: unknown }
   } catch (error) {
-    throw new UsageError(`--architecture ${module} cannot be loaded: ${(error as Error).message}`, {
-      cause: error,
-    })
+    const why = error instanceof Error ? error.message.split('\nRequire stack')[0] : String(error)
+    throw new UsageError(`--architecture ${module} cannot be loaded: ${why}`, { cause: error })
   }
   if (loaded.default === undefined)
     throw new UsageError(
       `--architecture ${module} has no default export, expected a class that extends Model`,
     )
-  registerModel(loaded.default as ModelClass)
+  try {
+    registerModel(loaded.default as ModelClass)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    throw new UsageError(`--architecture ${module}: ${error.message}`, { cause: error })
+  }
   return (loaded.default as ModelClass).architecture
 }
 
 function addressOf(module: string): string {
   const path = resolve(module)
   if (existsSync(path) || /^[./]/.test(module)) return pathToFileURL(path).href
-  // A package is looked up from where the command runs, not from where this library lies.
-  return pathToFileURL(createRequire(join(process.cwd(), 'package.json')).resolve(module)).href
+  return pathToFileURL(entryOf(module)).href
+}
+
+/** What `import` takes of a package's conditions. */
+const CONDITIONS = ['node', 'import', 'module-sync', 'default']
+
+/** A package's file, looked up from where the command runs, not from where this library lies. */
+function entryOf(name: string): string {
+  const { resolve } = createRequire(join(process.cwd(), 'package.json'))
+  try {
+    return resolve(name)
+  } catch (error) {
+    // What a package has for `import` alone, `require` does not see.
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_PACKAGE_PATH_NOT_EXPORTED') throw error
+    const folder = resolve
+      .paths(name)!
+      .map(path => join(path, name))
+      .find(path => existsSync(path))
+    if (!folder) throw error
+    const { exports } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+    let entry: unknown = exports['.'] ?? exports
+    while (typeof entry === 'object' && entry !== null)
+      entry = Object.entries(entry).find(([condition]) => CONDITIONS.includes(condition))?.[1]
+    if (typeof entry !== 'string') throw error
+    return join(folder, entry)
+  }
 }

@@ -57,7 +57,7 @@ export function checkColumns(where: string, columns: Columns): void {
  * Checks that the columns of a model's inputs are there, those for the loss alone as far as they are.
  * @throws DataError naming the column, and the input that reads it
  */
-export function expectInputs(where: string, columns: Columns, inputs: Inputs): void {
+export function expectInputs(where: string, columns: Columns, inputs: Inputs, reader = 'the model'): void {
   for (const [name, input] of Object.entries(inputs)) {
     if (input.trainOnly) continue
     const record =
@@ -65,7 +65,7 @@ export function expectInputs(where: string, columns: Columns, inputs: Inputs): v
     const keys = input.kind === 'text' ? textLists(input).map(({ key }) => key) : columnsOf(input)
     for (const key of keys)
       if (!Object.hasOwn(record, key))
-        throw new DataError(`${where}: the data has no column '${key}', which the model reads as '${name}'`)
+        throw new DataError(`${where}: the data has no column '${key}', which ${reader} reads as '${name}'`)
   }
 }
 

@@ -182,7 +182,7 @@ export async function* streamChunks(
   const file = isParquetFile(source) ? source : await openParquet(source)
   const plan = planOf(inputs, trainOnly, new Set(file.columns))
   // Every column is looked up first: a missing one is reported before a long read, also in a file without rows.
-  for (const { columns } of plan) for (const name of columns) columnOf(file, name)
+  for (const { columns, input } of plan) for (const name of columns) columnOf(file, name, input)
   for (const name of extra) columnOf(file, name)
   for (const [group, { rowStart, rows }] of file.groups.entries()) {
     if (rows === 0) continue

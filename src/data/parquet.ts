@@ -76,12 +76,12 @@ async function slice(buffer: AsyncBuffer, start: number, end: number, name: stri
  * The description of a column.
  * @throws DataError listing the columns there are, or saying what else than a value or a list per row it holds.
  */
-export function columnOf(file: ParquetFile, name: string): Leaf {
+export function columnOf(file: ParquetFile, name: string, input?: string): Leaf {
   const root = schemaTree(file.metadata.schema)
   const [tree, second] = root.children.filter(child => child.element.name === name)
   if (!tree)
     throw new DataError(
-      `${file.name} has no column ${name}; its columns are ${file.columns.join(', ') || 'none'}`,
+      `${file.name} has no column ${name}; its columns are ${file.columns.join(', ') || 'none'}${input === undefined ? '' : `; the model reads it as '${input}'`}`,
     )
   if (second) throw new DataError(`${file.name} has two columns ${name}`)
   let leaf: Leaf | string

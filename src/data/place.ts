@@ -4,7 +4,7 @@ import { type Inputs, textLists } from '../inputs.ts'
 import type { Columns } from './dataset.ts'
 
 /** Where a row of `columns` was read from: file and row of the file, as far as it is known. */
-function placeOf({ files, file, rowStart }: Columns, row: number): string {
+export function placeOf({ files, file, rowStart }: Columns, row: number): string {
   const here = files?.findLast(one => one.rowStart <= row)
   if (here) return `${here.name}: row ${row - here.rowStart}`
   return `${file === undefined ? '' : `${file}: `}row ${rowStart + row}`

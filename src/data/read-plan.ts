@@ -12,6 +12,8 @@ export interface Reading {
   columns: string[]
   /** Ids are below it: of several inputs that read a column, the smallest table counts. */
   limit: number
+  /** The first input that reads it, for messages. */
+  input: string
 }
 
 const NO_LIMIT = 2 ** 32
@@ -27,7 +29,7 @@ export function planOf(
   there: ReadonlySet<string>,
 ): Reading[] {
   const plan = new Map<string, Reading>()
-  for (const input of Object.values(inputs)) {
+  for (const [name, input] of Object.entries(inputs)) {
     const readings = readingsOf(input)
     if (input.trainOnly && trainOnly === 'none') continue
     if (
@@ -40,13 +42,13 @@ export function planOf(
       const id = `${reading.kind === 'text' ? 'list' : reading.kind} ${reading.key}`
       const known = plan.get(id)
       if (known) known.limit = Math.min(known.limit, reading.limit)
-      else plan.set(id, reading)
+      else plan.set(id, { ...reading, input: name })
     }
   }
   return [...plan.values()]
 }
 
-function readingsOf(input: Input): Reading[] {
+function readingsOf(input: Input): Omit<Reading, 'input'>[] {
   switch (input.kind) {
     case 'text':
       return textLists(input).map(({ key, columns }) => ({

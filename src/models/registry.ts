@@ -1,10 +1,12 @@
 // Which models there are: `architecture` in a configuration names one.
+
+import { shown } from '../check.ts'
 import { type ModelConfig, parseTrainerConfig, type ResolvedTrainerConfig } from '../config/index.ts'
 import { isObject } from '../config/schema.ts'
 import { ConfigError } from '../errors.ts'
-import { checkInputs } from '../inputs.ts'
+import { checkClass, checkModel, guarded } from './check.ts'
 import { DistilBertForMaskedLM } from './masked-lm.ts'
-import { Model, type ModelConfiguration } from './model.ts'
+import type { Model, ModelConfiguration } from './model.ts'
 import { DistilBertForSequenceClassification } from './sequence-classification.ts'
 import { TextTabularModel } from './text-tabular.ts'
 
@@ -50,20 +52,9 @@ const models = new Map<string, ModelClass>()
  * @throws ConfigError for what is no model class, saying what is missing.
  */
 export function registerModel(model: ModelClass): void {
-  const name = (model as { name?: unknown } | undefined)?.name
-  if (typeof model !== 'function' || !(model.prototype instanceof Model))
-    throw new ConfigError(`${String(name ?? model)} is no model, expected a class that extends Model`)
-  if (typeof model.architecture !== 'string' || !model.architecture)
-    throw new ConfigError(`${name} has no static architecture, expected its name in configurations`)
-  if (typeof model.parse !== 'function' && !isObject(model.schema?.['~standard']))
-    throw new ConfigError(
-      `${name} has neither a static schema nor parse, expected one to read its configuration`,
-    )
-  const missing = METHODS.filter(method => typeof model.prototype[method] !== 'function')
-  if (missing.length) throw new ConfigError(`${name} lacks ${missing.join(', ')}, which every model has`)
+  checkClass(model)
   models.set(model.architecture, model)
 }
-const METHODS = ['loss', 'scores', 'metrics', 'scoreNames'] as const
 
 for (const model of [TextTabularModel, DistilBertForSequenceClassification, DistilBertForMaskedLM])
   models.set(model.architecture, model)
@@ -79,17 +70,40 @@ export const architectures = (): string[] => [...models.keys()]
  */
 export function parseConfiguration(json: unknown, where: string): ModelConfiguration {
   const { architecture = TextTabularModel.architecture } = isObject(json) ? json : {}
-  const model = classOf(architecture, where)
-  if (model.parse) return model.parse(json, where)
-  if (!isObject(json)) throw new ConfigError(`${where}: expected an object, got ${JSON.stringify(json)}`)
-  const { architecture: _, ...own } = json
-  return { ...(validated(model.schema!, own, where) as object), architecture: model.architecture }
+  return configurationOf(classOf(architecture, where), json, where)
+}
+
+/**
+ * Reads the configuration of a class, which need not be registered.
+ * @throws ConfigError naming file, class and key; also for a `parse` or schema that fails, or gives no configuration of the class
+ */
+export function configurationOf(model: ModelClass, json: unknown, where: string): ModelConfiguration {
+  const { architecture } = model
+  if (!model.parse && !isObject(json))
+    throw new ConfigError(`${where}: expected an object, got ${JSON.stringify(json)}`)
+  const means = `${where}: ${architecture}.${model.parse ? 'parse' : 'schema'}`
+  const config = guarded(means, () => {
+    if (model.parse) return model.parse(json, where)
+    const { architecture: _, ...own } = json as Record<string, unknown>
+    return validated(model.schema!, own, where)
+  })
+  if (!isObject(config) || config instanceof Promise)
+    throw new ConfigError(`${means} gives ${shown(config)}, expected the configuration, an object`)
+  if (!model.parse) return { ...config, architecture }
+  if (config.architecture === architecture) return config as unknown as ModelConfiguration
+  throw new ConfigError(
+    `${means} gives the architecture ${shown(config.architecture)}, expected '${architecture}', as config.json will hold it`,
+  )
 }
 
 function validated(schema: StandardSchema, json: unknown, where: string): unknown {
   const result = schema['~standard'].validate(json)
   if (result instanceof Promise)
     throw new ConfigError(`${where}: the schema answers with a promise, expected one that checks at once`)
+  if (!isObject(result))
+    throw new ConfigError(
+      `${where}: the schema answers with ${shown(result)}, expected { value } or { issues }`,
+    )
   if (!result.issues) return result.value
   const { message, path = [] } = result.issues[0]!
   const keys = path.map(step => String(typeof step === 'object' ? step.key : step))
@@ -113,9 +127,13 @@ export function createModel(config: ModelConfig): TextTabularModel | DistilBertF
 export function createModel<M extends Model = Model>(config: ModelConfiguration): M
 export function createModel(config: ModelConfig | ModelConfiguration): Model {
   const resolved = parseConfiguration(config, 'the model configuration')
-  const Class = classOf(resolved.architecture, 'the model configuration')
-  const model = new Class(resolved as never)
-  checkInputs(Class.architecture, model.inputs)
+  return makeModel(classOf(resolved.architecture, 'the model configuration'), resolved)
+}
+
+/** {@link createModel} of a class, which need not be registered, and its configuration with every default. */
+export function makeModel(Class: ModelClass, config: ModelConfiguration): Model {
+  const model = guarded(`${Class.architecture}: its constructor`, () => new Class(config as never))
+  checkModel(model)
   return model
 }
 

@@ -4,6 +4,7 @@ import type { Dataset } from '../data/index.ts'
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Model } from '../models/index.ts'
 import { epochOrder } from './batches.ts'
+import { expectTensor } from './checks.ts'
 import { positionOf, type Stage } from './stages.ts'
 
 /** The loss, or a gradient, is not a number. */
@@ -84,9 +85,10 @@ function describe({ file, rows }: BrokenLossError['rows'][number]): string {
 }
 
 /** @throws ShapeError for a loss that is no single number. */
-export function checkLoss(model: Model, loss: Tensor | undefined): void {
-  if (String(loss?.shape) === '1') return
+export function checkLoss(model: Model, loss: Tensor): Tensor {
+  expectTensor(model, 'loss', loss)
+  if (String(loss.shape) === '1') return loss
   throw new ShapeError(
-    `${model.constructor.name}: loss has shape [${loss?.shape}], expected [1], such as the mean over the rows`,
+    `${model.constructor.name}: loss has shape [${loss.shape}], expected [1], such as the mean over the rows`,
   )
 }

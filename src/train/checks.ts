@@ -1,4 +1,5 @@
 // What the calls of this room are given, before anything is read, recorded or written.
+import { Tensor } from '../autograd/index.ts'
 import {
   COUNT,
   expectFlag,
@@ -12,18 +13,20 @@ import {
 import { checkColumns, expectInputs } from '../data/check-columns.ts'
 import type { Columns } from '../data/index.ts'
 import { ArgumentError, DataError, KernelgradError } from '../errors.ts'
-import type { Inputs } from '../inputs.ts'
+import { checkMethods, modelWanted } from '../models/check.ts'
 import { Model } from '../models/index.ts'
 import { Module } from '../nn/index.ts'
 
 /** @throws ArgumentError for what is no model; KernelgradError for one that is on no device */
 export function expectModel(where: string, model: unknown, { placed = true } = {}): asserts model is Model {
   if (!(model instanceof Model)) {
-    const hint = model instanceof Promise ? '; await it first' : ''
-    throw new ArgumentError(
-      `${where}: model is ${shown(model)}, expected a Model, as createModel() gives${hint}`,
-    )
+    const wanted =
+      model instanceof Promise
+        ? 'a Model, as createModel() gives; await it first'
+        : modelWanted(model).replace('a class that extends Model', 'a Model, as createModel() gives')
+    throw new ArgumentError(`${where}: model is ${shown(model)}, expected ${wanted}`)
   }
+  checkMethods(model)
   if (placed) expectPlaced(where, model)
 }
 
@@ -68,12 +71,12 @@ export function checkPredictOptions(where: string, options: unknown, ...more: st
  * Checks data that a model learns from or is judged by, which has what its loss reads.
  * @throws ArgumentError or DataError naming the column, and the row of a class that is none
  */
-export function checkData(where: string, data: Columns, inputs: Inputs): void {
+export function checkData(where: string, data: Columns, { inputs, config }: Model): void {
   checkColumns(where, data)
   if (data.length === 0) throw new DataError(`${where} has no rows, expected at least one`)
-  expectInputs(where, data, inputs)
-  for (const [name, input] of Object.entries(inputs)) {
-    if (input.trainOnly) expectInputs(where, data, { [name]: { ...input, trainOnly: false } })
+  const all = Object.entries(inputs).map(([name, input]) => [name, { ...input, trainOnly: false }])
+  expectInputs(where, data, Object.fromEntries(all), config.architecture)
+  for (const input of Object.values(inputs)) {
     if (input.kind !== 'classes') continue
     const classes = data.ids[input.column]!
     for (let row = 0; row < data.length; row++)
@@ -82,6 +85,12 @@ export function checkData(where: string, data: Columns, inputs: Inputs): void {
           `${where}: column '${input.column}', row ${data.rowStart + row}: value ${shown(classes[row])}, expected 0 to ${input.classes - 1}`,
         )
   }
+}
+
+/** @throws ArgumentError unless a model's loss or scores are a tensor */
+export function expectTensor(model: Model, what: 'loss' | 'scores', value: unknown): asserts value is Tensor {
+  if (!(value instanceof Tensor))
+    throw new ArgumentError(`${model.constructor.name}: ${what} gives ${shown(value)}, expected a tensor`)
 }
 
 /** @throws ArgumentError unless `value` is a folder's or file's name */

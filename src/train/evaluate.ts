@@ -29,7 +29,7 @@ export async function evaluate(
 ): Promise<{ loss: number } & Record<string, number>> {
   expectModel('evaluate', model)
   checkPredictOptions('evaluate', given, 'onEvaluation')
-  checkData('evaluate', data, model.inputs)
+  checkData('evaluate', data, model)
   const { onEvaluation, ...options } = given
   const metric = model.metrics({ rows: data.length })
   await predict(model, data, { ...options, metric })

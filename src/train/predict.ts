@@ -15,7 +15,7 @@ import { InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
 import type { Metric } from '../metrics/index.ts'
 import { type Model, readOptions } from '../models/index.ts'
-import { checkPredictOptions, expectModel } from './checks.ts'
+import { checkPredictOptions, expectModel, expectTensor } from './checks.ts'
 
 const BATCH_SIZE = 256
 
@@ -84,18 +84,21 @@ export async function predict(
 function scoresOf(model: Model, batch: AnyBatch): Tensor {
   const expected = [batch.size, model.scoreNames().length]
   const scores = model.scores(batch)
-  if (String(scores?.shape) === String(expected)) return scores
+  expectTensor(model, 'scores', scores)
+  if (String(scores.shape) === String(expected)) return scores
   throw new ShapeError(
-    `${model.constructor.name}: scores have shape [${scores?.shape}], expected [${expected}]: a row each, a column for every name in scoreNames`,
+    `${model.constructor.name}: scores have shape [${scores.shape}], expected [${expected}]: a row each, a column for every name in scoreNames`,
   )
 }
 
 /**
- * Asks a model for the scores of one row, so that what cannot be evaluated shows before it is trained.
+ * Asks a model for the scores of two rows, where there are, so that what cannot be evaluated shows before it is trained.
  * @throws ShapeError for scores of another shape than the model says; whatever `scores` throws.
  */
 export function checkScores(model: Model, columns: Columns): void {
-  const batch: AnyBatch = collate(columns, [0], model.inputs, { truncate: true })
+  const batch: AnyBatch = collate(columns, columns.length > 1 ? [0, 1] : [0], model.inputs, {
+    truncate: true,
+  })
   inEval(model, () => scope(() => noGrad(() => void scoresOf(model, batch))))
 }
 

@@ -4,7 +4,8 @@ import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { isThere, readJson } from '../data/files.ts'
 import { ConfigError } from '../errors.ts'
 import { columnsOf, type Inputs } from '../inputs.ts'
-import { createModel, type Model, parseConfiguration } from '../models/index.ts'
+import { createModel, type Model, type ModelClass, parseConfiguration } from '../models/index.ts'
+import { configurationOf, makeModel } from '../models/registry.ts'
 import { CONFIG_FILE } from './checkpoint.ts'
 
 const { join } = files
@@ -71,7 +72,13 @@ export async function checkModel(
   warn: Warn,
 ): Promise<void> {
   const path = join(folder, CONFIG_FILE)
-  const then = createModel(parseConfiguration(await readJson(path), path))
+  const json = await readJson(path)
+  const Class = model.constructor as ModelClass
+  // The model's own class, which need not be registered.
+  const own = isObject(json) && json.architecture === Class.architecture
+  const then = own
+    ? makeModel(Class, configurationOf(Class, json, path))
+    : createModel(parseConfiguration(json, path))
   compare(then.comparable(), model.comparable(), '', folder, warn)
   const before = new Map(Array.isArray(reads) ? reads : [])
   for (const [name, columns] of Array.isArray(reads) ? readsOf(model.inputs) : [])

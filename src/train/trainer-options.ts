@@ -10,10 +10,13 @@ import {
   shown,
 } from '../check.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
+import { checkValues } from '../data/check-values.ts'
 import type { Dataset } from '../data/index.ts'
 import { ArgumentError, ConfigError } from '../errors.ts'
 import type { Metric } from '../metrics/index.ts'
-import type { Model } from '../models/index.ts'
+import { checkModel } from '../models/check.ts'
+import type { Model, ModelClass } from '../models/index.ts'
+import { configurationOf } from '../models/registry.ts'
 import type { TrainerCallback } from './callbacks.ts'
 import { checkData, expectModel, expectPath } from './checks.ts'
 import { planStages } from './stages.ts'
@@ -120,11 +123,19 @@ export function checkTrainerOptions(options: TrainerOptions): TrainerOptions {
   expectOptions('Trainer: options', options, KNOWN)
   const { model, train, evaluation, output, callbacks } = options
   expectModel('Trainer', model)
+  checkModel(model)
   const { config } = options
   checkConfig(config)
-  checkData('Trainer: train', train, model.inputs)
-  if (evaluation) checkData('Trainer: evaluation', evaluation, model.inputs)
-  if (output !== undefined) expectPath('Trainer: output', output)
+  for (const [name, data] of Object.entries({ train, ...(evaluation ? { evaluation } : {}) })) {
+    checkData(`Trainer: ${name}`, data, model)
+    checkValues(`Trainer: ${name}`, data, model.inputs, model.config.architecture)
+  }
+  if (output !== undefined) {
+    expectPath('Trainer: output', output)
+    // What a checkpoint will hold can be read again.
+    const saved = JSON.parse(JSON.stringify(model.config))
+    configurationOf(model.constructor as ModelClass, saved, 'Trainer: model.config')
+  }
   if (callbacks !== undefined) checkCallbacks(callbacks)
   for (const name of HEARERS)
     if (options[name] !== undefined) expectFunction(`Trainer: ${name}`, options[name])

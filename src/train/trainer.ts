@@ -150,8 +150,8 @@ export class Trainer {
 
   /** Loads a checkpoint where one is asked for. */
   async #prepare(from: boolean | string): Promise<Resumed | undefined> {
-    const { model, config, evaluation, output, onWarning = console.warn } = this.#options
-    if (evaluation) checkScores(model, evaluation)
+    const { model, config, train, evaluation, output, onWarning = console.warn } = this.#options
+    checkScores(model, evaluation ?? train)
     if (from === false) return undefined
     const folder = from === true ? output : from
     if (folder === undefined)
@@ -249,8 +249,9 @@ export class Trainer {
   #accumulate(batch: AnyBatch, count: number): void {
     const { model } = this.#options
     scope(() => {
-      const loss = autocast(this.#stage.config.fp16 ? 'f16' : 'f32', () => model.loss(batch))
-      checkLoss(model, loss)
+      const loss = autocast(this.#stage.config.fp16 ? 'f16' : 'f32', () =>
+        checkLoss(model, model.loss(batch)),
+      )
       const scaled = this.scaler ? this.scaler.scale(loss) : loss
       scaled.backward({ scale: 1 / count })
       this.#losses.add(loss)

@@ -25,7 +25,7 @@ export async function tune(
   expectNumber('tune: batchSize', batchSize, COUNT)
   expectFlag('tune: truncate', truncate)
   if (onClass !== undefined) expectFunction('tune: onClass', onClass)
-  checkData('tune: data', data, model.inputs)
+  checkData('tune: data', data, model)
   const rows = Uint32Array.from({ length: Math.min(batchSize, data.length) }, (_, i) => i)
   const batch = collate(data, rows, model.inputs, { truncate })
   const { step } = model.rng

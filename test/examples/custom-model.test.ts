@@ -65,7 +65,7 @@ const MISTAKES: [what: string, from: string, to: string, said: RegExp][] = [
     'scores of another width',
     'return [null, ',
     "return ['a', null, ",
-    /DcnV2: scores have shape \[1,2\], expected \[1,3\]/,
+    /DcnV2: scores have shape \[2,2\], expected \[2,3\]/,
   ],
   ['no loss at all', 'loss(batch) {', 'lost(batch) {', /DcnV2 lacks loss, which every model has/],
   [
