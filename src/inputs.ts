@@ -70,8 +70,17 @@ export interface MaskedInput {
   specialTokenIds: number[]
 }
 
+/**
+ * Lists of rows, as the documents of a query: rows with the same whole numbers in `columns` are of one. Batches never split a list and batch
+ * sizes count lists, so a model has one such input at most. Uint32Array [lists + 1] where each starts, for the segment operations.
+ */
+export interface ListInput {
+  kind: 'list'
+  columns: string[]
+}
+
 /** One thing that a model reads. */
-export type Input = (TextInput | IdsInput | FloatsInput | ClassesInput | MaskedInput) & {
+export type Input = (TextInput | IdsInput | FloatsInput | ClassesInput | MaskedInput | ListInput) & {
   /** Read for the loss alone: a file to predict need not have it. */
   trainOnly?: boolean
 }
@@ -118,7 +127,7 @@ export type ValueOf<I> = I extends { kind: 'text' }
     ? Record<string, GroupedIds>
     : I extends { kind: 'floats' }
       ? Record<string, Float32Array>
-      : I extends { kind: 'classes' }
+      : I extends { kind: 'classes' | 'list' }
         ? Uint32Array
         : I extends { kind: 'masked' }
           ? MaskedTokens
@@ -166,6 +175,8 @@ export function checkInputs(model: string, inputs: Inputs): void {
     const check = CHECKS[input.kind]
     check(input as never, fail, inputs)
   }
+  const [, second] = Object.entries(inputs).filter(([, { kind }]) => kind === 'list')
+  if (second) throw new ConfigError(`${model}: input '${second[0]}' is a second list, expected one at most`)
 }
 
 type Fail = (what: string) => never
@@ -211,9 +222,16 @@ const CHECKS: {
     if (!isName(column)) fail(`has the column ${JSON.stringify(column)}, expected a name`)
     if (!isCount(classes, 2)) fail(`has ${classes} classes, expected at least 2`)
   },
-  masked({ of, probability, maskTokenId, specialTokenIds }, fail, inputs) {
+  list({ columns }, fail) {
+    if (!Array.isArray(columns) || !columns.length || !columns.every(isName))
+      fail('needs columns: a list of names')
+    expectOnce(columns, fail)
+  },
+  masked({ of, probability, maskTokenId, specialTokenIds, trainOnly }, fail, inputs) {
     if (!Object.hasOwn(inputs, of) || inputs[of]!.kind !== 'text')
       fail(`masks '${of}', which is no text input`)
+    if (inputs[of]!.trainOnly && !trainOnly)
+      fail(`masks '${of}', which is for the loss alone; expected trainOnly here too`)
     if (!(probability > 0 && probability < 1)) fail(`has probability ${probability}, expected one in (0, 1)`)
     if (!isCount(maskTokenId, 0)) fail(`has maskTokenId ${maskTokenId}, expected a token id`)
     if (!Array.isArray(specialTokenIds) || !specialTokenIds.every(id => isCount(id, 0)))
@@ -239,6 +257,7 @@ export function columnsOf(input: Input): string[] {
     case 'ids':
       return Object.keys(input.columns)
     case 'floats':
+    case 'list':
       return input.columns
     case 'classes':
       return [input.column]

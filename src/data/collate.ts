@@ -20,6 +20,7 @@ import {
 } from './check-columns.ts'
 import { collateText, mostTokens, textRoom } from './collate-text.ts'
 import type { Columns } from './dataset.ts'
+import { startsOf } from './lists.ts'
 import { maskTokens } from './mask-tokens.ts'
 
 /** How rows become a batch, besides what the model declares. */
@@ -82,8 +83,14 @@ export function collateInto(
   }
   const named = Object.entries(inputs)
   const tokens = new Map<string, number>()
+  const starting = new Map<string, number[]>()
   for (const [name, input] of named) {
-    if (input.kind !== 'text' || !isThere(columns, name, input)) continue
+    if (!isThere(columns, name, input)) continue
+    if (input.kind === 'list') {
+      const keys = input.columns.map(key => column(columns.ids, name, key))
+      starting.set(name, startsOf(keys, rows, source))
+    }
+    if (input.kind !== 'text') continue
     const lists = listsOf(columns, name, input)
     for (const [key, list] of lists) checkOffsets(key, list, rows, source)
     tokens.set(name, mostTokens(lists, rows, input))
@@ -95,6 +102,11 @@ export function collateInto(
     if (input.kind === 'text') {
       const room = textRoom(size, tokens.get(name)!, take)
       batch[name] = collateText(columns, listsOf(columns, name, input), rows, { ...input, truncate }, room)
+    } else if (input.kind === 'list') {
+      const starts = starting.get(name)!
+      const taken = take(starts.length)
+      taken.set(starts)
+      batch[name] = taken
     } else if (input.kind === 'classes') {
       const place = { limit: input.classes, name: input.column, source }
       batch[name] = gatherIds(column(columns.ids, name, input.column), rows, take(size), place)
@@ -113,7 +125,8 @@ export function collateInto(
   }
   for (const [name, input] of named) {
     if (input.kind !== 'masked') continue
-    const text = batch[input.of] as CollatedTokens
+    const text = batch[input.of] as CollatedTokens | undefined
+    if (!text) continue
     const words = inputs[input.of] as TextInput
     batch[name] = maskTokens(text, input, words, { seed, epoch, rows: source }, take)
   }
@@ -127,6 +140,7 @@ function isThere(columns: Columns, name: string, input: Input): boolean {
   if (input.kind === 'classes') return columns.ids[input.column] !== undefined
   if (input.kind === 'ids') return Object.keys(input.columns).every(key => columns.ids[key])
   if (input.kind === 'floats') return input.columns.every(key => columns.floats[key])
+  if (input.kind === 'list') return input.columns.every(key => columns.ids[key])
   if (input.kind === 'text') return textLists(input).every(({ key }) => columns.lists[key])
   throw new DataError(`input '${name}' cannot be read for the loss alone`)
 }
@@ -156,6 +170,7 @@ function batchMemory(
     if (input.kind === 'text') numbers += size + 1 + 4 * T + 2 * (3 * T + 1)
     else if (input.kind === 'masked') numbers += T + 3 * T + 1 + 2 * T
     else if (input.kind === 'classes') numbers += size
+    else if (input.kind === 'list') numbers += size + 1
     else if (input.kind === 'ids') numbers += Object.keys(input.columns).length * (4 * size + 1)
     else numbers += input.columns.length * size
   }

@@ -9,11 +9,12 @@ import { type BatchOf, checkInputs, type Input, type Inputs } from '../inputs.ts
 import { checkCollateOptions, checkColumns, expectInputs } from './check-columns.ts'
 import { type CollateOptions, collate } from './collate.ts'
 import type { Columns } from './dataset.ts'
+import { unitsOf } from './lists.ts'
 import { CollateThread } from './loader-thread.ts'
 
 /** How a loader makes its batches. */
 export interface LoaderOptions extends Omit<CollateOptions, 'epoch'> {
-  /** Rows a batch; the last one of an order has what is left. */
+  /** Rows a batch, lists where the inputs have a `list`; the last one of an order has what is left. */
   batchSize: number
   /**
    * Collate in a thread of its own; columns that are not in shared memory are copied to it. Default: in Node with more
@@ -25,7 +26,8 @@ export interface LoaderOptions extends Omit<CollateOptions, 'epoch'> {
 /** Hands out batches of one dataset; the same batches, to the byte, with a worker and without. */
 export interface Loader<B = BatchOf<Inputs>> {
   /**
-   * The batches of `order`, row indices of the dataset, cut every `batchSize` rows.
+   * The batches of `order`, row indices of the dataset, cut every `batchSize` rows. Where the inputs have a `list`, it is numbers of lists, which
+   * stand in the order of their first rows, cut every `batchSize` lists.
    * @param options.first Number of the batch to start with, to resume in the middle.
    * @param options.epoch What is drawn anew each epoch follows from it, and from the loader's seed.
    * @throws DataError as collate, when the batch at fault is asked for; batches before it are handed out.
@@ -63,6 +65,7 @@ export function createLoader<I extends { [K in keyof I]: Input }>(
   const { batchSize, worker = spareCore, ...options } = given
   expectNumber('createLoader: batchSize', batchSize, COUNT)
   expectFlag('createLoader: worker', worker)
+  const units = unitsOf(columns, inputs)
   const thread = worker ? new CollateThread(columns, inputs) : undefined
   let closed = false
   async function* batches(
@@ -74,7 +77,7 @@ export function createLoader<I extends { [K in keyof I]: Input }>(
     expectNumber('batches: first', first, NATURAL)
     const how = { ...options, epoch }
     const count = Math.ceil(order.length / batchSize)
-    const rows = (i: number) => order.subarray(i * batchSize, (i + 1) * batchSize)
+    const rows = (i: number) => units.rowsOf(order.subarray(i * batchSize, (i + 1) * batchSize))
     const ahead: Promise<BatchOf<I>>[] = []
     for (let i = first; i < count; i++) {
       if (closed) throw new KernelgradError('the loader is closed, and a batch is asked for')

@@ -68,6 +68,8 @@ function readingsOf(input: Input): Omit<Reading, 'input'>[] {
       return input.columns.map(key => ({ kind: 'floats', key, columns: [key], limit: NO_LIMIT }))
     case 'classes':
       return [{ kind: 'ids', key: input.column, columns: [input.column], limit: input.classes }]
+    case 'list':
+      return input.columns.map(key => ({ kind: 'ids', key, columns: [key], limit: NO_LIMIT }))
     case 'masked':
       return []
   }

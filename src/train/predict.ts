@@ -10,6 +10,7 @@ import {
   rebatch,
   streamChunks,
 } from '../data/index.ts'
+import { unitsOf } from '../data/lists.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import { InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
@@ -21,13 +22,13 @@ const BATCH_SIZE = 256
 
 /** How to cut the rows into batches. */
 export interface PredictOptions {
-  /** Rows a batch, default 256. */
+  /** Rows a batch, lists where the model reads a `list`; default 256. */
   batchSize?: number
   /** Cut a text with more tokens than the model has positions, where it would be an error. */
   truncate?: boolean
   /** Hears how many rows are done. */
   onBatch?: (rowsDone: number) => void
-  /** Gets every batch with its scores, rows in order. */
+  /** Gets every batch with its scores, rows in order, list by list where the model reads lists. */
   metric?: Metric
   /** [rows] what `metric` tells rows apart by. */
   groups?: ArrayLike<unknown>
@@ -61,18 +62,22 @@ export async function predict(
   const scores = new Float32Array(columns.length * K)
   const inFlight = new InFlight()
   let before: Promise<void> = Promise.resolve()
-  for (let start = 0; start < columns.length; start += batchSize) {
-    const size = Math.min(batchSize, columns.length - start)
-    const rows = Uint32Array.from({ length: size }, (_, i) => start + i)
+  const units = unitsOf(columns, model.inputs)
+  let rowsDone = 0
+  for (let start = 0; start < units.count; start += batchSize) {
+    const size = Math.min(batchSize, units.count - start)
+    const rows = units.rowsOf(Uint32Array.from({ length: size }, (_, i) => start + i))
     const batch: AnyBatch = collate(columns, rows, model.inputs, { truncate, seed })
     const read = inEval(model, () => scope(() => noGrad(() => scoresOf(model, batch)).read()))
     // Metrics take rows in order.
     const turn = before
     before = read.then(async values => {
       await turn
-      scores.set(values, start * K)
-      metric?.add(batch, scores.subarray(start * K, (start + size) * K), groups && slice(groups, start, size))
-      onBatch?.(start + size)
+      for (const [i, row] of rows.entries())
+        for (let k = 0; k < K; k++) scores[row * K + k] = values[i * K + k]!
+      metric?.add(batch, values, groups && Array.from(rows, row => groups[row]))
+      rowsDone += rows.length
+      onBatch?.(rowsDone)
     })
     await inFlight.push(gpu, before)
   }
@@ -102,9 +107,6 @@ export function checkScores(model: Model, columns: Columns): void {
   inEval(model, () => scope(() => noGrad(() => void scoresOf(model, batch))))
 }
 
-const slice = (values: ArrayLike<unknown>, start: number, size: number) =>
-  Array.from({ length: size }, (_, i) => values[start + i])
-
 /**
  * Runs `body`, which records work and waits for nothing, with the model in evaluation mode, and leaves every module as it was: between
  * two batches, others may train the model or predict with it.
@@ -129,7 +131,8 @@ export interface Scored {
 
 /**
  * A model's scores of every row of a file, row group by row group, so that its size does not matter. Batches are the same rows
- * as in {@link predict} over the whole file, whatever the row groups are: so are the results, to the bit.
+ * as in {@link predict} over the whole file, whatever the row groups are: so are the results, to the bit. For a model that reads a `list`, the
+ * whole file is in memory at once.
  * @param options.trainOnly Whether a file without what the loss alone reads is an error (default) or has none.
  * @param options.extra Further columns to hand through.
  * @param options.onBatch Gets the rows of the file that are done.
@@ -161,7 +164,9 @@ export async function* predictStream(
   checkPredictOptions('predictStream', options, 'trainOnly', 'extra', 'groupBy')
   const { batchSize = BATCH_SIZE, trainOnly, extra, onBatch, groupBy, ...rest } = options
   const chunks = streamChunks(file, { ...readOptions(model, trainOnly), extra })
-  for await (const rows of rebatch(chunks, batchSize)) {
+  // The rows of a list may stand anywhere in the file.
+  const lists = Object.values(model.inputs).some(({ kind }) => kind === 'list')
+  for await (const rows of rebatch(chunks, lists ? Math.max(file.rows, 1) : batchSize)) {
     const { rowStart } = rows
     const scores = await predict(model, rows, {
       ...rest,

@@ -1,7 +1,9 @@
 // What a run consists of, worked out before it starts: stages, their epochs and steps.
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { stageOptim } from '../config/optimizer.ts'
+import type { Units } from '../data/lists.ts'
 import { type Schedule, schedule } from '../optim/index.ts'
+import { epochOrder } from './batches.ts'
 
 /** A part of a run with settings and an optimizer of its own. Steps and epochs are counted through all stages. */
 export interface Stage {
@@ -26,15 +28,15 @@ export interface Position {
   microBatch: number
 }
 
-/** The stages of a run over `rows` rows. */
-export function planStages(config: ResolvedTrainerConfig, rows: number): Stage[] {
+/** The stages of a run over so many rows, or lists of rows. */
+export function planStages(config: ResolvedTrainerConfig, units: number): Stage[] {
   const plan: Stage[] = []
   let [firstStep, firstEpoch] = [0, 0]
   // What one stage freezes is not frozen in the next, unless that says so.
   const freeze = config.freeze ?? (config.stages.some(stage => stage.freeze) ? [] : undefined)
   for (const [index, changes] of (config.stages.length ? config.stages : [{}]).entries()) {
     const own: ResolvedTrainerConfig = { ...config, freeze, ...changes, ...stageOptim(config, changes) }
-    const microBatches = Math.ceil(rows / own.per_device_train_batch_size)
+    const microBatches = Math.ceil(units / own.per_device_train_batch_size)
     const stepsPerEpoch = Math.ceil(microBatches / own.gradient_accumulation_steps)
     const steps = own.max_steps ?? Math.ceil(own.num_train_epochs * stepsPerEpoch)
     plan.push({ index, config: own, microBatches, stepsPerEpoch, steps, firstStep, firstEpoch })
@@ -55,13 +57,16 @@ export function positionOf(plan: readonly Stage[], step: number, microBatch: num
   }
 }
 
-/** Rows that a run has gone through after `steps` steps, of data with `rows` rows. */
-export function rowsAfter(plan: readonly Stage[], steps: number, rows: number): number {
+/** Rows that a run has gone through after `steps` steps, of data with `rows` rows in such units. */
+export function rowsAfter(plan: readonly Stage[], steps: number, rows: number, units: Units): number {
   let sum = 0
-  for (const { config, firstStep, stepsPerEpoch, steps: own } of plan) {
+  for (const { config, firstStep, firstEpoch, stepsPerEpoch, steps: own } of plan) {
     const taken = Math.min(Math.max(steps - firstStep, 0), own)
     const window = config.per_device_train_batch_size * config.gradient_accumulation_steps
-    sum += Math.floor(taken / stepsPerEpoch) * rows + Math.min((taken % stepsPerEpoch) * window, rows)
+    const epochs = Math.floor(taken / stepsPerEpoch)
+    const rest = Math.min((taken % stepsPerEpoch) * window, units.count)
+    const begun = () => epochOrder(units.count, config, firstEpoch + epochs).subarray(0, rest)
+    sum += epochs * rows + (units.lists && rest ? units.rowsOf(begun()).length : rest)
   }
   return sum
 }

@@ -12,6 +12,7 @@ import {
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { checkValues } from '../data/check-values.ts'
 import type { Dataset } from '../data/index.ts'
+import { unitsOf } from '../data/lists.ts'
 import { ArgumentError, ConfigError } from '../errors.ts'
 import type { Metric } from '../metrics/index.ts'
 import { checkModel } from '../models/check.ts'
@@ -139,7 +140,9 @@ export function checkTrainerOptions(options: TrainerOptions): TrainerOptions {
   if (callbacks !== undefined) checkCallbacks(callbacks)
   for (const name of HEARERS)
     if (options[name] !== undefined) expectFunction(`Trainer: ${name}`, options[name])
-  const patience = planStages(config, train.length).find(stage => stage.config.early_stopping_patience)
+  const patience = planStages(config, unitsOf(train, model.inputs).count).find(
+    stage => stage.config.early_stopping_patience,
+  )
   if (patience && !evaluation)
     throw new ConfigError(
       `early_stopping_patience is ${patience.config.early_stopping_patience}, and there is no evaluation data to go by`,

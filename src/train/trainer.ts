@@ -1,6 +1,7 @@
 // The training loop, in the terms of the transformers Trainer.
 import { autocast, scope } from '../autograd/index.ts'
 import { createLoader, type Dataset, type Loader } from '../data/index.ts'
+import { type Units, unitsOf } from '../data/lists.ts'
 import { checkTextLengths } from '../data/place.ts'
 import { ConfigError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
@@ -53,6 +54,7 @@ export class Trainer {
   scaler: GradScaler | undefined
   readonly #options: TrainerOptions
   readonly #gpu: Gpu
+  readonly #units: Units
   readonly #plan: Stage[]
   readonly #saving: Saving
   readonly #watch = new Stopwatch()
@@ -86,7 +88,8 @@ export class Trainer {
     this.#options = options
     this.#saving = new Saving(options)
     this.#gpu = model.gpu
-    this.#plan = planStages(config, train.length)
+    this.#units = unitsOf(train, model.inputs)
+    this.#plan = planStages(config, this.#units.count)
     this.#stage = this.#plan[0]!
     const { firstStep, steps } = this.#plan.at(-1)!
     this.state = newState(model.gpu, firstStep + steps)
@@ -209,12 +212,11 @@ export class Trainer {
 
   /** The rest of the epoch that the next micro-batch stands in. */
   async #runEpoch(rates: readonly number[]): Promise<void> {
-    const { train } = this.#options
     const { config, microBatches, firstStep, firstEpoch } = this.#stage
     const { epoch, microBatch } = this.#next
     const factor = scheduleOf(this.#stage)
     if (microBatch === 0) await this.#call('onEpochBegin')
-    const order = epochOrder(train.length, config, firstEpoch + epoch)
+    const order = epochOrder(this.#units.count, config, firstEpoch + epoch)
     const source = this.#loader.batches(order, { first: microBatch, epoch: firstEpoch + epoch })
     try {
       while (this.#next.microBatch < microBatches && this.#going()) {
@@ -346,7 +348,8 @@ export class Trainer {
   async #readLosses(): Promise<void> {
     this.#lastRead = Date.now()
     await this.#watch.time('wait', () => this.#losses.read())
-    if (this.#losses.broken) throw brokenLoss(this.#plan, this.#options.train, this.#losses.broken)
+    if (this.#losses.broken)
+      throw brokenLoss(this.#plan, this.#options.train, this.#units, this.#losses.broken)
   }
 
   /** The last step's, before clipping; undefined where gradients are not clipped, or no step was taken yet. */
@@ -360,7 +363,7 @@ export class Trainer {
     await this.#readLosses()
     const norm = this.scaler ? undefined : await this.#gradNorm()
     if (norm !== undefined && !Number.isFinite(norm))
-      throw brokenGradient(this.#plan, this.#options.train, this.state.global_step - 1)
+      throw brokenGradient(this.#plan, this.#options.train, this.#units, this.state.global_step - 1)
   }
 
   async #log(entry: Record<string, number>): Promise<void> {
@@ -372,7 +375,7 @@ export class Trainer {
 
   #report(): void {
     const { global_step: step, max_steps: maxSteps } = this.state
-    const rows = (steps: number) => rowsAfter(this.#plan, steps, this.#options.train.length)
+    const rows = (steps: number) => rowsAfter(this.#plan, steps, this.#options.train.length, this.#units)
     const startStep = this.#startStep
     const counted = { rows: rows(step), totalRows: rows(maxSteps), startStep, startRows: rows(startStep) }
     this.#options.onProgress?.({ step, maxSteps, ...counted, loss: this.#losses.recent })

@@ -1,6 +1,7 @@
 import { scope } from '../autograd/index.ts'
 import { COUNT, expectFlag, expectFunction, expectNumber, expectOptions } from '../check.ts'
 import { collate, type Dataset } from '../data/index.ts'
+import { unitsOf } from '../data/lists.ts'
 import { collectShapes } from '../kernels/matmul.ts'
 import { type TunedClass, tuneMatmul } from '../kernels/matmul-tuning.ts'
 import type { Model } from '../models/index.ts'
@@ -26,7 +27,8 @@ export async function tune(
   expectFlag('tune: truncate', truncate)
   if (onClass !== undefined) expectFunction('tune: onClass', onClass)
   checkData('tune: data', data, model)
-  const rows = Uint32Array.from({ length: Math.min(batchSize, data.length) }, (_, i) => i)
+  const units = unitsOf(data, model.inputs)
+  const rows = units.rowsOf(Uint32Array.from({ length: Math.min(batchSize, units.count) }, (_, i) => i))
   const batch = collate(data, rows, model.inputs, { truncate })
   const { step } = model.rng
   const shapes = collectShapes(model.gpu, () => scope(() => model.loss(batch).backward()))

@@ -171,6 +171,13 @@ const WRONG: [inputs: unknown, message: string][] = [
     "masks 'b', which is no text",
   ],
   [
+    {
+      b: { ...text, trainOnly: true },
+      a: { kind: 'masked', of: 'b', probability: 0.15, maskTokenId: 1, specialTokenIds: [] },
+    },
+    "masks 'b', which is for the loss alone",
+  ],
+  [
     { text, a: { kind: 'masked', of: 'text', probability: 15, maskTokenId: 1, specialTokenIds: [] } },
     "input 'a' has probability 15",
   ],

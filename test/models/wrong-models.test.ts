@@ -144,13 +144,13 @@ const MISTAKES: [what: string, from: string, to: string, trainer: string, comman
     'an unknown kind',
     "kind: 'floats'",
     "kind: 'numbers'",
-    `Small: input 'numbers' has kind "numbers", expected one of text, ids, floats, classes, masked`,
+    `Small: input 'numbers' has kind "numbers", expected one of text, ids, floats, classes, list, masked`,
   ],
   [
     'a kind that every object has',
     "kind: 'floats'",
     "kind: 'toString'",
-    `Small: input 'numbers' has kind "toString", expected one of text, ids, floats, classes, masked`,
+    `Small: input 'numbers' has kind "toString", expected one of text, ids, floats, classes, list, masked`,
   ],
   [
     'an input called as a batch',

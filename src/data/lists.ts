@@ -1,0 +1,101 @@
+// Rows that belong together: what an order counts and a batch never splits, a row where a model reads no lists.
+import { DataError } from '../errors.ts'
+import type { Inputs, ListInput } from '../inputs.ts'
+import { badValue, isId } from './check-columns.ts'
+import { range } from './columns.ts'
+import type { Columns } from './dataset.ts'
+
+/** What batches are cut of: lists, in the order of their first rows, or rows. */
+export interface Units {
+  /** How many there are. */
+  count: number
+  /** Whether they are lists. */
+  lists: boolean
+  /** The rows of some, one unit after the other; those of a list in the order of the data. */
+  rowsOf(order: Uint32Array): Uint32Array
+}
+
+const VALUES = 2 ** 32
+
+/** @throws DataError for a value that is no whole number, or a list that the order names and is not there */
+export function unitsOf(columns: Columns, inputs: Inputs): Units {
+  const input = Object.values(inputs).find(one => one.kind === 'list')
+  if (!input?.columns.every(name => Object.hasOwn(columns.ids, name)))
+    return { count: columns.length, lists: false, rowsOf: order => order }
+  const [rows, starts] = rowsByList(columns, input)
+  const count = starts.length - 1
+  const expectList = (list: number) => {
+    if (!(list < count))
+      throw new DataError(`list ${list} is asked for, the data has lists 0 to ${count - 1}`)
+  }
+  return {
+    count,
+    lists: true,
+    rowsOf(order) {
+      order.forEach(expectList)
+      const out = new Uint32Array(order.reduce((sum, list) => sum + starts[list + 1]! - starts[list]!, 0))
+      let at = 0
+      for (const list of order) {
+        const part = rows.subarray(starts[list], starts[list + 1])
+        out.set(part, at)
+        at += part.length
+      }
+      return out
+    },
+  }
+}
+
+/** The rows list by list, and where each list starts. */
+function rowsByList({ ids, length, rowStart }: Columns, { columns }: ListInput): [Uint32Array, Uint32Array] {
+  // The list of each row by the columns so far.
+  const list = new Uint32Array(length)
+  let count = 0
+  for (const [i, name] of columns.entries()) {
+    const known = new Map<number | string, number>()
+    const values = ids[name]!
+    for (let row = 0; row < length; row++) {
+      const value = values[row]!
+      if (!isId(value, VALUES)) badValue(name, rowStart + row, value, range(VALUES))
+      const key = i === 0 ? value : `${list[row]} ${value}`
+      const at = known.get(key) ?? known.size
+      if (at === known.size) known.set(key, at)
+      list[row] = at
+    }
+    count = known.size
+  }
+  const starts = new Uint32Array(count + 1)
+  for (const at of list) starts[at + 1]!++
+  for (let l = 0; l < count; l++) starts[l + 1]! += starts[l]!
+  const next = starts.slice()
+  const rows = new Uint32Array(length)
+  for (let row = 0; row < length; row++) rows[next[list[row]!]!++] = row
+  return [rows, starts]
+}
+
+/**
+ * Where the lists of a batch start, [lists + 1].
+ * @param rows the batch's, list after list.
+ * @param source their numbers, for messages.
+ * @throws DataError for rows of one list that are apart
+ */
+export function startsOf(
+  columns: readonly ArrayLike<number>[],
+  rows: ArrayLike<number>,
+  source: readonly number[],
+): number[] {
+  const starts: number[] = []
+  const seen = new Set<string>()
+  let last: string | undefined
+  for (let b = 0; b < rows.length; b++) {
+    const key = columns.map(values => values[rows[b]!]).join(' ')
+    if (key === last) continue
+    if (seen.has(key))
+      throw new DataError(
+        `row ${source[b]} is of a list whose other rows stand before others in the batch, expected the rows of a list side by side`,
+      )
+    seen.add(key)
+    starts.push(b)
+    last = key
+  }
+  return [...starts, rows.length]
+}
