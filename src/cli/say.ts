@@ -5,7 +5,12 @@ export const talkStream = (json?: boolean): NodeJS.WriteStream => (json ? proces
 
 /** The figures of an evaluation that are shown, in order. */
 export function shown(metrics: Record<string, number>): Record<string, number> {
-  const names = 'log_loss' in metrics ? ['log_loss', 'roc_auc', 'pr_auc'] : ['loss', 'accuracy']
+  const known = [
+    ['log_loss', 'roc_auc', 'pr_auc'],
+    ['loss', 'accuracy'],
+  ]
+  // Of a metric that is not the library's, all.
+  const names = known.find(some => some.every(name => name in metrics)) ?? Object.keys(metrics)
   return Object.fromEntries(names.map(name => [name, metrics[name]!]))
 }
 

@@ -72,9 +72,9 @@ export function checkModel(model: Model): void {
       )
   const metric = guarded(`${name}.metrics`, () => model.metrics())
   const lacks = (['add', 'result'] as const).filter(method => typeof metric?.[method] !== 'function')
-  if (lacks.length || !isObject(metric.figures))
+  if (lacks.length || !isObject(metric.figures?.loss))
     throw new ConfigError(
-      `${name}: metrics gives ${shown(metric)}, expected a Metric, with figures, add and result`,
+      `${name}: metrics gives ${shown(metric)}, expected a Metric, with add, result and figures, loss among them`,
     )
 }
 

@@ -102,13 +102,19 @@ const MISTAKES: [what: string, from: string, to: string, trainer: string, comman
     'no metric given',
     'return new Evaluation(2, options)',
     'return',
-    'Small: metrics gives undefined, expected a Metric, with figures, add and result',
+    'Small: metrics gives undefined, expected a Metric, with add, result and figures, loss among them',
   ],
   [
     'a metric without figures',
     'return new Evaluation(2, options)',
     'return { add() {}, result: () => ({ loss: 1 }) }',
-    'Small: metrics gives an object with add, result, expected a Metric, with figures, add and result',
+    'Small: metrics gives an object with add, result, expected a Metric, with add, result and figures, loss among them',
+  ],
+  [
+    'a metric without a loss',
+    'return new Evaluation(2, options)',
+    "return { figures: { first: { better: 'greater' } }, add() {}, result: () => ({ first: 1 }) }",
+    'Small: metrics gives an object with figures, add, result, expected a Metric, with add, result and figures, loss among them',
   ],
   [
     'metrics that fail',

@@ -1,5 +1,5 @@
 // A model that reads lists: batches hold whole lists, wherever their rows stand in the file; it trains, goes on to the bit, and answers by row.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -8,12 +8,15 @@ import {
   createLoader,
   parquetBytes,
   randomStream,
+  readColumns,
   shuffledOrder,
   writeParquetGroups,
 } from '../../src/data/index.ts'
 import { unitsOf } from '../../src/data/lists.ts'
 import * as kg from '../../src/index.ts'
 import { BrokenLossError, predictStream, type TrainerProgress } from '../../src/train/index.ts'
+import { kernelgrad } from '../cli/capture.ts'
+import { type Batch, inputs, Ranker } from '../support/ranker.ts'
 
 const gpu = await kg.openGpu()
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-lists-'))
@@ -21,58 +24,6 @@ test.after(() => {
   gpu.close()
   rmSync(folder, { recursive: true })
 })
-
-const inputs = {
-  numbers: { kind: 'floats', columns: ['price', 'age'] },
-  documents: { kind: 'list', columns: ['session', 'query'] },
-  clicks: { kind: 'classes', column: 'click', classes: 2, trainOnly: true },
-} as const satisfies kg.Inputs
-type Batch = kg.BatchOf<typeof inputs>
-
-/** Softmax over the rows of a list, trained to find the one that was clicked. */
-class Ranker extends kg.Model<typeof inputs> {
-  static readonly architecture = 'Ranker'
-  static readonly parse = () => ({ architecture: 'Ranker' })
-  readonly config = Ranker.parse()
-  readonly inputs = inputs
-  readonly head = new kg.nn.Linear(2, 1)
-  /** A row whose batch has no loss. */
-  broken = -1
-
-  logits({ numbers, size }: Batch): kg.Tensor {
-    const columns = [numbers.price!, numbers.age!].map(values => kg.tensor(this.gpu, values, [size, 1]))
-    return kg.reshape(this.head.forward(kg.concat(columns)), [size])
-  }
-  loss(batch: Batch): kg.Tensor {
-    const logits = this.logits(batch)
-    const clicked = kg.mul(logits, kg.tensor(this.gpu, Float32Array.from(batch.clicks!)))
-    const each = kg.sub(kg.segmentLogSumExp(logits, batch.documents), kg.segmentSum(clicked, batch.documents))
-    const wrong = batch.rows.includes(this.broken) ? Number.NaN : 1
-    return kg.reshape(kg.mul(kg.mean(each), kg.tensor(this.gpu, [wrong])), [1])
-  }
-  scores(batch: Batch): kg.Tensor {
-    return kg.reshape(kg.segmentSoftmax(this.logits(batch), batch.documents), [batch.size, 1])
-  }
-  scoreNames(): string[] {
-    return ['chosen']
-  }
-  metrics(): kg.Metric<Batch> {
-    let [loss, first, lists] = [0, 0, 0]
-    return {
-      figures: { loss: { better: 'lower' }, first: { better: 'greater' } },
-      add({ documents, clicks }, scores) {
-        for (let l = 0; l + 1 < documents.length; l++) {
-          const own = scores.subarray(documents[l], documents[l + 1])
-          const clicked = clicks!.subarray(documents[l], documents[l + 1]).indexOf(1)
-          loss -= Math.log(own[clicked]!)
-          first += Number(own[clicked] === Math.max(...own))
-          lists++
-        }
-      },
-      result: () => ({ loss: loss / lists, first: first / lists }),
-    }
-  }
-}
 
 interface Row {
   session: number
@@ -283,6 +234,40 @@ test('scores come in the order of the rows, of whole lists, in memory and in a s
   assert.equal(parts, [...scores])
   assert.is(done.at(-1), mixed.length)
   assert.equal(metric.result(), await kg.evaluate(model, await dataOf(mixed), { batchSize: 5 }))
+  model.free()
+})
+
+test('the command line trains it, and its figures and predictions are those of a program', async () => {
+  kg.registerModel(Ranker)
+  const at = (name: string) => join(folder, name)
+  writeFileSync(at('rows.parquet'), new Uint8Array(await bytesOf(mixed)))
+  writeFileSync(at('run.json'), JSON.stringify({ architecture: 'Ranker', trainer: SETTINGS }))
+  const ran = async (...args: string[]) => {
+    const { code, out, err } = await kernelgrad(...args)
+    assert.is(code, 0, err)
+    return JSON.parse(out.trimEnd().split('\n').at(-1)!)
+  }
+  const rows = at('rows.parquet')
+  await ran(
+    'train',
+    '--config',
+    at('run.json'),
+    '--train',
+    rows,
+    '--eval',
+    rows,
+    '--out',
+    at('cli'),
+    '--json',
+  )
+  const model = await kg.loadModel(gpu, at('cli'))
+  const data = await dataOf(mixed)
+  const given = ['--model', at('cli'), '--data', rows, '--batch-size', '5', '--json']
+  assert.equal((await ran('evaluate', ...given)).metrics, await kg.evaluate(model, data, { batchSize: 5 }))
+  await ran('predict', ...given, '--out', at('scores.parquet'))
+  const { row, chosen } = await readColumns(at('scores.parquet'), ['row', 'chosen'])
+  assert.equal(row!.map(Number), [...mixed.keys()])
+  assert.equal(chosen, [...(await kg.predict(model, data, { batchSize: 5 }))])
   model.free()
 })
 
