@@ -120,6 +120,19 @@ inBrowser('a file that an ending worker still holds is waited for, whatever is d
   await page.close()
 })
 
+inBrowser('a folder has one writer: another is told so, and has it once the first has ended', async () => {
+  if (typeof browser === 'string') return
+  const page = await browser.newPage()
+  await page.goto(served.url)
+  const met = await page.evaluate(`import('/held.js').then(held => held.meetLock())`)
+  assert.equal(met, {
+    refused:
+      'FolderInUseError: held is in use: another tab or worker of this site writes into it; wait until it has ended, or name another folder',
+    taken: 2,
+  })
+  await page.close()
+})
+
 inBrowser('a file that is held for good is reported, after seconds of pauses that grow', async () => {
   if (typeof browser === 'string') return
   const page = await browser.newPage()

@@ -90,6 +90,28 @@ export async function meetHeld(meeting: {
   }
 }
 
+/** What a page is told of a folder that a worker has taken, and whether it has the folder once that worker has ended, and again. */
+export async function meetLock(): Promise<{ refused: string; taken: number }> {
+  const take = () => files.lock('held').catch(String)
+  const holder = new Worker('/held-worker.js', { type: 'module' })
+  await new Promise(resolve => {
+    holder.onmessage = resolve
+    holder.postMessage('lock')
+  })
+  const refused = await take()
+  holder.terminate()
+  let taken = 0
+  while (taken < 2) {
+    const release = await take()
+    if (typeof release === 'string') await new Promise(resolve => requestAnimationFrame(resolve))
+    else {
+      taken++
+      await release()
+    }
+  }
+  return { refused: typeof refused === 'string' ? refused : 'it was given', taken }
+}
+
 /** Ends once nobody holds the file, or it is gone; asked for without pauses of its own. */
 async function untilFree(): Promise<void> {
   const root = await navigator.storage.getDirectory()
