@@ -85,8 +85,62 @@ function run(
 ): void {
   const n = numel(out.shape)
   if (n === 0) return
-  const used = Object.keys(operands).filter(key => new RegExp(`\\b${key}\\b`).test(code))
+  const { kernel, inputs, numbers, params, width } = planOf(name, code, operands, out)
+  const views: View[] = []
+  for (const key of inputs) {
+    const { view, shape, storage } = operands[key] as PointwiseArray
+    expectView(name, key, view, numel(shape), storage === 'f16' ? 'f16' : undefined)
+    views.push(view)
+  }
+  expectView(name, 'out', out.view, n, out.storage === 'f16' ? 'f16' : undefined)
+  views.push(out.view)
   // A number takes the place of the row's own p or q, which rows with such operands do not name.
+  const [first = p, second = q] = numbers.map(key => operands[key] as number)
+  gpu.launch(kernel, { ...params, n: n / width, p: first, q: second }, views, Math.ceil(n / width / GROUP))
+}
+
+/** What is launched for operands of certain shapes. */
+interface Plan {
+  kernel: Kernel<string>
+  /** The operands in memory, and those that are numbers, which the formula names. */
+  inputs: readonly string[]
+  numbers: readonly string[]
+  params: Record<string, number>
+  width: number
+}
+
+const plans = new Map<string, Plan>()
+/** Batches differ in length, so there is no end to shapes. */
+const MOST_PLANS = 1024
+
+function planOf(
+  name: string,
+  code: string,
+  operands: Record<string, PointwiseOperand>,
+  out: PointwiseArray,
+): Plan {
+  let key = `${name}: ${code}:${out.shape}${out.storage}`
+  for (const name in operands) {
+    const operand = operands[name]!
+    key += typeof operand === 'number' ? `,${name}` : `,${name}:${operand.shape}${operand.storage}`
+  }
+  let plan = plans.get(key)
+  if (!plan) {
+    plan = makePlan(name, code, operands, out)
+    if (plans.size === MOST_PLANS) plans.clear()
+    plans.set(key, plan)
+  }
+  return plan
+}
+
+/** @throws ShapeError for shapes that do not broadcast to the result's */
+function makePlan(
+  name: string,
+  code: string,
+  operands: Record<string, PointwiseOperand>,
+  out: PointwiseArray,
+): Plan {
+  const used = Object.keys(operands).filter(key => new RegExp(`\\b${key}\\b`).test(code))
   const numbers = used.filter(key => typeof operands[key] === 'number')
   const inputs = used.filter(key => typeof operands[key] !== 'number')
   const arrays = inputs.map(key => operands[key] as PointwiseArray)
@@ -95,8 +149,6 @@ function run(
     throw new ShapeError(
       `${name}: out has shape [${out.shape}], expected the operands' common shape [${common}]`,
     )
-  for (const [i, { view, shape, storage }] of [...arrays, out].entries())
-    expectView(name, inputs[i] ?? 'out', view, numel(shape), storage === 'f16' ? 'f16' : undefined)
   const merged = mergeDimensions(
     out.shape,
     arrays.map(({ shape }) => broadcastStrides(shape, out.shape)),
@@ -131,9 +183,7 @@ fn value(i0: u32, i1: u32, i2: u32, i3: u32) -> E { return f(${arguments_.join('
     })
     kernels.set(key, kernel)
   }
-  const [first = p, second = q] = numbers.map(key => operands[key] as number)
-  const all = { n: n / width, p: first, q: second, ...params } as Record<string, number>
-  gpu.launch(kernel, all, [...arrays.map(({ view }) => view), out.view], Math.ceil(n / width / GROUP))
+  return { kernel, inputs, numbers, params, width }
 }
 
 /** How the operands are read, and the numbers that say where. */
