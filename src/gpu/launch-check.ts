@@ -3,27 +3,31 @@ import { ConfigError, KernelgradError, ShapeError } from '../errors.ts'
 import { type BufferState, type Buffers, told } from './buffers.ts'
 import { foldGrid, type Grid, type Kernel, type View } from './kernel.ts'
 
+function refuse(kernel: string, what: string): never {
+  throw new ShapeError(`kernel ${kernel}: ${what}`)
+}
+
 /** Checks and copies a launch's parameters, in the order of the kernel's. */
 export function checkParams(
   { name: kernel }: Kernel,
   declared: readonly (readonly [name: string, type: 'u32' | 'i32' | 'f32'])[],
   params: Record<string, number>,
 ): number[] {
-  const fail = (what: string): never => {
-    throw new ShapeError(`kernel ${kernel}: ${what}`)
-  }
-  if (typeof params !== 'object' || params === null) fail(`params are ${told(params)}, expected an object`)
-  const values = declared.map(([name, type]) => {
+  if (typeof params !== 'object' || params === null)
+    refuse(kernel, `params are ${told(params)}, expected an object`)
+  const values = new Array<number>(declared.length)
+  for (let i = 0; i < values.length; i++) {
+    const [name, type] = declared[i]!
     const value = params[name]!
-    if (typeof value !== 'number' || !fits(type, value)) fail(badParam(name, type, value))
-    return value
-  })
+    if (typeof value !== 'number' || !fits(type, value)) refuse(kernel, badParam(name, type, value))
+    values[i] = value
+  }
   let count = 0
   for (const _ in params) count++
   if (count > declared.length) {
     const names = declared.map(([name]) => name)
     const extra = Object.keys(params).find(name => !names.includes(name))
-    fail(`params.${extra} is none of its parameters; expected ${names.join(', ') || 'none'}`)
+    refuse(kernel, `params.${extra} is none of its parameters; expected ${names.join(', ') || 'none'}`)
   }
   return values
 }
@@ -46,21 +50,18 @@ function badParam(name: string, type: string, value: unknown): string {
 
 /** Checks how many workgroups are wanted, and folds them over dimensions. */
 export function checkGrid({ name: kernel }: Kernel, grid: Grid | number, limit: number): Grid {
-  const fail = (what: string): never => {
-    throw new ShapeError(`kernel ${kernel}: ${what}`)
-  }
   if (typeof grid === 'number') {
     if (!Number.isInteger(grid) || grid < 0)
-      fail(`a grid of ${grid} workgroups, expected a whole number, such as Math.ceil(n / 64)`)
+      refuse(kernel, `a grid of ${grid} workgroups, expected a whole number, such as Math.ceil(n / 64)`)
     if (grid > limit * limit)
-      fail(`a grid of ${grid} workgroups, this device takes at most ${limit * limit} in a launch`)
+      refuse(kernel, `a grid of ${grid} workgroups, this device takes at most ${limit * limit} in a launch`)
     return foldGrid(grid, limit)
   }
   if (!Array.isArray(grid) || grid.length !== 3)
-    fail(`the grid is ${told(grid)}, expected a number of workgroups or [x, y, z]`)
+    refuse(kernel, `the grid is ${told(grid)}, expected a number of workgroups or [x, y, z]`)
   for (const groups of grid)
     if (!Number.isInteger(groups) || groups < 0 || groups > limit)
-      fail(`a grid of [${grid.join(', ')}] workgroups, expected whole numbers from 0 to ${limit}`)
+      refuse(kernel, `a grid of [${grid.join(', ')}] workgroups, expected whole numbers from 0 to ${limit}`)
   return grid
 }
 

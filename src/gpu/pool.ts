@@ -223,10 +223,12 @@ export class BufferPool {
   #take(bytes: number, label: string, free: FreeLists): GPUBuffer {
     this.#checkSize(bytes, label)
     const size = this.#class(bytes)
-    const larger = this.#class(size + 1)
-    const take = (size: number) => free.get(size)?.pop()
-    const buffer = take(size) ?? take(larger) ?? take(this.#class(larger + 1)) ?? this.#create(larger, label)
-    return this.#handOut(buffer)
+    return this.#handOut(free.get(size)?.pop() ?? this.#larger(size, label, free))
+  }
+
+  #larger(than: number, label: string, free: FreeLists): GPUBuffer {
+    const size = this.#class(than + 1)
+    return free.get(size)?.pop() ?? free.get(this.#class(size + 1))?.pop() ?? this.#create(size, label)
   }
 
   /** The oldest buffer is handed out first: steps of one shape then get the same buffers, and with them the same bind groups. */

@@ -40,19 +40,9 @@ interface Variant {
 const made = new Map<string, ByWidth<keyof typeof params>>()
 
 function kernel(entry: string, bindings: Access[], variant: Variant = {}) {
-  const constants = {
-    RESIDUAL: 0,
-    DROP_IN: 0,
-    DROP_OUT: 0,
-    RELU: 0,
-    BLOCKS: 0,
-    AFTER: 7,
-    SHIFTS: 1,
-    ROWS,
-    BLOCK: 2,
-    ...variant,
-  }
-  const key = `${entry} ${Object.values(constants)}`
+  // Of an entry's constants the same are given in every launch, in one order: their values tell its kernels apart.
+  let key = entry
+  for (const name in variant) key += variant[name as keyof Variant]
   let found = made.get(key)
   if (!found) {
     found = byWidth(
@@ -63,7 +53,18 @@ function kernel(entry: string, bindings: Access[], variant: Variant = {}) {
         params,
         bindings,
         workgroup: variant.BLOCKS ? BLOCK_WG : WG,
-        constants,
+        constants: {
+          RESIDUAL: 0,
+          DROP_IN: 0,
+          DROP_OUT: 0,
+          RELU: 0,
+          BLOCKS: 0,
+          AFTER: 7,
+          SHIFTS: 1,
+          ROWS,
+          BLOCK: 2,
+          ...variant,
+        },
       }),
     )
     made.set(key, found)

@@ -41,8 +41,8 @@ export interface MatmulForm {
 
 export type AdapterKind = Gpu['adapter']['kind']
 
-/** The forms by name; every one computes the same product. */
-export const matmulForms: Record<string, MatmulForm> = {
+/** The forms by name; every one computes the same product. They cannot be changed: kernels made for one are kept under it. */
+export const matmulForms: Record<string, Readonly<MatmulForm>> = {
   'broadcast 32x64': { how: 'broadcast', rows: 32, columns: 64, step: 2, rate: 77, subgroup: 8, work: 5e5 },
   'broadcast 16x64': { how: 'broadcast', rows: 16, columns: 64, step: 2, rate: 60, subgroup: 8, work: 5e5 },
   'broadcast 32x32': { how: 'broadcast', rows: 32, columns: 32, step: 2, rate: 66, subgroup: 8, work: 5e5 },
@@ -55,6 +55,7 @@ export const matmulForms: Record<string, MatmulForm> = {
   '4x4': { how: 'invocation', rows: 4, columns: 4, lanesM: 2, work: 0 },
   '1x4': { how: 'invocation', rows: 1, columns: 4, lanesM: 1, work: 0 },
 }
+Object.values(matmulForms).forEach(Object.freeze)
 
 interface Device {
   /** Invocations that keep it busy, and tiles of a subgroup or workgroup. */

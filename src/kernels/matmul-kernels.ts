@@ -24,17 +24,18 @@ const params = {
 
 export type MatmulKernel = Kernel<keyof typeof params>
 
-/** Parts of the epilogue that are compiled in. */
+/** Parts of the epilogue that are compiled in: constants of the kernels, each 0 or 1, always all and in this order. */
 export interface Fused {
-  bias: boolean
-  residual: boolean
+  BIAS: number
+  RESIDUAL: number
   /** c can be added to; the parameter says whether it is. */
-  accumulate: boolean
-  pre: boolean
-  activation: 'none' | 'gelu' | 'relu'
-  dropout: boolean
-  /** The sums of a over K are written too; forms in registers only, and never with `pre`. */
-  sums: boolean
+  ACCUMULATE: number
+  PRE: number
+  GELU: number
+  RELU: number
+  DROPOUT: number
+  /** The sums of a over K are written too; forms in registers only, and never with `PRE`. */
+  SUMS: number
 }
 
 /** Which of a, b and c (with residual and pre) are halves; float32 unless named. */
@@ -45,13 +46,14 @@ export interface Stored {
 }
 
 export const NOTHING: Fused = {
-  bias: false,
-  residual: false,
-  accumulate: false,
-  pre: false,
-  activation: 'none',
-  dropout: false,
-  sums: false,
+  BIAS: 0,
+  RESIDUAL: 0,
+  ACCUMULATE: 0,
+  PRE: 0,
+  GELU: 0,
+  RELU: 0,
+  DROPOUT: 0,
+  SUMS: 0,
 }
 
 // a or parts, b, c, bias, residual; then pre or sums where they are written.
@@ -78,29 +80,30 @@ function make(
   constants: Record<string, number>,
   fused: Fused,
 ): MatmulKernel {
-  const all = {
-    ...constants,
-    BIAS: Number(fused.bias),
-    RESIDUAL: Number(fused.residual),
-    ACCUMULATE: Number(fused.accumulate),
-    PRE: Number(fused.pre),
-    GELU: Number(fused.activation === 'gelu'),
-    RELU: Number(fused.activation === 'relu'),
-    DROPOUT: Number(fused.dropout),
-    ...(fused.sums ? { SUMS: 1 } : {}),
-  }
+  const { SUMS, ...parts } = fused
+  const all = { ...constants, ...parts, ...(SUMS && { SUMS }) }
   const kernel = { ...withConstants(FAMILIES[family], all), workgroup }
-  if (fused.pre || fused.sums) kernel.bindings = [...kernel.bindings, 'write']
+  if (fused.PRE || SUMS) kernel.bindings = [...kernel.bindings, 'write']
   return kernel
 }
 
-/** By what tells kernels from each other: every launch asks. */
-const kernels = new Map<string, MatmulKernel>()
+const kernels = new Map<unknown, Map<number, MatmulKernel>>()
 
-function cached(key: string, make: () => MatmulKernel): MatmulKernel {
-  const kernel = kernels.get(key) ?? make()
-  kernels.set(key, kernel)
+/** The kernel of a form (or none) by a number that tells it from the form's others: every launch asks. */
+function cached(form: unknown, key: number, make: () => MatmulKernel): MatmulKernel {
+  const known = kernels.get(form) ?? new Map<number, MatmulKernel>()
+  const kernel = known.get(key) ?? make()
+  if (!known.size) kernels.set(form, known)
+  known.set(key, kernel)
   return kernel
+}
+
+/** A bit for each part of an epilogue, and for halves. */
+function bitsOf(fused: Fused, { a, b, c }: Stored): number {
+  let bits = 0
+  for (const part in fused) bits = bits * 2 + fused[part as keyof Fused]
+  for (const storage of [a, b, c]) bits = bits * 2 + Number(storage === 'f16')
+  return bits
 }
 
 const storedAs = (N: number, storage: Storage = 'f32') => ({
@@ -111,10 +114,13 @@ const storedAs = (N: number, storage: Storage = 'f32') => ({
 
 /** The kernel that adds up parts of K. */
 export function sumKernel(N: number, fused: Fused, stored: Stored): MatmulKernel {
-  return cached(`${N % 4} ${stored.c} ${Object.values(fused)}`, () =>
+  return cached(undefined, bitsOf(fused, stored) * 4 + (N % 4), () =>
     make('sum', 64, storedAs(N, stored.c), fused),
   )
 }
+
+const LAYOUTS = ['NN', 'NT', 'TN']
+const KINDS = Object.keys(DEVICES)
 
 /** The kernel that computes tiles. */
 export function tileKernel(
@@ -125,12 +131,11 @@ export function tileKernel(
   stored: Stored,
 ): MatmulKernel {
   const { M, N, K, layout } = shape
-  const { a, b, c } = stored
-  // Every step below divides 8, every vector 4; the parts of an epilogue always come in one order.
-  const { how, rows, columns, step, lanesM, subgroup } = form
-  const tile = `${how} ${rows} ${columns} ${step} ${lanesM} ${subgroup} ${kind}`
-  const key = `${tile} ${layout} ${M % 4} ${N % 4} ${K % 8} ${a} ${b} ${c} ${Object.values(fused)}`
-  return cached(key, () => tileKernelOf(form, kind, shape, fused, stored))
+  const where = LAYOUTS.indexOf(layout) * 3 + KINDS.indexOf(kind)
+  // Every step below divides 8, every vector 4.
+  const sizes = (M % 4) * 32 + (N % 4) * 8 + (K % 8)
+  const key = (bitsOf(fused, stored) * 9 + where) * 128 + sizes
+  return cached(form, key, () => tileKernelOf(form, kind, shape, fused, stored))
 }
 
 function tileKernelOf(

@@ -50,7 +50,7 @@ export interface MatmulOptions extends MatmulShape {
   /** [M, N], overwritten with the value that goes into the activation: its backward pass needs it. */
   pre?: View | undefined
   /** After the bias; 'none' by default. GELU is the exact erf form. */
-  activation?: Fused['activation'] | undefined
+  activation?: 'none' | 'gelu' | 'relu' | undefined
   /** After the activation, with the mask of the `dropout` kernel over c; nothing is drawn at p = 0. */
   dropout?: { p: number; rng: Rng } | undefined
   /** [M, N], added after dropout. Another buffer than c: for c itself there is `accumulate`. */
@@ -202,18 +202,19 @@ function launchEpilogue(
   views: [View, View, View],
   splits: number,
   grid: number,
-  { layout, M, N, K, bias, pre, activation = 'none', dropout, residual, accumulate, sums }: MatmulOptions,
+  { layout, M, N, K, bias, pre, activation, dropout, residual, accumulate, sums }: MatmulOptions,
 ): void {
   const drops = dropout !== undefined && dropout.p !== 0
   const kernel = kernelFor({
-    bias: bias !== undefined,
-    residual: residual !== undefined,
+    BIAS: Number(bias !== undefined),
+    RESIDUAL: Number(residual !== undefined),
     // Gradients are written in some places and added to in others, with one pipeline for both; results are only written.
-    accumulate: accumulate === true || layout !== 'NT',
-    pre: pre !== undefined,
-    activation,
-    dropout: drops,
-    sums: sums !== undefined,
+    ACCUMULATE: Number(accumulate === true || layout !== 'NT'),
+    PRE: Number(pre !== undefined),
+    GELU: Number(activation === 'gelu'),
+    RELU: Number(activation === 'relu'),
+    DROPOUT: Number(drops),
+    SUMS: Number(sums !== undefined),
   })
   const plain = { ...OFF, M, N, K, splits, accumulate: Number(accumulate ?? false) }
   const params = drops ? { ...plain, ...dropoutParams(dropout.p), ...dropout.rng } : plain

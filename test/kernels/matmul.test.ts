@@ -284,6 +284,11 @@ test('a form that this device cannot run is an error that says why', () => {
     )
 })
 
+test('a form cannot be changed: the kernels made for it are kept', () => {
+  for (const form of Object.values(matmulForms))
+    assert.throws(() => Object.assign(form, { rows: 2 }), TypeError)
+})
+
 test('no rows: nothing is launched', () => {
   const view = gpu.acquire(4)
   const { launches } = gpu.counts
