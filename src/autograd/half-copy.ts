@@ -4,7 +4,7 @@ import { shown } from '../check.ts'
 import { ArgumentError, KernelgradError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { CAST_BLOCK, castBlocks } from '../kernels/cast.ts'
-import { type Arena, BLOCK_BYTES, DenseParameter } from './parameter.ts'
+import { type Arena, BLOCK_BYTES, DenseParameter, type Parameter } from './parameter.ts'
 
 interface Copy {
   gpu: Gpu
@@ -64,4 +64,10 @@ export function freeHalves(arena: Arena): void {
   const copy = copies.get(arena)
   if (copy) for (const view of [copy.view, copy.places]) copy.gpu.release(view)
   copies.delete(arena)
+}
+
+/** Tells that a parameter's values were written: of what is computed from them, nothing old is taken any more. */
+export function valuesChanged(parameter: Parameter): void {
+  if (parameter instanceof DenseParameter) weightsChanged(parameter.arena!)
+  else parameter.version++
 }

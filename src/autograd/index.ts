@@ -13,7 +13,7 @@ export {
   type OpResult,
 } from './define-op.ts'
 export { onMemoryGrowth } from './growth.ts'
-export { freeHalves, halfView, weightsChanged } from './half-copy.ts'
+export { freeHalves, halfView, valuesChanged, weightsChanged } from './half-copy.ts'
 export type { GradHook, RemovableHandle } from './hooks.ts'
 export * from './ops/index.ts'
 export { expectSame, expectShape, rowsAndColumns } from './ops/shapes.ts'

@@ -3,7 +3,7 @@ import { ArgumentError, ShapeError } from '../errors.ts'
 import { fill } from '../kernels/elementwise.ts'
 import { normalFill, uniformFill } from '../kernels/random.ts'
 import { expectTensor } from './checks.ts'
-import { weightsChanged } from './half-copy.ts'
+import { valuesChanged } from './half-copy.ts'
 import { BLOCK_BYTES, DenseParameter, type Parameter } from './parameter.ts'
 import { expectTable, TableParameter } from './table-parameter.ts'
 
@@ -38,7 +38,7 @@ export function initialize(parameter: Parameter, seed: number, stream: number): 
       if (!bindable) gpu.copy(out, view, size * 4)
     })
   }
-  if (parameter instanceof DenseParameter) weightsChanged(parameter.arena!)
+  valuesChanged(parameter)
   if (parameter instanceof DenseParameter || parameter.paddingIdx === undefined) return
   const { paddingIdx, width } = parameter
   for (const { view, firstRow, rows } of parameter.shards) {
@@ -76,5 +76,5 @@ export function writeParameter(parameter: Parameter, given: Float32Array | reado
   for (const { view, start, size } of parameter.chunks()) {
     parameter.gpu.upload(view, values.subarray(start, start + size))
   }
-  if (parameter instanceof DenseParameter) weightsChanged(parameter.arena!)
+  valuesChanged(parameter)
 }

@@ -34,6 +34,8 @@ export interface TableSlice {
  * the whole would be as large as the table. The table's values must not have changed since, except in slices that are done with.
  */
 export interface SlicedGrad {
+  /** The table's `version` that it is computed from; none where it is computed from what was kept. */
+  version: number | undefined
   /** Writes the gradient of a slice's rows, [rows, H], or adds it to what is there. */
   write(slice: TableSlice, into: View, accumulate: boolean): void
   /** Frees what it is computed from. */
@@ -59,6 +61,8 @@ export class TableParameter {
   grads: RowGrad[] = []
   /** Gradients for all rows since the last `zeroGrad`, one per use that has them. */
   sliced: SlicedGrad[] = []
+  /** How often its values were changed: see `valuesChanged`. */
+  version = 0
   /**
    * Called before rows are read, so that an optimizer which left rows behind brings them up to date; without rows,
    * all of them.
@@ -134,6 +138,19 @@ export class TableParameter {
     return tableHooks.add(this, hook)
   }
 
+  /**
+   * The gradients for all rows, to be computed now.
+   * @throws KernelgradError where the values that one is computed from are no longer there
+   */
+  slicedNow(): readonly SlicedGrad[] {
+    if (this.sliced.some(({ version = this.version }) => version !== this.version))
+      throw new KernelgradError(
+        `the gradient of a table of shape [${this.shape}] is computed from the table's values when it is asked for, and they have changed since ` +
+          'backward(), by a step or by being written; call zeroGrad() after each step, and write values before the forward pass',
+      )
+    return this.sliced
+  }
+
   /** Forgets the gradients and frees their memory. */
   zeroGrad(): void {
     for (const { values } of this.grads) values.dispose()
@@ -161,9 +178,10 @@ export class TableParameter {
         for (let c = 0; c < this.width; c++) dense[row * this.width + c]! += data[i * this.width + c]!
       }
     }
-    for (const slice of this.sliced.length ? this.#slices : []) {
+    const sliced = this.slicedNow()
+    for (const slice of sliced.length ? this.#slices : []) {
       const view = this.gpu.acquire(slice.rows * this.width * 4)
-      for (const [i, grad] of this.sliced.entries()) grad.write(slice, view, i > 0)
+      for (const [i, grad] of sliced.entries()) grad.write(slice, view, i > 0)
       const data = await this.gpu.readFloats(view).finally(() => this.gpu.release(view))
       for (const [i, value] of data.entries()) dense[slice.firstRow * this.width + i]! += value
     }

@@ -1,4 +1,4 @@
-import type { RowGrad, TableParameter, TableSlice } from '../autograd/index.ts'
+import type { RowGrad, SlicedGrad, TableParameter, TableSlice } from '../autograd/index.ts'
 import type { View } from '../gpu/index.ts'
 import { scatterAddRows } from '../kernels/embedding.ts'
 
@@ -8,6 +8,7 @@ import { scatterAddRows } from '../kernels/embedding.ts'
  */
 export class SlicedTable {
   readonly #table: TableParameter
+  readonly #sliced: readonly SlicedGrad[]
   readonly #merged: RowGrad | undefined
   /** [rows, H] of the largest slice; overwritten by the next. */
   readonly #values: View
@@ -16,6 +17,7 @@ export class SlicedTable {
 
   constructor(table: TableParameter, merged: RowGrad | undefined) {
     this.#table = table
+    this.#sliced = table.slicedNow()
     this.#merged = merged
     const { gpu, slices, width } = table
     const largest = Math.max(...slices.map(({ rows }) => rows))
@@ -31,8 +33,8 @@ export class SlicedTable {
 
   /** The gradient of a slice's rows, [rows, H]; the next call overwrites it. */
   gradientOf(slice: TableSlice): View {
-    const { sliced, width } = this.#table
-    for (const [i, grad] of sliced.entries()) grad.write(slice, this.#values, i > 0)
+    const { width } = this.#table
+    for (const [i, grad] of this.#sliced.entries()) grad.write(slice, this.#values, i > 0)
     this.#addLookups(slice)
     return { ...this.#values, size: slice.rows * width * 4 }
   }

@@ -1,4 +1,11 @@
-import { empty, type RowGrad, scope, type TableParameter, type Tensor } from '../autograd/index.ts'
+import {
+  empty,
+  type RowGrad,
+  scope,
+  type TableParameter,
+  type Tensor,
+  valuesChanged,
+} from '../autograd/index.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { scatterAddRows, type TableShard } from '../kernels/embedding.ts'
 import { type OptimizerMemory, optimizerByRow, optimizerRows, type UpdateRule } from '../kernels/optimizer.ts'
@@ -147,6 +154,7 @@ export class TableState {
 
   /** Takes step `step` with the merged gradient, as prepared. */
   step(shared: Shared, base: number, step: number): void {
+    if (this.#prepared.length) valuesChanged(this.table)
     for (let next = this.#prepared.shift(); next; next = this.#prepared.shift())
       this.#run(shared, next.plan, base, step - 1, next.gradient)
     if (this.idle === 'move') {
@@ -170,6 +178,7 @@ export class TableState {
       ? rows.filter(row => this.#stamps[row]! < step)
       : Uint32Array.from(this.#stamps.keys()).filter(row => this.#stamps[row]! < step)
     if (!behind.length) return
+    valuesChanged(this.table)
     this.#run(shared, this.#plan(behind, base, step), base, step)
     for (const row of behind) this.#stamps[row] = step
   }

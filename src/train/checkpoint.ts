@@ -1,7 +1,7 @@
 // Models on disk, as transformers lays them out: config.json and model.safetensors under PyTorch's parameter names.
 import { files } from '#files'
 import { expectGpu } from '../autograd/checks.ts'
-import { DenseParameter, type Parameter, weightsChanged } from '../autograd/index.ts'
+import { type Parameter, valuesChanged } from '../autograd/index.ts'
 import { isThere, readJson } from '../data/files.ts'
 import {
   openSafetensors,
@@ -106,7 +106,7 @@ export async function loadParameter(
   file: SafetensorsFile,
 ): Promise<void> {
   await writePieces(parameter.gpu, parameter.chunks(), file, name)
-  if (parameter instanceof DenseParameter) weightsChanged(parameter.arena!)
+  valuesChanged(parameter)
 }
 
 /** The files that make a model: weights, configuration, and those of its tokenizer. */

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import {
   crossEntropy,
   embedding,
+  initialize,
   linear,
   mul,
   noGrad,
@@ -14,6 +15,7 @@ import {
   tensor,
   tiedCrossEntropy,
   tiedLinear,
+  writeParameter,
 } from '../../src/autograd/index.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
 import { AdamW, RowwiseAdagrad, SGD } from '../../src/optim/index.ts'
@@ -146,6 +148,57 @@ test('logits that are not kept give the same bits', async () => {
     await table.readGrad(),
     alone.map(value => 2 * value),
   )
+  table.free()
+})
+
+test('a gradient that was to be computed from values that have changed is refused, and nothing is changed', async () => {
+  const [n, H, V] = [9, 12, 101]
+  const sharded = shardedGpu(gpu, 40 * 12 * 4)
+  const table = tableParameter(sharded, seeded(V * H, 2), [V, H])
+  const bias = denseParameter(sharded, seeded(V, 3), [V])
+  const optimizer = new AdamW(sharded, [{ params: [table, bias] as Parameter[] }], { lr: 0.01 })
+  const backward = (uses: number) => {
+    for (let use = 0; use < uses; use++)
+      scope(() => {
+        const x = embedding(table, seededInts(n, use, V))
+        const labels = tensor(sharded, seededInts(n, 9 + use, V))
+        sum(tiedCrossEntropy(x, table, bias, labels).losses).backward()
+      })
+  }
+  const stale =
+    /^the gradient of a table of shape \[101,12\] is computed from the table's values .* have changed since backward\(\), .* call zeroGrad\(\) after each step/
+  const refused = async (work: () => unknown) => {
+    try {
+      await work()
+    } catch (error) {
+      return assert.match((error as Error).message, stale)
+    }
+    assert.unreachable('taken')
+  }
+  // Of two uses, the logits of the first are kept: a gradient by them stays what it was.
+  for (const change of [
+    () => optimizer.step(),
+    () => writeParameter(table, seeded(V * H, 8)),
+    () => initialize(table, 1, 2),
+  ]) {
+    backward(2)
+    change()
+    optimizer.synchronize()
+    const before = [await readParameter(table), await readParameter(bias), optimizer.stepCount]
+    await refused(() => optimizer.step({ maxGradNorm: 1 }))
+    await refused(() => table.readGrad())
+    backward(1)
+    await refused(() => optimizer.step())
+    optimizer.synchronize()
+    assert.equal([await readParameter(table), await readParameter(bias), optimizer.stepCount], before)
+    optimizer.zeroGrad()
+    backward(1)
+    optimizer.step()
+    // The same gradient again, as of a table in one piece.
+    optimizer.step()
+    optimizer.zeroGrad()
+  }
+  optimizer.dispose()
   table.free()
 })
 

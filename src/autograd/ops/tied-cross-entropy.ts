@@ -215,6 +215,7 @@ function later(gradient: LogitsGradient): SlicedGrad {
   const scratch = gradient.kept ? undefined : gpu.acquire(sliceBytes(gradient), 'logits')
   for (const logits of gradient.kept ?? []) untrack(logits.retain())
   return {
+    version: gradient.kept ? undefined : table.version,
     write(slice, into, accumulate) {
       const all = { ...gradient, ...own }
       writeRows(all, slice, gradientOf(all, slice, scratch), into, accumulate)
