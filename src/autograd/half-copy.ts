@@ -4,6 +4,7 @@ import { shown } from '../check.ts'
 import { ArgumentError, KernelgradError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { CAST_BLOCK, castBlocks } from '../kernels/cast.ts'
+import { noteChange } from './changes.ts'
 import { type Arena, BLOCK_BYTES, DenseParameter, type Parameter } from './parameter.ts'
 
 interface Copy {
@@ -68,6 +69,8 @@ export function freeHalves(arena: Arena): void {
 
 /** Tells that a parameter's values were written: of what is computed from them, nothing old is taken any more. */
 export function valuesChanged(parameter: Parameter): void {
-  if (parameter instanceof DenseParameter) weightsChanged(parameter.arena!)
-  else parameter.version++
+  if (parameter instanceof DenseParameter) {
+    weightsChanged(parameter.arena!)
+    noteChange(parameter.root, ...parameter.root.parts)
+  } else noteChange(parameter)
 }

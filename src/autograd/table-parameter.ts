@@ -34,8 +34,8 @@ export interface TableSlice {
  * the whole would be as large as the table. The table's values must not have changed since, except in slices that are done with.
  */
 export interface SlicedGrad {
-  /** The table's `version` that it is computed from; none where it is computed from what was kept. */
-  version: number | undefined
+  /** How many changes there were when it was made; none where it is computed from what was kept. */
+  since: number | undefined
   /** Writes the gradient of a slice's rows, [rows, H], or adds it to what is there. */
   write(slice: TableSlice, into: View, accumulate: boolean): void
   /** Frees what it is computed from. */
@@ -61,8 +61,8 @@ export class TableParameter {
   grads: RowGrad[] = []
   /** Gradients for all rows since the last `zeroGrad`, one per use that has them. */
   sliced: SlicedGrad[] = []
-  /** How often its values were changed: see `valuesChanged`. */
-  version = 0
+  /** Which change was the last of its values: see `valuesChanged`. */
+  changedAt = 0
   /**
    * Called before rows are read, so that an optimizer which left rows behind brings them up to date; without rows,
    * all of them.
@@ -143,7 +143,7 @@ export class TableParameter {
    * @throws KernelgradError where the values that one is computed from are no longer there
    */
   slicedNow(): readonly SlicedGrad[] {
-    if (this.sliced.some(({ version = this.version }) => version !== this.version))
+    if (this.sliced.some(({ since = this.changedAt }) => since < this.changedAt))
       throw new KernelgradError(
         `the gradient of a table of shape [${this.shape}] is computed from the table's values when it is asked for, and they have changed since ` +
           'backward(), by a step or by being written; call zeroGrad() after each step, and write values before the forward pass',

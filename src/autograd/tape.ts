@@ -5,6 +5,7 @@ import { KernelgradError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { add, addInto } from '../kernels/elementwise.ts'
 import { checkInputs, checkStart, notRecorded } from './calls.ts'
+import { type Changing, changesSoFar, expectUnchanged } from './changes.ts'
 import { expectGpu, expectTensor } from './checks.ts'
 import { notePasses, noteResult, PASSES } from './growth.ts'
 import { afterHooks, isHooked } from './hooks.ts'
@@ -31,6 +32,10 @@ interface Entry {
   output: Tensor
   backward: Backward
   saved: Tensor[]
+  /** Tables that the backward step reads; inputs are tensors. */
+  tables: readonly Changing[]
+  /** How many changes of parameters there were. */
+  since: number
 }
 
 /** Gradients for each input in turn; nothing where the input needs none or the step wrote it through `gradTarget`. */
@@ -102,7 +107,7 @@ export function noGrad<T>(body: () => T): T {
 
 /**
  * Runs one differentiable operation: `run` launches the forward kernels and returns the result and the backward step.
- * It is recorded when gradients are enabled and an input (or `always`) wants one. Where `run` throws, what it asked for is freed and
+ * It is recorded when gradients are enabled and an input (or `always`) wants one; the backward step may read `tables`. Where `run` throws, what it asked for is freed and
  * nothing is recorded.
  *
  * @throws ArgumentError for an input that is no tensor, is freed, or is on another device than `gpu`
@@ -113,6 +118,7 @@ export function op(
   inputs: Tensor[],
   run: (context: OpContext) => { output: Tensor; backward: Backward },
   always = false,
+  tables: readonly Changing[] = [],
 ): Tensor {
   checkInputs(name, gpu, inputs)
   const recording = gradEnabled && (always || inputs.some(input => input.requiresGrad))
@@ -122,6 +128,7 @@ export function op(
     kept.push(tensor)
     return tensor
   }
+  const since = changesSoFar()
   let result: { output: Tensor; backward: Backward }
   try {
     result = run({
@@ -138,7 +145,7 @@ export function op(
   const { output, backward } = result
   if (recording) {
     output.requiresGrad = true
-    record(tapeOf(gpu), { name, inputs, output, backward, saved })
+    record(tapeOf(gpu), { name, inputs, output, backward, saved, tables, since })
   } else {
     for (const tensor of saved) tensor.dispose()
   }
@@ -217,7 +224,7 @@ export interface BackwardOptions {
  * ```
  *
  * @throws ShapeError for a result of several elements without a seed, or a seed of another shape; ArgumentError for a seed of
- *   another dtype or device; KernelgradError for a result that is not on the tape, saying why
+ *   another dtype or device; KernelgradError for a result that is not on the tape, saying why, or parameters that have changed since
  */
 export function backward(loss: Tensor, options: BackwardOptions = {}): void {
   expectOptions('backward: options', options, ['scale', 'seed'])
@@ -241,6 +248,7 @@ function walk(tape: Tape, start: number): void {
   const { entries } = tape
   const produced = new Set(entries.map(entry => entry.output))
   const graph = new Set([entries[start]!.output])
+  if (entries[0]!.since < changesSoFar()) checkChanges(entries, start)
   const leaves = new Set<Tensor>()
   for (let i = start; i >= 0; i--) {
     const entry = entries[i]!
@@ -277,6 +285,19 @@ function walk(tape: Tape, start: number): void {
   }
   for (const grad of tape.grads.values()) grad.dispose()
   tape.grads.clear()
+}
+
+/** Before anything is written: whether the graph of the entry at `start` would read what is no longer there. */
+function checkChanges(entries: Entry[], start: number): void {
+  const graph = new Set([entries[start]!.output])
+  for (const { name, inputs, output, tables, since } of entries.slice(0, start + 1).reverse()) {
+    if (!graph.has(output)) continue
+    for (const input of inputs) {
+      expectUnchanged(name, input, since)
+      graph.add(input)
+    }
+    for (const table of tables) expectUnchanged(name, table, since)
+  }
 }
 
 /** Drops what is recorded and not consumed: a step that never reaches `backward()`, or that an error has ended, ends with it. */

@@ -54,6 +54,8 @@ export class Tensor {
   readonly known: Uint32Array | undefined
   /** For the operation it is a result of, and the count of tensors that nothing will free: see growth.ts. */
   growth = 0
+  /** Of a parameter, see changes.ts. */
+  changedAt = 0
   #view: View | undefined
   #refs = 1
   #requiresGrad = false

@@ -1,5 +1,6 @@
 // The engine under every optimizer: groups, arenas, tables and the steps their rows sat out, gradient norm, clipping, loss scaling.
 // A rule (rule.ts) says what one step does.
+import { noteChange } from '../autograd/changes.ts'
 import { expectDevice, expectGpu } from '../autograd/checks.ts'
 import { noteStep } from '../autograd/growth.ts'
 import {
@@ -184,7 +185,16 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
       optimizerDense(gpu, this.#update, { ...shared, w, states, g, slots, blocks, step: index })
       weightsChanged(arena)
     }
+    noteChange(...this.#stepped())
     for (const table of this.#tables) table.step(shared, this.#base, step)
+  }
+
+  /** The dense parameters that a step changes, with what lies in them. */
+  #stepped(): DenseParameter[] {
+    return [...this.#groupOf.keys()].filter(
+      (parameter): parameter is DenseParameter =>
+        parameter instanceof DenseParameter && parameter.hasGrad && parameter.requiresGrad,
+    )
   }
 
   #checkStep(options: StepOptions): void {

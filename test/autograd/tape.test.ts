@@ -5,7 +5,9 @@ import {
   allocateDense,
   clearTape,
   DenseParameter,
+  embedding,
   gelu,
+  initialize,
   linear,
   noGrad,
   packParameters,
@@ -16,10 +18,14 @@ import {
   sum,
   type Tensor,
   tensor,
+  tiedCrossEntropy,
+  tiedLinear,
   writeParameter,
 } from '../../src/autograd/index.ts'
+import { SGD } from '../../src/optim/index.ts'
 import { assertClose } from '../support/close.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
+import { denseParameter, tableParameter } from '../support/parameters.ts'
 
 const gpu = await openTestGpu()
 const zero = { kind: 'constant', value: 0 } as const
@@ -155,6 +161,84 @@ test('packed parameters share memory and gradients with their parts', async () =
     return seed[n]! * x[k]! + seed[15 + n]! * x[3 + k]!
   })
   assertClose(gradient, expected, 1e-6)
+})
+
+test('parameters that have changed since the forward pass are refused before anything is written', async () => {
+  const dense = (shape: number[], stream: number) => {
+    const made = new DenseParameter(shape, zero)
+    return { made, values: seeded(made.size, stream) }
+  }
+  const [first, second, q, k, v] = [
+    [4, 3],
+    [2, 4],
+    [3, 3],
+    [3, 3],
+    [3, 3],
+  ].map((shape, i) => dense(shape, i + 1))
+  const pack = packParameters([q!.made, k!.made, v!.made])
+  const table = tableParameter(gpu, seeded(15, 9), [5, 3])
+  const other = new DenseParameter([3, 3], { kind: 'constant', value: 1 })
+  allocateDense(gpu, [first!.made, second!.made, pack, other])
+  initialize(other, 1, 1)
+  const all = [first!, second!, q!, k!, v!]
+  for (const { made, values } of all) writeParameter(made, values)
+  const bias = denseParameter(gpu, seeded(5, 4), [5])
+  const optimizer = new SGD(gpu, [{ params: [...all.map(({ made }) => made), table, bias] }], { lr: 0.1 })
+  const labels = tensor(gpu, Uint32Array.of(0, 1))
+  const forwards = {
+    linear: (x: Tensor) => sum(linear(relu(linear(x, first!.made)), second!.made)),
+    pack: (x: Tensor) => sum(relu(linear(x, pack))),
+    tiedLinear: (x: Tensor) => sum(relu(tiedLinear(x, table, bias))),
+    tiedCrossEntropy: (x: Tensor) => sum(tiedCrossEntropy(x, table, bias, labels).losses),
+  }
+  const input = () => tensor(gpu, seeded(6, 5), [2, 3], { requiresGrad: true })
+  const changes: [keyof typeof forwards, () => unknown, number[]][] = [
+    ['linear', () => writeParameter(second!.made, second!.values), [2, 4]],
+    ['linear', () => initialize(first!.made, 1, 0), [4, 3]],
+    ['pack', () => writeParameter(k!.made, k!.values), [9, 3]],
+    ['tiedLinear', () => writeParameter(table, seeded(15, 9)), [5, 3]],
+    ['tiedCrossEntropy', () => initialize(table, 1, 0), [5, 3]],
+    ['tiedCrossEntropy', () => writeParameter(bias, seeded(5, 4)), [5]],
+  ]
+  for (const name of Object.keys(forwards) as (keyof typeof forwards)[]) {
+    const shape = { linear: [2, 4], pack: [9, 3], tiedLinear: [5], tiedCrossEntropy: [5] }[name]
+    const step = () => {
+      scope(() => forwards[name](input()).backward())
+      optimizer.step()
+      optimizer.zeroGrad()
+    }
+    changes.push([name, step, shape])
+  }
+  for (const [name, change, shape] of changes) {
+    const loss = forwards[name](input())
+    change()
+    assert.throws(
+      () => loss.backward(),
+      new RegExp(
+        `^backward: a parameter of shape \\[${shape}\\] has changed since ${name === 'pack' ? 'linear' : name} took it, by an optimizer's step or by being written`,
+      ),
+    )
+    assert.not(
+      [first!.made, second!.made, pack, table, bias].some(({ hasGrad }) => hasGrad),
+      name,
+    )
+    // Computed again, and while a parameter that it does not take changes.
+    for (const { made, values } of all) writeParameter(made, values)
+    writeParameter(table, seeded(15, 9))
+    const x = input()
+    const again = forwards[name](x)
+    writeParameter(other, new Float32Array(9).fill(2))
+    again.backward()
+    assert.ok((await x.grad!.read()).some(value => value !== 0))
+    optimizer.zeroGrad()
+  }
+  // A lookup's gradient takes nothing of the table's.
+  const looked = sum(embedding(table, Uint32Array.of(1, 1, 4)))
+  writeParameter(table, seeded(15, 3))
+  looked.backward()
+  assert.equal(await table.readGrad(), Float32Array.from([0, 0, 0, 2, 2, 2, 0, 0, 0, 0, 0, 0, 1, 1, 1]))
+  optimizer.dispose()
+  table.free()
 })
 
 test('wrong shapes are refused by name', () => {

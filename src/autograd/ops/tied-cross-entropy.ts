@@ -3,6 +3,7 @@ import type { Gpu, View } from '../../gpu/index.ts'
 import { matmul } from '../../kernels/matmul.ts'
 import { columnSum } from '../../kernels/reduce.ts'
 import { finishSlices, foldLogits, sliceGradient, sliceStats } from '../../kernels/sliced_cross_entropy.ts'
+import { changesSoFar } from '../changes.ts'
 import { expectBelow, expectDevice, expectTensor, expectTensors, FLOAT32, IDS } from '../checks.ts'
 import { tableHooks } from '../hooks.ts'
 import { untrack } from '../scope.ts'
@@ -82,6 +83,7 @@ export function tiedCrossEntropy(
       }
     },
     table.requiresGrad,
+    [table],
   )
   return { losses, right }
 }
@@ -215,7 +217,7 @@ function later(gradient: LogitsGradient): SlicedGrad {
   const scratch = gradient.kept ? undefined : gpu.acquire(sliceBytes(gradient), 'logits')
   for (const logits of gradient.kept ?? []) untrack(logits.retain())
   return {
-    version: gradient.kept ? undefined : table.version,
+    since: gradient.kept ? undefined : changesSoFar(),
     write(slice, into, accumulate) {
       const all = { ...gradient, ...own }
       writeRows(all, slice, gradientOf(all, slice, scratch), into, accumulate)

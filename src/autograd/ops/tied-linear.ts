@@ -73,6 +73,7 @@ export function tiedLinear(input: Tensor, table: TableParameter, bias: Tensor): 
       }
     },
     table.requiresGrad,
+    [table],
   )
 }
 
