@@ -76,7 +76,7 @@ function rowsByList({ ids, length, rowStart }: Columns, { columns }: ListInput):
  * Where the lists of a batch start, [lists + 1].
  * @param rows the batch's, list after list.
  * @param source their numbers, for messages.
- * @throws DataError for rows of one list that are apart
+ * @throws DataError for rows of one list that are apart, or a row that is there twice: of a list that is taken twice, both would be one
  */
 export function startsOf(
   columns: readonly ArrayLike<number>[],
@@ -85,8 +85,13 @@ export function startsOf(
 ): number[] {
   const starts: number[] = []
   const seen = new Set<string>()
+  const taken = new Set<number>()
   let last: string | undefined
   for (let b = 0; b < rows.length; b++) {
+    if (taken.size === taken.add(rows[b]!).size)
+      throw new DataError(
+        `row ${source[b]} stands twice in the batch, expected each row of a list once; take a list twice in batches of their own`,
+      )
     const key = columns.map(values => values[rows[b]!]).join(' ')
     if (key === last) continue
     if (seen.has(key))

@@ -328,6 +328,33 @@ test('what is no list is refused', async () => {
     await messageOf(() => kg.collate(data, apart, inputs)),
     `row ${apart[2]} is of a list whose other rows stand before others in the batch, expected the rows of a list side by side`,
   )
+  const twice = [mixed.indexOf(other[0]!), mixed.indexOf(other[0]!)]
+  assert.match(
+    await messageOf(() => kg.collate(data, twice, inputs)),
+    `row ${twice[0]} stands twice in the batch, expected each row of a list once`,
+  )
+  for (const worker of [false, true]) {
+    const loader = createLoader(data, inputs, { batchSize: 3, worker })
+    for (const order of [
+      [4, 4, 1],
+      [2, 5, 2],
+    ])
+      assert.match(
+        await messageOf(() => loader.batches(Uint32Array.from(order)).next()),
+        /^row \d+ stands twice in the batch/,
+      )
+    // In two batches, both are whole.
+    const sizes: number[] = []
+    for await (const { size, documents } of loader.batches(Uint32Array.of(4, 1, 2, 4))) {
+      sizes.push(size)
+      assert.is(documents.at(-1), size)
+    }
+    assert.equal(
+      sizes,
+      [[4, 1, 2], [4]].map(batch => batch.reduce((sum, l) => sum + lists[l]!.length, 0)),
+    )
+    await loader.close()
+  }
   const declared = (more: kg.Inputs) => messageOf(() => kg.checkInputs('Ranker', { ...inputs, ...more }))
   assert.is(
     await declared({ more: { kind: 'list', columns: ['user'] } }),
