@@ -66,6 +66,22 @@ export function noteEvaluation(
   }
 }
 
+/** Tells of an evaluation that cannot be the best, as its metric has no value there: ROC AUC of rows that are all of one class. */
+export function tellWithoutValue(
+  config: Settings & Pick<ResolvedTrainerConfig, 'load_best_model_at_end' | 'early_stopping_patience'>,
+  metrics: Record<string, number>,
+  step: number,
+  warn: (message: string) => void,
+): void {
+  const counts =
+    config.metric_for_best_model || config.load_best_model_at_end || config.early_stopping_patience !== null
+  if (!counts || !Number.isNaN(metrics[`eval_${metricOf(config)}`])) return
+  warn(
+    `the evaluation of step ${step} has no ${metricOf(config)}, the metric_for_best_model: it is not taken for the best, and early stopping ` +
+      'counts it as one without progress',
+  )
+}
+
 /**
  * Looks again which evaluation so far was the best, as a run does that goes on with another metric, or from a checkpoint of a
  * version that took another direction for the better one.

@@ -8,7 +8,7 @@ import { type Gpu, InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
 import { GradScaler, type Optimizer } from '../optim/index.ts'
 import { epochOrder } from './batches.ts'
-import { checkBestMetric, noteEvaluation, outOfPatience } from './best-metric.ts'
+import { checkBestMetric, noteEvaluation, outOfPatience, tellWithoutValue } from './best-metric.ts'
 import { brokenGradient, brokenLoss, checkLoss } from './broken-loss.ts'
 import { dueAfter } from './cadence.ts'
 import { type CallbackContext, call, type PlainHook, type TrainerControl } from './callbacks.ts'
@@ -323,6 +323,7 @@ export class Trainer {
     })
     const metrics = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]))
     await this.#log(metrics)
+    tellWithoutValue(config, metrics, this.state.global_step, this.#options.onWarning ?? console.warn)
     noteEvaluation(this.state, config, metrics, this.#options.model.metrics().figures)
     this.#stageStops = outOfPatience(this.state, config)
     await call(this.#options.callbacks, 'onEvaluate', { ...this.#context(), metrics })

@@ -64,17 +64,22 @@ export interface Made {
   train: Dataset
 }
 
-/** A trainer over a fresh model with the settings of `TRAINER` and those given. */
+/** A trainer over a fresh model with the settings of `TRAINER` and those given, evaluated on what `judged` makes of the rows. */
 export async function makeRun(
   gpu: Gpu,
   settings: TrainerConfig = {},
   options: Partial<TrainerOptions> = {},
+  judged: (data: Dataset) => Dataset = data => data,
 ): Promise<Made> {
   const json = { ...modelJson, trainer: { ...TRAINER, ...settings } }
   const { trainer: config, ...modelConfig } = parseTrainingConfig(json, 'the test')
   const [train, evaluation] = rows
   const model = createModel(modelConfig).to(gpu, { seed: 5 })
-  return { trainer: new Trainer({ model, config, train, evaluation, ...options }), model, train }
+  return {
+    trainer: new Trainer({ model, config, train, evaluation: judged(evaluation), ...options }),
+    model,
+    train,
+  }
 }
 
 /** Every weight's bits, by parameter. */

@@ -114,4 +114,43 @@ test('the trainer refuses before anything is written', async () => {
   assert.equal(readdirSync(folder), [])
 })
 
+test('an evaluation without a value of the metric is told of, and taken for no best', async () => {
+  for (const more of [
+    { metric_for_best_model: 'roc_auc' },
+    { metric_for_best_model: 'eval_normalized_entropy', load_best_model_at_end: true },
+    { metric_for_best_model: 'roc_auc', early_stopping_patience: 1 },
+    { metric_for_best_model: 'pr_auc', load_best_model_at_end: true },
+    {},
+  ]) {
+    const warnings: string[] = []
+    const { trainer, model } = await makeRun(
+      gpu,
+      { max_steps: 4, eval_steps: 2, save_steps: 2, ...more },
+      {
+        output: join(folder, `one-class-${JSON.stringify(more).length}`),
+        onWarning: told => warnings.push(told),
+      },
+      data => ({ ...data, ids: { ...data.ids, label: new Uint32Array(data.length) } }),
+    )
+    const { best_metric, global_step } = await trainer.train()
+    const name = (more as { metric_for_best_model?: string }).metric_for_best_model?.replace('eval_', '')
+    if (name === undefined || name === 'pr_auc') assert.equal(warnings, [])
+    else {
+      assert.is(best_metric, null)
+      assert.is(global_step, 'early_stopping_patience' in more ? 2 : 4)
+      assert.equal(
+        warnings,
+        [2, 4]
+          .filter(step => step <= global_step)
+          .map(
+            step =>
+              `the evaluation of step ${step} has no ${name}, the metric_for_best_model: it is not taken for the best, and early stopping counts ` +
+              'it as one without progress',
+          ),
+      )
+    }
+    model.free()
+  }
+})
+
 test.run()
