@@ -11,6 +11,7 @@ import { type DType, type Shape, Tensor } from './tensor.ts'
 export const FLOATS: readonly DType[] = ['f32', 'f16']
 export const FLOAT32: readonly DType[] = ['f32']
 export const IDS: readonly DType[] = ['u32']
+export const ANY: readonly DType[] = ['f32', 'f16', 'u32']
 
 const devices = new WeakMap<Gpu, string>()
 let opened = 0

@@ -6,6 +6,7 @@ import type { Gpu, View } from '../gpu/index.ts'
 import { CAST_BLOCK, castBlocks } from '../kernels/cast.ts'
 import { noteChange } from './changes.ts'
 import { type Arena, BLOCK_BYTES, DenseParameter, type Parameter } from './parameter.ts'
+import { expectTable } from './table-parameter.ts'
 
 interface Copy {
   gpu: Gpu
@@ -72,5 +73,8 @@ export function valuesChanged(parameter: Parameter): void {
   if (parameter instanceof DenseParameter) {
     weightsChanged(parameter.arena!)
     noteChange(parameter.root, ...parameter.root.parts)
-  } else noteChange(parameter)
+  } else {
+    expectTable('valuesChanged', 'parameter', parameter)
+    noteChange(parameter)
+  }
 }

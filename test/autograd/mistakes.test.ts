@@ -68,6 +68,72 @@ for (const [name, call] of Object.entries(FIRST)) {
   })
 }
 
+/** Operations that move, choose, reduce and compare: in place of their first tensor. */
+const OTHERS: Record<string, (x: Any) => unknown> = {
+  permute: x => ops.permute(x, [1, 0]),
+  transpose: x => ops.transpose(x),
+  slice: x => ops.slice(x, 0),
+  select: x => ops.select(x, 0, 0),
+  split: x => ops.split(x, 1),
+  expand: x => ops.expand(x, [2, 3]),
+  concat: x => ops.concat([x], 0),
+  stack: x => ops.stack([x]),
+  unsqueeze: x => ops.unsqueeze(x, 0),
+  squeeze: x => ops.squeeze(x, 0),
+  indexSelect: x => ops.indexSelect(x, 0, Uint32Array.of(1)),
+  max: x => ops.max(x),
+  min: x => ops.min(x, 0),
+  logSumExp: x => ops.logSumExp(x),
+  variance: x => ops.variance(x),
+  std: x => ops.std(x),
+  causalAttention: x => ops.causalAttention(x, rows([0, 1, 2]), 1),
+  detach: x => ops.detach(x),
+  where: x => ops.where(x, 1, tensor(gpu, [1])),
+  neg: x => ops.neg(x),
+}
+for (const [name, call] of Object.entries(OTHERS)) {
+  test(`${name}: what is no tensor`, () => {
+    for (const wrong of NO_TENSORS)
+      if (typeof wrong !== 'number' || name !== 'neg') refused(() => scope(() => call(wrong)))
+    scope(() =>
+      refused(() => call(undefined), new RegExp(`${name === 'std' ? 'variance' : name}: .* is undefined`)),
+    )
+    refused(() => scope(() => call(freed)), /freed/)
+  })
+}
+
+test('operands, dimensions, places and options', () => {
+  const wrong: [() => unknown, RegExp][] = [
+    [() => ops.add(x, '3'), /^add: operand b is '3', expected a tensor or a number$/],
+    [() => ops.mul(undefined, x), /^mul: operand a is undefined/],
+    [() => ops.sub(x, [1]), /^sub: operand b is an array of 1/],
+    [() => ops.sum(x, '0'), /^sum: dimensions are '0', expected a number, or an array of numbers$/],
+    [() => ops.max(x, null, null), /^max: options is null/],
+    [() => ops.mean(x, [0.5]), /^mean: dimension 0.5 of shape \[2, 3\]/],
+    [() => ops.sum(x, 0, { keepDim: true }), /^sum: options: 'keepDim' is unknown; did you mean 'keepdim'/],
+    [() => ops.sum(x, 0, { keepdim: 1 }), /^sum: keepdim is 1, expected true or false$/],
+    [() => ops.variance(x, 0, { ddof: 0 }), /^variance: options: 'ddof' is unknown/],
+    [() => ops.variance(x, 0, { correction: '1' }), /^variance: correction is '1'/],
+    [() => ops.slice(x, 0, { stop: 1 }), /^slice: options: 'stop' is unknown/],
+    [() => ops.argmax(x, 0, { keepDim: true }), /^argmax: options: 'keepDim' is unknown/],
+    [() => ops.permute(x, 1), /^permute: order is 1, expected an array/],
+    [() => ops.expand(x, 6), /^expand: shape is 6, expected an array/],
+    [() => ops.split(x, '1'), /^split: sizes are '1'/],
+    [() => ops.concat(x, 0), /^concat: parts are a f32 tensor/],
+    [() => ops.stack([x, 1]), /^stack: part 1 is 1/],
+    [() => ops.indexSelect(x, 0, [-1]), /^indexSelect: ids: element 0 is -1/],
+    [() => ops.indexSelect(x, 0, u), /^indexSelect: ids is a u32 tensor/],
+    [() => ops.gather(x, 0, undefined), /^gather: indices is undefined/],
+    [() => ops.segmentSum(x, [0, 2]), /^segmentSum: starts is an array of 2/],
+    [() => ops.mse(x, x, { reduce: 'sum' }), /^mse: options: 'reduce' is unknown/],
+    [() => ops.klDiv(x, x, { logtarget: true }), /^klDiv: options: 'logtarget' is unknown/],
+    [() => ops.bceWithLogits(x, x, { pos_weight: x }), /^bceWithLogits: options: 'pos_weight' is unknown/],
+    [() => ops.marginRanking(x, x, x, { Margin: 1 }), /^marginRanking: options: 'Margin' is unknown/],
+    [() => ops.crossAttention(x, x, x, { heads: 1 }), /^crossAttention: queries.cuSeqlens is undefined/],
+  ]
+  for (const [call, words] of wrong) refused(() => scope(call), words)
+})
+
 test('tensors of two devices are named with both', () => {
   refused(() => ops.matmul(x, elsewhere), /^matmul: b is on another device than a: device \d.* and device \d/)
   refused(() => ops.linear(x, elsewhere), /^linear: weight is on another device than x/)

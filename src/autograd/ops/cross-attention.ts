@@ -1,8 +1,10 @@
+import { expectFlag, expectOptions } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import {
   crossAttentionBackward,
   crossAttention as crossAttentionKernel,
 } from '../../kernels/cross_attention.ts'
+import { expectRank, expectTensor, IDS } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { empty, type Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
@@ -69,8 +71,13 @@ export function crossAttention(
   query: Tensor,
   key: Tensor,
   value: Tensor,
-  { queries, keys, heads, causal = false }: CrossAttentionOptions,
+  options: CrossAttentionOptions,
 ): Tensor {
+  expectOptions('crossAttention: options', options, ['queries', 'keys', 'heads', 'causal'])
+  const { queries, keys, heads, causal = false } = options
+  expectFlag('crossAttention: causal', causal)
+  for (const [name, rows] of Object.entries({ queries, keys }))
+    expectTensor('crossAttention', `${name}.cuSeqlens`, rows?.cuSeqlens, IDS)
   const [q, k, v] = [query, key, value].map(x => cast(x, 'f32')) as [Tensor, Tensor, Tensor]
   const [Tk, H] = k.shape as [number, number]
   expectShape('crossAttention: q', q, [q.shape[0]!, H])
@@ -90,8 +97,8 @@ export function crossAttention(
     if (part.size) q.gpu.copy(part.view, { buffer, offset: offset + at * 4, size: part.bytes }, part.bytes)
     at += part.size
   }
-  const options = { A: heads, causal, masked: keys.keyMask !== undefined }
-  return cast(attend(q, k, v, index, queries.cuSeqlens, options), query.storage)
+  const sizes = { A: heads, causal, masked: keys.keyMask !== undefined }
+  return cast(attend(q, k, v, index, queries.cuSeqlens, sizes), query.storage)
 }
 
 /**
@@ -99,6 +106,8 @@ export function crossAttention(
  * [T, H].
  */
 export function causalAttention(qkv: Tensor, rows: KeyRows, heads: number): Tensor {
+  expectTensor('causalAttention', 'qkv', qkv)
+  expectRank('causalAttention', 'qkv', qkv, '[T, 3 H]', 2)
   const width = qkv.shape[1]! / 3
   if (!Number.isInteger(width))
     throw new ShapeError(`causalAttention: qkv has shape [${qkv.shape.join(', ')}], expected [T, 3 H]`)

@@ -165,8 +165,10 @@ function weighed(losses: Tensor, { weight, reduction = 'mean' }: LossOptions): T
 export function bceWithLogits(
   scores: Tensor,
   targets: Tensor,
-  { posWeight, ...options }: LossOptions & { posWeight?: Tensor } = {},
+  given: LossOptions & { posWeight?: Tensor } = {},
 ): Tensor {
+  expectOptions('bceWithLogits: options', given, ['posWeight', 'weight', 'reduction'])
+  const { posWeight, ...options } = given
   expectSame('bceWithLogits', scores, targets)
   if (!posWeight) return weighed(bceOf(scores, targets), options)
   const positive = add(mul(sub(posWeight, 1), targets), 1)
@@ -176,6 +178,7 @@ export function bceWithLogits(
 
 /** Squared error, of tensors of one shape: `torch.nn.functional.mse_loss`. */
 export function mse(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  expectOptions('mse: options', options, ['weight', 'reduction'])
   expectSame('mse', input, target)
   return weighed(square(sub(input, target)), options)
 }
@@ -193,6 +196,7 @@ export interface KlDivOptions {
  * when no reduction is named. PyTorch's own, 'mean', is over all elements, and smaller by the number of classes.
  */
 export function klDiv(logProbabilities: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
+  expectOptions('klDiv: options', options, ['logTarget', 'reduction'])
   const { logTarget = false, reduction = 'batchmean' } = options
   expectSame('klDiv', logProbabilities, target)
   const losses = (logTarget ? klLogOf : klOf)(logProbabilities, target)
@@ -207,8 +211,10 @@ export function marginRanking(
   first: Tensor,
   second: Tensor,
   y: Tensor,
-  { margin = 0, ...options }: LossOptions & { margin?: number } = {},
+  given: LossOptions & { margin?: number } = {},
 ): Tensor {
+  expectOptions('marginRanking: options', given, ['margin', 'weight', 'reduction'])
+  const { margin = 0, ...options } = given
   expectSame('marginRanking', first, second)
   expectSame('marginRanking', first, y)
   return weighed(clamp(add(mul(neg(y), sub(first, second)), margin), 0), options)

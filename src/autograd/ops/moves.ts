@@ -1,8 +1,10 @@
 // Operations that move elements: transpose, permute, slice, expand, concat, stack, split. Results are contiguous copies. Halves move
 // four at a time; where that cannot be, they go through float32.
-import { ShapeError } from '../../errors.ts'
+import { expectOptions, shown, toUints } from '../../check.ts'
+import { ArgumentError, ShapeError } from '../../errors.ts'
 import { movesInFours, type Steps, strided } from '../../kernels/strided.ts'
 import { broadcastStrides, stridesOf } from '../../kernels/strides.ts'
+import { ANY, expectTensor, expectTensors } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { fitsF16, numel, type Shape, type Tensor } from '../tensor.ts'
 import { reshape } from './arithmetic.ts'
@@ -49,7 +51,10 @@ function taken(x: Tensor, options: Taken): Tensor {
  * @throws ShapeError unless every dimension is named once
  */
 export function permute(x: Tensor, order: readonly number[]): Tensor {
+  expectTensor('permute', 'x', x, ANY)
   const { shape } = x
+  if (!Array.isArray(order))
+    throw new ShapeError(`permute: order is ${shown(order)}, expected an array of dimensions`)
   const axes = order.map(axis => axisOf('permute', shape, axis))
   if (axes.length !== shape.length || new Set(axes).size !== shape.length)
     throw new ShapeError(
@@ -62,6 +67,7 @@ export function permute(x: Tensor, order: readonly number[]): Tensor {
 
 /** Two dimensions exchanged, the last two unless given: `torch.transpose`. */
 export function transpose(x: Tensor, first = -2, second = -1): Tensor {
+  expectTensor('transpose', 'x', x, ANY)
   const order = x.shape.map((_, d) => d)
   const [a, b] = [axisOf('transpose', x.shape, first), axisOf('transpose', x.shape, second)]
   order[a] = b
@@ -80,13 +86,16 @@ export interface SliceOptions {
 }
 
 /** Part of one dimension: `x[..., start:end:step, ...]`. Bounds past an end stand for it, as in Python. */
-export function slice(x: Tensor, axis: number, { start = 0, end, step = 1 }: SliceOptions = {}): Tensor {
+export function slice(x: Tensor, axis: number, options: SliceOptions = {}): Tensor {
+  expectTensor('slice', 'x', x, ANY)
+  expectOptions('slice: options', options, ['start', 'end', 'step'])
+  const { start = 0, end, step = 1 } = options
   const at = axisOf('slice', x.shape, axis)
   const size = x.shape[at]!
   for (const [name, value] of Object.entries({ start, end: end ?? size, step })) {
     if (!Number.isInteger(value) || (name === 'step' && value < 1))
       throw new ShapeError(
-        `slice: ${name} is ${value}, expected ${name === 'step' ? '1 or more' : 'a whole number'}`,
+        `slice: ${name} is ${shown(value)}, expected ${name === 'step' ? '1 or more' : 'a whole number'}`,
       )
   }
   const bound = (place: number) => Math.min(Math.max(place < 0 ? place + size : place, 0), size)
@@ -99,10 +108,11 @@ export function slice(x: Tensor, axis: number, { start = 0, end, step = 1 }: Sli
 
 /** One place of a dimension, which is left out then: `torch.select`. */
 export function select(x: Tensor, axis: number, index: number): Tensor {
+  expectTensor('select', 'x', x, ANY)
   const at = axisOf('select', x.shape, axis)
   const size = x.shape[at]!
   if (!Number.isInteger(index) || index < -size || index >= size)
-    throw new ShapeError(`select: index ${index} of dimension ${at}, expected ${-size} to ${size - 1}`)
+    throw new ShapeError(`select: index ${shown(index)} of dimension ${at}, expected ${-size} to ${size - 1}`)
   const start = index < 0 ? index + size : index
   const one = slice(x, at, { start, end: start + 1 })
   return reshape(
@@ -113,10 +123,13 @@ export function select(x: Tensor, axis: number, index: number): Tensor {
 
 /** Parts of one dimension, of `sizes`, or of one size each with a shorter last one: `torch.split`. */
 export function split(x: Tensor, sizes: number | readonly number[], axis = 0): Tensor[] {
+  expectTensor('split', 'x', x, ANY)
   const at = axisOf('split', x.shape, axis)
   const size = x.shape[at]!
   if (typeof sizes === 'number' && !(Number.isInteger(sizes) && sizes > 0))
     throw new ShapeError(`split: size ${sizes}, expected a whole number above 0`)
+  if (typeof sizes !== 'number' && !Array.isArray(sizes))
+    throw new ShapeError(`split: sizes are ${shown(sizes)}, expected a number, or an array of numbers`)
   const parts =
     typeof sizes === 'number'
       ? Array.from({ length: Math.ceil(size / sizes) }, (_, i) => Math.min(sizes, size - i * sizes))
@@ -149,6 +162,9 @@ const repeat = defineOp({
  * @throws ShapeError where another size would change
  */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  expectTensor('expand', 'x', x)
+  if (!Array.isArray(shape))
+    throw new ShapeError(`expand: shape is ${shown(shape)}, expected an array of sizes, as [2, 3]`)
   const ahead = shape.length - x.shape.length
   const full = shape.map((size, d) => (size === -1 && d >= ahead ? x.shape[d - ahead]! : size))
   const wrong = full.some((size, d) => {
@@ -211,6 +227,12 @@ function concatOf(n: number): (parts: Tensor[], axis: number) => Tensor {
   return (parts, axis) => op(...parts, axis)
 }
 
+function expectList(op: string, parts: unknown): void {
+  if (!Array.isArray(parts))
+    throw new ArgumentError(`${op}: parts are ${shown(parts)}, expected an array of tensors`)
+  expectTensors(op, Object.fromEntries(parts.map((part, i) => [`part ${i}`, part])))
+}
+
 /**
  * Joins tensors along a dimension: `torch.cat`. float32 unless all are f16. Without a dimension, tensors [rows, w] are joined along
  * their columns as float32, and a [rows] tensor is one column.
@@ -218,6 +240,7 @@ function concatOf(n: number): (parts: Tensor[], axis: number) => Tensor {
  * @throws ShapeError where other dimensions differ
  */
 export function concat(parts: readonly Tensor[], axis?: number): Tensor {
+  expectList('concat', parts)
   const [first] = parts
   if (!first) throw new ShapeError('concat takes at least one tensor')
   if (axis === undefined) return concatColumns([...parts])
@@ -242,6 +265,7 @@ export function concat(parts: readonly Tensor[], axis?: number): Tensor {
 
 /** Puts tensors of one shape along a new dimension: `torch.stack`. */
 export function stack(parts: readonly Tensor[], axis = 0): Tensor {
+  expectList('stack', parts)
   const [first] = parts
   if (!first) throw new ShapeError('stack takes at least one tensor')
   const at = axisOf('stack', [...first.shape, 1], axis)
@@ -257,12 +281,14 @@ export function stack(parts: readonly Tensor[], axis = 0): Tensor {
 
 /** A new dimension of size 1 before `axis`: `torch.unsqueeze`. Shares memory. */
 export function unsqueeze(x: Tensor, axis: number): Tensor {
+  expectTensor('unsqueeze', 'x', x)
   const shape = x.shape.toSpliced(axisOf('unsqueeze', [...x.shape, 1], axis), 0, 1)
   return reshape(fitsF16(shape) ? x : cast(x, 'f32'), shape)
 }
 
 /** Without a dimension of size 1: `torch.squeeze` of one dimension. Shares memory. */
 export function squeeze(x: Tensor, axis: number): Tensor {
+  expectTensor('squeeze', 'x', x)
   const at = axisOf('squeeze', x.shape, axis)
   if (x.shape[at] !== 1)
     throw new ShapeError(`squeeze: dimension ${at} of shape [${x.shape.join(', ')}], expected size 1`)
@@ -272,11 +298,13 @@ export function squeeze(x: Tensor, axis: number): Tensor {
 
 /**
  * Places of a dimension by number, in the order given, repeated or not: `torch.index_select`. float32; the gradients of a place that is
- * named more than once are added in the order of `ids`.
+ * named more than once are added in the order of `places`.
  *
  * @throws ShapeError for a place that the dimension does not have
  */
-export function indexSelect(x: Tensor, axis: number, ids: Uint32Array): Tensor {
+export function indexSelect(x: Tensor, axis: number, places: Uint32Array): Tensor {
+  expectTensor('indexSelect', 'x', x)
+  const ids = toUints('indexSelect: ids', places)
   const at = axisOf('indexSelect', x.shape, axis)
   const size = x.shape[at]!
   const wrong = ids.find(id => id >= size)

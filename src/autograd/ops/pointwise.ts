@@ -1,12 +1,14 @@
 // The element-wise operations, made of the table in src/pointwise.ts. Operands are tensors or numbers and are broadcast as
 // NumPy does; the gradient of one that was repeated is the sum over what it was repeated along.
-import { KernelgradError } from '../../errors.ts'
+import { shown } from '../../check.ts'
+import { ArgumentError, KernelgradError } from '../../errors.ts'
 import { pointwise, pointwiseBackward } from '../../kernels/pointwise.ts'
 import { broadcastShapes } from '../../kernels/strides.ts'
 import { type BINARY, type PointwiseName, pointwiseRow, type UNARY } from '../../pointwise.ts'
+import { ANY, expectTensor } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { noGrad } from '../tape.ts'
-import { empty, type Shape, type Tensor } from '../tensor.ts'
+import { empty, type Shape, Tensor } from '../tensor.ts'
 import { addSame, reshape } from './arithmetic.ts'
 import { cast } from './cast.ts'
 import { sumTo } from './sum-to.ts'
@@ -73,6 +75,11 @@ function pointwiseOp(name: PointwiseName, { words = name === 'where' } = {}) {
       }),
   })
   return (operands: readonly Operand[], p = 0, q = 0): Tensor => {
+    const wrong = operands.findIndex(operand => typeof operand !== 'number' && !(operand instanceof Tensor))
+    if (wrong >= 0)
+      throw new ArgumentError(
+        `${name}: operand ${LETTERS[wrong]} is ${shown(operands[wrong])}, expected a tensor or a number`,
+      )
     const tensors = operands.map(operand => (typeof operand === 'number' ? undefined : operand))
     const numbers = operands.map(operand => (typeof operand === 'number' ? operand : undefined))
     if (tensors.every(tensor => tensor === undefined))
@@ -154,7 +161,7 @@ export const clamp = (x: Tensor, low = Number.NEGATIVE_INFINITY, high = Number.P
 const broadcastAdd = pointwiseOp('add')
 /** a + b: `torch.add`. */
 export const add: BinaryOp = (a, b) =>
-  typeof a !== 'number' && typeof b !== 'number' && a.shape.join() === b.shape.join()
+  a instanceof Tensor && b instanceof Tensor && a.shape.join() === b.shape.join()
     ? addSame(a, b)
     : broadcastAdd([a, b])
 /** a - b: `torch.sub`. */
@@ -190,10 +197,16 @@ const chosen = pointwiseOp('where')
  * a where the condition is not 0, else b: `torch.where`. The condition is what a comparison gives, or uint32; it gets no
  * gradient, and none passes through what was not chosen.
  */
-export const where = (condition: Tensor, a: Operand, b: Operand): Tensor => chosen([detach(condition), a, b])
+export const where = (condition: Tensor, a: Operand, b: Operand): Tensor => {
+  expectTensor('where', 'condition', condition, ANY)
+  return chosen([detach(condition), a, b])
+}
 
 /** The same values, a constant to the tape; shares memory: `torch.Tensor.detach`. */
-export const detach = (x: Tensor): Tensor => (x.requiresGrad ? noGrad(() => reshape(x, x.shape as Shape)) : x)
+export const detach = (x: Tensor): Tensor => {
+  expectTensor('detach', 'x', x, ANY)
+  return x.requiresGrad ? noGrad(() => reshape(x, x.shape as Shape)) : x
+}
 
 /** Sigmoid cross-entropy of each score against a target between 0 and 1. */
 export const bceOf = binary('bceWithLogits')

@@ -1,4 +1,5 @@
 // What makes one value of many: over all elements, or over chosen dimensions. Sums are float32 whatever is summed, and so are results.
+import { expectFlag, expectNumber, expectOptions, FINITE } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { axisReduce } from '../../kernels/axis_reduce.ts'
 import { pointwise } from '../../kernels/pointwise.ts'
@@ -23,7 +24,12 @@ interface Over {
 }
 /** The result's shape with the reduced dimensions in place, so that it broadcasts against x. */
 const kept = (x: Tensor, { axes }: Over): Shape => withoutAxes(x.shape, axes, true)
-const over = (name: string, x: Tensor, axes: Axes, { keepdim }: ReductionOptions): Over => {
+const over = (name: string, x: Tensor, given: Axes | undefined, options: ReductionOptions): Over => {
+  expectTensor(name, 'x', x)
+  expectOptions(`${name}: options`, options, ['keepdim'])
+  const { keepdim } = options
+  if (keepdim !== undefined) expectFlag(`${name}: keepdim`, keepdim)
+  const axes = given ?? every(x)
   const whole = axesOf(name, x.shape, axes)
   return { axes: whole, shape: withoutAxes(x.shape, whole, keepdim), factor: 1 }
 }
@@ -102,7 +108,7 @@ const extremeOp = (kind: 'max' | 'min') => {
       for (const made of [places, counts, shares]) made.dispose()
     },
   })
-  return (x: Tensor, axes: Axes = every(x), options: ReductionOptions = {}): Tensor => {
+  return (x: Tensor, axes?: Axes, options: ReductionOptions = {}): Tensor => {
     const chosen = over(kind, x, axes, options)
     const none = chosen.axes.find(axis => x.shape[axis] === 0)
     if (none !== undefined)
@@ -149,7 +155,7 @@ const logSumExpOver = defineOp({
  * log of the sum of exponentials over dimensions, or of all elements: `torch.logsumexp`, of values of any size. -infinity of no
  * values, or of -infinities, which then get no gradient.
  */
-export const logSumExp = (x: Tensor, axes: Axes = every(x), options: ReductionOptions = {}): Tensor =>
+export const logSumExp = (x: Tensor, axes?: Axes, options: ReductionOptions = {}): Tensor =>
   logSumExpOver(x, over('logSumExp', x, axes, options))
 
 /** What `variance` divides by: the number of values less `correction`, 1 unless given. */
@@ -158,14 +164,17 @@ export interface VarianceOptions extends ReductionOptions {
 }
 
 /** The variance over dimensions, or of all elements: `torch.var`. NaN where there are no more values than `correction`. */
-export function variance(x: Tensor, axes: Axes = every(x), options: VarianceOptions = {}): Tensor {
+export function variance(x: Tensor, given?: Axes, options: VarianceOptions = {}): Tensor {
   expectTensor('variance', 'x', x)
-  const { correction = 1 } = options
-  const squares = sum(square(sub(x, mean(x, axes, { keepdim: true }))), axes, options)
+  expectOptions('variance: options', options, ['correction', 'keepdim'])
+  const { correction = 1, ...rest } = options
+  expectNumber('variance: correction', correction, FINITE)
+  const axes = given ?? every(x)
+  const squares = sum(square(sub(x, mean(x, axes, { keepdim: true }))), axes, rest)
   const freedom = Math.max(countOver(x, axesOf('variance', x.shape, axes)) - correction, 0)
   return mul(squares, 1 / freedom) // NaN where there is none: 0 times infinity
 }
 
 /** The standard deviation, the square root of `variance`: `torch.std`. */
-export const std = (x: Tensor, axes: Axes = every(x), options: VarianceOptions = {}): Tensor =>
+export const std = (x: Tensor, axes?: Axes, options: VarianceOptions = {}): Tensor =>
   sqrt(variance(x, axes, options))

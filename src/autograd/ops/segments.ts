@@ -1,6 +1,7 @@
 // What is made of segments of rows that lie one behind the other: lists of documents, ids of a row, words of a text.
 import { ShapeError } from '../../errors.ts'
 import { type SegmentKind, segmentBackward, segment as segmentKernel } from '../../kernels/segment.ts'
+import { expectTensor, IDS } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { numel, type Tensor, tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
@@ -13,6 +14,7 @@ export type Starts = Uint32Array | Tensor
 
 function startsOn(name: string, x: Tensor, starts: Starts): Tensor {
   if (x.shape.length === 0) throw new ShapeError(`${name}: a tensor without dimensions has no rows`)
+  if (!(starts instanceof Uint32Array)) expectTensor(name, 'starts', starts, IDS)
   const length = starts instanceof Uint32Array ? starts.length : starts.size
   if (length === 0) throw new ShapeError(`${name}: starts is empty, expected [B + 1] with a 0 in front`)
   if (!(starts instanceof Uint32Array)) return starts

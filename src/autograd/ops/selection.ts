@@ -1,7 +1,9 @@
 // Values by number along a dimension, and the numbers of the largest.
+import { expectOptions } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { gatherBackward, gather as gatherKernel } from '../../kernels/gather.ts'
 import { topK as topKKernel } from '../../kernels/topk.ts'
+import { expectTensor, IDS } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { numel, type Shape, type Tensor } from '../tensor.ts'
 import { reshape } from './arithmetic.ts'
@@ -35,6 +37,7 @@ const gatherOp = defineOp({
  */
 export function gather(input: Tensor, axis: number, indices: Tensor): Tensor {
   const x = cast(input, 'f32')
+  expectTensor('gather', 'indices', indices, IDS)
   const at = axisOf('gather', x.shape, axis)
   if (
     x.shape.length !== indices.shape.length ||
@@ -89,11 +92,9 @@ export function topK(input: Tensor, k: number, axis = -1): TopK {
  *
  * @throws ShapeError where there are no values
  */
-export function argmax(
-  input: Tensor,
-  axis?: number,
-  { keepdim = false }: { keepdim?: boolean } = {},
-): Tensor {
+export function argmax(input: Tensor, axis?: number, options: { keepdim?: boolean } = {}): Tensor {
+  expectOptions('argmax: options', options, ['keepdim'])
+  const { keepdim = false } = options
   const whole = axis === undefined
   const x = cast(input, 'f32')
   const flat = whole ? reshape(x, [x.size]) : x
