@@ -4,8 +4,7 @@ import * as assert from 'uvu/assert'
 import * as kg from '../../src/autograd/index.ts'
 import { scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import * as reference from '../../src/reference/index.ts'
-import { gradcheck, uniform } from '../../src/testing/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, gradcheck, uniform } from '../../src/testing/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -78,7 +77,7 @@ for (const [what, options, oracle] of LABELLED) {
         reduction: 'none',
       }),
     )
-    assertClose(
+    expectClose(
       await each.read(),
       rowLosses(logits.data, hot, oracle, true).map(({ loss }) => loss),
       1e-6,
@@ -354,7 +353,7 @@ test('segments, gather and topK: gradients agree with differences', async () => 
   const { values, indices: found } = scope(() => kg.topK(tensor(gpu, x.data, [9, 2]), 3, 0))
   const places = reference.topK({ x: x.data, O: 1, R: 9, I: 2, k: 3 })
   assert.equal(await gpu.readUints({ ...found.view, size: 24 }), places)
-  assertClose(
+  expectClose(
     await values.read(),
     reference.gather({ x: x.data, indices: places, O: 1, R: 9, I: 2, K: 3 }),
     0,

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import * as kg from '../../src/autograd/index.ts'
 import { scope, type Tensor, tensor } from '../../src/autograd/index.ts'
 import { nn } from '../../src/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
 import { readSafetensors } from '../support/read-safetensors.ts'
 
@@ -145,11 +145,11 @@ for (const name of names) {
     })
     const { shape } = golden.get(`${name}.y`)!
     if (shape.length) assert.equal(y.shape, shape)
-    assertClose(await y.read(), expected('y'), 1e-5, { label: name })
+    expectClose(await y.read(), expected('y'), 1e-5, { label: name })
     for (const [i, input] of inputs.entries()) {
       if (input instanceof Uint32Array) continue
       const grad = golden.get(`${name}.dx${i}`)
-      if (grad) assertClose(await input.grad!.read(), grad.data, 1e-5, { label: `gradient of input ${i}` })
+      if (grad) expectClose(await input.grad!.read(), grad.data, 1e-5, { label: `gradient of input ${i}` })
     }
     for (const made of [y, ...inputs]) if (!(made instanceof Uint32Array)) made.dispose()
   })

@@ -23,7 +23,7 @@ import {
   writeParameter,
 } from '../../src/autograd/index.ts'
 import { SGD } from '../../src/optim/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 import { denseParameter, tableParameter } from '../support/parameters.ts'
 
@@ -146,7 +146,7 @@ test('packed parameters share memory and gradients with their parts', async () =
   const [whole, ...each] = await Promise.all([y, ...separate].map(t => t.read()))
   for (let row = 0; row < 2; row++) {
     for (const [i, part] of each.entries()) {
-      assertClose(
+      expectClose(
         whole!.subarray(row * 15 + i * 5, row * 15 + i * 5 + 5),
         part!.subarray(row * 5, row * 5 + 5),
         1e-6,
@@ -160,7 +160,7 @@ test('packed parameters share memory and gradients with their parts', async () =
     const [n, k] = [5 + Math.floor(i / 3), i % 3]
     return seed[n]! * x[k]! + seed[15 + n]! * x[3 + k]!
   })
-  assertClose(gradient, expected, 1e-6)
+  expectClose(gradient, expected, 1e-6)
 })
 
 test('parameters that have changed since the forward pass are refused before anything is written', async () => {

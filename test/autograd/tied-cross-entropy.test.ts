@@ -19,7 +19,7 @@ import {
 } from '../../src/autograd/index.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
 import { AdamW, RowwiseAdagrad, SGD } from '../../src/optim/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 import { denseParameter, shardedGpu, tableParameter } from '../support/parameters.ts'
 
@@ -74,7 +74,7 @@ for (const [name, on, sizes, shards, slices] of [
     const [sliced, whole] = [await run(on, sizes, 'sliced'), await run(gpu, sizes, 'whole')]
     assert.equal([sliced.shards, sliced.slices], [shards, slices])
     for (const key of ['losses', 'dx', 'db', 'dw'] as const)
-      assertClose(sliced[key], whole[key], 3e-6, { label: key })
+      expectClose(sliced[key], whole[key], 3e-6, { label: key })
     assert.is(sliced.right!.length, sizes.n)
   })
 
@@ -121,7 +121,7 @@ for (const rule of ['AdamW', 'SGD', 'RowwiseAdagrad'] as const)
       const whole = await train(gpu, rule, maxGradNorm)
       const sliced = await train(shardedGpu(gpu, 40 * 12 * 4), rule, maxGradNorm)
       for (const [name, values] of Object.entries(whole))
-        assertClose(sliced[name as 'table'], values as Float32Array, 2e-5, { label: name })
+        expectClose(sliced[name as 'table'], values as Float32Array, 2e-5, { label: name })
       assert.is(
         gpu.memory.buffers - before.buffers,
         2 * 2,
@@ -212,7 +212,7 @@ test('logits of a table over several bindings come without a gradient', async ()
   const x = tensor(gpu, seeded(n * H, 1), [n, H])
   const bias = denseParameter(gpu, seeded(V, 3), [V])
   const logits = (of: typeof table) => scope(() => noGrad(() => tiedLinear(x, of, bias).read()))
-  assertClose(await logits(table), await logits(twin), 1e-6, { label: 'logits' })
+  expectClose(await logits(table), await logits(twin), 1e-6, { label: 'logits' })
   assert.throws(
     () => tiedLinear(x, table, bias),
     /a table of shape \[101,12\] has a gradient here only up to 40 rows on this device, one binding; use tiedCrossEntropy/,

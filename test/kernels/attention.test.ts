@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { attention, attentionBackward } from '../../src/kernels/attention.ts'
 import * as reference from '../../src/reference/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { generator, openTestGpu, seeded } from '../support/gpu.ts'
 import { readSafetensors } from '../support/read-safetensors.ts'
 
@@ -79,11 +79,11 @@ async function check(label: string, spec: Case): Promise<void> {
   const inputs = { qkv, keyMask, cuSeqlens, dout, T, A, D, scale, p, rng: RNG }
   const got = await run(inputs)
   const { out, lse } = reference.attention(inputs)
-  assertClose(got.out, out, 1e-5, { label: `${label} out` })
-  assertClose(got.lse, lse, 1e-5, { label: `${label} lse` })
+  expectClose(got.out, out, 1e-5, { label: `${label} out` })
+  expectClose(got.lse, lse, 1e-5, { label: `${label} lse` })
   // The backward pass takes exp(score - lse) of float32 numbers: its error is their spacing, whatever the kernel.
   const spacing = 2 ** -23 * lse.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0)
-  assertClose(got.dqkv, reference.attentionBackward({ ...inputs, out, lse }), Math.max(1e-5, spacing), {
+  expectClose(got.dqkv, reference.attentionBackward({ ...inputs, out, lse }), Math.max(1e-5, spacing), {
     label: `${label} dqkv`,
   })
 }
@@ -153,10 +153,10 @@ if (existsSync(FROZEN)) {
       })
       const keyMask = Uint32Array.from(get('key_mask'))
       const got = await run({ qkv, keyMask, cuSeqlens, dout: get('dy'), T, A, D })
-      assertClose(got.out, get('y'), 1e-5, { label: 'out' })
+      expectClose(got.out, get('y'), 1e-5, { label: 'out' })
       ;['dq', 'dk', 'dv'].forEach((part, at) => {
         const own = got.dqkv.filter((_, i) => Math.floor(i / size) % 3 === at)
-        assertClose(own, get(part), 1e-5, { label: part })
+        expectClose(own, get(part), 1e-5, { label: part })
       })
     })
   }

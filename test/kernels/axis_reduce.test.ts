@@ -3,8 +3,7 @@ import * as assert from 'uvu/assert'
 import { type AxisReduction, axisReduce } from '../../src/kernels/axis_reduce.ts'
 import * as reference from '../../src/reference/index.ts'
 import { packHalves, unpackHalves } from '../../src/testing/half.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -32,14 +31,14 @@ for (const [shape, axes, scale] of [
     const view = gpu.from(x)
     const left = numel(shape.filter((_, d) => !axes.includes(d)))
     const results = KINDS.map(kind => {
-      const out = block(gpu, left)
+      const out = guarded(gpu, left)
       const factor = kind === 'sum' ? 0.5 : 1
       axisReduce(gpu, { kind, x: view, shape, axes, out: out.view, factor })
       return { kind, out, factor }
     })
     for (const { kind, out, factor } of results) {
       const expected = reference.axisReduce({ kind, x, shape, axes, factor })
-      assertClose(await gpu.readFloats(out.view), expected, 1e-6, { label: kind })
+      expectClose(await gpu.readFloats(out.view), expected, 1e-6, { label: kind })
       await out.checkNeighbours()
     }
   })
@@ -52,10 +51,10 @@ test('halves are reduced in float32', async () => {
   const all = KINDS.flatMap(kind => [[0], [1], [2], [1, 2], [0, 1, 2]].map(axes => ({ kind, axes })))
   await Promise.all(
     all.map(async ({ kind, axes }) => {
-      const out = block(gpu, numel(shape.filter((_, d) => !axes.includes(d))))
+      const out = guarded(gpu, numel(shape.filter((_, d) => !axes.includes(d))))
       axisReduce(gpu, { kind, x: view, shape, axes, out: out.view, storage: 'f16' })
       const expected = reference.axisReduce({ kind, x, shape, axes })
-      assertClose(await gpu.readFloats(out.view), expected, 1e-6, { label: `${kind} over ${axes}` })
+      expectClose(await gpu.readFloats(out.view), expected, 1e-6, { label: `${kind} over ${axes}` })
       await out.checkNeighbours()
     }),
   )
@@ -78,7 +77,7 @@ test('NaN wins, and infinities are what they are', async () => {
     )
     const shape = [rows.length, x.length / rows.length]
     for (const [place, kind] of (['max', 'min', 'logSumExp'] as const).entries()) {
-      const out = block(gpu, rows.length)
+      const out = guarded(gpu, rows.length)
       axisReduce(gpu, { kind, x: gpu.from(x), shape, axes: [1], out: out.view })
       const found = await gpu.readFloats(out.view)
       for (const [i, row] of rows.entries()) {
@@ -108,7 +107,7 @@ test('nothing to reduce gives what begins', async () => {
     ['min', Number.POSITIVE_INFINITY],
     ['logSumExp', Number.NEGATIVE_INFINITY],
   ] as const) {
-    const out = block(gpu, 3)
+    const out = guarded(gpu, 3)
     axisReduce(gpu, { kind, x: gpu.acquire(4), shape: [3, 0], axes: [1], out: out.view })
     assert.equal(await gpu.readFloats(out.view), new Float32Array(3).fill(expected))
   }

@@ -2,8 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { bmm } from '../../src/kernels/bmm.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -20,10 +19,10 @@ for (const layout of ['NN', 'NT', 'TN'] as const) {
       [33, 20, 17, [130], [130], []],
     ] as [number, number, number, number[], number[], number[]][]) {
       const [a, b] = [seeded(numel(aBatches) * M * K, M), seeded(numel(bBatches) * K * N, N + 1)]
-      const c = block(gpu, numel(batches) * M * N)
+      const c = guarded(gpu, numel(batches) * M * N)
       const sizes = { M, N, K, layout, batches, aBatches, bBatches }
       bmm(gpu, { a: gpu.from(a), b: gpu.from(b), c: c.view, ...sizes })
-      assertClose(await gpu.readFloats(c.view), reference.bmm({ a, b, ...sizes }), 2e-6)
+      expectClose(await gpu.readFloats(c.view), reference.bmm({ a, b, ...sizes }), 2e-6)
       await c.checkNeighbours()
     }
   })
@@ -40,16 +39,16 @@ test('large matrices are products of their own', async () => {
     bBatches: [2],
   }
   const [a, b] = [seeded(2 * 4096, 1), seeded(2 * 4096, 2)]
-  const c = block(gpu, 4 * 4096)
+  const c = guarded(gpu, 4 * 4096)
   const { launches } = gpu.counts
   bmm(gpu, { a: gpu.from(a), b: gpu.from(b), c: c.view, ...sizes })
   assert.ok(gpu.counts.launches - launches >= 4)
-  assertClose(await gpu.readFloats(c.view), reference.bmm({ a, b, ...sizes }), 2e-6)
+  expectClose(await gpu.readFloats(c.view), reference.bmm({ a, b, ...sizes }), 2e-6)
   await c.checkNeighbours()
 })
 
 test('sums of nothing are zeros, and nothing is launched for no matrices', async () => {
-  const c = block(gpu, 6)
+  const c = guarded(gpu, 6)
   const view = gpu.acquire(4)
   const none = { a: view, b: view, layout: 'NN' as const, aBatches: [1], bBatches: [1], batches: [1] }
   bmm(gpu, { ...none, c: c.view, M: 2, N: 3, K: 0 })

@@ -2,7 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { cast, castBlocks } from '../../src/kernels/cast.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
+import { guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -16,7 +16,7 @@ function packed(values: ArrayLike<number>): Uint32Array<ArrayBuffer> {
 }
 
 async function toF16(values: Float32Array<ArrayBuffer>): Promise<Uint32Array> {
-  const out = block(gpu, values.length / 2)
+  const out = guarded(gpu, values.length / 2)
   const x = gpu.from(values)
   cast(gpu, { x, y: out.view, n: values.length, to: 'f16' })
   const bits = await gpu.readUints(out.view)
@@ -59,7 +59,7 @@ test('ties go to even, the range ends in infinity, NaN stays NaN, signs are kept
 
 test('every half becomes the float32 of its value', async () => {
   const words = Uint32Array.from({ length: 32768 }, (_, i) => 2 * i + ((2 * i + 1) << 16))
-  const out = block(gpu, 65536)
+  const out = guarded(gpu, 65536)
   cast(gpu, { x: gpu.from(words), y: out.view, n: 65536, to: 'f32' })
   const values = await gpu.readFloats(out.view)
   await out.checkNeighbours()
@@ -71,7 +71,7 @@ test('there and back again is the oracle’s rounding', async () => {
   const n = 5004
   const exponents = seededInts(n, 3, 20)
   const x = seeded(n, 9, 300).map((v, i) => v * 2 ** -exponents[i]!)
-  const [half, back] = [gpu.acquire(n * 2), block(gpu, n)]
+  const [half, back] = [gpu.acquire(n * 2), guarded(gpu, n)]
   cast(gpu, { x: gpu.from(x), y: half, n, to: 'f16' })
   cast(gpu, { x: half, y: back.view, n, to: 'f32' })
   assert.equal(await gpu.readFloats(back.view), Float32Array.from(reference.roundF16(x)))
@@ -81,7 +81,7 @@ test('there and back again is the oracle’s rounding', async () => {
 test('blocks of 64 values go to places of their own, and nothing else is touched', async () => {
   const places = [3, 0, 6, 5, 9]
   const x = seeded(5 * 64, 8, 100)
-  const out = block(gpu, 10 * 32)
+  const out = guarded(gpu, 10 * 32)
   const before = new Uint32Array(10 * 32).fill(0x12345678)
   gpu.upload(out.view, before)
   castBlocks(gpu, { x: gpu.from(x), places: gpu.from(Uint32Array.from(places)), y: out.view, n: 5 })

@@ -2,7 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { copyColumns, joinColumns, splitColumns } from '../../src/kernels/concat.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
+import { guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -17,7 +17,7 @@ for (const [rows, widths] of [
   test(`concatenation and its gradient equal the oracle: ${rows} rows of ${widths.join(' + ')}`, async () => {
     const total = widths.reduce((sum: number, width) => sum + width, 0)
     const parts = widths.map((width, i) => ({ x: seeded(rows * width, i + 1), width }))
-    const joined = block(gpu, rows * total)
+    const joined = guarded(gpu, rows * total)
     const matrix = { target: joined.view, targetWidth: total, rows }
     let column = 0
     for (const { x, width } of parts) {
@@ -32,7 +32,7 @@ for (const [rows, widths] of [
     const source = gpu.from(y)
     column = 0
     for (const [i, width] of widths.entries()) {
-      const out = block(gpu, rows * width)
+      const out = guarded(gpu, rows * width)
       const from = { source, sourceWidth: total, sourceColumn: column, width, rows }
       copyColumns(gpu, { ...from, target: out.view, targetWidth: width, targetColumn: 0 })
       assert.equal(await gpu.readFloats(out.view), Float32Array.from(expected[i]!))
@@ -58,7 +58,7 @@ for (const [rows, widths] of [
       column += width
       return { view: gpu.from(x), width, column: column - width }
     })
-    const [joined, copied] = [block(gpu, rows * total), gpu.acquire(rows * total * 4)]
+    const [joined, copied] = [guarded(gpu, rows * total), gpu.acquire(rows * total * 4)]
     const target = { targetWidth: total, rows }
     joinColumns(gpu, { parts, target: joined.view, ...target })
     for (const { view: source, width, column: targetColumn } of parts) {
@@ -69,7 +69,7 @@ for (const [rows, widths] of [
     assert.equal(y, Float32Array.from(reference.concat({ parts: data, rows })))
     assert.equal(y, await gpu.readFloats(copied))
     await joined.checkNeighbours()
-    const out = parts.map(({ width, column }) => ({ ...block(gpu, rows * width), width, column }))
+    const out = parts.map(({ width, column }) => ({ ...guarded(gpu, rows * width), width, column }))
     const skipped = out.slice(1) // a part whose gradient nobody wants
     splitColumns(gpu, { parts: skipped, source: joined.view, sourceWidth: total, rows })
     for (const [i, { view, width, checkNeighbours }] of skipped.entries()) {

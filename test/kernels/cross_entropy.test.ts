@@ -2,8 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { crossEntropy, crossEntropyBackward } from '../../src/kernels/cross_entropy.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { goldenFloats, goldenShape, goldenTest, goldenUints } from '../support/golden-ops.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 
@@ -19,7 +18,7 @@ async function run(given: {
   const { rows, C, dloss } = given
   const [logits, labels] = [gpu.from(given.logits), gpu.from(given.labels)]
   const sizes = { losses: rows, probs: rows * C, loss: 1, dlogits: rows * C }
-  const blocks = Object.entries(sizes).map(([name, n]) => [name, block(gpu, n)] as const)
+  const blocks = Object.entries(sizes).map(([name, n]) => [name, guarded(gpu, n)] as const)
   const [losses, probs, loss, dlogits] = blocks.map(([, { view }]) => view)
   crossEntropy(gpu, { logits, labels, losses: losses!, probs: probs!, loss: loss!, rows, C })
   const dlossView = gpu.from(Float32Array.of(dloss))
@@ -51,14 +50,14 @@ for (const [rows, C, scale, dloss] of [
     }
     const got = await run(given)
     const expected = reference.crossEntropy(given)
-    assertClose(got.losses, expected.losses, 1e-6 * Math.max(1, scale / 8), {
+    expectClose(got.losses, expected.losses, 1e-6 * Math.max(1, scale / 8), {
       absolute: true,
       label: 'losses',
     })
-    assertClose(got.loss, [expected.loss], 1e-6 * Math.max(1, scale / 8), { absolute: true, label: 'loss' })
-    assertClose(got.probs, expected.probs, 2e-6, { label: 'probs' })
+    expectClose(got.loss, [expected.loss], 1e-6 * Math.max(1, scale / 8), { absolute: true, label: 'loss' })
+    expectClose(got.probs, expected.probs, 2e-6, { label: 'probs' })
     const dlogits = reference.crossEntropyBackward({ ...given, probs: expected.probs })
-    assertClose(got.dlogits, dlogits, (3e-6 * dloss) / rows, { absolute: true, label: 'dlogits' })
+    expectClose(got.dlogits, dlogits, (3e-6 * dloss) / rows, { absolute: true, label: 'dlogits' })
   })
 }
 
@@ -77,8 +76,8 @@ for (const name of ['1x2_1', '13x2_1', '9x5_80']) {
       C,
       dloss: 1,
     })
-    assertClose(got.loss, goldenFloats(`cross_entropy_${name}.loss`), 1e-5)
-    assertClose(got.dlogits, goldenFloats(`cross_entropy_${name}.dlogits`), 1e-5)
+    expectClose(got.loss, goldenFloats(`cross_entropy_${name}.loss`), 1e-5)
+    expectClose(got.dlogits, goldenFloats(`cross_entropy_${name}.dlogits`), 1e-5)
   })
 }
 

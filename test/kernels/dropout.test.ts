@@ -2,7 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { dropout, dropoutBackward } from '../../src/kernels/dropout.ts'
 import * as reference from '../../src/reference/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -24,8 +24,8 @@ for (const [n, p, rng] of [
     const kept = (values: ArrayLike<number>) => Array.from(values, value => value !== 0)
     assert.equal(kept(yGot), kept(expected))
     assert.equal(kept(dxGot), kept(expected))
-    assertClose(yGot, expected, 1e-7)
-    assertClose(dxGot, reference.dropoutBackward({ dy, p, rng }), 1e-7)
+    expectClose(yGot, expected, 1e-7)
+    expectClose(dxGot, reference.dropoutBackward({ dy, p, rng }), 1e-7)
   })
 }
 

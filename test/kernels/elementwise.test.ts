@@ -2,8 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { add, addInto, fill, scale, scaleBy } from '../../src/kernels/elementwise.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -18,7 +17,7 @@ for (const [n, size] of [
   test(`elementwise kernels agree with the oracle, neighbours stay untouched: n ${n}, values to ${size}`, async () => {
     const [a, b] = [seeded(n, n, size), seeded(n, n + 1, size)]
     const [aView, bView] = [gpu.from(a), gpu.from(b)]
-    const out = Array.from({ length: 5 }, () => block(gpu, n))
+    const out = Array.from({ length: 5 }, () => guarded(gpu, n))
     const [sum, into, scaled, scaledBy, filled] = out.map(({ view }) => view)
     add(gpu, { a: aView, b: bView, out: sum!, n })
     gpu.upload(into!, b)
@@ -26,10 +25,10 @@ for (const [n, size] of [
     scale(gpu, { x: aView, y: scaled!, factor: -0.37, n })
     scaleBy(gpu, { x: aView, y: scaledBy!, factor: gpu.from(Float32Array.of(3.7)), n })
     fill(gpu, { out: filled!, value: 0.1, n })
-    assertClose(await gpu.readFloats(sum!), reference.add(a, b), 1e-7)
+    expectClose(await gpu.readFloats(sum!), reference.add(a, b), 1e-7)
     assert.equal(await gpu.readFloats(into!), await gpu.readFloats(sum!))
-    assertClose(await gpu.readFloats(scaled!), reference.scale(a, -0.37), 2e-7)
-    assertClose(await gpu.readFloats(scaledBy!), reference.scale(a, 3.7), 2e-7)
+    expectClose(await gpu.readFloats(scaled!), reference.scale(a, -0.37), 2e-7)
+    expectClose(await gpu.readFloats(scaledBy!), reference.scale(a, 3.7), 2e-7)
     assert.equal(await gpu.readFloats(filled!), new Float32Array(n).fill(0.1))
     for (const { checkNeighbours } of out) await checkNeighbours()
   })

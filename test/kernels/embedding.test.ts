@@ -2,8 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { embedding, embeddingBackward, scatterAddRows, type TableShard } from '../../src/kernels/embedding.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { goldenFloats, goldenShape, goldenTest, goldenUints } from '../support/golden-ops.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 
@@ -40,7 +39,7 @@ async function gradient(
   H: number,
   before?: Float32Array<ArrayBuffer>,
 ) {
-  const grad = block(gpu, rows.length * H)
+  const grad = guarded(gpu, rows.length * H)
   if (before) gpu.upload(grad.view, before)
   embeddingBackward(gpu, {
     dy: gpu.from(dy),
@@ -70,7 +69,7 @@ for (const [V, H, n, P] of [
       const words = shards(table, H, rows)
       const position = { table: places, ids: positionIds }
       for (const positionShards of [undefined, shards(places, H, P), shards(places, H, 5)]) {
-        const out = block(gpu, n * H)
+        const out = guarded(gpu, n * H)
         embedding(gpu, {
           table: words,
           ids: idsView,
@@ -90,10 +89,10 @@ for (const [V, H, n, P] of [
     const [dy, groups] = [seeded(n * H, 1), group(seededInts(n, n, V))]
     const expected = reference.embeddingBackward({ dy, ...groups, H })
     const got = await gradient(dy, groups, H)
-    assertClose(got, expected, 1e-6)
+    expectClose(got, expected, 1e-6)
     assert.equal(await gradient(dy, groups, H), got)
     const before = seeded(expected.length, 2, 1e-3)
-    assertClose(await gradient(dy, groups, H, before), reference.add(expected, before), 1e-6)
+    expectClose(await gradient(dy, groups, H, before), reference.add(expected, before), 1e-6)
   })
 }
 
@@ -101,7 +100,7 @@ test('one id everywhere: values of 1e4 and 1e-8', async () => {
   for (const scale of [1e4, 1e-8]) {
     const [n, H] = [257, 20]
     const [dy, groups] = [seeded(n * H, 3, scale), group(new Uint32Array(n))]
-    assertClose(await gradient(dy, groups, H), reference.embeddingBackward({ dy, ...groups, H }), 1e-6)
+    expectClose(await gradient(dy, groups, H), reference.embeddingBackward({ dy, ...groups, H }), 1e-6)
   }
 })
 
@@ -109,7 +108,7 @@ for (const H of [1, 12, 33, 768]) {
   test(`rows are added to the rows that a map names, the others stay: H ${H}`, async () => {
     const map = Uint32Array.of(8, 0, 3)
     const [source, before] = [seeded(3 * H, 1), seeded(9 * H, 2)]
-    const target = block(gpu, 9 * H)
+    const target = guarded(gpu, 9 * H)
     gpu.upload(target.view, before)
     scatterAddRows(gpu, { source: gpu.from(source), map: gpu.from(map), target: target.view, n: 3, H })
     const expected = Float32Array.from(before)
@@ -143,7 +142,7 @@ goldenTest('embedding and its gradient agree with PyTorch, the padding row witho
   groups.rows.forEach((row, u) => {
     dense.set(rows.subarray(u * H, (u + 1) * H), row * H)
   })
-  assertClose(dense, goldenFloats('embedding.dtable'), 1e-5)
+  expectClose(dense, goldenFloats('embedding.dtable'), 1e-5)
 })
 
 test.after(() => gpu.close())

@@ -2,8 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { gather, gatherBackward } from '../../src/kernels/gather.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -17,12 +16,12 @@ for (const [O, R, I, K] of [
   test(`gather and its gradient agree with the oracle: ${K} of [${O}, ${R}, ${I}]`, async () => {
     const [x, dy] = [seeded(O * R * I, 1), seeded(O * K * I, 2)]
     const indices = seededInts(O * K * I, 3, R)
-    const [y, dx] = [block(gpu, O * K * I), block(gpu, O * R * I)]
+    const [y, dx] = [guarded(gpu, O * K * I), guarded(gpu, O * R * I)]
     const views = { indices: gpu.from(indices), O, R, I, K }
     gather(gpu, { x: gpu.from(x), y: y.view, ...views })
     gatherBackward(gpu, { dy: gpu.from(dy), dx: dx.view, ...views })
-    assertClose(await gpu.readFloats(y.view), reference.gather({ x, indices, O, R, I, K }), 0)
-    assertClose(await gpu.readFloats(dx.view), reference.gatherBackward({ dy, indices, O, R, I, K }), 1e-6)
+    expectClose(await gpu.readFloats(y.view), reference.gather({ x, indices, O, R, I, K }), 0)
+    expectClose(await gpu.readFloats(dx.view), reference.gatherBackward({ dy, indices, O, R, I, K }), 1e-6)
     await y.checkNeighbours()
     await dx.checkNeighbours()
   })
@@ -30,7 +29,7 @@ for (const [O, R, I, K] of [
 
 test('a place that is not there is NaN, and gets no gradient', async () => {
   const indices = gpu.from(Uint32Array.of(1, 3, 0xffffffff))
-  const [y, dx] = [block(gpu, 3), block(gpu, 3)]
+  const [y, dx] = [guarded(gpu, 3), guarded(gpu, 3)]
   const sizes = { indices, O: 1, R: 3, I: 1, K: 3 }
   gather(gpu, { x: gpu.from(Float32Array.of(5, 6, 7)), y: y.view, ...sizes })
   gatherBackward(gpu, { dy: gpu.from(Float32Array.of(1, 2, 3)), dx: dx.view, ...sizes })

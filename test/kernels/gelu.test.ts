@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import { gelu, geluBackward } from '../../src/kernels/gelu.ts'
 import * as reference from '../../src/reference/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -20,10 +20,10 @@ for (const [n, scale] of [
     const [y, dx] = [gpu.acquire(n * 4), gpu.acquire(n * 4)]
     gelu(gpu, { x: xView, y, n })
     geluBackward(gpu, { x: xView, dy: dyView, dx, n })
-    assertClose(await gpu.readFloats(y), reference.gelu(x), 1e-6 * Math.max(1, scale / 12), {
+    expectClose(await gpu.readFloats(y), reference.gelu(x), 1e-6 * Math.max(1, scale / 12), {
       absolute: true,
     })
-    assertClose(await gpu.readFloats(dx), reference.geluBackward({ x, dy }), 1e-6, { absolute: true })
+    expectClose(await gpu.readFloats(dx), reference.geluBackward({ x, dy }), 1e-6, { absolute: true })
   })
 }
 

@@ -7,8 +7,7 @@ import { attention, attentionBackward } from '../../src/kernels/attention.ts'
 import { type MatmulLayout, matmul, matmulForms } from '../../src/kernels/matmul.ts'
 import { unusable } from '../../src/kernels/matmul-forms.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 import { HALF_ROUNDING, halfBlock, halves } from '../support/half.ts'
 
@@ -42,7 +41,7 @@ async function check({ M, N, K, layout, stored, form, splits, scale = 1 }: Case)
   const bias = seeded(N, 3, scale)
   const biasView = gpu.from(bias)
   const half = stored.c === 'f16'
-  const floats = block(gpu, M * N)
+  const floats = guarded(gpu, M * N)
   const c = half
     ? halfBlock(gpu, M * N)
     : {
@@ -58,20 +57,20 @@ async function check({ M, N, K, layout, stored, form, splits, scale = 1 }: Case)
   const bound = 3e-7 * Math.sqrt(K) + 1e-6 + (half ? HALF_ROUNDING : 0)
   matmul(gpu, options)
   const first = await c.read()
-  assertClose(first, expected, bound, { label })
+  expectClose(first, expected, bound, { label })
   matmul(gpu, { ...options, accumulate: true })
-  assertClose(
+  expectClose(
     await c.read(),
     expected.map((value, i) => value + first[i]!),
     bound,
     { label: `${label} accumulate` },
   )
   if (layout === 'TN') {
-    const sums = block(gpu, M)
+    const sums = guarded(gpu, M)
     matmul(gpu, { ...options, bias: undefined, sums: sums.view })
     const expected = reference.columnSum({ x: a.values, rows: K, C: M })
-    assertClose(await gpu.readFloats(sums.view), expected, bound, { label: `${label} sums` })
-    assertClose(await c.read(), once, bound, { label: `${label} beside sums` })
+    expectClose(await gpu.readFloats(sums.view), expected, bound, { label: `${label} sums` })
+    expectClose(await c.read(), once, bound, { label: `${label} beside sums` })
     await sums.checkNeighbours()
   }
   for (const view of [a.view, b.view, biasView]) gpu.release(view)
@@ -114,7 +113,7 @@ test('matmul over halves in parts of K, and with sums near 65504', async () => {
 
 test('a product beyond 65504 is infinite as halves and finite as float32', async () => {
   const [a, b] = [halves(gpu, new Float32Array(16).fill(300)), halves(gpu, new Float32Array(16).fill(200))]
-  const [wide, half] = [block(gpu, 16), halfBlock(gpu, 16)]
+  const [wide, half] = [guarded(gpu, 16), halfBlock(gpu, 16)]
   const shape = { a: a.view, b: b.view, M: 4, N: 4, K: 4, layout: 'NT' } as const
   matmul(gpu, { ...shape, c: wide.view, stored: { a: 'f16', b: 'f16' } })
   matmul(gpu, { ...shape, c: half.view, stored: { a: 'f16', b: 'f16', c: 'f16' } })
@@ -148,7 +147,7 @@ for (const [lengths, A, D, p, scale] of [
       seeded(T * 3 * A * D, 1).map((v, i) => (Math.floor(i / (A * D)) % 3 === 2 ? v * scale : v)),
     )
     const dout = halves(gpu, seeded(T * A * D, 2))
-    const [out, dqkv, lse] = [halfBlock(gpu, T * A * D), halfBlock(gpu, T * 3 * A * D), block(gpu, T * A)]
+    const [out, dqkv, lse] = [halfBlock(gpu, T * A * D), halfBlock(gpu, T * 3 * A * D), guarded(gpu, T * A)]
     const options = {
       qkv: qkv.view,
       keyMask: gpu.from(keyMask),
@@ -166,11 +165,11 @@ for (const [lengths, A, D, p, scale] of [
     attentionBackward(gpu, { ...options, dout: dout.view, dqkv: dqkv.view })
     const plain = { qkv: qkv.values, keyMask, cuSeqlens, T, A, D, p, rng }
     const expected = reference.attention(plain)
-    assertClose(await out.read(), expected.out, HALF_ROUNDING + 4e-6, { label: 'out' })
-    assertClose(await gpu.readFloats(lse.view), expected.lse, 4e-6, { label: 'lse' })
+    expectClose(await out.read(), expected.out, HALF_ROUNDING + 4e-6, { label: 'out' })
+    expectClose(await gpu.readFloats(lse.view), expected.lse, 4e-6, { label: 'lse' })
     // delta = dout·out reads the rounded out: so does the oracle's.
     const rounded = { ...plain, out: await out.read(), lse: expected.lse, dout: dout.values }
-    assertClose(await dqkv.read(), reference.attentionBackward(rounded), HALF_ROUNDING + 1e-5, {
+    expectClose(await dqkv.read(), reference.attentionBackward(rounded), HALF_ROUNDING + 1e-5, {
       label: 'dqkv',
     })
   })

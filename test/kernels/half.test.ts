@@ -5,8 +5,7 @@ import * as assert from 'uvu/assert'
 import { groupIds } from '../../src/ids.ts'
 import * as kernels from '../../src/kernels/index.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 import { HALF_ROUNDING, halfBlock, halves } from '../support/half.ts'
 
@@ -69,12 +68,12 @@ for (const [n, scale] of [
     const bound = (expected: ArrayLike<number>) =>
       BOUND + 2 ** -25 / (Math.max(...Array.from(expected, Math.abs)) || 1)
     for (const [label, actual, expected] of results)
-      assertClose(await actual, expected, bound(expected), { label })
+      expectClose(await actual, expected, bound(expected), { label })
     const into = halfBlock(gpu, n)
     gpu.upload(into.view, new Uint32Array(await gpu.readBytes({ ...dy.view, size: n * 2 })))
     kernels.addInto(gpu, { x: x.view, into: into.view, ...views })
     const sums = reference.add(x.values, dy.values)
-    assertClose(await into.read(), sums, bound(sums), { label: 'addInto' })
+    expectClose(await into.read(), sums, bound(sums), { label: 'addInto' })
   })
 }
 
@@ -90,9 +89,9 @@ for (const [rows, H, scale, eps] of [
     const [weight, bias] = [seeded(H, 4), seeded(H, 5)]
     const floats = { weight: gpu.from(weight), bias: gpu.from(bias) }
     for (const fused of [false, true]) {
-      const [mean, rstd] = [block(gpu, rows), block(gpu, rows)]
+      const [mean, rstd] = [guarded(gpu, rows), guarded(gpu, rows)]
       const [y, sum, dx] = [halfBlock(gpu, rows * H), halfBlock(gpu, rows * H), halfBlock(gpu, rows * H)]
-      const [dweight, dbias] = [block(gpu, H), block(gpu, H)]
+      const [dweight, dbias] = [guarded(gpu, H), guarded(gpu, H)]
       const shared = { ...floats, mean: mean.view, rstd: rstd.view, rows, H, storage } as const
       const extra = fused ? { residual: residual.view, sum: sum.view } : {}
       kernels.layerNorm(gpu, { ...shared, ...extra, x: x.view, y: y.view, eps })
@@ -109,13 +108,13 @@ for (const [rows, H, scale, eps] of [
       if (fused) assert.equal(await sum.read(), summed)
       const expected = reference.layerNorm({ x: summed, weight, bias, rows, H, eps })
       const label = fused ? 'fused' : 'plain'
-      assertClose(await y.read(), expected.y, BOUND, { label: `${label} y` })
-      assertClose(await gpu.readFloats(mean.view), expected.mean, 2e-6 * scale, { absolute: true })
-      assertClose(await gpu.readFloats(rstd.view), expected.rstd, 4e-6)
+      expectClose(await y.read(), expected.y, BOUND, { label: `${label} y` })
+      expectClose(await gpu.readFloats(mean.view), expected.mean, 2e-6 * scale, { absolute: true })
+      expectClose(await gpu.readFloats(rstd.view), expected.rstd, 4e-6)
       const grads = reference.layerNormBackward({ ...expected, dy: dy.values, sum: summed, weight, rows, H })
-      assertClose(await dx.read(), grads.dx, BOUND + 4e-6, { label: `${label} dx` })
-      assertClose(await gpu.readFloats(dweight.view), grads.dweight, 1e-5)
-      assertClose(await gpu.readFloats(dbias.view), grads.dbias, 1e-5)
+      expectClose(await dx.read(), grads.dx, BOUND + 4e-6, { label: `${label} dx` })
+      expectClose(await gpu.readFloats(dweight.view), grads.dweight, 1e-5)
+      expectClose(await gpu.readFloats(dbias.view), grads.dbias, 1e-5)
     }
   })
 }
@@ -134,21 +133,21 @@ test('LayerNorm fused with ReLU and dropout is the separate kernels, over halves
   }
   const size = { rows, H, storage, activation: 'relu', outputDropout } as const
   const [y, dx] = [halfBlock(gpu, n), halfBlock(gpu, n)]
-  const [dweight, dbias] = [block(gpu, H), block(gpu, H)]
+  const [dweight, dbias] = [guarded(gpu, H), guarded(gpu, H)]
   kernels.layerNorm(gpu, { ...shared, ...size, x: x.view, y: y.view, eps: 1e-5 })
   const results = { dx: dx.view, dweight: dweight.view, dbias: dbias.view }
   kernels.layerNormBackward(gpu, { ...shared, ...size, ...results, dy: dy.view, x: x.view, y: y.view })
   const normal = reference.layerNorm({ x: x.values, weight, bias, rows, H, eps: 1e-5 })
   const passed = reference.relu(normal.y)
-  assertClose(await y.read(), reference.dropout({ x: passed, ...outputDropout }), BOUND)
+  expectClose(await y.read(), reference.dropout({ x: passed, ...outputDropout }), BOUND)
   const g = reference.reluBackward({
     y: await y.read(),
     dy: reference.dropoutBackward({ dy: dy.values, ...outputDropout }),
   })
   const grads = reference.layerNormBackward({ ...normal, dy: g, sum: x.values, weight, rows, H })
-  assertClose(await dx.read(), grads.dx, BOUND + 4e-6)
-  assertClose(await gpu.readFloats(dweight.view), grads.dweight, 1e-5)
-  assertClose(await gpu.readFloats(dbias.view), grads.dbias, 1e-5)
+  expectClose(await dx.read(), grads.dx, BOUND + 4e-6)
+  expectClose(await gpu.readFloats(dweight.view), grads.dweight, 1e-5)
+  expectClose(await gpu.readFloats(dbias.view), grads.dbias, 1e-5)
 })
 
 test('embedding rows are halves of float32 tables; their gradient is float32', async () => {
@@ -169,10 +168,10 @@ test('embedding rows are halves of float32 tables; their gradient is float32', a
     storage,
   })
   const expected = reference.embedding({ table, ids, H, position: { table: positions, ids: places } })
-  assertClose(await out.read(), expected, BOUND)
+  expectClose(await out.read(), expected, BOUND)
   const dy = halves(gpu, seeded(n * H, 5))
   const { rows, offsets, positions: order } = groupIds(ids)
-  const grad = block(gpu, rows.length * H)
+  const grad = guarded(gpu, rows.length * H)
   kernels.embeddingBackward(gpu, {
     dy: dy.view,
     offsets: gpu.from(offsets),
@@ -185,7 +184,7 @@ test('embedding rows are halves of float32 tables; their gradient is float32', a
   const sums = new Float64Array(rows.length * H)
   for (const [i, id] of ids.entries())
     for (let h = 0; h < H; h++) sums[rows.indexOf(id) * H + h]! += dy.values[i * H + h]!
-  assertClose(await gpu.readFloats(grad.view), sums, 1e-6)
+  expectClose(await gpu.readFloats(grad.view), sums, 1e-6)
 })
 
 test('pooling reads halves and gives float32; its gradient is halves; a row without tokens is zero', async () => {
@@ -201,8 +200,8 @@ test('pooling reads halves and gives float32; its gradient is halves; a row with
   const x = halves(gpu, seeded(T * H, 2, 100))
   const dy = seeded(B * H, 3)
   const views = { keyMask: gpu.from(keyMask), cuSeqlens: gpu.from(cuSeqlens), rowIds: gpu.from(rowIds) }
-  const counts = block(gpu, B)
-  const [mean, first] = [block(gpu, B * H), block(gpu, B * H)]
+  const counts = guarded(gpu, B)
+  const [mean, first] = [guarded(gpu, B * H), guarded(gpu, B * H)]
   const [dMean, dFirst] = [halfBlock(gpu, T * H), halfBlock(gpu, T * H)]
   const dyView = gpu.from(dy)
   const size = { B, T, H, storage } as const
@@ -211,20 +210,20 @@ test('pooling reads halves and gives float32; its gradient is halves; a row with
   kernels.firstToken(gpu, { ...views, ...size, x: x.view, out: first.view })
   kernels.firstTokenBackward(gpu, { ...views, ...size, dy: dyView, dx: dFirst.view })
   const rows = { keyMask, cuSeqlens, B, H, T }
-  assertClose(await gpu.readFloats(mean.view), reference.meanPool({ ...rows, x: x.values }), 1e-6)
-  assertClose(await dMean.read(), reference.meanPoolBackward({ ...rows, dy }), BOUND)
-  assertClose(await gpu.readFloats(first.view), reference.firstToken({ ...rows, x: x.values }), 0)
-  assertClose(await dFirst.read(), reference.firstTokenBackward({ ...rows, dy }), BOUND)
+  expectClose(await gpu.readFloats(mean.view), reference.meanPool({ ...rows, x: x.values }), 1e-6)
+  expectClose(await dMean.read(), reference.meanPoolBackward({ ...rows, dy }), BOUND)
+  expectClose(await gpu.readFloats(first.view), reference.firstToken({ ...rows, x: x.values }), 0)
+  expectClose(await dFirst.read(), reference.firstTokenBackward({ ...rows, dy }), BOUND)
 })
 
 test('column sums of halves are float32, overwritten or added to', async () => {
   const [rows, C] = [203, 28]
   const x = halves(gpu, seeded(rows * C, 1, 1e4))
-  const out = block(gpu, C)
+  const out = guarded(gpu, C)
   kernels.columnSum(gpu, { x: x.view, out: out.view, rows, C, storage })
   kernels.columnSum(gpu, { x: x.view, out: out.view, rows, C, storage, accumulate: true })
   const expected = reference.columnSum({ x: x.values, rows, C })
-  assertClose(await gpu.readFloats(out.view), reference.scale(expected, 2), 4e-6)
+  expectClose(await gpu.readFloats(out.view), reference.scale(expected, 2), 4e-6)
   await out.checkNeighbours()
 })
 

@@ -2,8 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { layerNorm, layerNormBackward } from '../../src/kernels/layernorm.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { goldenFloats, goldenShape, goldenTest } from '../support/golden-ops.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
@@ -30,7 +29,7 @@ async function run(given: {
   const common = { x, weight, bias, y: y!, mean: mean!, rstd: rstd!, rows, H, eps }
   if (given.residual) layerNorm(gpu, { ...common, residual: gpu.from(given.residual), sum: sum! })
   else layerNorm(gpu, common)
-  const [dweight, dbias] = [block(gpu, H), block(gpu, H)]
+  const [dweight, dbias] = [guarded(gpu, H), guarded(gpu, H)]
   if (before) for (const { view } of [dweight, dbias]) gpu.upload(view, before)
   layerNormBackward(gpu, {
     dy: gpu.from(given.dy),
@@ -80,14 +79,14 @@ for (const [rows, H, scale, eps] of [
       }
       const got = await run(given)
       const expected = reference.layerNorm(given)
-      assertClose(got.y, expected.y, 1e-5, { label: 'y' })
-      assertClose(got.mean, expected.mean, 2e-7 * scale, { label: 'mean', absolute: true })
-      assertClose(got.rstd, expected.rstd, 1e-5, { label: 'rstd' })
-      if (residual) assertClose(got.sum, expected.sum, 1e-7, { label: 'sum' })
+      expectClose(got.y, expected.y, 1e-5, { label: 'y' })
+      expectClose(got.mean, expected.mean, 2e-7 * scale, { label: 'mean', absolute: true })
+      expectClose(got.rstd, expected.rstd, 1e-5, { label: 'rstd' })
+      if (residual) expectClose(got.sum, expected.sum, 1e-7, { label: 'sum' })
       const gradients = reference.layerNormBackward({ ...given, ...expected })
-      if (H > 1) assertClose(got.dx, gradients.dx, 1e-5, { label: 'dx' })
-      assertClose(got.dweight, gradients.dweight, 1e-5, { label: 'dweight' })
-      assertClose(got.dbias, gradients.dbias, 2e-6, { label: 'dbias' })
+      if (H > 1) expectClose(got.dx, gradients.dx, 1e-5, { label: 'dx' })
+      expectClose(got.dweight, gradients.dweight, 1e-5, { label: 'dweight' })
+      expectClose(got.dbias, gradients.dbias, 2e-6, { label: 'dbias' })
     })
   }
 }
@@ -99,7 +98,7 @@ test('a single column and rows of equal values have variance 0, whatever their s
     const got = await run({ x, weight, bias, dy, rows: 1, H, eps: 1e-12 })
     assert.equal(got.y, bias)
     assert.equal(got.mean, x.slice(0, 1))
-    assertClose(got.rstd, [1e6], 1e-6)
+    expectClose(got.rstd, [1e6], 1e-6)
     assert.equal([...got.dweight].map(Math.abs), new Array(H).fill(0))
     if (H === 1) assert.is(Math.abs(got.dx[0]!), 0)
   }
@@ -114,8 +113,8 @@ test('weight gradients are added to with accumulate, and bitwise the same each t
     const given = { x, weight, bias: weight, dy, rows, H, eps: 1e-12 }
     const [once, again, more] = [await run(given), await run(given), await run({ ...given, before })]
     assert.equal(once, again)
-    assertClose(more.dweight, reference.add(once.dweight, before), 1e-7)
-    assertClose(more.dbias, reference.add(once.dbias, before), 1e-7)
+    expectClose(more.dweight, reference.add(once.dweight, before), 1e-7)
+    expectClose(more.dbias, reference.add(once.dbias, before), 1e-7)
   }
 })
 
@@ -129,12 +128,12 @@ for (const [rows, H] of [
     const [x, dy, weight] = [seeded(rows * H, 1), seeded(rows * H, 2), seeded(H, 3)]
     const given = { x, weight, bias: weight, dy, rows, H, eps: 1e-5 }
     const [apart, once] = [await run({ ...given, form: 'rows' }), await run({ ...given, form: 'blocks' })]
-    if (H > 1) assertClose(once.dx, apart.dx, 2e-6, { label: 'dx' })
-    assertClose(once.dweight, apart.dweight, 2e-6, { label: 'dweight' })
-    assertClose(once.dbias, apart.dbias, 2e-6, { label: 'dbias' })
+    if (H > 1) expectClose(once.dx, apart.dx, 2e-6, { label: 'dx' })
+    expectClose(once.dweight, apart.dweight, 2e-6, { label: 'dweight' })
+    expectClose(once.dbias, apart.dbias, 2e-6, { label: 'dbias' })
     const expected = reference.layerNormBackward({ ...given, ...reference.layerNorm(given) })
-    if (H > 1) assertClose(apart.dx, expected.dx, 1e-5, { label: 'dx of a launch for each' })
-    assertClose(apart.dweight, expected.dweight, 1e-5, { label: 'dweight of a launch for each' })
+    if (H > 1) expectClose(apart.dx, expected.dx, 1e-5, { label: 'dx of a launch for each' })
+    expectClose(apart.dweight, expected.dweight, 1e-5, { label: 'dweight of a launch for each' })
   })
 }
 
@@ -156,7 +155,7 @@ for (const name of ['1x1_1', '5x7_1', '17x768_1', '3x64_10000', '3x64_1e-07']) {
     const [x, weight, bias, dy] = ['x', 'weight', 'bias', 'dy'].map(read) as [Floats, Floats, Floats, Floats]
     const got = await run({ x, weight, bias, dy, rows, H, eps: 1e-12 })
     for (const part of ['y', 'dx', 'dweight', 'dbias'] as const) {
-      assertClose(got[part], read(part), 1e-5, { label: part })
+      expectClose(got[part], read(part), 1e-5, { label: part })
     }
   })
 }

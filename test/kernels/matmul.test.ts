@@ -11,7 +11,7 @@ import { candidates, type MatmulLayout, matmul, matmulForms } from '../../src/ke
 import { unusable } from '../../src/kernels/matmul-forms.ts'
 import { relu } from '../../src/kernels/relu.ts'
 import * as reference from '../../src/reference/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -56,14 +56,14 @@ async function check(
     if (!sums) return
     const got = await gpu.readFloats({ ...sums, size: (M + PAD) * 4 })
     const expected = columns.map(v => v * times)
-    assertClose(got.subarray(0, M), expected, bound, { label: `${label} sums` })
+    expectClose(got.subarray(0, M), expected, bound, { label: `${label} sums` })
     assert.equal(got.subarray(M), padding, `${label} wrote past its sums' end`)
   }
 
   if (runs !== 'added') {
     matmul(gpu, { a, b, c, M, N, K, layout, form, splits, sums })
     await checkSums(1)
-    assertClose(await gpu.readFloats(c), product, bound, { label })
+    expectClose(await gpu.readFloats(c), product, bound, { label })
   } else {
     gpu.upload(c, Float32Array.from(product))
     if (sums) gpu.upload(sums, Float32Array.from(columns))
@@ -71,7 +71,7 @@ async function check(
   if (runs !== 'plain') {
     matmul(gpu, { a, b, c, bias, M, N, K, layout, form, splits, sums, accumulate: true })
     await checkSums(2)
-    assertClose(
+    expectClose(
       await gpu.readFloats(c),
       product.map((value, i) => 2 * value + biasData[i % N]!),
       bound,
@@ -209,15 +209,15 @@ async function checkEpilogue(
   const dropped = Array.from(expected, value => value === 0)
   if (residual) expected = reference.add(expected, added)
   const bound = 3e-7 * Math.sqrt(K) + 1e-6
-  assertClose(fused, expected, bound, { label })
-  assertClose(fused, unfused, 2e-6, { label: `${label} against the chain` })
+  expectClose(fused, expected, bound, { label })
+  expectClose(fused, unfused, 2e-6, { label: `${label} against the chain` })
   if (p && activation !== 'relu' && !residual)
     assert.equal(
       Array.from(fused, value => value === 0),
       dropped,
       `${label}: the mask`,
     )
-  if (pre) assertClose(await gpu.readFloats(before!), sums, bound, { label: `${label} pre` })
+  if (pre) expectClose(await gpu.readFloats(before!), sums, bound, { label: `${label} pre` })
   for (const view of [...inputs, c!, before!, x!, y!, z!, w!]) gpu.release(view)
 }
 

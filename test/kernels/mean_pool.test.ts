@@ -2,8 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { firstToken, firstTokenBackward, meanPool, meanPoolBackward } from '../../src/kernels/mean_pool.ts'
 import * as reference from '../../src/reference/mean_pool.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { goldenFloats, goldenShape, goldenTest, goldenUints } from '../support/golden-ops.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 
@@ -21,7 +20,7 @@ async function runMean(x: Floats, dy: Floats, keyMask: Uints, lengths: readonly 
   const [B, T] = [lengths.length, keyMask.length]
   const { cuSeqlens, rowIds } = packed(lengths)
   const [maskView, dyView] = [gpu.from(keyMask), gpu.from(dy)]
-  const [out, counts, dx] = [block(gpu, B * H), block(gpu, B), block(gpu, T * H)]
+  const [out, counts, dx] = [guarded(gpu, B * H), guarded(gpu, B), guarded(gpu, T * H)]
   const views = { keyMask: maskView, cuSeqlens: gpu.from(cuSeqlens), out: out.view, counts: counts.view }
   meanPool(gpu, { x: gpu.from(x), ...views, B, H })
   meanPoolBackward(gpu, {
@@ -54,8 +53,8 @@ for (const [lengths, H, scale] of [
     keyMask.fill(0, 0, lengths[0]! > 1 ? lengths[0] : 0) // all of the first row masked
     const got = await runMean(x, dy, keyMask, lengths, H)
     const given = { keyMask, cuSeqlens: got.cuSeqlens, B, H }
-    assertClose(got.y, reference.meanPool({ x, ...given }), 1e-6)
-    assertClose(got.dx, reference.meanPoolBackward({ dy, ...given, T }), 1e-6)
+    expectClose(got.y, reference.meanPool({ x, ...given }), 1e-6)
+    expectClose(got.dx, reference.meanPoolBackward({ dy, ...given, T }), 1e-6)
     const kept = lengths.map((length, b) =>
       keyMask.subarray(got.cuSeqlens[b], got.cuSeqlens[b]! + length).reduce((sum, v) => sum + v, 0),
     )
@@ -64,7 +63,7 @@ for (const [lengths, H, scale] of [
 
   test(`first token and its gradient equal the oracle: rows of ${lengths}, H ${H}`, async () => {
     const { cuSeqlens, rowIds } = packed(lengths)
-    const [out, dx, cuView] = [block(gpu, B * H), block(gpu, T * H), gpu.from(cuSeqlens)]
+    const [out, dx, cuView] = [guarded(gpu, B * H), guarded(gpu, T * H), gpu.from(cuSeqlens)]
     firstToken(gpu, { x: gpu.from(x), cuSeqlens: cuView, out: out.view, B, H })
     const views = { dy: gpu.from(dy), cuSeqlens: cuView, rowIds: gpu.from(rowIds), dx: dx.view }
     firstTokenBackward(gpu, { ...views, T, H })
@@ -123,8 +122,8 @@ goldenTest('mean pool and its gradient agree with PyTorch, an empty row included
     goldenUints('mean_pool.mask'),
   ]
   const got = await runMean(x, dy, mask, new Array<number>(B).fill(S), H)
-  assertClose(got.y, goldenFloats('mean_pool.y'), 1e-5)
-  assertClose(got.dx, goldenFloats('mean_pool.dx'), 1e-5)
+  expectClose(got.y, goldenFloats('mean_pool.y'), 1e-5)
+  expectClose(got.dx, goldenFloats('mean_pool.dx'), 1e-5)
 })
 
 test.after(() => gpu.close())

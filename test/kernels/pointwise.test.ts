@@ -6,9 +6,7 @@ import { broadcastShapes } from '../../src/kernels/strides.ts'
 import { BINARY, type PointwiseName, pointwiseRow, TERNARY, UNARY } from '../../src/pointwise.ts'
 import * as reference from '../../src/reference/index.ts'
 import { HALF_ROUNDING, packHalves, unpackHalves } from '../../src/testing/half.ts'
-import { uniform } from '../../src/testing/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded, uniform } from '../../src/testing/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -51,10 +49,10 @@ async function check(name: PointwiseName, given: readonly (Given | number)[]): P
   const operands: PointwiseOperand[] = given.map(one =>
     typeof one === 'number' ? one : { view: gpu.from(one.data), shape: one.shape },
   )
-  const out = block(gpu, numel(shape))
+  const out = guarded(gpu, numel(shape))
   pointwise(gpu, { name, operands, out: { view: out.view, shape }, ...numbers })
   const expected = reference.pointwise(name, given, { shape, ...numbers })
-  assertClose(await gpu.readFloats(out.view), expected, 2e-6, { label: name, shape })
+  expectClose(await gpu.readFloats(out.view), expected, 2e-6, { label: name, shape })
   await out.checkNeighbours()
 }
 
@@ -186,7 +184,7 @@ test('zeros, infinities, NaN and what lies near 1 come out as PyTorch has them',
     const [view, shape] = [gpu.from(x), [size]]
     await Promise.all(
       (Object.keys(UNARY) as PointwiseName[]).map(async name => {
-        const out = block(gpu, size)
+        const out = guarded(gpu, size)
         pointwise(gpu, { name, operands: [{ view, shape }], out: { view: out.view, shape }, ...numbers })
         const expected = reference.pointwise(name, [{ data: x, shape }], { shape, ...numbers })
         sameValues(await gpu.readFloats(out.view), expected, i => `${name}(${x[i]})`)
@@ -203,7 +201,7 @@ test('pairs of zeros, infinities and NaN come out as PyTorch has them', async ()
       Float32Array.from({ length: n * n }, (_, i) => SPECIAL[i % n]!),
     ]
     const shape = [n * n]
-    const out = block(gpu, n * n)
+    const out = guarded(gpu, n * n)
     const operands = [a, b].map(data => ({ view: gpu.from(data), shape }))
     pointwise(gpu, { name, operands, out: { view: out.view, shape } })
     const given = [a, b].map(data => ({ data, shape }))
@@ -229,12 +227,12 @@ test('halves: every function of them, and float32 and halves side by side', asyn
           ? { view: gpu.from(data), shape }
           : { view: gpu.from(words[i]!), shape, storage: 'f16' as const },
       )
-      const out = block(gpu, n / 2)
+      const out = guarded(gpu, n / 2)
       pointwise(gpu, { name, operands, out: { view: out.view, shape, storage: 'f16' }, ...numbers })
       const values = given.map((one, i) => (i === mixed ? one : rounded[i]!))
       const expected = reference.pointwise(name, values, { shape, ...numbers })
       const found = unpackHalves(await gpu.readUints(out.view))
-      assertClose(found, expected, HALF_ROUNDING + 2e-6, { label: name, shape })
+      expectClose(found, expected, HALF_ROUNDING + 2e-6, { label: name, shape })
       await out.checkNeighbours()
     }),
   )
@@ -244,7 +242,7 @@ test('halves beside a row of halves and a column of float32, and a result of flo
   const shape = [5, 12]
   const [x, row, column] = [uniform(60, 1), uniform(12, 2), uniform(5, 3)]
   const [xWords, rowWords] = [packHalves(x), packHalves(row)]
-  const out = block(gpu, 60)
+  const out = guarded(gpu, 60)
   pointwise(gpu, {
     name: 'where',
     operands: [
@@ -259,7 +257,7 @@ test('halves beside a row of halves and a column of float32, and a result of flo
     { data: unpackHalves(xWords), shape },
     { data: unpackHalves(rowWords), shape: [12] },
   ]
-  assertClose(await gpu.readFloats(out.view), reference.pointwise('where', given, { shape }), 0)
+  expectClose(await gpu.readFloats(out.view), reference.pointwise('where', given, { shape }), 0)
   const odd = { view: out.view, shape: [5, 3], storage: 'f16' as const }
   assert.throws(
     () => pointwise(gpu, { name: 'neg', operands: [{ view: gpu.from(x), shape: [5, 3] }], out: odd }),
@@ -273,7 +271,7 @@ test('a gradient does not leak through what was not chosen', async () => {
   const shape = [n]
   const view = (...values: number[]) => ({ view: gpu.from(Float32Array.from(values)), shape })
   const operands = [view(0, 0, 1, 1), { view: gpu.from(bad), shape }, view(1, 2, 3, 4)]
-  const d = block(gpu, n)
+  const d = guarded(gpu, n)
   const y = view(0, 0, 0, 0)
   const backward = (dy: number[], index: number) =>
     pointwiseBackward(gpu, { name: 'where', operands, index, y, dy: view(...dy), d: { view: d.view, shape } })
@@ -294,7 +292,7 @@ test('uint32 conditions, of any bits', async () => {
   ] as const) {
     const n = numel(shape)
     const [x, y] = [uniform(n, 1), uniform(n, 2)]
-    const out = block(gpu, n)
+    const out = guarded(gpu, n)
     pointwise(gpu, {
       name: 'where',
       operands: [
@@ -315,7 +313,7 @@ test('uint32 conditions, of any bits', async () => {
 test('many rows, which divide unevenly', async () => {
   const shape = [70_001, 3]
   const [a, b] = [uniform(numel(shape), 1), uniform(3, 2)]
-  const out = block(gpu, numel(shape))
+  const out = guarded(gpu, numel(shape))
   const operands = [
     { view: gpu.from(a), shape },
     { view: gpu.from(b), shape: [3] },

@@ -2,8 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { normalFill, uniformFill } from '../../src/kernels/random.ts'
 import * as reference from '../../src/reference/index.ts'
-import { expectUntouched } from '../../src/testing/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, expectUntouched } from '../../src/testing/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -24,7 +23,7 @@ for (const [n, offset] of [
       [g, reference.normalFill({ n, mean: 1, std: 2, seed, stream, offset }), 2 ** -10],
     ] as const) {
       const got = await gpu.readFloats(view)
-      assertClose(got.subarray(0, n), oracle, bound)
+      expectClose(got.subarray(0, n), oracle, bound)
       expectUntouched(got.subarray(n), 'past n')
     }
   })
@@ -42,7 +41,7 @@ test('normal numbers have the moments of a normal distribution', async () => {
     [3, 0],
     [4, 3],
   ] as const)
-    assertClose([moment(power)], [expected], 0.1, { absolute: true, label: `moment ${power}` })
+    expectClose([moment(power)], [expected], 0.1, { absolute: true, label: `moment ${power}` })
 })
 
 test('an offset that is no multiple of 4 is an error', () => {

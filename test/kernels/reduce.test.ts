@@ -3,15 +3,14 @@ import * as assert from 'uvu/assert'
 import type { View } from '../../src/gpu/index.ts'
 import { columnSum, gradNorm, sum } from '../../src/kernels/reduce.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
 const read = async (view: View) => (await gpu.readFloats({ ...view, size: 4 }))[0]!
 
 async function total(x: Float32Array<ArrayBuffer>): Promise<number> {
-  const out = block(gpu, 1)
+  const out = guarded(gpu, 1)
   const xView = gpu.from(x)
   sum(gpu, { x: xView, out: out.view, n: x.length })
   const value = await read(out.view)
@@ -23,10 +22,10 @@ async function total(x: Float32Array<ArrayBuffer>): Promise<number> {
 for (const n of [1, 3, 64, 255, 4096, 4097, 16385, 70_000, 1_048_577]) {
   test(`sum agrees with the oracle: n ${n}`, async () => {
     const x = seeded(n, n).map(v => v + 1)
-    assertClose([await total(x)], [reference.sum(x)], 1e-6)
+    expectClose([await total(x)], [reference.sum(x)], 1e-6)
     const mixed = seeded(n, n, 1e4)
     const magnitude = reference.sum(mixed.map(Math.abs))
-    assertClose([await total(mixed)], [reference.sum(mixed)], 1e-6 * magnitude, { absolute: true })
+    expectClose([await total(mixed)], [reference.sum(mixed)], 1e-6 * magnitude, { absolute: true })
   })
 }
 
@@ -59,21 +58,21 @@ for (const [rows, C] of [
 ] as const) {
   test(`columnSum agrees with the oracle, overwriting and adding: ${rows} x ${C}`, async () => {
     const [x, before] = [seeded(rows * C, rows), seeded(C, C)]
-    const [out, more] = [block(gpu, C), block(gpu, C)]
+    const [out, more] = [guarded(gpu, C), guarded(gpu, C)]
     const xView = gpu.from(x)
     columnSum(gpu, { x: xView, out: out.view, rows, C })
     gpu.upload(more.view, before)
     columnSum(gpu, { x: xView, out: more.view, rows, C, accumulate: true })
     const expected = reference.columnSum({ x, rows, C })
-    assertClose(await gpu.readFloats(out.view), expected, 2e-6)
-    assertClose(await gpu.readFloats(more.view), reference.add(expected, before), 2e-6)
+    expectClose(await gpu.readFloats(out.view), expected, 2e-6)
+    expectClose(await gpu.readFloats(more.view), reference.add(expected, before), 2e-6)
     await out.checkNeighbours()
     await more.checkNeighbours()
   })
 }
 
 test('columnSum over no rows is zero, or leaves what it adds to', async () => {
-  const [x, out] = [gpu.acquire(4), block(gpu, 5)]
+  const [x, out] = [gpu.acquire(4), guarded(gpu, 5)]
   columnSum(gpu, { x, out: out.view, rows: 0, C: 5 })
   assert.equal(await gpu.readFloats(out.view), new Float32Array(5))
   gpu.upload(out.view, seeded(5, 1))
@@ -83,7 +82,7 @@ test('columnSum over no rows is zero, or leaves what it adds to', async () => {
 })
 
 async function norms(arrays: Float32Array<ArrayBuffer>[], maxNorm: number): Promise<[number, number]> {
-  const [norm, coefficient] = [block(gpu, 1), block(gpu, 1)]
+  const [norm, coefficient] = [guarded(gpu, 1), guarded(gpu, 1)]
   const parts = arrays.map(x => ({ view: gpu.from(x), n: x.length }))
   gradNorm(gpu, { parts, maxNorm, norm: norm.view, coefficient: coefficient.view })
   const values: [number, number] = [await read(norm.view), await read(coefficient.view)]
@@ -104,8 +103,8 @@ for (const [label, sizes, scale] of [
     const expected = Math.sqrt(reference.sumOfSquares(arrays))
     for (const maxNorm of [expected / 3, expected * 3]) {
       const [norm, coefficient] = await norms(arrays, maxNorm)
-      assertClose([norm], [expected], 1e-6)
-      assertClose([coefficient], [reference.clipCoefficient(expected, maxNorm)], 1e-6)
+      expectClose([norm], [expected], 1e-6)
+      expectClose([coefficient], [reference.clipCoefficient(expected, maxNorm)], 1e-6)
     }
   })
 }
@@ -114,7 +113,7 @@ test('gradNorm does not clip without a maximum, and is zero without parts', asyn
   const x = seeded(100, 1, 50)
   for (const maxNorm of [0, -1, Number.POSITIVE_INFINITY]) {
     const [norm, coefficient] = await norms([x], maxNorm)
-    assertClose([norm], [Math.sqrt(reference.sumOfSquares([x]))], 1e-6)
+    expectClose([norm], [Math.sqrt(reference.sumOfSquares([x]))], 1e-6)
     assert.is(coefficient, 1)
   }
   assert.equal(await norms([], 1), [0, 1])

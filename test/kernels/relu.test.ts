@@ -2,7 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { relu, reluBackward } from '../../src/kernels/relu.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
+import { guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -17,7 +17,7 @@ for (const [n, scale] of [
   test(`relu and its gradient equal the oracle: n ${n}, values to ${scale}`, async () => {
     const [x, dy] = [seeded(n, n, scale), seeded(n, n + 1)]
     x[n >> 1] = 0
-    const [y, dx] = [block(gpu, n), block(gpu, n)]
+    const [y, dx] = [guarded(gpu, n), guarded(gpu, n)]
     relu(gpu, { x: gpu.from(x), y: y.view, n })
     reluBackward(gpu, { y: gpu.from(Float32Array.from(reference.relu(x))), dy: gpu.from(dy), dx: dx.view, n })
     const expected = reference.relu(x)

@@ -2,8 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type SegmentKind, segment, segmentBackward } from '../../src/kernels/segment.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -22,18 +21,18 @@ for (const [starts, I, scale] of [
     const at = { starts: gpu.from(Uint32Array.from(starts)), B, I }
     for (const kind of KINDS) {
       const size = kind === 'softmax' ? N * I : B * I
-      const [y, dx, dy] = [block(gpu, size), block(gpu, N * I), seeded(size, 5)]
+      const [y, dx, dy] = [guarded(gpu, size), guarded(gpu, N * I), seeded(size, 5)]
       segment(gpu, { kind, x: gpu.from(x), y: y.view, ...at })
       const found = await gpu.readFloats(y.view)
       const expected = reference.segment({ kind, x, starts, I })
       for (const [i, value] of expected.entries()) if (!Number.isFinite(value)) assert.is(found[i], value)
       const finite = (v: ArrayLike<number>) => Float64Array.from(v, one => (Number.isFinite(one) ? one : 0))
-      assertClose(finite(found), finite(expected), 2e-6, { label: kind })
+      expectClose(finite(found), finite(expected), 2e-6, { label: kind })
       const yView = gpu.from(Float32Array.from(expected))
       segmentBackward(gpu, { kind, x: gpu.from(x), y: yView, dy: gpu.from(dy), dx: dx.view, ...at })
       const rounded = Float32Array.from(expected)
       const gradient = reference.segmentBackward({ kind, x, y: rounded, dy, starts, I })
-      assertClose(await gpu.readFloats(dx.view), gradient, 2e-6, { label: `${kind} gradient` })
+      expectClose(await gpu.readFloats(dx.view), gradient, 2e-6, { label: `${kind} gradient` })
       await y.checkNeighbours()
       await dx.checkNeighbours()
     }
@@ -43,7 +42,7 @@ for (const [starts, I, scale] of [
 test('a segment of -infinities has no gradient, and NaN wins', async () => {
   const x = Float32Array.of(Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY, 1, Number.NaN, 2)
   const starts = gpu.from(Uint32Array.of(0, 2, 5))
-  const [max, lse, dx] = [block(gpu, 2), block(gpu, 2), block(gpu, 5)]
+  const [max, lse, dx] = [guarded(gpu, 2), guarded(gpu, 2), guarded(gpu, 5)]
   const at = { x: gpu.from(x), starts, B: 2, I: 1 }
   segment(gpu, { kind: 'max', y: max.view, ...at })
   segment(gpu, { kind: 'logSumExp', y: lse.view, ...at })

@@ -7,8 +7,7 @@ import {
   sliceStats,
 } from '../../src/kernels/sliced_cross_entropy.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -36,7 +35,7 @@ for (const [rows, sizes, scale] of [
     const shared = { bias: gpu.from(bias), labels: gpu.from(labels), rows, V }
     const slices = sizes.map((C, i) => {
       const first = sizes.slice(0, i).reduce<number>((sum, size) => sum + size, 0)
-      const held = block(gpu, rows * C)
+      const held = guarded(gpu, rows * C)
       gpu.upload(held.view, columns(z, { rows, V, first, C }))
       return { first, C, held }
     })
@@ -47,7 +46,7 @@ for (const [rows, sizes, scale] of [
         losses: rows,
         right: rows,
         tops: 2 * rows,
-      }).map(([name, n]) => [name, block(gpu, n)]),
+      }).map(([name, n]) => [name, guarded(gpu, n)]),
     )
     const view = (name: string) => made[name]!.view
     for (const [slice, { first, C, held }] of slices.entries())
@@ -61,7 +60,7 @@ for (const [rows, sizes, scale] of [
       ...{ right: view('right'), rows, slices: slices.length },
     })
     const bound = 2e-6 * Math.max(1, scale / 8)
-    assertClose(await gpu.readFloats(view('losses')), expected.losses, bound, {
+    expectClose(await gpu.readFloats(view('losses')), expected.losses, bound, {
       absolute: true,
       label: 'losses',
     })
@@ -71,7 +70,7 @@ for (const [rows, sizes, scale] of [
       sliceGradient(gpu, { ...shared, ...job })
       const wanted = Array.from(columns(Float32Array.from(expected.dlogits), { rows, V, first, C }))
       // An exponent's rounding grows with the logits.
-      assertClose(await gpu.readFloats(held.view), wanted, 2e-6 * Math.max(1, scale / 8), {
+      expectClose(await gpu.readFloats(held.view), wanted, 2e-6 * Math.max(1, scale / 8), {
         absolute: true,
         label: `gradient from ${first} on`,
       })

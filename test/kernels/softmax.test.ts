@@ -2,8 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { logSoftmax, logSoftmaxBackward, softmax, softmaxBackward } from '../../src/kernels/softmax.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -19,22 +18,22 @@ for (const [rows, C, scale] of [
   test(`softmax and its gradient agree with the oracle: ${rows} x ${C}, values to ${scale}`, async () => {
     const n = rows * C
     const [x, dy] = [seeded(n, n, scale), seeded(n, n + 1)]
-    const [y, dx] = [block(gpu, n), block(gpu, n)]
+    const [y, dx] = [guarded(gpu, n), guarded(gpu, n)]
     softmax(gpu, { x: gpu.from(x), y: y.view, rows, C })
     const expected = reference.softmax({ x, rows, C })
     const yView = gpu.from(Float32Array.from(expected))
     softmaxBackward(gpu, { y: yView, dy: gpu.from(dy), dx: dx.view, rows, C })
-    assertClose(await gpu.readFloats(y.view), expected, 2e-6)
+    expectClose(await gpu.readFloats(y.view), expected, 2e-6)
     const gradient = reference.softmaxBackward({ y: expected, dy, rows, C })
-    assertClose(await gpu.readFloats(dx.view), gradient, 1e-6, { absolute: true })
-    const [logs, dlogs] = [block(gpu, n), block(gpu, n)]
+    expectClose(await gpu.readFloats(dx.view), gradient, 1e-6, { absolute: true })
+    const [logs, dlogs] = [guarded(gpu, n), guarded(gpu, n)]
     logSoftmax(gpu, { x: gpu.from(x), y: logs.view, rows, C })
     const expectedLogs = reference.logSoftmax({ x, rows, C })
     const logsView = gpu.from(Float32Array.from(expectedLogs))
     logSoftmaxBackward(gpu, { y: logsView, dy: gpu.from(dy), dx: dlogs.view, rows, C })
-    assertClose(await gpu.readFloats(logs.view), expectedLogs, 2e-6)
+    expectClose(await gpu.readFloats(logs.view), expectedLogs, 2e-6)
     const dlogsExpected = reference.logSoftmaxBackward({ y: expectedLogs, dy, rows, C })
-    assertClose(await gpu.readFloats(dlogs.view), dlogsExpected, 2e-6)
+    expectClose(await gpu.readFloats(dlogs.view), dlogsExpected, 2e-6)
     for (const { checkNeighbours } of [y, dx, logs, dlogs]) await checkNeighbours()
   })
 }

@@ -5,8 +5,8 @@ import { type Steps, strided } from '../../src/kernels/strided.ts'
 import { stridesOf } from '../../src/kernels/strides.ts'
 import * as reference from '../../src/reference/index.ts'
 import { packHalves, unpackHalves } from '../../src/testing/half.ts'
+import { guarded } from '../../src/testing/index.ts'
 import divide from '../../src/wgsl/divide.ts'
-import { block } from '../support/block.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -38,7 +38,7 @@ const MOVES: [string, number, number, number[], Steps, Steps][] = [
 for (const [what, nx, ny, shape, from, to] of MOVES) {
   test(`${what}: what is moved arrives, and the rest stays`, async () => {
     const [x, y] = [seeded(nx, nx), seeded(ny, ny + 1)]
-    const out = block(gpu, ny)
+    const out = guarded(gpu, ny)
     gpu.upload(out.view, y)
     strided(gpu, { x: gpu.from(x), y: out.view, shape, from, to })
     const expected = reference.strided({ x, y, shape, from, to })
@@ -50,7 +50,7 @@ for (const [what, nx, ny, shape, from, to] of MOVES) {
 test('halves move four at a time, and not otherwise', async () => {
   const shape = [3, 2, 4]
   const words = packHalves(seeded(24, 1))
-  const out = block(gpu, 12)
+  const out = guarded(gpu, 12)
   const [from, to] = [{ offset: 0, strides: [4, 12, 1] }, whole(shape)]
   strided(gpu, { x: gpu.from(words), y: out.view, shape, from, to, storage: 'f16' })
   const x = unpackHalves(words)
@@ -109,7 +109,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     }
   }
   const n = pairs.length / 2
-  const out = block(gpu, n)
+  const out = guarded(gpu, n)
   gpu.launch(kernel, { n }, [gpu.from(Uint32Array.from(pairs)), out.view], Math.ceil(n / 64))
   assert.equal(
     await gpu.readUints(out.view),

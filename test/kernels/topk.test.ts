@@ -2,7 +2,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { topK } from '../../src/kernels/topk.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
+import { guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -17,7 +17,7 @@ for (const [O, R, I, k] of [
   test(`the ${k} largest of ${R} agree with the oracle: [${O}, ${R}, ${I}], with equal values`, async () => {
     // Rounded, so that many are equal.
     const x = seeded(O * R * I, R, 4).map(Math.round)
-    const out = block(gpu, O * k * I)
+    const out = guarded(gpu, O * k * I)
     topK(gpu, { x: gpu.from(x), indices: out.view, O, R, I, k })
     assert.equal(await gpu.readUints(out.view), reference.topK({ x, O, R, I, k }))
     await out.checkNeighbours()
@@ -35,7 +35,7 @@ test('zeros of both signs are equal, NaN is the largest, and infinities are in t
     Number.NaN,
     1e-40,
   )
-  const out = block(gpu, 8)
+  const out = guarded(gpu, 8)
   topK(gpu, { x: gpu.from(x), indices: out.view, O: 1, R: 8, I: 1, k: 8 })
   assert.equal([...(await gpu.readUints(out.view))], [3, 6, 4, 7, 0, 1, 5, 2])
 })

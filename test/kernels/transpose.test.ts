@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { ShapeError } from '../../src/errors.ts'
 import { transpose } from '../../src/kernels/transpose.ts'
 import * as reference from '../../src/reference/index.ts'
-import { block } from '../support/block.ts'
+import { guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -18,7 +18,7 @@ for (const [R, C] of [
   test(`every value stands where the oracle puts it: ${R} x ${C}`, async () => {
     const values = seeded(R * C, R + C)
     const x = gpu.from(values)
-    const out = block(gpu, R * C)
+    const out = guarded(gpu, R * C)
     transpose(gpu, { x, y: out.view, R, C })
     assert.equal(await gpu.readFloats(out.view), Float32Array.from(reference.transpose({ x: values, R, C })))
     await out.checkNeighbours()

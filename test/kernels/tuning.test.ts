@@ -10,7 +10,7 @@ import { shapeClass } from '../../src/kernels/matmul-forms.ts'
 import { tuneMatmul } from '../../src/kernels/matmul-tuning.ts'
 import { choicesOf, measuredChoices, setChoices, storeChoices } from '../../src/kernels/tuning.ts'
 import * as reference from '../../src/reference/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { seeded } from '../support/gpu.ts'
 
 const cache = mkdtempSync(join(tmpdir(), 'kernelgrad-tuning-'))
@@ -114,7 +114,7 @@ test('whatever form is chosen, the product is right; a choice that cannot run is
     gpu.upload(c, new Float32Array(M * N).fill(Number.NaN))
     const shapes = collectShapes(gpu, () => matmul(gpu, { ...SHAPE, a, b, c }))
     assert.equal(shapes, [SHAPE])
-    assertClose(await gpu.readFloats({ ...c, size: M * N * 4 }), expected, 3e-6, { label: form })
+    expectClose(await gpu.readFloats({ ...c, size: M * N * 4 }), expected, 3e-6, { label: form })
   }
   setChoices(gpu, {})
   for (const view of [a, b, c]) gpu.release(view)

@@ -8,8 +8,8 @@ import { collatePadded } from '../../src/data/index.ts'
 import type { BatchOf, CollatedTokens } from '../../src/inputs.ts'
 import { DistilBertForMaskedLM, type MaskedLMInputs } from '../../src/models/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { loadWeights } from '../../src/train/index.ts'
-import { assertClose } from '../support/close.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 import { denseParameter, tableParameter } from '../support/parameters.ts'
 import { readSafetensors } from '../support/read-safetensors.ts'
@@ -68,7 +68,7 @@ const IGNORE = -100
   const wanted = new Float32Array(tokens * V)
   for (const [t, at] of places.entries())
     for (let v = 0; v < V; v++) wanted[t * V + v] = get('logits').data[at * V + v]!
-  assertClose(logits, wanted, 1e-5, { label: 'logits' })
+  expectClose(logits, wanted, 1e-5, { label: 'logits' })
 
   const loss = scope(() => {
     const result = model.loss(batchOf(text!, labels))
@@ -87,8 +87,8 @@ const IGNORE = -100
     const noise = data.every(value => Math.abs(value) < 1e-9)
     const got = await parameter.readGrad()
     // A true gradient of zero (k_lin.bias) is rounding noise: it is held against the largest of the model.
-    if (noise) assertClose(got, data, 2e-5 * largest, { absolute: true, label: name })
-    else assertClose(got, data, 2e-5, { label: name })
+    if (noise) expectClose(got, data, 2e-5 * largest, { absolute: true, label: name })
+    else expectClose(got, data, 2e-5, { label: name })
   }
   model.free()
 })
@@ -109,7 +109,7 @@ test('a tied projection gives what an untied one of the same values gives', asyn
   }
   const [tied, untied] = [await run(true), await run(false)]
   for (const key of ['out', 'dw', 'dx', 'db'] as const)
-    assertClose(tied[key], untied[key], 1e-6, { label: key })
+    expectClose(tied[key], untied[key], 1e-6, { label: key })
   assert.throws(
     () =>
       tiedLinear(
@@ -234,7 +234,7 @@ inGolden(
     const selected = new Float32Array(first.masked.positions.length * V)
     for (const [i, t] of first.masked.positions.entries())
       selected.set(all.subarray(t * V, (t + 1) * V), i * V)
-    assertClose(selected, Float32Array.from(forward.get('selected_logits')!.data), 1e-5, {
+    expectClose(selected, Float32Array.from(forward.get('selected_logits')!.data), 1e-5, {
       label: 'selected_logits',
     })
     const grads = readSafetensors(`${folder}/grads.safetensors`)
@@ -246,7 +246,7 @@ inGolden(
     for (const [name, parameter] of model.namedParameters()) {
       const noise = zero.has(name) || name.endsWith('k_lin.bias')
       const bound = noise ? { absolute: true, label: name } : { label: name }
-      assertClose(await parameter.readGrad(), grads.get(name)!.data, noise ? 2e-5 * largest : 2e-5, bound)
+      expectClose(await parameter.readGrad(), grads.get(name)!.data, noise ? 2e-5 * largest : 2e-5, bound)
     }
     model.zeroGrad()
     const optimizer = new AdamW(gpu, [{ params: model.parameters() }], {

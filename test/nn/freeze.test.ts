@@ -8,7 +8,7 @@ import type { FeatureBatch, ModelConfig } from '../../src/config/index.ts'
 import { collatePadded } from '../../src/data/index.ts'
 import { TextTabularModel } from '../../src/models/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 import { denseParameter } from '../support/parameters.ts'
 
@@ -137,15 +137,15 @@ test('LayerNorm: weight and bias are frozen one by one, and their gradients add 
   const none = await run([[false, false]])
   assert.equal([none.dw, none.db], [new Float32Array(H), new Float32Array(H)])
   // Without sums over rows, another form of the kernel runs: equal but for the last bit.
-  assertClose(none.dx, both.dx, 1e-6)
+  expectClose(none.dx, both.dx, 1e-6)
   const weightAlone = await run([[true, false]])
   assert.equal([weightAlone.dw, weightAlone.db], [both.dw, new Float32Array(H)])
   const biasFirst = await run([
     [false, true],
     [true, true],
   ])
-  assertClose(biasFirst.dw, both.dw, 1e-6)
-  assertClose(
+  expectClose(biasFirst.dw, both.dw, 1e-6)
+  expectClose(
     biasFirst.db,
     both.db.map(value => 2 * value),
     1e-6,

@@ -9,7 +9,7 @@ import { collatePadded } from '../../src/data/index.ts'
 import { DistilBertForSequenceClassification, type Model, TextTabularModel } from '../../src/models/index.ts'
 import type { DistilBertModel } from '../../src/nn/index.ts'
 import { AdamW, GradScaler } from '../../src/optim/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { generator, openTestGpu, seededInts } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -117,7 +117,7 @@ for (const [name, create] of [
     const [a, b] = [await train(exact, 'f32'), await train(half, 'f16')]
     assert.equal(b.state, { scale: 65536, growthTracker: 4, taken: 4, skipped: 0 })
     assert.not.equal(b.losses, a.losses)
-    assertClose(b.losses, a.losses, 5e-3)
+    expectClose(b.losses, a.losses, 5e-3)
     exact.free()
     half.free()
   })
@@ -127,10 +127,10 @@ test('a model with no row of a multiple of four trains as in float32', async () 
   const [exact, half] = [build(config(15, 11)), build(config(15, 11))]
   const [a, b] = [await train(exact, 'f32'), await train(half, 'f16')]
   // The scale is a power of two: only the bias corrections are computed elsewhere.
-  assertClose(b.losses, a.losses, 1e-5)
+  expectClose(b.losses, a.losses, 1e-5)
   for (const [i, name] of a.names.entries()) {
     if (name.endsWith('k_lin.bias')) continue // its true gradient is zero
-    assertClose(b.weights[i]!, a.weights[i]!, 1e-3, { label: name })
+    expectClose(b.weights[i]!, a.weights[i]!, 1e-3, { label: name })
   }
   exact.free()
   half.free()

@@ -5,8 +5,7 @@ import { readParameter, scope, sum, type Tensor, tensor, writeParameter } from '
 import { nn } from '../../src/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import * as reference from '../../src/reference/index.ts'
-import { gradcheck, uniform } from '../../src/testing/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose, gradcheck, uniform } from '../../src/testing/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -22,7 +21,7 @@ test('a Linear without a bias is a product, and says so', async () => {
   const x = uniform(20, 2)
   const y = scope(() => layer.forward(tensor(gpu, x, [4, 5])))
   const weight = await readParameter(layer.weight)
-  assertClose(await y.read(), reference.matmul({ a: x, b: weight, M: 4, N: 3, K: 5, layout: 'NT' }), 1e-6)
+  expectClose(await y.read(), reference.matmul({ a: x, b: weight, M: 4, N: 3, K: 5, layout: 'NT' }), 1e-6)
   y.dispose()
   layer.free()
 })
@@ -48,7 +47,7 @@ test('RMSNorm: values, and gradients of input and weight', async () => {
   layer.weight!.zeroGrad()
   scope(() => sum(layer.forward(tensor(gpu, x, [2, 7]))).backward())
   const expected = rows(x)
-  assertClose(
+  expectClose(
     await layer.weight!.readGrad(),
     Float64Array.from({ length: 7 }, (_, c) => (expected[c]! + expected[7 + c]!) / weight[c]!),
     1e-5,
@@ -94,13 +93,13 @@ for (const [N, C, L] of [
     const fresh = new nn.BatchNorm1d(C).to(gpu, { seed: 1 })
     const { y, means, variances } = batchNorm(x, C, length, 1e-5)
     const found = scope(() => fresh.forward(tensor(gpu, x, shape)))
-    assertClose(await found.read(), y, 1e-5)
-    assertClose(
+    expectClose(await found.read(), y, 1e-5)
+    expectClose(
       await readParameter(fresh.running_mean),
       means.map(v => 0.1 * v),
       1e-5,
     )
-    assertClose(
+    expectClose(
       await readParameter(fresh.running_var),
       variances.map(v => 0.9 + 0.1 * v),
       1e-5,
@@ -109,7 +108,7 @@ for (const [N, C, L] of [
     const [mean, variance] = [await readParameter(fresh.running_mean), await readParameter(fresh.running_var)]
     const still = scope(() => fresh.forward(tensor(gpu, x, shape)))
     const column = (i: number) => Math.floor(i / length) % C
-    assertClose(
+    expectClose(
       await still.read(),
       Float64Array.from(x, (v, i) => (v - mean[column(i)]!) / Math.sqrt(variance[column(i)]! + 1e-5)),
       1e-5,
@@ -187,8 +186,8 @@ test('EmbeddingBag: sums, means and maxima of bags, without padding, and the gra
           grad[id * H + h]! += mode === 'max' ? Number(table[id * H + h] === top) / tied : share
       }
     }
-    assertClose(await y.read(), expected, 1e-6, { label: mode })
-    assertClose(await bag.weight.readGrad(), grad, 1e-6, { label: `${mode} gradient` })
+    expectClose(await y.read(), expected, 1e-6, { label: mode })
+    expectClose(await bag.weight.readGrad(), grad, 1e-6, { label: `${mode} gradient` })
     y.dispose()
     bag.free()
   }
@@ -209,12 +208,12 @@ test('EmbeddingBag: rows that count by weights, and what is refused', async () =
     return y
   })
   const row = (id: number, h: number) => table[2 * id + h]!
-  assertClose(
+  expectClose(
     await y.read(),
     [0, 1].flatMap(b => [0, 1].map(h => (b ? 2 * row(4, h) : 0.5 * row(4, h) - row(0, h)))),
     1e-6,
   )
-  assertClose(
+  expectClose(
     await w.grad!.read(),
     [...ids].map(id => row(id, 0) + row(id, 1)),
     1e-6,
@@ -254,7 +253,7 @@ test('activation modules are their functions, and a module can be made of one', 
   ]
   for (const [module, of, name] of modules) {
     const y = scope(() => module.forward(tensor(gpu, x).mul(1)))
-    assertClose(await y.read(), Array.from(x, of), 2e-6, { label: name })
+    expectClose(await y.read(), Array.from(x, of), 2e-6, { label: name })
     assert.is(String(module), name)
     y.dispose()
   }
@@ -262,7 +261,7 @@ test('activation modules are their functions, and a module can be made of one', 
     new nn.Sequential([new nn.Softmax(), new nn.Lambda(x => x.log())]).forward(tensor(gpu, x, [1, 13])),
   )
   const logs = scope(() => new nn.LogSoftmax().forward(tensor(gpu, x, [1, 13])))
-  assertClose(await y.read(), await logs.read(), 1e-5)
+  expectClose(await y.read(), await logs.read(), 1e-5)
   for (const made of [y, logs]) made.dispose()
 })
 

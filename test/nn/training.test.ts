@@ -25,7 +25,7 @@ import { groupIds } from '../../src/ids.ts'
 import { TextTabularModel } from '../../src/models/index.ts'
 import type { DistilBertModel, Layer, Module } from '../../src/nn/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { generator, openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -108,7 +108,7 @@ for (const [activation, dropoutP] of [
       if (name.endsWith('k_lin.bias')) continue // its true gradient is zero
       const moved = Math.max(...fused[i]!.map((v, j) => Math.abs(v - start[i]![j]!)))
       assert.ok(moved > 1e-4, `${name} moved`)
-      assertClose(
+      expectClose(
         unfused[i]!.map((v, j) => v - start[i]![j]!),
         fused[i]!.map((v, j) => v - start[i]![j]!),
         2e-3,
@@ -181,7 +181,7 @@ test('the projection of q, k and v in one product is that of three', async () =>
   })
   const [a, b] = [await together!.read(), await apart!.read()]
   assert.is(a.length, rows * 48)
-  assertClose(a, b, 1e-6) // the biases start at 0
+  expectClose(a, b, 1e-6) // the biases start at 0
   for (const made of [x, together!, apart!]) made.dispose()
   model.free()
 })
@@ -217,8 +217,8 @@ test('packed rows give what padded rows give at every kept position', async () =
   const [[hidden, logits], [paddedHidden, paddedLogits]] = [await run(packed), await run(padded)]
   const kept = new Float32Array(tokens * 15)
   for (const [t, index] of at.entries()) kept.set(paddedHidden.subarray(index * 15, index * 15 + 15), t * 15)
-  assertClose(hidden, kept, 1e-6)
-  assertClose(logits, paddedLogits, 1e-6)
+  expectClose(hidden, kept, 1e-6)
+  expectClose(logits, paddedLogits, 1e-6)
   model.free()
 })
 

@@ -9,7 +9,7 @@ import {
   writeParameter,
 } from '../../src/autograd/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { generator, openTestGpu, seeded } from '../support/gpu.ts'
 import { denseParameter, shardedGpu, tableParameter } from '../support/parameters.ts'
 import { readSafetensors } from '../support/read-safetensors.ts'
@@ -76,7 +76,7 @@ test('300 steps agree with torch.optim.AdamW in float64, sparse and dense alike,
         new Uint32Array(b.buffer),
         `weights after step ${step + 1}, bit for bit`,
       )
-      assertClose(a, floats(`w${step + 1}_float64`), 1e-5, { label: `weights after step ${step + 1}` })
+      expectClose(a, floats(`w${step + 1}_float64`), 1e-5, { label: `weights after step ${step + 1}` })
     }
   }
   const [a, b] = [await sparseOptimizer.readState(table), await denseOptimizer.readState(dense)]
@@ -86,8 +86,8 @@ test('300 steps agree with torch.optim.AdamW in float64, sparse and dense alike,
     new Uint32Array(b.expAvgSq.buffer),
     'exp_avg_sq, bit for bit',
   )
-  assertClose(a.expAvg, floats('m_float64'), 1e-5)
-  assertClose(a.expAvgSq, floats('v_float64'), 1e-5)
+  expectClose(a.expAvg, floats('m_float64'), 1e-5)
+  expectClose(a.expAvgSq, floats('v_float64'), 1e-5)
 })
 
 test('rows that sit out 1 to 250 steps catch up to the bit, over shards, odd widths, clipping and micro-batches', async () => {
@@ -146,12 +146,12 @@ test('groups have their own rates, frozen and unused parameters stay as they are
   ])
   for (const parameter of [fast, slow, frozen]) setGrad(parameter, new Float32Array(70).fill(1))
   optimizer.step()
-  assertClose(
+  expectClose(
     await readParameter(fast),
     values.map(w => w * (1 - 0.1 * 0.01) - 0.1),
     1e-6,
   )
-  assertClose(
+  expectClose(
     await readParameter(slow),
     values.map(w => w - 0.001),
     1e-6,
@@ -177,7 +177,7 @@ test('clipping scales gradients as torch.nn.utils.clip_grad_norm_', async () => 
   a.step({ maxGradNorm: 1 })
   b.step()
   assert.ok(Math.abs((await a.gradNorm()) - norm) < norm * 1e-6)
-  assertClose(await readParameter(clipped), await readParameter(scaled), 1e-6)
+  expectClose(await readParameter(clipped), await readParameter(scaled), 1e-6)
   assert.not.equal(await readParameter(clipped), values)
 })
 

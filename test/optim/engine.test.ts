@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { readParameter, tensor } from '../../src/autograd/index.ts'
 import { Adam, AdamW, GradScaler, type Optimizer, RowwiseAdagrad, SGD } from '../../src/optim/index.ts'
 import * as reference from '../../src/reference/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { generator, openTestGpu, seeded } from '../support/gpu.ts'
 import { makeOptimizer, type RuleName, setRows, setScattered } from '../support/optimizers.ts'
 import { denseParameter, shardedGpu, tableParameter } from '../support/parameters.ts'
@@ -148,10 +148,10 @@ for (const [name, rule, options] of EXACT.filter(([name]) => name in ORACLES)) {
     for (const scaler of scalers) assert.equal(await scaler.read(), state)
     const [a, b] = [await readParameter(table), await readParameter(dense)]
     assert.equal(bits(a), bits(b))
-    assertClose(a, oracle[0]!, 1e-5)
+    expectClose(a, oracle[0]!, 1e-5)
     const kept = Object.values(await optimizers[0]!.readState(table)) as Float32Array[]
     for (const [k, values] of kept.entries())
-      assertClose(values, oracle[k + 1]!, 1e-5, { label: `state ${k}` })
+      expectClose(values, oracle[k + 1]!, 1e-5, { label: `state ${k}` })
     for (const each of [...optimizers, ...scalers]) each.dispose()
   })
 }
@@ -188,8 +188,8 @@ test('row-wise Adagrad: a void step changes neither weights nor sums, of a table
     H: 1,
     ...settings,
   })
-  assertClose(before[1]!, whole.w, 1e-6)
-  assertClose(before[3]!, whole.sum, 1e-6)
+  expectClose(before[1]!, whole.w, 1e-6)
+  expectClose(before[3]!, whole.sum, 1e-6)
   const broken = seeded(2 * H, 5)
   broken[3] = Number.POSITIVE_INFINITY
   step(broken)
@@ -286,12 +286,12 @@ test('groups have settings of their own: one without momentum beside one with it
     optimizer.step()
     optimizer.zeroGrad()
   }
-  assertClose(
+  expectClose(
     await readParameter(plain),
     values.map(w => w - 0.2),
     1e-6,
   )
-  assertClose(
+  expectClose(
     await readParameter(heavy),
     values.map(w => w - 0.5 * (1 + 1.5)),
     1e-6,

@@ -15,7 +15,7 @@ import {
 import { cast } from '../../src/kernels/cast.ts'
 import { AdamW, GradScaler } from '../../src/optim/index.ts'
 import * as reference from '../../src/reference/index.ts'
-import { assertClose } from '../support/close.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { generator, openTestGpu, seeded } from '../support/gpu.ts'
 import { denseParameter, tableParameter } from '../support/parameters.ts'
 
@@ -87,12 +87,12 @@ test('through overflows a table equals the dense parameter to the bit, and both 
   assert.ok(state.skipped >= 3 && state.scale !== 1024)
   const [a, b] = [await readParameter(table), await readParameter(dense)]
   assert.equal(bits(a), bits(b), 'weights, bit for bit')
-  assertClose(b, oracle.w, 1e-5)
+  expectClose(b, oracle.w, 1e-5)
   const [c, d] = [await optimizers[0]!.readState(table), await optimizers[1]!.readState(dense)]
   assert.equal(bits(c.expAvg), bits(d.expAvg))
   assert.equal(bits(c.expAvgSq), bits(d.expAvgSq))
-  assertClose(d.expAvg, oracle.m, 1e-5)
-  assertClose(d.expAvgSq, oracle.v, 1e-5)
+  expectClose(d.expAvg, oracle.m, 1e-5)
+  expectClose(d.expAvgSq, oracle.v, 1e-5)
 })
 
 test('a scaled loss and an unscaled one train to nearly the same weights', async () => {
@@ -112,7 +112,7 @@ test('a scaled loss and an unscaled one train to nearly the same weights', async
     b.step({ maxGradNorm: 1, scaler })
     for (const optimizer of [a, b]) optimizer.zeroGrad()
   }
-  assertClose(await readParameter(scaled), await readParameter(plain), 1e-6)
+  expectClose(await readParameter(scaled), await readParameter(plain), 1e-6)
   assert.equal(await scaler.read(), { scale: 65536, growthTracker: 5, taken: 5, skipped: 0 })
 })
 

@@ -12,8 +12,8 @@ import { TextTabularModel } from '../../src/models/index.ts'
 import type { Encoder } from '../../src/nn/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import * as reference from '../../src/reference/index.ts'
+import { expectClose } from '../../src/testing/index.ts'
 import { fromPretrained, loadEncoder, saveModel, savePretrained } from '../../src/train/index.ts'
-import { assertClose } from '../support/close.ts'
 import { openTestGpu } from '../support/gpu.ts'
 import { readSafetensors, type StoredTensor } from '../support/read-safetensors.ts'
 
@@ -83,7 +83,7 @@ for (const kind of KINDS) {
     const encoder = await fromPretrained(gpu, golden(kind), { note: text => notes.push(text) })
     assert.equal(notes, [])
     assert.equal(new Set(new Map(encoder.namedParameters()).keys()), new Set(weightsOf(kind).keys()))
-    assertClose(...(await states(encoder, kind)), 1e-5)
+    expectClose(...(await states(encoder, kind)), 1e-5)
     encoder.free()
   })
 
@@ -123,7 +123,7 @@ for (const kind of KINDS) {
     const encoder = await fromPretrained(gpu, folder, { note: text => notes.push(text) })
     assert.is(notes.length, 1)
     assert.match(notes[0]!, /left aside cls\.predictions\.bias; \w+\.embeddings\.position_ids$/)
-    assertClose(...(await states(encoder, kind)), 1e-5)
+    expectClose(...(await states(encoder, kind)), 1e-5)
     encoder.free()
   })
 
@@ -144,7 +144,7 @@ for (const kind of KINDS) {
         const got = await readParameter(parameter)
         const { data } = weightsOf(kind).get(name)!
         assert.equal(Uint16Array.from(got, bits), Uint16Array.from(data, bits), name)
-        assertClose(got, data as Float32Array, 2 ** (dtype === 'F16' ? -10 : -7), { label: name })
+        expectClose(got, data as Float32Array, 2 ** (dtype === 'F16' ? -10 : -7), { label: name })
       }
       encoder.free()
     })
@@ -155,7 +155,7 @@ test('BERT without its pooler, and DistilBERT under another kind of name', async
   const bare = entries(weightsOf('bert')).filter(({ name }) => !name.startsWith('pooler'))
   const encoder = await fromPretrained(gpu, await folderOf(configOf('bert'), { 'model.safetensors': bare }))
   assert.not([...encoder.namedParameters()].some(([name]) => name.startsWith('pooler')))
-  assertClose(...(await states(encoder, 'bert')), 1e-5)
+  expectClose(...(await states(encoder, 'bert')), 1e-5)
   encoder.free()
 })
 
@@ -178,7 +178,7 @@ test('every tensor that is missing, extra or of another shape is listed, before 
   ])
     assert.match(message, part)
   assert.not.match(message, /vocab_projector/)
-  assertClose(...(await states(encoder, 'distilbert')), 1e-5)
+  expectClose(...(await states(encoder, 'distilbert')), 1e-5)
   encoder.free()
 })
 

@@ -1,1 +1,0 @@
-export { guarded as block } from '../../src/testing/index.ts'

@@ -1,1 +1,0 @@
-export { expectClose as assertClose } from '../../src/testing/index.ts'
