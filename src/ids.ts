@@ -13,6 +13,10 @@ export interface GroupedIds {
   positions: Uint32Array
 }
 
+/** Whether ids come in groups. */
+export const isGrouped = (ids: unknown): ids is GroupedIds =>
+  typeof ids === 'object' && ids !== null && 'rows' in ids
+
 /** Hands out memory for `n` unsigned numbers, zeroed. */
 export type Take = (n: number) => Uint32Array
 

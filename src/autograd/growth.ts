@@ -6,7 +6,7 @@ import type { Tensor } from './tensor.ts'
 
 /** Steps in a row after each of which more tensors were left, and passes that wait, before it is said. */
 const STEPS = 50
-const PASSES = 50
+export const PASSES = 50
 /** Results of operations that nothing will free, before it is said. */
 const RESULTS = 2000
 
@@ -139,5 +139,3 @@ export function notePasses(gpu: Gpu, entries: readonly Recorded[]): boolean {
   }
   return false
 }
-
-export { PASSES }

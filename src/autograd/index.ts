@@ -3,6 +3,7 @@
  *
  * @module kernelgrad/autograd
  */
+export { numel } from '../kernels/strides.ts'
 export { autocast } from './autocast.ts'
 export {
   defineOp,
@@ -38,4 +39,4 @@ export {
   gradTarget,
   noGrad,
 } from './tape.ts'
-export { alias, type DType, empty, fitsF16, numel, type Shape, Tensor, tensor } from './tensor.ts'
+export { alias, type DType, empty, fitsF16, type Shape, Tensor, tensor } from './tensor.ts'

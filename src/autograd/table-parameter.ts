@@ -4,10 +4,11 @@ import { expectNumber, NATURAL, shown } from '../check.ts'
 import { ArgumentError, ConfigError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import type { TableShard } from '../kernels/embedding.ts'
+import { numel } from '../kernels/strides.ts'
 import { expectGpu } from './checks.ts'
 import { type GradHook, type RemovableHandle, tableHooks } from './hooks.ts'
 import { type Chunk, expectInit, expectSizes, type Init } from './parameter.ts'
-import { numel, type Shape, type Tensor } from './tensor.ts'
+import type { Shape, Tensor } from './tensor.ts'
 
 /** The gradient of a table after one use: values for some of its rows. */
 export interface RowGrad {

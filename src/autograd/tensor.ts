@@ -14,8 +14,6 @@ export type DType = 'f32' | 'f16' | 'u32'
 /** Sizes of the dimensions, the slowest first. */
 export type Shape = readonly number[]
 
-export { numel }
-
 /** Whether a tensor of this shape may be f16: kernels move four halves at a time, so rows are multiples of four. */
 export const fitsF16 = (shape: Shape): boolean => (shape.at(-1) ?? 1) % 4 === 0
 

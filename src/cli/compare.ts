@@ -22,7 +22,8 @@ import {
   type RunReport,
   writeReportPage,
 } from '../train/index.ts'
-import { ARGUMENTS_FILE, fit, saveResult } from './fit.ts'
+import { ARGUMENTS_FILE } from '../train/trainer-checkpoint.ts'
+import { fit, saveResult } from './fit.ts'
 import { readRows } from './inputs.ts'
 import { formatTable } from './table.ts'
 

@@ -22,6 +22,7 @@ import {
   WEIGHTS_FILE,
   writeRunReport,
 } from '../train/index.ts'
+import { ARGUMENTS_FILE } from '../train/trainer-checkpoint.ts'
 import { InterruptedError, onInterrupt } from './interrupt.ts'
 import { createProgress } from './progress.ts'
 import { metricsLine } from './say.ts'
@@ -184,9 +185,6 @@ export const resultFiles = (folder: string, tokenizer?: TextTokenizer): string[]
     REPORT_HTML,
     ...Object.keys(tokenizer?.files ?? {}),
   ].map(name => join(folder, name))
-
-/** The trainer's settings, as a run was started with them. */
-export const ARGUMENTS_FILE = 'training_args.json'
 
 /** What a run is called in a report: its folder's name. */
 export const runName = (folder: string): string => basename(resolve(folder))

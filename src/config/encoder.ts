@@ -2,12 +2,21 @@
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
 import { BOOKKEEPING, ownKeys, withoutPlainKeys } from './foreign-keys.ts'
-import { flag, integer, nonNegative, oneOf, parseStrict, positive, probability, strict } from './schema.ts'
+import {
+  count,
+  flag,
+  integer,
+  nonNegative,
+  oneOf,
+  parseStrict,
+  positive,
+  probability,
+  strict,
+} from './schema.ts'
 
 const ENCODER_ACTIVATIONS = ['gelu', 'relu'] as const
 const MODEL_TYPES = ['distilbert', 'bert'] as const
 
-const count = integer(1)
 const activation = v.optional(oneOf(ENCODER_ACTIVATIONS), 'gelu')
 
 /** What every kind of encoder has under the same name. */

@@ -8,13 +8,11 @@ import {
   withoutBookkeeping,
 } from './encoder.ts'
 import { checkFeatures, FEATURE_DTYPES, type FeatureConfig, type FeaturesConfig } from './features.ts'
-import { flag, integer, oneOf, parseStrict, positive, probability, strict, text } from './schema.ts'
+import { count, flag, integer, oneOf, parseStrict, positive, probability, strict, text } from './schema.ts'
 
 const ACTIVATION_FUNCTIONS = ['ReLU', 'GELU'] as const
 const NORMALIZATION_FUNCTIONS = ['LayerNorm'] as const
 const ARCHITECTURES = ['TextTabularModel', 'DistilBertForSequenceClassification'] as const
-
-const count = integer(1)
 
 const activationKwargs = strict({
   // PyTorch's own names and defaults; neither changes a value here.
@@ -59,7 +57,7 @@ const featureSchemas = {
   }),
 }
 
-const modelEntries = {
+export const modelEntries = {
   architecture: v.optional(oneOf(ARCHITECTURES), 'TextTabularModel'),
   features_config: v.unknown(),
   mlp_config: v.nullish(v.array(layerSchema, 'expected a list of layers or null'), null),
@@ -127,7 +125,7 @@ export function parseFeaturesConfig(json: unknown, where: string): FeaturesConfi
 }
 const missingDtype = `expected an object whose dtype is one of ${FEATURE_DTYPES.join(', ')}`
 
-function finishModel(raw: v.InferOutput<typeof modelSchema>, where: string): ResolvedModelConfig {
+export function finishModel(raw: v.InferOutput<typeof modelSchema>, where: string): ResolvedModelConfig {
   const { model_name, ...rest } = raw
   const pretrained_model_config = parseEncoderConfig(
     raw.pretrained_model_config,
@@ -175,5 +173,3 @@ function finishModel(raw: v.InferOutput<typeof modelSchema>, where: string): Res
 export function parseModelConfig(json: unknown, where: string): ResolvedModelConfig {
   return finishModel(parseStrict(modelSchema, withoutBookkeeping(json, ['model_type']), where), where)
 }
-
-export { finishModel, modelEntries }

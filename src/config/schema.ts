@@ -29,6 +29,9 @@ export const integer = (min: number) =>
     expected(`an integer of at least ${min}`),
   )
 
+/** A number of things, at least one. */
+export const count = integer(1)
+
 /** A finite number that `accepts` takes; `range` is its wording in the message. */
 export const real = (range: string, accepts: (x: number) => boolean) =>
   v.custom<number>(x => Number.isFinite(x) && accepts(x as number), expected(`a number ${range}`))

@@ -2,14 +2,25 @@ import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
 import { finishModel, type ModelConfig, modelEntries, type ResolvedModelConfig } from './model.ts'
 import { optimArgs, optimName, optimSettings, stageOptim } from './optimizer.ts'
-import { flag, integer, nonNegative, oneOf, parseStrict, positive, real, strict, text } from './schema.ts'
+import {
+  count,
+  flag,
+  integer,
+  nonNegative,
+  oneOf,
+  parseStrict,
+  positive,
+  real,
+  strict,
+  text,
+} from './schema.ts'
 
 /** Schedules by transformers' names. */
 const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const
 
 const beta = real('in [0, 1)', x => x >= 0 && x < 1)
 const share = real('from 0 to 1', x => x >= 0 && x <= 1)
-const every = v.nullable(integer(1))
+const every = v.nullable(count)
 const patterns = v.array(text, 'expected a list of name patterns')
 
 /** Settings that a stage may have of its own. */
@@ -17,8 +28,8 @@ const stageEntries = {
   num_train_epochs: v.optional(positive, 2),
   /** Optimizer steps; null: as many as `num_train_epochs` takes. */
   max_steps: v.optional(every, null),
-  per_device_train_batch_size: v.optional(integer(1), 64),
-  gradient_accumulation_steps: v.optional(integer(1), 2),
+  per_device_train_batch_size: v.optional(count, 64),
+  gradient_accumulation_steps: v.optional(count, 2),
   learning_rate: v.optional(nonNegative, 1e-3),
   encoder_learning_rate: v.optional(nonNegative, 1e-4),
   /** 'adamw_torch', 'adam', 'sgd' or 'rowwise_adagrad'. */
@@ -56,7 +67,7 @@ const stageEntries = {
 
 /** Settings that hold for a whole run. */
 const runEntries = {
-  per_device_eval_batch_size: v.optional(integer(1), 256),
+  per_device_eval_batch_size: v.optional(count, 256),
   /** Optimizer steps between evaluations, saves and log lines; null: none on the way. */
   eval_steps: v.optional(every, 1000),
   save_steps: v.optional(every, 1000),

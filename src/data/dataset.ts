@@ -152,7 +152,12 @@ export async function loadDataset(
     files,
     length,
     rowStart: 0,
-    lists: mapKeys(first.lists, name => joinLists(chunks.map(chunk => taken(chunk, 'lists', name)))),
+    lists: mapKeys(first.lists, name =>
+      joinLists(
+        chunks.map(chunk => taken(chunk, 'lists', name)),
+        sharedIds,
+      ),
+    ),
     ids: mapKeys(first.ids, name =>
       joined(
         chunks.map(chunk => taken(chunk, 'ids', name)),
@@ -267,8 +272,9 @@ const Memory = typeof SharedArrayBuffer === 'undefined' ? ArrayBuffer : SharedAr
 const sharedIds = (n: number) => new Uint32Array(new Memory(4 * n))
 const sharedFloats = (n: number) => new Float32Array(new Memory(4 * n))
 
-function joinLists(lists: TokenLists[]): TokenLists {
-  const offsets = sharedIds(lists.reduce((rows, list) => rows + list.offsets.length - 1, 1))
+/** The lists of one row after the other; `memory` makes what they go into. */
+export function joinLists(lists: TokenLists[], memory: (n: number) => Uint32Array): TokenLists {
+  const offsets = memory(lists.reduce((rows, list) => rows + list.offsets.length - 1, 1))
   let row = 0
   let start = 0
   for (const list of lists) {
@@ -278,14 +284,14 @@ function joinLists(lists: TokenLists[]): TokenLists {
   return {
     values: joined(
       lists.map(list => list.values),
-      sharedIds,
+      memory,
     ),
     offsets,
   }
 }
 
-/** One array after the other, in memory that threads can share. */
-function joined<A extends Uint32Array | Float32Array>(parts: A[], memory: (n: number) => A): A {
+/** One array after the other. */
+export function joined<A extends Uint32Array | Float32Array>(parts: A[], memory: (n: number) => A): A {
   const out = memory(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0
   for (const part of parts) {

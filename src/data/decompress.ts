@@ -5,6 +5,7 @@ import { compressors } from 'hyparquet-compressors'
 import { ZSTDDecoder } from 'zstddec'
 import { gunzip, unbrotli } from '#inflate'
 import { checkLz4, checkSnappy, hadoopBlocks, wrongSize } from './compressed-blocks.ts'
+import type { Decompress } from './pages.ts'
 
 /** Most bytes that a byte of each codec can stand for, so that a claim is judged before memory is taken for it. */
 const EXPANDS: Partial<Record<CompressionCodec, number>> = {
@@ -43,9 +44,7 @@ export function decompress(codec: CompressionCodec, input: Uint8Array, size: num
   return out
 }
 
-type Decoder = (input: Uint8Array, size: number) => Uint8Array
-
-const DECODERS: Partial<Record<CompressionCodec, Decoder>> = {
+const DECODERS: Partial<Record<CompressionCodec, Decompress>> = {
   SNAPPY(input, size) {
     checkSnappy(input, size)
     return compressors.SNAPPY!(input, size)

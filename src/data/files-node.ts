@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import type { FileSystem } from './file-system.ts'
 import { lockFolder } from './lock-node.ts'
 import {
+  codeOf,
   leftBeside,
   passed,
   passingNameOf,
@@ -34,8 +35,6 @@ const REASONS: Record<string, string> = {
   EPERM: 'not permitted',
   EPIPE: 'what read it has closed it',
 }
-
-const codeOf = (error: unknown) => (error as NodeJS.ErrnoException | undefined)?.code ?? ''
 
 export const files: FileSystem = {
   join,

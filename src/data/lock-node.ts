@@ -12,7 +12,7 @@ import { link, open, readdir, readFile, rename, rm, stat } from 'node:fs/promise
 import { basename, dirname, join } from 'node:path'
 import { FolderInUseError } from '../errors.ts'
 import { isRunning, type Owner, self } from './process-node.ts'
-import { passed, passingNameOf } from './replace-node.ts'
+import { codeOf, passed, passingNameOf } from './replace-node.ts'
 
 const LOCK = '.lock'
 const RENEWED_EVERY_MS = 20_000
@@ -25,8 +25,6 @@ interface Claim extends Owner {
   /** When the process started, for people. */
   since: string
 }
-
-const codeOf = (error: unknown) => (error as NodeJS.ErrnoException | undefined)?.code ?? ''
 
 /**
  * Takes a folder, which must be there, for writing.

@@ -1,7 +1,10 @@
 /** Row groups cut anew, so that batches are the same rows however a file was written. */
 import { COUNT, expectNumber } from '../check.ts'
 import type { TokenLists } from './columns.ts'
-import type { Chunk } from './dataset.ts'
+import { type Chunk, joined, joinLists } from './dataset.ts'
+
+const uints = (n: number) => new Uint32Array(n)
+const floats = (n: number) => new Float32Array(n)
 
 /**
  * Hands chunks on with a whole number of batches in each but the last: rows left over from one go in front of the next. A batch of
@@ -47,27 +50,11 @@ function joinRows(a: Chunk, b: Chunk): Chunk {
   return {
     ...a,
     length: a.length + b.length,
-    lists: mapValues(a.lists, (list, name) => joinLists(list, b.lists[name]!)),
-    ids: mapValues(a.ids, (values, name) =>
-      joined(values, b.ids[name]!, new Uint32Array(a.length + b.length)),
-    ),
-    floats: mapValues(a.floats, (values, name) =>
-      joined(values, b.floats[name]!, new Float32Array(a.length + b.length)),
-    ),
+    lists: mapValues(a.lists, (list, name) => joinLists([list, b.lists[name]!], uints)),
+    ids: mapValues(a.ids, (values, name) => joined([values, b.ids[name]!], uints)),
+    floats: mapValues(a.floats, (values, name) => joined([values, b.floats[name]!], floats)),
     extra: mapValues(a.extra, (values, name) => [...values, ...b.extra[name]!]),
   }
-}
-
-function joinLists(a: TokenLists, b: TokenLists): TokenLists {
-  const values = joined(a.values, b.values, new Uint32Array(a.values.length + b.values.length))
-  const more = b.offsets.subarray(1).map(offset => offset + a.values.length)
-  return { values, offsets: joined(a.offsets, more, new Uint32Array(a.offsets.length + more.length)) }
-}
-
-function joined<T extends Uint32Array | Float32Array>(a: T, b: T, into: T): T {
-  into.set(a)
-  into.set(b, a.length)
-  return into
 }
 
 function mapValues<A, B>(record: Record<string, A>, make: (value: A, name: string) => B): Record<string, B> {

@@ -10,7 +10,9 @@ import { promisify } from 'node:util'
 import type { Replacement, WriteFile } from './file-system.ts'
 import { hasEnded, ownerMark, self } from './process-node.ts'
 
-const codeOf = (error: unknown) => (error as NodeJS.ErrnoException | undefined)?.code ?? ''
+/** What Node calls an error of the file system: 'ENOENT'. */
+export const codeOf = (error: unknown) => (error as NodeJS.ErrnoException | undefined)?.code ?? ''
+
 const LINKS = 40
 
 /** What is under way, and goes when the process ends by `process.exit`. */

@@ -33,7 +33,7 @@ const UUID = 13
 /** Parquet nests nothing deeper than ten; unknown fields may, but not without end. */
 const DEEPEST = 40
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+export const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Reads a struct; the cursor then stands behind it.

@@ -2,6 +2,7 @@
 import { files } from '#files'
 import { ConfigError, DataError } from '../errors.ts'
 import { isThere, readJson, readText } from './files.ts'
+import { SURROGATE } from './tokenizer/json-reader.ts'
 import type { Resolved } from './tokenizer/transformers.ts'
 
 const TOKENIZER_FILE = 'tokenizer.json'
@@ -10,7 +11,6 @@ const SPECIAL_TOKENS_MAP_FILE = 'special_tokens_map.json'
 const ADDED_TOKENS_FILE = 'added_tokens.json'
 const VOCABULARY_FILE = 'vocab.txt'
 const MODEL_CONFIG_FILE = 'config.json'
-const SURROGATE = /\p{Surrogate}/u
 
 /** A folder's tokenizer. */
 export interface TextTokenizer {

@@ -10,6 +10,7 @@ import type { DataReader, DecodedArray, ParquetType } from 'hyparquet/src/types.
 import { readDeltas } from './deltas.ts'
 import type { Leaf, Meaning } from './leaf.ts'
 import { readHybrid } from './levels.ts'
+import { utf8 } from './thrift.ts'
 
 const WIDTHS: Partial<Record<ParquetType, number>> = { INT32: 4, INT64: 8, INT96: 12, FLOAT: 4, DOUBLE: 8 }
 
@@ -109,8 +110,6 @@ function readPrefixes(reader: DataReader, n: number, fixed?: number): Uint8Array
     return value
   })
 }
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Turns what stands in the file into what it means: texts, numbers, dates. */
 export function convert(data: DecodedArray, meaning: Meaning): DecodedArray {

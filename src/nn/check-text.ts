@@ -4,11 +4,8 @@ import { checkPacked, expectRows } from '../autograd/ops/packed-rows.ts'
 import { shown, toUints } from '../check.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
-import type { GroupedIds } from '../ids.ts'
+import { type GroupedIds, isGrouped } from '../ids.ts'
 import type { PackedTokens } from '../inputs.ts'
-
-const isGrouped = (ids: unknown): ids is GroupedIds =>
-  typeof ids === 'object' && ids !== null && 'rows' in ids
 
 /** Ids of n rows or tokens; the lookup checks them against its table. */
 export function checkIds(where: string, ids: unknown, n: number, of: string): Uint32Array | GroupedIds {

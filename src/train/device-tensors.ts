@@ -3,16 +3,11 @@
 import { decodeTensor, itemSize } from '../data/safetensors.ts'
 import type { SafetensorsFile } from '../data/safetensors-file.ts'
 import type { Gpu, View } from '../gpu/index.ts'
-
-/** A consecutive part of a tensor: `size` float32 elements. */
-interface Part {
-  view: View
-  size: number
-}
+import type { StatePart } from '../optim/index.ts'
 
 const PIECE = 1 << 22 // elements
 
-function* pieces(parts: Iterable<Part>): Generator<View> {
+function* pieces(parts: Iterable<StatePart>): Generator<View> {
   for (const { view, size } of parts) {
     for (let start = 0; start < size; start += PIECE) {
       const bytes = Math.min(PIECE, size - start) * 4
@@ -22,14 +17,14 @@ function* pieces(parts: Iterable<Part>): Generator<View> {
 }
 
 /** The bytes of a float32 tensor whose parts lie on the device. */
-export async function* readPieces(gpu: Gpu, parts: Iterable<Part>): AsyncGenerator<Uint8Array> {
+export async function* readPieces(gpu: Gpu, parts: Iterable<StatePart>): AsyncGenerator<Uint8Array> {
   for (const view of pieces(parts)) yield new Uint8Array(await gpu.readBytes(view))
 }
 
 /** Fills the parts of a float32 tensor from the file's tensor `name`, of any floating-point dtype and the same size. */
 export async function writePieces(
   gpu: Gpu,
-  parts: Iterable<Part>,
+  parts: Iterable<StatePart>,
   file: SafetensorsFile,
   name: string,
 ): Promise<void> {

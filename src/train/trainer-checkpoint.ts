@@ -24,7 +24,8 @@ import type { TrainerState } from './trainer-state.ts'
 
 const { basename, dirname, join } = files
 const STATE_FILE = 'trainer_state.json'
-const ARGUMENTS_FILE = 'training_args.json'
+/** The trainer's settings, as a run was started with them. */
+export const ARGUMENTS_FILE = 'training_args.json'
 const OPTIMIZER_FILE = 'optimizer.safetensors'
 const RESUME_FILE = 'resume.json'
 const FORMAT = 1

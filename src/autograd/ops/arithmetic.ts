@@ -6,10 +6,11 @@ import {
   scaleBy as scaleByKernel,
   scale as scaleKernel,
 } from '../../kernels/elementwise.ts'
+import { numel } from '../../kernels/strides.ts'
 import { expectDims, expectTensor, expectTensors } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { op } from '../tape.ts'
-import { alias, numel, type Shape, type Tensor } from '../tensor.ts'
+import { alias, type Shape, type Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 import { expectSame } from './shapes.ts'
 

@@ -1,11 +1,11 @@
 import { BELOW_ONE, COUNT, expectNumber, expectOptions, expectRng } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { attentionBackward, attention as attentionKernel } from '../../kernels/attention.ts'
+import type { Rng } from '../../kernels/dropout.ts'
 import { expectRank, expectTensor } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import type { Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
-import type { Rng } from './dropout.ts'
 import { expectRows, type PackedRows } from './packed-rows.ts'
 
 function checkHeads({ shape }: Tensor, heads: number): void {

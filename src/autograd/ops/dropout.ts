@@ -1,18 +1,8 @@
 import { BELOW_ONE, expectNumber, expectRng } from '../../check.ts'
-import { dropoutBackward, dropout as dropoutKernel } from '../../kernels/dropout.ts'
+import { dropoutBackward, dropout as dropoutKernel, type Rng } from '../../kernels/dropout.ts'
 import { expectTensor } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import type { Tensor } from '../tensor.ts'
-
-/** What a dropout mask is computed from: Philox keyed by seed and layer, counted by step. All are uint32. */
-export interface Rng {
-  /** One per model. */
-  seed: number
-  /** Tells masks of one step apart. */
-  layer: number
-  /** Tells steps apart. */
-  step: number
-}
 
 const dropped = defineOp({
   name: 'dropout',

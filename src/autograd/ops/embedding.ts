@@ -1,6 +1,6 @@
 import { expectOptions, shown, toUints } from '../../check.ts'
 import { ArgumentError, DataError, ShapeError } from '../../errors.ts'
-import { type GroupedIds, groupIds } from '../../ids.ts'
+import { type GroupedIds, groupIds, isGrouped } from '../../ids.ts'
 import { embeddingBackward, embedding as embeddingKernel } from '../../kernels/embedding.ts'
 import { activationDType } from '../autocast.ts'
 import { expectDevice } from '../checks.ts'
@@ -109,9 +109,6 @@ function checked(where: string, given: unknown, rows: number): Uint32Array {
   }
   return ids
 }
-
-const isGrouped = (ids: unknown): ids is GroupedIds =>
-  typeof ids === 'object' && ids !== null && 'rows' in ids
 
 /** Groups made by hand: that they fit together; the kernels would read past them otherwise. */
 function checkGrouped(where: string, { ids, rows, offsets, positions }: GroupedIds): GroupedIds {

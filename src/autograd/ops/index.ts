@@ -1,3 +1,4 @@
+export type { Rng } from '../../kernels/dropout.ts'
 export { gelu, relu, softmax } from './activations.ts'
 export { addSame, reshape, scale, scaleBy } from './arithmetic.ts'
 export { attention } from './attention.ts'
@@ -11,7 +12,7 @@ export {
   type KeyRows,
 } from './cross-attention.ts'
 export { labelCrossEntropy } from './cross-entropy.ts'
-export { dropout, type Rng } from './dropout.ts'
+export { dropout } from './dropout.ts'
 export { embedding, type Ids, type Lookup } from './embedding.ts'
 export { type LayerNormOptions, layerNorm } from './layernorm.ts'
 export { linear } from './linear.ts'

@@ -1,9 +1,11 @@
 // What is made of segments of rows that lie one behind the other: lists of documents, ids of a row, words of a text.
+
 import { ShapeError } from '../../errors.ts'
 import { type SegmentKind, segmentBackward, segment as segmentKernel } from '../../kernels/segment.ts'
+import { numel } from '../../kernels/strides.ts'
 import { expectTensor, IDS } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
-import { numel, type Tensor, tensor } from '../tensor.ts'
+import { type Tensor, tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
 
 /**

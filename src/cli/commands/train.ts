@@ -11,8 +11,9 @@ import {
   REPORT_HTML,
   trainWithRecovery,
 } from '../../train/index.ts'
+import { ARGUMENTS_FILE } from '../../train/trainer-checkpoint.ts'
 import { useArchitecture } from '../architecture.ts'
-import { ARGUMENTS_FILE, fit, resultFiles, runName, saveResult } from '../fit.ts'
+import { fit, resultFiles, runName, saveResult } from '../fit.ts'
 import { readRows } from '../inputs.ts'
 import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
 import { formatSeconds } from '../progress.ts'

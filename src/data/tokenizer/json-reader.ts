@@ -4,7 +4,8 @@ import { ConfigError } from '../../errors.ts'
 /** An object of JSON. */
 export type Json = Record<string, unknown>
 
-const SURROGATE = /\p{Surrogate}/u
+/** Half of a surrogate pair. */
+export const SURROGATE = /\p{Surrogate}/u
 const LARGEST_ID = 2 ** 32 - 1
 
 /** A value as a message shows it. */

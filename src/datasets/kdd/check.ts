@@ -9,8 +9,8 @@ import { DataError } from '../../errors.ts'
 import type { FieldKind, RawFile } from './raw-files.ts'
 
 const TAB = 9
-const NEWLINE = 10
-const RETURN = 13
+export const NEWLINE = 10
+export const RETURN = 13
 const ZERO = 48
 const NINE = 57
 const BAR = 124

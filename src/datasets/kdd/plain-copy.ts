@@ -3,9 +3,7 @@ import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { reason } from '../../data/files.ts'
 import { DataError } from '../../errors.ts'
-
-const NEWLINE = 10
-const RETURN = 13
+import { NEWLINE, RETURN } from './check.ts'
 
 /** Writes the first rows of a file that was checked, without blank lines, every line ended by one newline. */
 export async function writePlainCopy(
