@@ -1,4 +1,5 @@
-// Imports point down this list only: a room may import from the rooms named for it, and from itself.
+// Imports point down this list only: a room may import from the rooms named for it, and from itself. Files load each other in no
+// circle; types may.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 
@@ -74,6 +75,21 @@ const ROOMS = {
 const LAZY = { testing: ['gpu', 'autograd'] }
 const roomOf = file => file.replace(/\\/g, '/').split('/')[1].replace(/\.ts$/, '')
 
+/** What each file loads before it runs: all it imports but types, and but what it imports while it runs. */
+const loads = new Map()
+const LOADED = /^(?:import|export)\s+(?!type\b)(?:[^'()=;]*\sfrom\s*)?'(\.[^'\n]+\.ts)'/gm
+
+/** The first circle of files on the way from `file`. */
+function circleFrom(file, way = []) {
+  if (way.includes(file)) return [...way.slice(way.indexOf(file)), file]
+  const next = loads.get(file) ?? []
+  loads.delete(file) // looked at once
+  for (const loaded of next) {
+    const circle = circleFrom(loaded, [...way, file])
+    if (circle) return circle
+  }
+}
+
 let bad = 0
 for (const entry of readdirSync('src', { recursive: true, withFileTypes: true })) {
   // What is ambient imports nothing and is imported by nobody.
@@ -88,8 +104,13 @@ for (const entry of readdirSync('src', { recursive: true, withFileTypes: true })
     bad++
     continue
   }
+  const text = readFileSync(file, 'utf8')
+  loads.set(
+    file,
+    [...text.matchAll(LOADED)].map(([, target]) => join(dirname(file), target)),
+  )
   const imports = /(import type [^']*|await import\(\s*)?(?:\bfrom\s*|\bimport\s*\(?\s*)?'(\.[^'\n]+\.ts)'/g
-  for (const [, lazy, target] of readFileSync(file, 'utf8').matchAll(imports)) {
+  for (const [, lazy, target] of text.matchAll(imports)) {
     const other = roomOf(relative('.', join(dirname(file), target)))
     if (other === room || allowed.includes(other) || (lazy && LAZY[room]?.includes(other))) continue
     console.error(
@@ -97,6 +118,12 @@ for (const entry of readdirSync('src', { recursive: true, withFileTypes: true })
     )
     bad++
   }
+}
+for (const file of [...loads.keys()]) {
+  const circle = circleFrom(file)
+  if (!circle) continue
+  console.error(`a circle of imports: ${circle.join(' -> ')}; files load each other in no circle (types may)`)
+  bad++
 }
 if (bad) process.exit(1)
 console.log('import directions: ok')

@@ -1,6 +1,6 @@
 // What a program hands over is checked where it enters: in JavaScript nothing else does it. Every message names the operation
 // and the argument (together `where`), what came, and what was expected.
-import { ArgumentError, ConfigError } from './errors.ts'
+import { ArgumentError, ConfigError, ShapeError } from './errors.ts'
 
 /** Which numbers are taken, and in words. */
 export interface Range {
@@ -59,6 +59,17 @@ export function expectOneOf(where: string, value: unknown, words: readonly unkno
   if (words.includes(value)) return
   const known = words.filter(word => word !== undefined).map(shown)
   throw new ConfigError(`${where} is ${shown(value)}, expected ${known.join(' or ')}`)
+}
+
+/** @throws ShapeError unless `shape` is a list of whole numbers, none below 0 */
+export function expectDims(where: string, shape: unknown): asserts shape is readonly number[] {
+  if (!Array.isArray(shape))
+    throw new ShapeError(`${where} is ${shown(shape)}, expected an array of sizes, as [2, 3]`)
+  const bad = shape.findIndex(size => !NATURAL.takes(size))
+  if (bad >= 0)
+    throw new ShapeError(
+      `${where} is [${shape}]: size ${bad} is ${shown(shape[bad])}, expected ${NATURAL.says}`,
+    )
 }
 
 /** @throws ArgumentError unless `value` is a function */

@@ -1,12 +1,11 @@
 // What operations ask of their tensors before anything is recorded: so that a wrong call leaves neither launches nor half an
 // entry of the tape behind.
-import { NATURAL, shown } from '../check.ts'
+import { shown } from '../check.ts'
 import { ArgumentError, DataError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
+import { type DType, Tensor } from './tensor.ts'
 
 export { expectGpu } from '../kernels/checks.ts'
-
-import { type DType, type Shape, Tensor } from './tensor.ts'
 
 export const FLOATS: readonly DType[] = ['f32', 'f16']
 export const FLOAT32: readonly DType[] = ['f32']
@@ -87,17 +86,6 @@ export function expectTensors(
     } else if (x.gpu !== gpu) expectDevice(op, name, x.gpu, first!, gpu)
   }
   return gpu!
-}
-
-/** @throws ShapeError unless `shape` is a list of whole numbers, none below 0 */
-export function expectDims(where: string, shape: unknown): asserts shape is Shape {
-  if (!Array.isArray(shape))
-    throw new ShapeError(`${where} is ${shown(shape)}, expected an array of sizes, as [2, 3]`)
-  const bad = shape.findIndex(size => !NATURAL.takes(size))
-  if (bad >= 0)
-    throw new ShapeError(
-      `${where} is [${shape}]: size ${bad} is ${shown(shape[bad])}, expected ${NATURAL.says}`,
-    )
 }
 
 /** @throws ShapeError unless a tensor has one of these numbers of dimensions; `says` names them: '[T, H]'. */

@@ -1,9 +1,9 @@
 // Parameters exist before a device does: a model can be built, printed and counted without one. Memory comes with
 // `allocateDense` and `allocateTables` (from `Module.to`).
-import { COUNT, expectNumber, FINITE, NON_NEGATIVE, shown } from '../check.ts'
+import { COUNT, expectDims, expectNumber, FINITE, NON_NEGATIVE, shown } from '../check.ts'
 import { ArgumentError, ConfigError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
-import { expectDims, expectGpu } from './checks.ts'
+import { expectGpu } from './checks.ts'
 import type { TableParameter } from './table-parameter.ts'
 import type { GradTarget } from './tape.ts'
 import { type Shape, Tensor } from './tensor.ts'

@@ -243,6 +243,22 @@ export function backward(loss: Tensor, options: BackwardOptions = {}): void {
   }
 }
 
+declare module './tensor.ts' {
+  interface Tensor {
+    /** Computes the gradients of every tensor this result depends on. */
+    backward(options?: BackwardOptions): void
+  }
+}
+
+// Set here and not declared there: the tape makes tensors, so tensors do not load the tape.
+Object.defineProperty(Tensor.prototype, 'backward', {
+  configurable: true,
+  writable: true,
+  value(this: Tensor, options?: BackwardOptions) {
+    backward(this, options)
+  },
+})
+
 /** Consumes the graph of the entry at `start`; what is recorded and independent of it, as of another model, stays. */
 function walk(tape: Tape, start: number): void {
   const { entries } = tape

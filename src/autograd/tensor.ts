@@ -1,13 +1,12 @@
-import { expectFlag, expectOneOf, expectOptions, shown, toFloats, toUints } from '../check.ts'
+import { expectDims, expectFlag, expectOneOf, expectOptions, shown, toFloats, toUints } from '../check.ts'
 import { ArgumentError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { cast } from '../kernels/cast.ts'
+import { expectGpu } from '../kernels/checks.ts'
 import { numel } from '../kernels/strides.ts'
-import { expectDims, expectGpu } from './checks.ts'
 import { type GradHook, type RemovableHandle, tensorHooks } from './hooks.ts'
 import { track, untrack } from './scope.ts'
 import { reading } from './synchronous.ts'
-import { type BackwardOptions, backward } from './tape.ts'
 
 /** Element types. f16 is storage only, two in a 32-bit word: kernels load it to float32 and compute there. */
 export type DType = 'f32' | 'f16' | 'u32'
@@ -207,11 +206,6 @@ export class Tensor {
     if (this.size !== 1)
       throw new ShapeError(`item() takes a tensor of one element, this one has shape [${this.shape}]`)
     return (await this.read())[0]!
-  }
-
-  /** Computes the gradients of every tensor this result depends on. */
-  backward(options?: BackwardOptions): void {
-    backward(this, options)
   }
 }
 

@@ -80,5 +80,25 @@ test('a long file and an import upwards are named', () => {
   )
 })
 
+test('a circle of imports is named, file by file; types may go round', () => {
+  const [script, file] = ['scripts/check-imports.mjs', 'src/autograd/hooks.ts']
+  const after = (line: string) => (text: string) => `${line}\n${text}`
+  for (const line of [
+    "import { empty } from './tensor.ts'",
+    "import {\n  empty,\n  type Tensor as T,\n} from './tensor.ts'",
+    "export * from './tensor.ts'",
+    "import './tensor.ts'",
+  ])
+    assert.match(
+      withChange(script, file, after(line)).replace(/.*circle of imports: (.*);.*/s, '$1'),
+      /hooks.ts -> src.autograd.tensor.ts -> src.autograd.hooks.ts|tensor.ts -> src.autograd.hooks.ts -> src.autograd.tensor.ts/,
+    )
+  writeFileSync(
+    join(copy, file),
+    after("import type { DType } from './tensor.ts'")(readFileSync(join(copy, file), 'utf8')),
+  )
+  assert.is(run(script, copy).status, 0)
+})
+
 test.after(() => rmSync(copy, { recursive: true }))
 test.run()

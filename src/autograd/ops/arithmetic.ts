@@ -1,4 +1,4 @@
-import { expectNumber, FINITE, shown } from '../../check.ts'
+import { expectDims, expectNumber, FINITE, shown } from '../../check.ts'
 import { ArgumentError, ShapeError } from '../../errors.ts'
 import type { View } from '../../gpu/index.ts'
 import {
@@ -7,7 +7,7 @@ import {
   scale as scaleKernel,
 } from '../../kernels/elementwise.ts'
 import { numel } from '../../kernels/strides.ts'
-import { expectDims, expectTensor, expectTensors } from '../checks.ts'
+import { expectTensor, expectTensors } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { op } from '../tape.ts'
 import { alias, type Shape, type Tensor } from '../tensor.ts'
