@@ -6,7 +6,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 const compact = text =>
   text
     .split('\n')
-    .map(line => line.replace(/\/\/(?! @(unroll|end)\b).*/, '').trim())
+    .map(line => line.replace(/\/\/(?! @(unroll|if|else|end)\b).*/, '').trim())
     // Launchers set constants by their whole line; two operators in a row (a - -b) keep their space.
     .map(line =>
       /^(const |\/\/)/.test(line) ? line : line.replace(/ ?([-+*/%=<>&|,:;{}()?]+) (?![-+*/&<>=])/g, '$1'),

@@ -20,11 +20,10 @@ const M: u32 = 8; // a multiple of 4
 const DROP: u32 = 0; // 1: attention dropout
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias E = vec4f;
 fn inner(a: E, b: E) -> f32 { return dot(a, b); }
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias E = f32;
 fn inner(a: E, b: E) -> f32 { return a * b; }
 // @end
@@ -289,15 +288,14 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count
     // @unroll m in 0..M
     let lse$m = lse[i$m];
     let delta$m = delta[i$m];
-    // @unroll on in 0..DROP
+    // @if DROP
     let words$m = draw(i$m, (block.first - block.start) / 4u);
     // @end
     // @unroll n in 0..N
     let counts$(n)_$m = key$n & (t0 + $(m)u < block.end);
-    // @unroll on in 0..DROP
+    // @if DROP
     let f$(n)_$m = factor(words$m[(j$n - block.start) % 4u]);
-    // @end
-    // @unroll on in DROP..1
+    // @else
     let f$(n)_$m = 1.0;
     // @end
     let w$(n)_$m = exp(params.scale * score$(n)_$m - lse$m);

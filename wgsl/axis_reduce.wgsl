@@ -12,24 +12,22 @@ const ACROSS: u32 = 0; // 1: an invocation's E are one line, and its result one 
 const LEAST: u32 = 0; // 1: top is the smallest
 const SIGN: f32 = 1.0; // -1 where LEAST is 1
 
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias E = vec4f;
 alias W = vec4u;
 fn add_up(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 fn top_of(v: E) -> f32 { return larger1(larger1(v.x, v.y), larger1(v.z, v.w)); }
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias E = f32;
 alias W = u32;
 fn add_up(v: E) -> f32 { return v; }
 fn top_of(v: E) -> f32 { return v; }
 // @end
-// @unroll one in 0..ACROSS
+// @if ACROSS
 alias R = f32;
 fn total_of(v: E) -> R { return add_up(v); }
 fn most_of(v: E) -> R { return top_of(v); }
-// @end
-// @unroll one in ACROSS..1
+// @else
 alias R = E;
 fn total_of(v: E) -> R { return v; }
 fn most_of(v: E) -> R { return v; }

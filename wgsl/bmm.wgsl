@@ -11,16 +11,14 @@ const RANK: u32 = 1; // dimensions of batches
 const B_N4: u32 = 1; // b_n is 1, and N and every stride of b are multiples of 4
 const C_N4: u32 = 1; // N is a multiple of 4
 
-// @unroll one in 0..B_N4
+// @if B_N4
 alias B = vec4f;
-// @end
-// @unroll one in B_N4..1
+// @else
 alias B = f32;
 // @end
-// @unroll one in 0..C_N4
+// @if C_N4
 alias O = vec4f;
-// @end
-// @unroll one in C_N4..1
+// @else
 alias O = f32;
 // @end
 
@@ -68,10 +66,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   // @end
   // @end
   // @unroll g in 0..C
-  // @unroll one in 0..B_N4
+  // @if B_N4
   var at_b$(g)x = (b0 + min(n0 + $(4 * g)u, params.N - 4u)) >> 2u;
-  // @end
-  // @unroll one in B_N4..1
+  // @else
   // @unroll j in 0..4
   var at_b$(g)_$j = b0 + min(n0 + $(4 * g + j)u, params.N - 1u) * params.b_n;
   // @end
@@ -79,11 +76,10 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   // @end
   for (var k = 0u; k < params.K; k++) {
     // @unroll g in 0..C
-    // @unroll one in 0..B_N4
+    // @if B_N4
     let row$g = b[at_b$(g)x];
     at_b$(g)x += params.b_k >> 2u;
-    // @end
-    // @unroll one in B_N4..1
+    // @else
     let row$g = vec4f(b[at_b$(g)_0], b[at_b$(g)_1], b[at_b$(g)_2], b[at_b$(g)_3]);
     // @unroll j in 0..4
     at_b$(g)_$j += params.b_k;
@@ -103,10 +99,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     let line = (z * params.M + m0 + $(r)u) * params.N;
     // @unroll g in 0..C
     let column$g = n0 + $(4 * g)u;
-    // @unroll one in 0..C_N4
+    // @if C_N4
     if (column$g < params.N) { c[(line + column$g) >> 2u] = sum$(r)_$g; }
-    // @end
-    // @unroll one in C_N4..1
+    // @else
     // @unroll j in 0..4
     if (column$g + $(j)u < params.N) { c[line + column$g + $(j)u] = sum$(r)_$g[$j]; }
     // @end

@@ -16,11 +16,10 @@ const CAUSAL: u32 = 0;
 const MASK: u32 = 0;
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias E = vec4f;
 fn inner(a: E, b: E) -> f32 { return dot(a, b); }
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias E = f32;
 fn inner(a: E, b: E) -> f32 { return a * b; }
 // @end

@@ -11,10 +11,9 @@ const POSITION: u32 = 1;
 const ADD: u32 = 0;
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias E = vec4f;
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias E = f32;
 // @end
 
@@ -24,13 +23,12 @@ struct Params { n: u32, H: u32, lanes: u32, first_row: u32, rows: u32, accumulat
 @group(0) @binding(2) var<storage, read> ids: array<u32>;
 @group(0) @binding(3) var<storage, read_write> out: array<S>;
 
-// @unroll one in 0..POSITION
+// @if POSITION
 @group(0) @binding(4) var<storage, read> position_table: array<E>;
 @group(0) @binding(5) var<storage, read> position_ids: array<u32>;
 fn position_row(i: u32) -> u32 { return position_ids[i] * params.H; }
 fn finished(v: E, at: u32, place: u32) -> E { return v + position_table[place]; }
-// @end
-// @unroll one in POSITION..1
+// @else
 fn position_row(i: u32) -> u32 { return 0u; }
 fn finished(v: E, at: u32, place: u32) -> E {
   if (ADD == 1u) { return load(out[at]) + v; }

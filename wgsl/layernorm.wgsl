@@ -40,14 +40,13 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> mean: array<f32>;
 @group(0) @binding(6) var<storage, read_write> rstd: array<f32>;
 
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias E = vec4f;
 fn across(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 fn front(v: E) -> f32 { return v.x; }
 fn draw(i: u32) -> vec4u { return philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer)); }
 fn dropped_out(v: E, i: u32) -> E { return select(E(), v * params.scale, draw(i) >= vec4u(params.threshold)); }
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias E = f32;
 fn across(v: E) -> f32 { return v; }
 fn front(v: E) -> f32 { return v; }
@@ -56,7 +55,7 @@ fn dropped_out(v: E, i: u32) -> E { return select(E(), v * params.scale, draw(i)
 // @end
 
 // The first pass adds and stores what the second reads.
-// @unroll one in 0..RESIDUAL
+// @if RESIDUAL
 @group(0) @binding(7) var<storage, read> residual: array<S>;
 @group(0) @binding(8) var<storage, read_write> sum: array<S>;
 fn take(i: u32) -> E {
@@ -67,8 +66,7 @@ fn take(i: u32) -> E {
   return load(stored);
 }
 fn taken(i: u32) -> E { return load(sum[i]); }
-// @end
-// @unroll one in RESIDUAL..1
+// @else
 fn take(i: u32) -> E { return load(x[i]); }
 fn taken(i: u32) -> E { return load(x[i]); }
 // @end
@@ -129,22 +127,20 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
 @group(0) @binding(5) var<storage, read> weight_in: array<E>;
 @group(0) @binding(6) var<storage, read_write> dx: array<S>;
 
-// @unroll one in 0..RELU
+// @if RELU
 @group(0) @binding($(AFTER)) var<storage, read> y_in: array<S>;
 fn gradient(i: u32) -> E { return select(E(), load(dy[i]) * params.gate, load(y_in[i]) > E()); }
-// @end
-// @unroll one in RELU..1
+// @else
 fn gradient(i: u32) -> E { return load(dy[i]); }
 // @end
 
-// @unroll one in 0..DROP_IN
+// @if DROP_IN
 @group(0) @binding($(AFTER + RELU)) var<storage, read_write> dropped: array<S>;
 fn store(i: u32, v: E) {
   dx[i] = keep(v);
   dropped[i] = keep(dropped_out(v, i));
 }
-// @end
-// @unroll one in DROP_IN..1
+// @else
 fn store(i: u32, v: E) { dx[i] = keep(v); }
 // @end
 
@@ -182,7 +178,7 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   }
 }
 
-// @unroll one in 0..BLOCKS
+// @if BLOCKS
 @group(0) @binding(7) var<storage, read_write> block_partials: array<E>;
 
 @compute @workgroup_size(WG)

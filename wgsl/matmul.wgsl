@@ -6,7 +6,7 @@
 // and K is taken STEP at a time (4, with vec4 loads where rows divide by 4, suits SwiftShader and GPUs; 1 suits lavapipe,
 // where unrolling loads costs compile time and instruction cache). Tiles past an edge read the last row or column again
 // and store nothing there, so that one pipeline serves all sizes.
-// The constants that are 0 or 1 keep or drop the lines of an `@unroll … in 0..CONSTANT`: how a, b and c lie in memory.
+// The constants that are 0 or 1 keep or drop lines, by an `@if` or as a factor in an `@unroll`: how a, b and c lie in memory.
 
 const WG: u32 = 8;
 const R: u32 = 8; // rows of a tile
@@ -143,7 +143,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   }
   // @end
 
-  // @unroll one in 0..SUMS
+  // @if SUMS
   if (n0 == 0u) {
     // @unroll r in 0..R
     if (m0 + $(r)u < M) { sums[m0 + $(r)u] = select(0.0, sums[m0 + $(r)u], params.accumulate == 1u) + all$r; }

@@ -16,15 +16,14 @@ const GELU: u32 = 0;
 const RELU: u32 = 0;
 const DROPOUT: u32 = 0;
 
-// @unroll one in C_16..1
-alias C4 = vec4f;
-fn load_c(v: C4) -> vec4f { return v; }
-fn keep_c(v: vec4f) -> C4 { return v; }
-// @end
-// @unroll one in 0..C_16
+// @if C_16
 alias C4 = vec2u;
 fn load_c(v: C4) -> vec4f { return unpack4(v); }
 fn keep_c(v: vec4f) -> C4 { return pack4(v); }
+// @else
+alias C4 = vec4f;
+fn load_c(v: C4) -> vec4f { return v; }
+fn keep_c(v: vec4f) -> C4 { return v; }
 // @end
 
 struct Params {
@@ -44,10 +43,10 @@ struct Params {
 
 // The bias of columns n … n + 3, n a multiple of 4; anything past an edge.
 fn bias_of(n: u32) -> vec4f {
-  // @unroll one in 0..C_4
+  // @if C_4
   return bias4[min(n, params.N - 4u) >> 2u];
   // @end
-  // @unroll one in 0..C_1
+  // @if C_1
   let last = params.N - 1u;
   return vec4f(bias1[min(n, last)], bias1[min(n + 1u, last)], bias1[min(n + 2u, last)], bias1[min(n + 3u, last)]);
   // @end
@@ -59,48 +58,48 @@ fn store(sums: vec4f, z: u32, m: u32, n: u32) {
   if (m < params.M && n < N) {
     let first = (z * params.M + m) * N + n;
     var v = sums;
-    // @unroll one in 0..PRE
+    // @if PRE
     let before = v;
     // @end
-    // @unroll one in 0..GELU
+    // @if GELU
     v *= normal_cdf(v, gauss(v));
     // @end
-    // @unroll one in 0..RELU
+    // @if RELU
     v = max(v, vec4f());
     // @end
-    // @unroll one in 0..C_4
+    // @if C_4
     let i = first >> 2u;
-    // @unroll two in 0..PRE
+    // @if PRE
     pre4[i] = keep_c(before);
     // @end
-    // @unroll two in 0..DROPOUT
+    // @if DROPOUT
     let words = philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer));
     v = select(vec4f(), v * params.scale, words >= vec4u(params.threshold));
     // @end
-    // @unroll two in 0..RESIDUAL
+    // @if RESIDUAL
     v += load_c(residual4[i]);
     // @end
-    // @unroll two in 0..ACCUMULATE
+    // @if ACCUMULATE
     if (params.accumulate == 1u) { v += load_c(c4[i]); }
     // @end
     c4[i] = keep_c(v);
     // @end
-    // @unroll one in 0..C_1
+    // @if C_1
     // @unroll j in 0..4
     if (n + $(j)u < N) {
       let i = first + $(j)u;
       var y = v[$j];
-      // @unroll two in 0..PRE
+      // @if PRE
       pre1[i] = before[$j];
       // @end
-      // @unroll two in 0..DROPOUT
+      // @if DROPOUT
       let words = philox4x32(vec4u(i >> 2u, 0u, params.step, 0u), vec2u(params.seed, params.layer));
       y = select(0.0, y * params.scale, words[i & 3u] >= params.threshold);
       // @end
-      // @unroll two in 0..RESIDUAL
+      // @if RESIDUAL
       y += residual1[i];
       // @end
-      // @unroll two in 0..ACCUMULATE
+      // @if ACCUMULATE
       if (params.accumulate == 1u) { y += c1[i]; }
       // @end
       c1[i] = y;

@@ -9,7 +9,7 @@
 // execution mask once per iteration: hence large tiles and STEP values of k per iteration, while the loop's code still
 // fits the instruction cache. One subgroup per workgroup, no barrier. Tiles past an edge read the last row or column
 // again and store nothing there, so that one pipeline serves all sizes.
-// Constants that are 0 or 1 keep or drop the lines of an `@unroll … in 0..CONSTANT`.
+// Constants that are 0 or 1 keep or drop lines, by an `@if` or as a factor in an `@unroll`.
 enable subgroups;
 
 const WG: u32 = 8; // SG
@@ -131,7 +131,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // Of AHEAD groups this lane's AW rows, a of row I at k + Q as aI_Q; then all rows of those groups.
     // @unroll p in 0..GROUPS/AHEAD
     // @unroll g in p*AHEAD..p*AHEAD+AHEAD
-    // @unroll one in 0..A_KV
+    // @if A_KV
     // @unroll h in 0..STEP/KV
     let va$(g)_$h = a_$(KV)(ra$g + (k >> $(KV / 2)u) + $(h)u);
     // @unroll q in 0..KV
@@ -140,28 +140,28 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
     // @end
     // @unroll q in 0..STEP
-    // @unroll one in 0..A_K1
+    // @if A_K1
     let a$(g)_$q = select(0.0, a_1(ra$g + k$q), live$q);
     // @end
-    // @unroll one in 0..A_M4
+    // @if A_M4
     let va$(q)_$g = select(vec4f(), a_4(k$q * (M >> 2u) + ra$g), live$q);
     // @unroll i in 0..4
     let a$(4 * g + i)_$q = va$(q)_$g[$i];
     // @end
     // @end
-    // @unroll one in 0..A_M1
+    // @if A_M1
     let a$(g)_$q = select(0.0, a_1(k$q * M + ra$g), live$q);
     // @end
     // @end
 
-    // @unroll one in 0..A_M4*SUMS
+    // @if A_M4*SUMS
     all$g = all$g
     // @unroll q in 0..STEP
       + va$(q)_$g
     // @end
     ;
     // @end
-    // @unroll one in 0..A_M1*SUMS
+    // @if A_M1*SUMS
     all$g = all$g
     // @unroll q in 0..STEP
       + a$(g)_$q
@@ -194,7 +194,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
   }
 
-  // @unroll one in 0..SUMS
+  // @if SUMS
   if (index % tiles_n == 0u) {
     // @unroll g in 0..R/SG/4*A_M4
     // @unroll i in 0..4
@@ -230,7 +230,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
 }
 
 fn met_0(v: f32) -> f32 { return v; }
-// @unroll one in 0..QUAD
+// @if QUAD
 fn met_1(v: f32) -> f32 { return quadSwapX(v); }
 fn met_2(v: f32) -> f32 { return quadSwapY(v); }
 fn met_3(v: f32) -> f32 { return quadSwapDiagonal(v); }

@@ -18,15 +18,15 @@ fn sum(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u,
     var total = vec4f();
     for (var z = 0u; z < params.splits; z++) {
       let i = z * size + m * N;
-      // @unroll one in 0..C_4
+      // @if C_4
       total += parts4[(i + n) >> 2u];
       // @end
-      // @unroll one in 0..C_1
+      // @if C_1
       let last = N - 1u;
       total += vec4f(parts1[i + n], parts1[i + min(n + 1u, last)], parts1[i + min(n + 2u, last)], parts1[i + min(n + 3u, last)]);
       // @end
     }
-    // @unroll one in 0..BIAS
+    // @if BIAS
     total += bias_of(n);
     // @end
     store(total, 0u, m, n);

@@ -44,22 +44,20 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
 
   for (var k = start; k < end; k += KT) {
     for (var e = local; e < 64u * KT; e += WG) {
-      // @unroll one in 0..A_T
+      // @if A_T
       let ak = e / 64u;
       let am = e % 64u;
       let ai = (k + ak) * M + m0 + am;
-      // @end
-      // @unroll one in 0..1-A_T
+      // @else
       let ak = e % KT;
       let am = e / KT;
       let ai = (m0 + am) * K + k + ak;
       // @end
-      // @unroll one in 0..B_T
+      // @if B_T
       let bk = e % KT;
       let bn = e / KT;
       let bi = (n0 + bn) * K + k + bk;
-      // @end
-      // @unroll one in 0..1-B_T
+      // @else
       let bk = e / 64u;
       let bn = e % 64u;
       let bi = (k + bk) * N + n0 + bn;

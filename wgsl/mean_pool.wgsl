@@ -11,10 +11,9 @@
 const WG: u32 = 64;
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias E = vec4f;
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias E = f32;
 // @end
 

@@ -54,11 +54,10 @@ fn dense(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3
 const WIDTH: u32 = 4; // 4: R is vec4f; 1: f32
 const PER: u32 = 2;
 
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias R = vec4f;
 fn narrow(v: vec4f) -> R { return v; }
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias R = f32;
 fn narrow(v: vec4f) -> R { return v.x; }
 // @end

@@ -7,12 +7,11 @@
 const WG: u32 = 32;
 const WIDTH: u32 = 4; // 4: R is vec4f; 1: f32
 
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias R = vec4f;
 fn narrow(v: vec4f) -> R { return v; }
 fn square(v: vec4f) -> f32 { return dot(v, v); }
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias R = f32;
 fn narrow(v: vec4f) -> R { return v.x; }
 fn square(v: vec4f) -> f32 { return v.x * v.x; }

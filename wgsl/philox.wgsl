@@ -4,11 +4,11 @@
 const SHIFTS: u32 = 1; // 0: the adapter shifts vectors lane by lane (SwiftShader: thirty instructions a shift)
 
 // x >> 16
-// @unroll one in 0..SHIFTS
+// @if SHIFTS
 fn high_half(x: u32) -> u32 { return x >> 16u; }
 // @end
 // The same by float32, exact at every step: 16 significant bits, an exact scale, and 1.5 * 2^23, whose units are 1.
-// @unroll one in SHIFTS..1
+// @if 1-SHIFTS
 fn high_half(x: u32) -> u32 {
   return bitcast<u32>(f32(bitcast<i32>(x & 0xffff0000u)) * 1.52587890625e-5 + 12582912.0) & 0xffffu;
 }

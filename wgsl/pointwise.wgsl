@@ -20,13 +20,12 @@ const WORDS: u32 = 0; // bit k: uint32, read E by E; their value as a number
 const WORD_SPLATS: u32 = 0; // bit k: one uint32 for each E
 const OUT_HALF: u32 = 0; // out is halves, four at a time
 
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias E = vec4f;
 alias W = vec4u;
 alias N = vec4i;
 alias B = vec4<bool>;
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias E = f32;
 alias W = u32;
 alias N = i32;
@@ -47,33 +46,32 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 
 // @unroll k in 0..INPUTS
-// @unroll one in 0..FULLS/(1+k*(k*k+5)/6)%2
+// @if FULLS/(1+k*(k*k+5)/6)%2
 @group(0) @binding($(k + 1)) var<storage, read> x$k: array<E>;
 fn get$k(i: u32) -> E { return x$k[i]; }
 // @end
-// @unroll one in 0..HALVES/(1+k*(k*k+5)/6)%2
+// @if HALVES/(1+k*(k*k+5)/6)%2
 @group(0) @binding($(k + 1)) var<storage, read> x$k: array<vec2u>;
 fn get$k(i: u32) -> E { return unpack4(x$k[i]); }
 // @end
-// @unroll one in 0..SPLATS/(1+k*(k*k+5)/6)%2
+// @if SPLATS/(1+k*(k*k+5)/6)%2
 @group(0) @binding($(k + 1)) var<storage, read> x$k: array<f32>;
 fn get$k(i: u32) -> E { return E(x$k[i]); }
 // @end
-// @unroll one in 0..WORDS/(1+k*(k*k+5)/6)%2
+// @if WORDS/(1+k*(k*k+5)/6)%2
 @group(0) @binding($(k + 1)) var<storage, read> x$k: array<W>;
 fn get$k(i: u32) -> E { return E(x$k[i]); }
 // @end
-// @unroll one in 0..WORD_SPLATS/(1+k*(k*k+5)/6)%2
+// @if WORD_SPLATS/(1+k*(k*k+5)/6)%2
 @group(0) @binding($(k + 1)) var<storage, read> x$k: array<u32>;
 fn get$k(i: u32) -> E { return E(f32(x$k[i])); }
 // @end
 // @end
 
-// @unroll one in 0..OUT_HALF
+// @if OUT_HALF
 @group(0) @binding($(INPUTS + 1)) var<storage, read_write> out: array<vec2u>;
 fn kept(v: E) -> vec2u { return pack4(v); }
-// @end
-// @unroll one in OUT_HALF..1
+// @else
 @group(0) @binding($(INPUTS + 1)) var<storage, read_write> out: array<E>;
 fn kept(v: E) -> E { return v; }
 // @end
@@ -177,12 +175,11 @@ fn power(a: E, b: E) -> E {
 }
 
 fn at(i: u32) {
-  // @unroll one in 0..FLAT
+  // @if FLAT
   // @unroll k in 0..4
   let place$k = i;
   // @end
-  // @end
-  // @unroll one in FLAT..1
+  // @else
   // @unroll k in 0..4
   var place$k = 0u;
   // @end
@@ -202,7 +199,7 @@ fn at(i: u32) {
   out[i] = kept(value(place0, place1, place2, place3));
 }
 
-// @unroll one in 0..PLANE
+// @if PLANE
 // Place c of row r; the next one of an invocation is WG further.
 fn in_plane(i: u32, r: u32, c: u32) {
   // @unroll k in 0..4
@@ -219,12 +216,7 @@ fn in_plane(i: u32, r: u32, c: u32) {
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
-    // @unroll one in PLANE..1
-    // @unroll j in 0..PER
-    at(first + $(j)u * WG);
-    // @end
-    // @end
-    // @unroll one in 0..PLANE
+    // @if PLANE
     // One quotient for all of an invocation's.
     let down = divide(WG, params.d0);
     let right = WG - down * params.d0;
@@ -235,6 +227,10 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     let wraps$j = c$j + right >= params.d0;
     let r$(j + 1) = r$j + down + select(0u, 1u, wraps$j);
     let c$(j + 1) = c$j + right - select(0u, params.d0, wraps$j);
+    // @end
+    // @else
+    // @unroll j in 0..PER
+    at(first + $(j)u * WG);
     // @end
     // @end
   } else {

@@ -13,11 +13,10 @@ const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 const SQUARE: u32 = 0;
 const RUNS: u32 = 4 / WIDTH; // runs of 64 E that make 256 values
 
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias E = vec4f;
 fn across(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias E = f32;
 fn across(v: E) -> f32 { return v; }
 // @end

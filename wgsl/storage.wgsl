@@ -3,12 +3,11 @@
 
 const F16: u32 = 0;
 
-// @unroll one in 0..F16
+// @if F16
 alias S = vec2u;
 fn load(s: S) -> E { return unpack4(s); }
 fn keep(v: E) -> S { return pack4(v); }
-// @end
-// @unroll one in F16..1
+// @else
 alias S = E;
 fn load(s: S) -> E { return s; }
 fn keep(v: E) -> S { return v; }

@@ -8,13 +8,13 @@ const PER: u32 = 4; // elements per invocation
 const RANK: u32 = 1;
 const WORDS: u32 = 4;
 
-// @unroll one in 0..WORDS/4
+// @if WORDS/4
 alias U = vec4u;
 // @end
-// @unroll one in 0..WORDS%4/2
+// @if WORDS%4/2
 alias U = vec2u;
 // @end
-// @unroll one in 0..WORDS%2
+// @if WORDS%2
 alias U = u32;
 // @end
 

@@ -6,10 +6,9 @@
 export const wgsl = /* wgsl */ `
 const WG: u32 = 64;
 const WIDTH: u32 = 4;
-// @unroll one in 0..WIDTH/4
+// @if WIDTH/4
 alias E = vec4f;
-// @end
-// @unroll one in WIDTH/4..1
+// @else
 alias E = f32;
 // @end
 

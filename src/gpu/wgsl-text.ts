@@ -1,8 +1,14 @@
-// The only text work done on WGSL files: a prelude is prepended (after `enable` lines), constants are set, and one directive is unrolled.
+// The only text work done on WGSL files: a prelude is prepended (after `enable` lines), constants are set, and two
+// directives are followed.
 //
 //   const TILE: u32 = 8;          // a launcher may set TILE: the value on this line is replaced
 //   // @unroll r in 0..TILE       // repeats the lines up to its @end with $r = 0, 1, … TILE - 1
 //   acc$r = fma(a, b$(r + 1), acc$r);
+//   // @end
+//   // @if TILE/4                 // keeps the lines up to its @else where the value is not 0, and those from there where it is 0
+//   alias E = vec4f;
+//   // @else
+//   alias E = f32;
 //   // @end
 //
 // Software adapters keep indexed local arrays in memory and WGSL demands constant lanes for broadcasts, so a register
@@ -34,7 +40,7 @@ export function wgslLines(source: string, constants: Constants = {}, prelude = '
     text = text.replace(line, (_, head: string) => `${head}${literal(value, head)};`)
   }
   const numbered = text.split('\n').map((text, i) => ({ text, source: i + 1 }))
-  const lines = unroll(numbered, readConstants(text))
+  const lines = expand(numbered, readConstants(text))
   // WGSL wants `enable` before all else, the prelude included.
   const isEnable = ({ text }: WgslLine) => text.trimStart().startsWith('enable ')
   const before = prelude
@@ -82,25 +88,38 @@ function tryEvaluate(expression: string, names: Constants): number | undefined {
     : evaluate(expression, names)
 }
 
-function unroll(lines: WgslLine[], names: Constants): WgslLine[] {
+const OPEN = /^\s*\/\/ @(?:unroll (\w+) in (.+)\.\.(.+)|if (.+))$/
+const CLOSE = /^\s*\/\/ @(else|end)\s*$/
+
+function expand(lines: WgslLine[], names: Constants): WgslLine[] {
   const out: WgslLine[] = []
   for (let i = 0; i < lines.length; i++) {
     const { text, source } = lines[i]!
-    const open = /^\s*\/\/ @unroll (\w+) in (.+)\.\.(.+)$/.exec(text)
+    const open = OPEN.exec(text)
     if (!open) {
+      if (/^\s*\/\/ @(unroll|if|else|end)\b/.test(text))
+        throw new ConfigError(
+          `'${text.trim()}' in the WGSL text is no '@unroll i in 0..N' or '@if N', and ends none`,
+        )
       out.push({ text: substitute(text, names), source })
       continue
     }
-    let depth = 1
-    let end = i + 1
+    const [directive, variable, first, last, condition] = open
+    let [depth, end, otherwise] = [1, i + 1, -1]
     for (; end < lines.length; end++) {
-      if (/^\s*\/\/ @unroll /.test(lines[end]!.text)) depth++
-      else if (/^\s*\/\/ @end\s*$/.test(lines[end]!.text) && --depth === 0) break
+      const close = CLOSE.exec(lines[end]!.text)?.[1]
+      if (OPEN.test(lines[end]!.text)) depth++
+      else if (close === 'end' && --depth === 0) break
+      else if (close === 'else' && depth === 1 && condition && otherwise < 0) otherwise = end
     }
-    if (depth) throw new ConfigError(`@unroll ${open[1]} in the WGSL text has no @end`)
-    const body = lines.slice(i + 1, end)
-    const [from, to] = [evaluate(open[2]!, names), evaluate(open[3]!, names)]
-    for (let value = from; value < to; value++) out.push(...unroll(body, { ...names, [open[1]!]: value }))
+    if (depth) throw new ConfigError(`${directive.trim().slice(3)} in the WGSL text has no @end`)
+    const body = lines.slice(i + 1, otherwise < 0 ? end : otherwise)
+    if (variable) {
+      const to = evaluate(last!, names)
+      for (let value = evaluate(first!, names); value < to; value++)
+        out.push(...expand(body, { ...names, [variable]: value }))
+    } else if (evaluate(condition!, names)) out.push(...expand(body, names))
+    else if (otherwise >= 0) out.push(...expand(lines.slice(otherwise + 1, end), names))
     i = end
   }
   return out
@@ -116,7 +135,7 @@ function substitute(line: string, names: Constants): string {
 
 /** Integer arithmetic: + - * / (truncating) % and parentheses over numbers and names. */
 export function evaluate(expression: string, names: Constants): number {
-  const tokens = expression.match(/\d+|\w+|[-+*/%()]/g) ?? []
+  const tokens = expression.match(/\d+|\w+|\S/g) ?? []
   let at = 0
   const fail = (): never => {
     throw new ConfigError(`cannot evaluate '${expression}' in the WGSL text at '${tokens[at] ?? 'its end'}'`)

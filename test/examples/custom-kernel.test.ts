@@ -53,7 +53,7 @@ gpu.close()`
   writeFileSync(join(folder, 'break.js'), broken)
   assert.match(
     run('break.js'),
-    /^kernel swiglu, entry forward: line 21 \(let g = load\(gat\[i\]\);\): unresolved value 'gat'/m,
+    /^kernel swiglu, entry forward: line 20 \(let g = load\(gat\[i\]\);\): unresolved value 'gat'/m,
   )
 })
 

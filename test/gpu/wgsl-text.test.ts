@@ -39,6 +39,48 @@ done`,
   assert.throws(() => wgslText('// @unroll i in 0..3\nx'), /@unroll i .* has no @end/)
 })
 
+test('if keeps the lines of one side, within what is unrolled too', () => {
+  const source = `const N: u32 = 3;
+// @if N/4
+wide
+// @if N%4
+odd
+// @end
+// @else
+narrow
+// @unroll i in 0..N
+// @if i%2
+odd$i
+// @else
+even$i
+// @end
+// @end
+// @end
+done`
+  const text = (N: number) => wgslText(source, { N }).split('\n').slice(1).join(' ')
+  assert.is(text(2), 'narrow even0 odd1 done')
+  assert.is(text(4), 'wide done')
+  assert.is(text(7), 'wide odd done')
+  assert.is(wgslText('// @if 0\nx\n// @end\ny'), 'y')
+  assert.is(wgslText('// @if 1-2\nx\n// @end\ny'), 'x\ny')
+})
+
+test('directives that mean nothing are refused', () => {
+  assert.throws(() => wgslText('// @if 1\nx'), /@if 1 .* has no @end/)
+  assert.throws(() => wgslText('// @if A\nx\n// @end'), /cannot evaluate 'A'/)
+  for (const condition of ['!N', 'N == 1', 'N > 1', 'N &&', '1.5'])
+    assert.throws(() => wgslText(`const N: u32 = 1;\n// @if ${condition}\nx\n// @end`), /cannot evaluate/)
+  for (const [line, source] of [
+    ['@end', 'x\n// @end'],
+    ['@else', 'x\n// @else\ny'],
+    ['@else', '// @unroll i in 0..2\nx\n// @else\ny\n// @end'],
+    ['@else', '// @if 0\nx\n// @else\ny\n// @else\nz\n// @end'],
+    ['@if', '// @if\nx\n// @end'],
+    ['@unroll i 0..2', '// @unroll i 0..2\nx\n// @end'],
+  ])
+    assert.throws(() => wgslText(source!), new RegExp(`'// ${line}' .* is no .* and ends none`))
+})
+
 test('enable directives go before the prelude', () => {
   const text = wgslText('// why\nenable subgroups;\nconst WG: u32 = 8;', { WG: 4 }, 'fn first() {}\n')
   assert.is(text, 'enable subgroups;\nfn first() {}\n// why\nconst WG: u32 = 4u;')
