@@ -33,16 +33,6 @@ export function namesByDtype(features: FeaturesConfig, dtype: FeatureDtype): str
     .map(([name]) => name)
 }
 
-/** Feature names in config order, one list per dtype. */
-export function groupFeatures(features: FeaturesConfig): Record<FeatureDtype, string[]> {
-  return {
-    token_id: namesByDtype(features, 'token_id'),
-    text: namesByDtype(features, 'text'),
-    numerical: namesByDtype(features, 'numerical'),
-    categorical: namesByDtype(features, 'categorical'),
-  }
-}
-
 function categorical(features: FeaturesConfig, name: string, askedFor: string): CategoricalFeature {
   const feature = Object.hasOwn(features, name) ? features[name] : undefined
   if (!feature) {

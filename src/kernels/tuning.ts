@@ -22,7 +22,7 @@ interface Stored {
 const choicesByGpu = new WeakMap<Gpu, Map<string, string>>()
 
 /** Vendor, architecture, device and driver as WebGPU tells them. */
-export function adapterKey({ adapter }: Gpu): string {
+function adapterKey({ adapter }: Gpu): string {
   const { vendor, architecture, device, description } = adapter.adapter.info
   return [vendor, architecture, device, description].join(' ')
 }

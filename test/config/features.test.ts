@@ -4,7 +4,6 @@ import {
   checkFeatures,
   embeddingTableOf,
   type FeaturesConfig,
-  groupFeatures,
   namesByDtype,
   ownerOf,
 } from '../../src/config/index.ts'
@@ -20,12 +19,6 @@ const FEATURES: FeaturesConfig = {
 
 test('names come by dtype, in config order', () => {
   assert.equal(namesByDtype(FEATURES, 'token_id'), ['tokenized_title', 'tokenized_query'])
-  assert.equal(groupFeatures(FEATURES), {
-    token_id: ['tokenized_title', 'tokenized_query'],
-    text: [],
-    numerical: ['depth'],
-    categorical: ['seller', 'buyer'],
-  })
 })
 
 test('a shared table belongs to the feature it names', () => {

@@ -4,9 +4,8 @@ import type { Gpu, View } from '../../gpu/index.ts'
 import { joinColumns, splitColumns } from '../../kernels/concat.ts'
 import { expectRank, expectTensors, FLOATS } from '../checks.ts'
 import { op } from '../tape.ts'
-import type { Tensor } from '../tensor.ts'
+import { empty, type Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
-import { rowsAndColumns } from './shapes.ts'
 
 /**
  * Checks what is to stand side by side.
@@ -33,36 +32,39 @@ export function expectParts(
   )
 }
 
+/** How parts stand side by side in rows of `width`, from column `from` on; a [rows] tensor is one column. */
+export function sideBySide(parts: readonly Tensor[], rows: number, from = 0) {
+  let width = from
+  const columns = parts.map(({ shape: [, own = 1] }) => {
+    width += own
+    return { width: own, column: width - own }
+  })
+  return {
+    width,
+    /** Copies them to where they stand in `target`. */
+    join(gpu: Gpu, target: View): void {
+      const placed = parts.map(({ view }, i) => ({ view, ...columns[i]! }))
+      joinColumns(gpu, { parts: placed, target, targetWidth: width, rows })
+    },
+    /** Their gradients, cut from that of the whole, where they want one. */
+    split(gpu: Gpu, source: View): (Tensor | undefined)[] {
+      const gradients = parts.map(part => (part.requiresGrad ? empty(gpu, part.shape) : undefined))
+      const wanted = gradients.flatMap((dx, i) => (dx ? [{ view: dx.view, ...columns[i]! }] : []))
+      splitColumns(gpu, { parts: wanted, source, sourceWidth: width, rows })
+      return gradients
+    },
+  }
+}
+
 /** Joins tensors [rows, w] of equal row count along their columns: `torch.cat(parts, -1)`. A [rows] tensor is one column. The result
  * is float32. */
 export function concatColumns(given: Tensor[]): Tensor {
   const rows = expectParts('concat', given)
   const parts = given.map(part => cast(part, 'f32'))
-  const [first] = parts as [Tensor]
-  const widths = parts.map(part => (part.shape.length === 1 ? 1 : rowsAndColumns(part)[1]))
-  const total = widths.reduce((sum, width) => sum + width, 0)
-  return op('concat', first.gpu, parts, ({ gpu, empty }) => {
-    const out = empty([rows, total])
-    let column = 0
-    const columns = widths.map(width => {
-      column += width
-      return column - width
-    })
-    const place = (view: View, i: number) => ({ view, width: widths[i]!, column: columns[i]! })
-    joinColumns(gpu, {
-      parts: parts.map((part, i) => place(part.view, i)),
-      target: out.view,
-      targetWidth: total,
-      rows,
-    })
-    return {
-      output: out,
-      backward: dy => {
-        const gradients = parts.map(part => (part.requiresGrad ? empty(part.shape) : undefined))
-        const wanted = gradients.flatMap((dx, i) => (dx ? [place(dx.view, i)] : []))
-        splitColumns(gpu, { parts: wanted, source: dy.view, sourceWidth: total, rows })
-        return gradients
-      },
-    }
+  const { width, join, split } = sideBySide(parts, rows)
+  return op('concat', parts[0]!.gpu, parts, ({ gpu, empty }) => {
+    const output = empty([rows, width])
+    join(gpu, output.view)
+    return { output, backward: dy => split(gpu, dy.view) }
   })
 }

@@ -1,5 +1,3 @@
-import type { View } from '../../gpu/index.ts'
-import { joinColumns, splitColumns } from '../../kernels/concat.ts'
 import {
   firstTokenBackward,
   firstToken as firstTokenKernel,
@@ -11,9 +9,8 @@ import { defineOp } from '../define-op.ts'
 import { op } from '../tape.ts'
 import type { Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
-import { concatColumns, expectParts } from './concat.ts'
+import { concatColumns, expectParts, sideBySide } from './concat.ts'
 import { expectRows, type PackedRows } from './packed-rows.ts'
-import { rowsAndColumns } from './shapes.ts'
 
 function expectTokens(op: string, x: Tensor, packed: PackedRows): void {
   expectTensor(op, 'x', x)
@@ -58,28 +55,21 @@ export function meanPoolConcat(x: Tensor, packed: PackedRows, tabular: Tensor[])
   const parts = tabular.map(part => cast(part, 'f32'))
   const [T, H] = x.shape as [number, number]
   const B = cuSeqlens.size - 1
-  const widths = parts.map(part => (part.shape.length === 1 ? 1 : rowsAndColumns(part)[1]))
-  const starts = widths.map((_, i) => widths.slice(0, i).reduce((sum, width) => sum + width, H))
-  const total = widths.reduce((sum, width) => sum + width, H)
+  const { width, join, split } = sideBySide(parts, B, H)
   return op('meanPoolConcat', x.gpu, [x, ...parts], ({ gpu, empty, saved }) => {
-    const out = empty([B, total])
+    const out = empty([B, width])
     const counts = saved([B])
     const shared = { keyMask: keyMask.view, counts: counts.view, H }
-    const pooled = { x: x.view, cuSeqlens: cuSeqlens.view, out: out.view, outWidth: total, B }
+    const pooled = { x: x.view, cuSeqlens: cuSeqlens.view, out: out.view, outWidth: width, B }
     meanPoolKernel(gpu, { ...shared, ...pooled })
-    const place = (view: View, i: number) => ({ view, width: widths[i]!, column: starts[i]! })
-    const placed = parts.map((part, i) => place(part.view, i))
-    joinColumns(gpu, { parts: placed, target: out.view, targetWidth: total, rows: B })
+    join(gpu, out.view)
     return {
       output: out,
       backward: dy => {
         const dx = x.requiresGrad ? empty(x.shape) : undefined
-        const spread = { dy: dy.view, rowIds: rowIds.view, dyWidth: total, T }
+        const spread = { dy: dy.view, rowIds: rowIds.view, dyWidth: width, T }
         if (dx) meanPoolBackward(gpu, { ...shared, ...spread, dx: dx.view })
-        const gradients = parts.map(part => (part.requiresGrad ? empty(part.shape) : undefined))
-        const wanted = gradients.flatMap((gradient, i) => (gradient ? [place(gradient.view, i)] : []))
-        splitColumns(gpu, { parts: wanted, source: dy.view, sourceWidth: total, rows: B })
-        return [dx, ...gradients]
+        return [dx, ...split(gpu, dy.view)]
       },
     }
   })
