@@ -146,9 +146,7 @@ export function op(
   if (recording) {
     output.requiresGrad = true
     record(tapeOf(gpu), { name, inputs, output, backward, saved, tables, since })
-  } else {
-    for (const tensor of saved) tensor.dispose()
-  }
+  } else for (const tensor of saved) tensor.dispose()
   noteResult(output)
   return output
 }
@@ -354,9 +352,8 @@ function addGrad(tape: Tape, input: Tensor, grad: Tensor): void {
     return
   }
   const known = tape.grads.get(input)
-  if (!known) {
-    tape.grads.set(input, grad)
-  } else if (known.shared) {
+  if (!known) tape.grads.set(input, grad)
+  else if (known.shared) {
     const sum = empty(input.gpu, input.shape, input.dtype)
     add(input.gpu, { a: known.view, b: grad.view, out: sum.view, n, storage })
     tape.grads.set(input, sum)

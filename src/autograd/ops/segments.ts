@@ -1,5 +1,4 @@
 // What is made of segments of rows that lie one behind the other: lists of documents, ids of a row, words of a text.
-
 import { ShapeError } from '../../errors.ts'
 import { type SegmentKind, segmentBackward, segment as segmentKernel } from '../../kernels/segment.ts'
 import { numel } from '../../kernels/strides.ts'
