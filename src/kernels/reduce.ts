@@ -137,7 +137,9 @@ export function finishColumns(
 
 /** A part of a gradient: n float32 values; `view` may be a function that is called, and computes them, when their turn comes. */
 export interface GradPart {
+  /** [n], or what computes it. */
   view: View | (() => View)
+  /** Number of values. */
   n: number
 }
 

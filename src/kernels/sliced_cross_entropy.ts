@@ -26,19 +26,23 @@ const gradient = kernel('gradient', { rows: 'u32', C: 'u32', first: 'u32' }, [
 /** Logits without their bias, [rows, C], of the classes from `first` on, out of V. */
 export interface LogitSlice {
   z: View
+  /** Its first class. */
   first: number
+  /** How many classes it has. */
   C: number
 }
 
-/** What slices are held against: bias [V] float32; labels [rows] uint32 below V. */
-interface Shared {
+/** What slices are held against. */
+export interface LogitLabels {
+  /** [V] float32, of all classes. */
   bias: View
+  /** [rows] uint32 below V. */
   labels: View
   rows: number
   V: number
 }
 
-function expectSlice(op: string, { z, first, C, bias, labels, rows, V }: LogitSlice & Shared): void {
+function expectSlice(op: string, { z, first, C, bias, labels, rows, V }: LogitSlice & LogitLabels): void {
   expectSizes(op, { rows, V, first, C })
   expectViews(op, { z }, rows * C)
   expectViews(op, { bias }, Math.max(V, first + C))
@@ -54,7 +58,7 @@ export const sliceStats = (rows: number, slices: number): number => rows * slice
  */
 export function foldLogits(
   gpu: Gpu,
-  options: LogitSlice & Shared & { stats: View; own: View; slice: number; slices: number },
+  options: LogitSlice & LogitLabels & { stats: View; own: View; slice: number; slices: number },
 ): void {
   const { z, bias, labels, stats, own, rows, C, first, slice, slices } = given('foldLogits', gpu, options)
   expectSlice('foldLogits', options)
@@ -92,7 +96,10 @@ export function finishSlices(
 }
 
 /** Puts the gradient of a slice's logits in their place: z = dlosses[r] (softmax - onehot). tops as `finishSlices` wrote it; dlosses: [rows] float32. */
-export function sliceGradient(gpu: Gpu, options: LogitSlice & Shared & { tops: View; dlosses: View }): void {
+export function sliceGradient(
+  gpu: Gpu,
+  options: LogitSlice & LogitLabels & { tops: View; dlosses: View },
+): void {
   const { z, bias, labels, tops, dlosses, rows, C, first } = given('sliceGradient', gpu, options)
   expectSlice('sliceGradient', options)
   expectViews('sliceGradient', { tops }, rows * 2)

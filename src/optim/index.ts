@@ -4,7 +4,13 @@
  * @module kernelgrad/optim
  */
 export { GradScaler, type GradScalerOptions, type GradScalerState, type ScaledStep } from './grad-scaler.ts'
-export { type FullGroup, Optimizer, type ParameterGroup, type StateTensor } from './optimizer.ts'
+export {
+  type FullGroup,
+  Optimizer,
+  type ParameterGroup,
+  type StateTensor,
+  type StepOptions,
+} from './optimizer.ts'
 export type { Check, Rule, Settings } from './rule.ts'
 export { Adam, type AdamOptions, adam } from './rules/adam.ts'
 export { type AdamSettings, type AdamState, AdamW, type AdamWOptions, adamw } from './rules/adamw.ts'
