@@ -16,7 +16,7 @@ import { need, readTensors } from './frozen.ts'
 import { Check, type Finding } from './report.ts'
 
 /** `adagrad` is a dense parameter of row-wise Adagrad, which keeps a sum per element of it. */
-const CLASSES = {
+export const CLASSES = {
   adamw_torch: AdamW,
   adam: Adam,
   sgd: SGD,

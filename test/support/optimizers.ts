@@ -1,15 +1,9 @@
 // Optimizers by the names of the frozen cases, and steps of a table and a dense parameter side by side.
+import { CLASSES } from '../../bench/parity/optim-case.ts'
 import { type DenseParameter, type TableParameter, tensor } from '../../src/autograd/index.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
-import { Adam, AdamW, type Optimizer, RowwiseAdagrad, SGD } from '../../src/optim/index.ts'
+import type { AdamW, Optimizer } from '../../src/optim/index.ts'
 
-const CLASSES = {
-  adamw_torch: AdamW,
-  adam: Adam,
-  sgd: SGD,
-  adagrad: RowwiseAdagrad,
-  rowwise_adagrad: RowwiseAdagrad,
-}
 export type RuleName = keyof typeof CLASSES
 
 /** An optimizer over one group; settings under PyTorch's names. */

@@ -1,18 +1,18 @@
-import { ConfigError, ShapeError } from '../../errors.ts'
+import { ConfigError } from '../../errors.ts'
 import type { Gpu, View } from '../../gpu/index.ts'
 import { matmul } from '../../kernels/matmul.ts'
 import { columnSum } from '../../kernels/reduce.ts'
 import { finishSlices, foldLogits, sliceGradient, sliceStats } from '../../kernels/sliced_cross_entropy.ts'
 import { changesSoFar } from '../changes.ts'
-import { expectBelow, expectDevice, expectTensor, expectTensors, FLOAT32, IDS } from '../checks.ts'
+import { expectBelow, expectTensors, IDS } from '../checks.ts'
 import { tableHooks } from '../hooks.ts'
 import { untrack } from '../scope.ts'
-import { addRowGrad } from '../table-grad.ts'
-import { expectTable, type SlicedGrad, type TableParameter, type TableSlice } from '../table-parameter.ts'
+import type { SlicedGrad, TableParameter, TableSlice } from '../table-parameter.ts'
 import { gradTarget, op } from '../tape.ts'
 import { empty as makeTensor, type Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
-import { expectShape, rowsAndColumns } from './shapes.ts'
+import { expectShape } from './shapes.ts'
+import { addWholeGrad, checkTied } from './tied-linear.ts'
 
 /** Bytes of logits kept for the backward pass at most; of more, each slice is computed again when it is needed. */
 const KEPT_BYTES = 96 * 2 ** 20
@@ -40,23 +40,15 @@ export function tiedCrossEntropy(
   bias: Tensor,
   labels: Tensor,
 ): TiedCrossEntropy {
-  expectTensor('tiedCrossEntropy', 'x', input)
-  expectTable('tiedCrossEntropy', 'table', table)
-  expectTensors('tiedCrossEntropy', { bias }, FLOAT32, { name: 'x', gpu: input.gpu })
+  const [n, V] = checkTied('tiedCrossEntropy', input, table, bias)
   expectTensors('tiedCrossEntropy', { labels }, IDS, { name: 'x', gpu: input.gpu })
-  expectDevice('tiedCrossEntropy', 'table', table.gpu, 'x', input.gpu)
-  const [n, H] = rowsAndColumns(input)
-  const V = table.shape[0]!
-  if (table.width !== H)
-    throw new ShapeError(`tiedCrossEntropy: x has shape [${input.shape}], the table [${table.shape}]`)
-  expectShape('tiedCrossEntropy: bias', bias, [V])
   expectShape('tiedCrossEntropy: labels', labels, [n])
   expectBelow('tiedCrossEntropy: label', labels.known, V, `the table has ${V} rows`)
   const x = cast(input, 'f32')
   table.beforeRead?.()
   const { gpu } = x
   const { slices } = table
-  const right = makeTensor(gpu, [n])
+  let right: Tensor | undefined
   const losses = op(
     'tiedCrossEntropy',
     gpu,
@@ -68,6 +60,7 @@ export function tiedCrossEntropy(
         )
       const source = { gpu, table, x: x.view, bias: bias.view, labels: labels.view, n }
       const out = empty([n])
+      right = empty([n])
       const tops = saved([n, 2])
       const keeps = recording && n * V * 4 <= KEPT_BYTES && !table.sliced.length
       const kept = keeps ? slices.map(({ rows }) => saved([n, rows])) : undefined
@@ -85,7 +78,7 @@ export function tiedCrossEntropy(
     table.requiresGrad,
     [table],
   )
-  return { losses, right }
+  return { losses, right: right! }
 }
 
 /** What the logits are computed from. */
@@ -177,13 +170,7 @@ function back(x: Tensor, bias: Tensor, gradient: LogitsGradient): (Tensor | unde
         gpu.copy(sums, { ...db.view, offset: db.view.offset + firstRow * 4 }, rows * 4)
       }
       if (!table.requiresGrad || slices.length > 1) continue
-      const values = makeTensor(gpu, [rows, H])
-      writeRows(gradient, slice, dz, values.view, false)
-      addRowGrad(
-        table,
-        Uint32Array.from({ length: rows }, (_, row) => row),
-        values,
-      )
+      addWholeGrad(gpu, table, { dlogits: dz, x: gradient.x, n })
     }
   })
   return [undefined, db]
@@ -199,7 +186,10 @@ function writeRows(
   matmul(gpu, { a: dz, b: x, c: into, M: rows, N: table.width, K: n, layout: 'TN', accumulate })
 }
 
-/** The gradient of a table of several slices: what it is computed from is kept apart, since optimizers change the bias before the table. */
+/**
+ * The gradient of a table of several slices. What it is computed from is kept apart: the tape lets go of it, and optimizers change the bias before
+ * the table.
+ */
 function later(gradient: LogitsGradient): SlicedGrad {
   const { gpu, table, n } = gradient
   const copyOf = (source: View, values: number): View => {
@@ -209,10 +199,13 @@ function later(gradient: LogitsGradient): SlicedGrad {
   }
   const own = {
     x: copyOf(gradient.x, n * table.width),
-    bias: copyOf(gradient.bias, table.shape[0]!),
-    labels: copyOf(gradient.labels, n),
-    tops: copyOf(gradient.tops, 2 * n),
-    dlosses: copyOf(gradient.dlosses, n),
+    // The logits' own gradient, where it is kept, is not computed again.
+    ...(!gradient.kept && {
+      bias: copyOf(gradient.bias, table.shape[0]!),
+      labels: copyOf(gradient.labels, n),
+      tops: copyOf(gradient.tops, 2 * n),
+      dlosses: copyOf(gradient.dlosses, n),
+    }),
   }
   const scratch = gradient.kept ? undefined : gpu.acquire(sliceBytes(gradient), 'logits')
   for (const logits of gradient.kept ?? []) untrack(logits.retain())

@@ -19,15 +19,7 @@ import { expectShape, rowsAndColumns } from './shapes.ts'
  * @throws ShapeError where a gradient is recorded for a table that one binding does not hold.
  */
 export function tiedLinear(input: Tensor, table: TableParameter, bias: Tensor): Tensor {
-  expectTensor('tiedLinear', 'x', input)
-  expectTable('tiedLinear', 'table', table)
-  expectTensors('tiedLinear', { bias }, FLOAT32, { name: 'x', gpu: input.gpu })
-  expectDevice('tiedLinear', 'table', table.gpu, 'x', input.gpu)
-  const [n, H] = rowsAndColumns(input)
-  const V = table.shape[0]!
-  if (table.width !== H)
-    throw new ShapeError(`tiedLinear: x has shape [${input.shape}], the table [${table.shape}]`)
-  expectShape('tiedLinear: bias', bias, [V])
+  const [n, V, H] = checkTied('tiedLinear', input, table, bias)
   const x = cast(input, 'f32')
   table.beforeRead?.()
   const { shards } = table
@@ -51,15 +43,7 @@ export function tiedLinear(input: Tensor, table: TableParameter, bias: Tensor): 
       return {
         output: y,
         backward: dy => {
-          if (table.requiresGrad) {
-            const values = makeTensor(gpu, [V, H])
-            matmulKernel(gpu, { a: dy.view, b: x.view, c: values.view, M: V, N: H, K: n, layout: 'TN' })
-            addRowGrad(
-              table,
-              Uint32Array.from({ length: V }, (_, row) => row),
-              values,
-            )
-          }
+          if (table.requiresGrad) addWholeGrad(gpu, table, { dlogits: dy.view, x: x.view, n })
           if (bias.requiresGrad) {
             const { view, accumulate } = gradTarget(bias)
             columnSum(gpu, { x: dy.view, out: view, rows: n, C: V, accumulate })
@@ -74,6 +58,41 @@ export function tiedLinear(input: Tensor, table: TableParameter, bias: Tensor): 
     },
     table.requiresGrad,
     [table],
+  )
+}
+
+/** Checks what is projected onto a table; @returns n, V and H */
+export function checkTied(
+  op: string,
+  input: Tensor,
+  table: TableParameter,
+  bias: Tensor,
+): [n: number, V: number, H: number] {
+  expectTensor(op, 'x', input)
+  expectTable(op, 'table', table)
+  expectTensors(op, { bias }, FLOAT32, { name: 'x', gpu: input.gpu })
+  expectDevice(op, 'table', table.gpu, 'x', input.gpu)
+  const [n, H] = rowsAndColumns(input)
+  const V = table.shape[0]!
+  if (table.width !== H)
+    throw new ShapeError(`${op}: x has shape [${input.shape}], the table [${table.shape}]`)
+  expectShape(`${op}: bias`, bias, [V])
+  return [n, V, H]
+}
+
+/** Adds dlogitsᵀ x, the gradient of every row, to what the table keeps; dlogits: [n, V], x: [n, H]. */
+export function addWholeGrad(
+  gpu: Gpu,
+  table: TableParameter,
+  { dlogits, x, n }: { dlogits: View; x: View; n: number },
+): void {
+  const [V, H] = table.shape as [number, number]
+  const values = makeTensor(gpu, [V, H])
+  matmulKernel(gpu, { a: dlogits, b: x, c: values.view, M: V, N: H, K: n, layout: 'TN' })
+  addRowGrad(
+    table,
+    Uint32Array.from({ length: V }, (_, row) => row),
+    values,
   )
 }
 
