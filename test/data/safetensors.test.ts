@@ -246,10 +246,10 @@ test('paths that cannot be read or written are named', async () => {
   const file = join(folder, 'plain')
   writeFileSync(file, 'x')
   for (const act of [
-    openSafetensors(join(file, 'm.st')),
-    writeSafetensors(join(file, 'm.st'), [f32('a', [1])]),
+    () => openSafetensors(join(file, 'm.st')),
+    () => writeSafetensors(join(file, 'm.st'), [f32('a', [1])]),
   ]) {
-    const fault = await rejection(act)
+    const fault = await rejection(act())
     assert.instance(fault, CheckpointError)
     assert.match(fault.message, /plain\/m\.st: part of the path is a file/)
   }
