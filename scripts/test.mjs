@@ -1,6 +1,7 @@
 // Runs every compiled test file (or those whose path contains one of the given words) in a process of its own, on the
 // embedded adapter unless KERNELGRAD_ADAPTER says otherwise, and adds the counts up. A file that says `// Waits for CI: why` in its first
-// lines runs where CI is set, or where one of the words names it. Two files run at a time where there are
+// lines runs where CI is set, or where one of the words names it. Where CI is set, the tests of kernels, and files that say `// Runs again
+// with the forms for GPUs`, run twice: with the adapter's forms of kernels and with those. Two files run at a time where there are
 // cores for them; each one's output is kept together, and shown in the order of their names.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
@@ -24,7 +25,15 @@ const waits = file =>
   words.length || process.env.CI
     ? undefined
     : /^\/\/ Waits for CI: (.+)$/m.exec(readFileSync(sourceOf(file), 'utf8'))?.[1]
-const files = all.filter(file => waits(file) === undefined)
+const again = file =>
+  process.env.CI &&
+  !process.env.KERNELGRAD_FORMS &&
+  (file.includes(join('test', 'kernels')) ||
+    /^\/\/ Runs again with the forms for GPUs/m.test(readFileSync(sourceOf(file), 'utf8')))
+/** The runs: a file, and what it is told besides. */
+const files = all
+  .filter(file => waits(file) === undefined)
+  .flatMap(file => [{ file }, ...(again(file) ? [{ file, more: { KERNELGRAD_FORMS: 'hardware' } }] : [])])
 // Choices that an earlier run stored on this machine do not decide what is tested.
 const env = { KERNELGRAD_ADAPTER: 'embedded', KERNELGRAD_TUNING: 'off', FORCE_COLOR: '0', ...process.env }
 
@@ -51,10 +60,14 @@ function alive({ pid }) {
 }
 
 /** Runs a file to its end: what it told, and how it ended. */
-function run(file) {
+function run({ file, more = {} }) {
   return new Promise(resolve => {
     const started = Date.now()
-    const child = spawn(process.execPath, [file], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [file], {
+      env: { ...env, ...more },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     running.add(child)
     let out = ''
     for (const stream of [child.stdout, child.stderr])
@@ -70,7 +83,7 @@ function run(file) {
       clearTimeout(timer)
       running.delete(child)
       const how = late ?? (code ? `exit code ${code}` : signal)
-      resolve({ file, out, how, seconds: (Date.now() - started) / 1000 })
+      resolve({ file, more, out, how, seconds: (Date.now() - started) / 1000 })
     })
   })
 }
@@ -84,7 +97,7 @@ for (const file of all) {
 }
 const broken = []
 
-function report({ file, out, how, seconds }) {
+function report({ file, more, out, how, seconds }) {
   const read = word => Number(new RegExp(`^ +${word}: +(\\d+)`, 'm').exec(out)?.[1] ?? 0)
   const [total, passed, skipped] = [read('Total'), read('Passed'), read('Skipped')]
   const ok = !how && total + skipped > 0 && passed === total
@@ -92,7 +105,8 @@ function report({ file, out, how, seconds }) {
   sum.skipped += skipped
   sum.failed += ok ? total - passed : Math.max(1, total - passed)
   const counts = `${passed}/${total}${skipped ? `, ${skipped} skipped` : ''}`
-  const name = file.replace(/^dist\/test\//, '')
+  const with_ = Object.values(more).length ? ' (forms for GPUs)' : ''
+  const name = file.replace(/^dist\/test\//, '') + with_
   console.log(`${ok ? 'ok  ' : 'FAIL'} ${name}  ${counts}  ${seconds.toFixed(1)} s`)
   for (const line of out.split('\n')) if (/^skip: /.test(line)) console.log(`     ${line}`)
   if (ok) return

@@ -10,6 +10,7 @@ import {
 import { type AdapterFound, findAdapter } from './adapter.ts'
 import { told } from './buffers.ts'
 import { Failures } from './failures.ts'
+import { type Forms, formsFor, type SubgroupSizes, subgroupsOf } from './forms.ts'
 import type { Grid, Kernel, View } from './kernel.ts'
 import { checkOptions } from './launch-check.ts'
 import { BufferPool, type MemoryUse, sizeClass } from './pool.ts'
@@ -20,6 +21,11 @@ import { guarded } from './scopes.ts'
 export interface GpuOptions {
   /** 'auto', 'hardware', 'system' or 'embedded'; the environment's KERNELGRAD_ADAPTER unless given. */
   adapter?: string
+  /**
+   * Whose kernel forms are taken: 'hardware', 'system' or 'embedded', and a vendor if one is meant, as in 'hardware/nvidia'. The
+   * environment's KERNELGRAD_FORMS unless given, and the adapter's own without that.
+   */
+  forms?: string
   /** Ask for WebGPU's default limits only, as a device that offers no more would give. */
   defaultLimits?: boolean
   /** Fill every buffer that is handed out with NaN, so that reading an element nobody wrote shows. For tests; slow. */
@@ -51,6 +57,10 @@ export class Gpu {
   readonly device: GPUDevice
   /** The adapter it was opened on. */
   readonly adapter: AdapterFound
+  /** Whose kernel forms are taken. */
+  readonly forms: Readonly<Forms>
+  /** Sizes of its subgroups; undefined where it has not the feature. */
+  readonly subgroups: Readonly<SubgroupSizes> | undefined
   /** Where buffers come from. */
   readonly pool: BufferPool
   readonly #recorder: Recorder
@@ -64,11 +74,13 @@ export class Gpu {
   constructor(
     device: GPUDevice,
     adapter: AdapterFound,
-    { poison = false, memoryLimit }: Pick<GpuOptions, 'poison' | 'memoryLimit'> = {},
+    { poison = false, memoryLimit, forms }: Pick<GpuOptions, 'poison' | 'memoryLimit' | 'forms'> = {},
   ) {
     const failures = this.#failures
     this.device = device
     this.adapter = adapter
+    this.forms = formsFor(adapter, forms)
+    this.subgroups = subgroupsOf(adapter, device)
     this.#recorder = new Recorder(device, failures)
     const recorder = this.#recorder
     this.pool = new BufferPool(
@@ -335,12 +347,13 @@ export class Gpu {
  * ```
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  checkOptions('openGpu', options, ['adapter', 'defaultLimits', 'poison', 'memoryLimit'])
+  checkOptions('openGpu', options, ['adapter', 'forms', 'defaultLimits', 'poison', 'memoryLimit'])
   const { memoryLimit } = options
   if (memoryLimit !== undefined && !(typeof memoryLimit === 'number' && memoryLimit > 0))
     throw new ConfigError(`openGpu: memoryLimit is ${told(memoryLimit)}, expected bytes, more than 0`)
   const found = await findAdapter(options.adapter)
   const { adapter } = found
+  formsFor(found, options.forms) // refused before there is a device
   const device = await adapter.requestDevice({
     requiredFeatures: WANTED_FEATURES.filter(feature => adapter.features.has(feature)),
     requiredLimits: options.defaultLimits

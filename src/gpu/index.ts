@@ -4,6 +4,7 @@
  * @module kernelgrad/gpu
  */
 export { type AdapterChoice, type AdapterFound, findAdapter } from './adapter.ts'
+export type { AdapterKind, Forms, SubgroupSizes } from './forms.ts'
 export { Gpu, type GpuOptions, openGpu } from './gpu.ts'
 export { InFlight } from './in-flight.ts'
 export {

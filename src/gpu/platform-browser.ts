@@ -11,6 +11,8 @@ export const sources: Source[] = [
 /** Browsers have no environment variables. */
 export const adapterSetting = (): string | undefined => undefined
 
+export const formsSetting = (): string | undefined => undefined
+
 export const tuningSetting = (): string | undefined => undefined
 
 /** A browser keeps no measurements: the built-in tables serve. */

@@ -44,6 +44,9 @@ export const sources: Source[] = [
 /** The setting `KERNELGRAD_ADAPTER`. */
 export const adapterSetting = (): string | undefined => process.env.KERNELGRAD_ADAPTER
 
+/** The setting `KERNELGRAD_FORMS`. */
+export const formsSetting = (): string | undefined => process.env.KERNELGRAD_FORMS
+
 /** The setting `KERNELGRAD_TUNING`. */
 export const tuningSetting = (): string | undefined => process.env.KERNELGRAD_TUNING
 

@@ -87,7 +87,7 @@ function launchOf(
   const B = cuSeqlens.size / 4 - 1
   const slots = Math.floor(T / TILE.N) + B
   return {
-    kernels: p === 0 ? plain : philoxShifts(gpu.adapter.kind) ? dropping : shiftless,
+    kernels: p === 0 ? plain : philoxShifts(gpu.forms.kind) ? dropping : shiftless,
     form,
     values: { B, A, D: form === 1 ? D : D / 4, slots, scale, threshold, keep, seed, layer, step },
     grid: Math.ceil((slots * A) / WORKGROUP),

@@ -1,6 +1,6 @@
 import { expectRng } from '../check.ts'
 import { ConfigError } from '../errors.ts'
-import { defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
+import { type AdapterKind, defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import dropoutWgsl from '../wgsl/dropout.ts'
 import philox from '../wgsl/philox.ts'
 import { expectSizes, expectViews, given } from './checks.ts'
@@ -44,7 +44,7 @@ const shiftless = {
 }
 
 /** SHIFTS of philox.wgsl: whether this adapter shifts a vector in one instruction. */
-export const philoxShifts = (kind: Gpu['adapter']['kind']): number => Number(kind !== 'embedded software')
+export const philoxShifts = (kind: AdapterKind): number => Number(kind !== 'embedded software')
 
 /**
  * What a kernel needs to know of p: words below the threshold are dropped, what is kept is scaled.
@@ -73,7 +73,7 @@ export function dropout(
   if (n === 0) return
   formOf(storage, n)
   const { seed, layer, step } = rng
-  const kernel = philoxShifts(gpu.adapter.kind) ? shifting : shiftless
+  const kernel = philoxShifts(gpu.forms.kind) ? shifting : shiftless
   gpu.launch(kernel[storage], { n, ...dropoutParams(p), seed, layer, step }, [x, y], Math.ceil(n / GROUP))
 }
 

@@ -159,7 +159,7 @@ export function layerNorm(
     DROP_OUT: Number(outputDropout !== undefined),
     // Beside a dropout it costs nothing to decide at run time, and one pipeline does for both.
     RELU: Number(activation === 'relu' || outputDropout !== undefined),
-    SHIFTS: philoxShifts(gpu.adapter.kind),
+    SHIFTS: philoxShifts(gpu.forms.kind),
   }
   const bindings: Access[] = ['read', 'read', 'read', 'write', 'write', 'write']
   const views = [x, weight, bias, y, mean, rstd]
@@ -229,7 +229,7 @@ export function layerNormBackward(
   const variant = {
     RELU: Number(y !== undefined),
     DROP_IN: Number(dropout !== undefined),
-    SHIFTS: philoxShifts(gpu.adapter.kind),
+    SHIFTS: philoxShifts(gpu.forms.kind),
   }
   const row = [dy, x, mean, rstd]
   const after = y ? [y] : []
@@ -240,7 +240,7 @@ export function layerNormBackward(
   const summed = dweight && dbias
   // Without the sums there is nothing that a second pass would read again.
   const form = summed ? (options.form ?? formFor(gpu, options)) : 'rows'
-  const { perBlock, blocks } = form === 'blocks' ? blocksOf(rows, BLOCK[gpu.adapter.kind]) : rowBlocks(rows)
+  const { perBlock, blocks } = form === 'blocks' ? blocksOf(rows, BLOCK[gpu.forms.kind]) : rowBlocks(rows)
   const second = blocks * H
   const values = { ...valuesOf(rows, H, width, dropout), gate, per_block: perBlock, second: second / width }
   gpu.scratch(take => {
@@ -274,4 +274,4 @@ const blocksOf = (rows: number, perBlock: number) => ({ perBlock, blocks: Math.c
 
 /** One pass for both sums where loads are dear; y and dresidual together would be a binding too many. */
 const formFor = (gpu: Gpu, { y, dropout }: { y?: View | undefined; dropout?: object | undefined }) =>
-  gpu.adapter.kind === 'hardware' || (y && dropout) ? 'rows' : 'blocks'
+  gpu.forms.kind === 'hardware' || (y && dropout) ? 'rows' : 'blocks'

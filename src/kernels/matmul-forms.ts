@@ -1,5 +1,5 @@
 // The forms of the matrix product as data: what a form needs, from which size it pays, and which is tried first where.
-import type { Gpu } from '../gpu/index.ts'
+import type { AdapterKind, Gpu } from '../gpu/index.ts'
 
 /** Which operand lies transposed in memory: NN a[M,K] b[K,N]; NT a[M,K] b[N,K]; TN a[K,M] b[K,N]. */
 export type MatmulLayout = 'NN' | 'NT' | 'TN'
@@ -38,8 +38,6 @@ export interface MatmulForm {
   /** Least M N K from which it is chosen: a large tile takes lavapipe half a second to compile, as long as thousands of small products. */
   work: number
 }
-
-export type AdapterKind = Gpu['adapter']['kind']
 
 /** The forms by name; every one computes the same product. They cannot be changed: kernels made for one are kept under it. */
 export const matmulForms: Record<string, Readonly<MatmulForm>> = {
@@ -103,24 +101,11 @@ const PART = 512
 /** Most products that are summed one after the other. */
 const CHAIN = 1536
 
-const sizesByGpu = new WeakMap<Gpu, readonly [number, number] | undefined>()
-
-/** Least and most lanes of a subgroup; undefined without the feature. Asking the bindings takes as long as a launch. */
-function subgroupSizes(gpu: Gpu): readonly [number, number] | undefined {
-  if (!sizesByGpu.has(gpu)) {
-    const { subgroupMinSize, subgroupMaxSize } = gpu.adapter.adapter.info
-    const sizes = [subgroupMinSize, subgroupMaxSize] as const
-    sizesByGpu.set(gpu, gpu.features.has('subgroups') ? sizes : undefined)
-  }
-  return sizesByGpu.get(gpu)
-}
-
 /** Why a form cannot run on this device, or undefined when it can. */
 export function unusable(gpu: Gpu, { subgroup }: MatmulForm): string | undefined {
   if (subgroup === undefined) return undefined
-  const sizes = subgroupSizes(gpu)
-  if (!sizes) return "needs the feature 'subgroups', which this device lacks"
-  const [least, most] = sizes
+  if (!gpu.subgroups) return "needs the feature 'subgroups', which this device lacks"
+  const { least, most } = gpu.subgroups
   if (least === subgroup && most === subgroup) return undefined
   return `needs subgroups of ${subgroup} lanes, this device's have ${least === most ? least : `${least} to ${most}`}`
 }
@@ -164,7 +149,7 @@ export function transposesB(
  */
 export function candidates(gpu: Gpu, shape: MatmulShape): string[] {
   const { M, N, K } = shape
-  const device = DEVICES[gpu.adapter.kind]
+  const device = DEVICES[gpu.forms.kind]
   const usable = device.prefers.filter(name => {
     const form = matmulForms[name]!
     return M * N * K >= form.work && unusable(gpu, form) === undefined

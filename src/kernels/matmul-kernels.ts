@@ -1,5 +1,5 @@
 // The kernel of a form for a device, the way a, b and c lie in memory, and an epilogue; each is made once.
-import { defineKernel, type Kernel, withConstants } from '../gpu/index.ts'
+import { type AdapterKind, defineKernel, type Kernel, withConstants } from '../gpu/index.ts'
 import f16 from '../wgsl/f16.ts'
 import matmulWgsl from '../wgsl/matmul.ts'
 import epilogueWgsl from '../wgsl/matmul_epilogue.ts'
@@ -10,7 +10,7 @@ import workgroupWgsl from '../wgsl/matmul_workgroup.ts'
 import normalCdf from '../wgsl/normal_cdf.ts'
 import philox from '../wgsl/philox.ts'
 import { DROPOUT_PARAMS, philoxShifts } from './dropout.ts'
-import { type AdapterKind, DEVICES, type MatmulForm, type MatmulShape } from './matmul-forms.ts'
+import { DEVICES, type MatmulForm, type MatmulShape } from './matmul-forms.ts'
 import type { Storage } from './width.ts'
 
 const params = {

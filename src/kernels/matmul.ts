@@ -103,7 +103,7 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   storageFormOf(stored.a, layout === 'TN' ? M : K)
   storageFormOf(stored.b, layout === 'NT' ? K : N)
   storageFormOf(stored.c, N)
-  const { kind } = gpu.adapter
+  const { kind } = gpu.forms
   collectors.get(gpu)?.push(shape)
   const name = options.form ?? chosen(gpu, shape)
   const form = formOf(gpu, name)

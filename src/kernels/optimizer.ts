@@ -1,6 +1,13 @@
 import { COUNT, expectNumber, shown } from '../check.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
-import { type Access, defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
+import {
+  type Access,
+  type AdapterKind,
+  defineKernel,
+  type Gpu,
+  type Kernel,
+  type View,
+} from '../gpu/index.ts'
 import wgsl from '../wgsl/optimizer.ts'
 import byRowWgsl from '../wgsl/optimizer_by_row.ts'
 import { expectGpu, expectOptional, expectSizes, expectView, expectViews, given } from './checks.ts'
@@ -52,7 +59,7 @@ const kernels = new Map<string, Kernels>()
 const byRowKernels = new Map<string, ByWidth<keyof typeof byRowParams>>()
 
 /** Invocations that share a row: a subgroup. Barriers cost a software adapter more than what they spare, SwiftShader most. */
-const LANES: Record<Gpu['adapter']['kind'], number> = {
+const LANES: Record<AdapterKind, number> = {
   hardware: 32,
   'system software': 8,
   'embedded software': 4,
@@ -225,7 +232,7 @@ export function optimizerByRow(
     gpu,
     options,
   )
-  const { lanes = LANES[gpu.adapter.kind] } = options
+  const { lanes = LANES[gpu.forms.kind] } = options
   expectNumber('optimizerByRow: lanes', lanes, COUNT)
   checkRows('optimizerByRow', options)
   checkMemory('optimizerByRow', gpu, rule, options, width, Math.floor(w.size / 4 / Math.max(width, 1)))

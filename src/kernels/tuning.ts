@@ -21,10 +21,12 @@ interface Stored {
 
 const choicesByGpu = new WeakMap<Gpu, Map<string, string>>()
 
-/** Vendor, architecture, device and driver as WebGPU tells them. */
-function adapterKey({ adapter }: Gpu): string {
+/** Vendor, architecture, device and driver as WebGPU tells them; and whose forms are taken, where they are not its own. */
+function adapterKey({ adapter, forms }: Gpu): string {
   const { vendor, architecture, device, description } = adapter.adapter.info
-  return [vendor, architecture, device, description].join(' ')
+  const own = forms.kind === adapter.kind && forms.vendor === vendor
+  const key = [vendor, architecture, device, description].join(' ')
+  return own ? key : `${key} with forms of ${forms.kind} ${forms.vendor}`
 }
 
 /** Adapter, driver and library version: what, besides the choices, decides the last bits. */

@@ -56,13 +56,13 @@ const LEAST_WIDE = 128
  * rows then take.
  */
 export function compactFormOf(
-  { adapter }: Gpu,
+  { forms }: Gpu,
   storage: Storage | undefined,
   row: number,
   ...lengths: number[]
 ): 1 | 4 | 'f16' {
   const form = formOf(storage, row, ...lengths)
-  return form === 4 && adapter.kind === 'system software' && row < LEAST_WIDE ? 1 : form
+  return form === 4 && forms.kind === 'system software' && row < LEAST_WIDE ? 1 : form
 }
 
 /** 4 when every one of the lengths, in elements, is a multiple of 4, else 1. */
