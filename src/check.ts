@@ -27,6 +27,8 @@ export const NON_NEGATIVE: Range = {
   says: 'a finite number of at least 0',
   takes: x => x >= 0 && x < Infinity,
 }
+/** A probability where 1 makes sense. */
+export const PROBABILITY: Range = { says: 'a number from 0 to 1', takes: x => x >= 0 && x <= 1 }
 /** Dropout's p and Adam's betas. */
 export const BELOW_ONE: Range = { says: 'a number in [0, 1)', takes: x => x >= 0 && x < 1 }
 
@@ -77,12 +79,16 @@ export function expectFunction(where: string, value: unknown): void {
   if (typeof value !== 'function') throw new ArgumentError(`${where} is ${shown(value)}, expected a function`)
 }
 
+/** Objects that have no options in them, whatever is meant: a promise is one that nobody waited for. */
+const NO_BAGS = [Array, Promise, Map, Set, Date, ArrayBuffer]
+
 /**
  * Refuses what is no bag of options, and names in it that mean nothing: misspelt ones would be ignored.
  * @throws ConfigError naming the name that is meant, where one is close, and all there are
  */
 export function expectOptions(where: string, given: unknown, known: readonly string[]): void {
-  if (typeof given !== 'object' || given === null || Array.isArray(given) || ArrayBuffer.isView(given))
+  const isBag = typeof given === 'object' && given !== null && !NO_BAGS.some(kind => given instanceof kind)
+  if (!isBag || ArrayBuffer.isView(given))
     throw new ConfigError(`${where} is ${shown(given)}, expected an object with ${known.join(', ')}`)
   for (const key in given) {
     if (known.includes(key)) continue
@@ -118,6 +124,32 @@ function plainNumbers(where: string, given: unknown, wanted: string, range: Rang
     throw new ArgumentError(`${where} is ${shown(given)}, expected a ${wanted}, or an array of numbers`)
   for (let i = 0; i < given.length; i++) expectNumber(`${where}: element ${i}`, given[i], range)
   return given
+}
+
+/**
+ * Checks what is only read: a typed array of numbers, or an array whose elements are in `range` (any number, NaN too, unless given).
+ * @throws ArgumentError for what is neither; ConfigError naming the index of an element that is not in range
+ */
+export function expectNumbers(
+  where: string,
+  given: unknown,
+  range: Range = ANY,
+): asserts given is ArrayLike<number> {
+  const typed =
+    ArrayBuffer.isView(given) && !(given instanceof DataView) && typeof (given as Uint8Array)[0] !== 'bigint'
+  if (!typed && !Array.isArray(given))
+    throw new ArgumentError(`${where} is ${shown(given)}, expected an array of numbers`)
+  if (typed && range === ANY) return
+  const values = given as ArrayLike<number>
+  for (let i = 0; i < values.length; i++) expectNumber(`${where}: element ${i}`, values[i], range)
+}
+
+const ANY: Range = { says: 'a number', takes: () => true }
+
+/** @throws ArgumentError unless `gpu` is a device from `openGpu` */
+export function expectDevice(where: string, gpu: unknown): void {
+  if (typeof gpu === 'object' && gpu !== null && 'launch' in gpu && 'acquire' in gpu) return
+  throw new ArgumentError(`${where} is ${shown(gpu)}, expected a device from openGpu()`)
 }
 
 /** What a value is, in a few words. */

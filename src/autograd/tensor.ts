@@ -14,7 +14,10 @@ export type DType = 'f32' | 'f16' | 'u32'
 export type Shape = readonly number[]
 
 /** Whether a tensor of this shape may be f16: kernels move four halves at a time, so rows are multiples of four. */
-export const fitsF16 = (shape: Shape): boolean => (shape.at(-1) ?? 1) % 4 === 0
+export function fitsF16(shape: Shape): boolean {
+  if (!Array.isArray(shape)) expectDims('fitsF16: shape', shape)
+  return (shape.at(-1) ?? 1) % 4 === 0
+}
 
 function checkShape(shape: Shape, dtype: DType): Shape {
   if (dtype === 'f16' && !fitsF16(shape)) {

@@ -1,14 +1,13 @@
 // What a launcher is given, before anything is launched. WebGPU drops what lies outside a buffer without a word: a size that
 // is too large for a view would be a wrong result.
-import { expectNumber, NATURAL, type Range, shown } from '../check.ts'
+import { expectDevice, expectNumber, NATURAL, type Range, shown } from '../check.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import type { Storage } from './width.ts'
 
 /** @throws ArgumentError unless `gpu` is a device from `openGpu` */
 export function expectGpu(where: string, gpu: unknown): asserts gpu is Gpu {
-  if (typeof gpu === 'object' && gpu !== null && 'launch' in gpu && 'acquire' in gpu) return
-  throw new ArgumentError(`${where} is ${shown(gpu)}, expected a device from openGpu()`)
+  expectDevice(where, gpu)
 }
 
 /** @throws ArgumentError for what is no device, or no options; @returns the options */

@@ -1,10 +1,17 @@
 // Where an operand's elements lie when it is broadcast, transposed or cut: an offset and a stride per dimension of the result.
+import { expectDims } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 
 /** Number of elements of a shape. */
 export function numel(shape: readonly number[]): number {
+  if (!Array.isArray(shape)) expectDims('numel: shape', shape)
   let product = 1
-  for (const size of shape) product *= size
+  let numbers = true
+  for (const size of shape) {
+    product *= size
+    numbers &&= typeof size === 'number'
+  }
+  if (!numbers || !(product >= 0)) expectDims('numel: shape', shape)
   return product
 }
 

@@ -1,5 +1,6 @@
 import type { Op, Shape, Tensor } from '../autograd/index.ts'
-import { KernelgradError } from '../errors.ts'
+import { COUNT, expectDevice, expectDims, expectNumber, expectOneOf, expectOptions, shown } from '../check.ts'
+import { ArgumentError, KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { type Seed, uniform } from './random.ts'
 import { type TimingOptions, timeLaunches } from './timing.ts'
@@ -52,8 +53,10 @@ export async function benchOp<I extends readonly string[], O>(
   gpu: Gpu,
   op: Op<I, O>,
   inputs: readonly BenchInput[],
-  { options, flops, seed = 1, ...timing }: BenchOpOptions<O> = {},
+  given: BenchOpOptions<O> = {},
 ): Promise<[forward: BenchRow, backward: BenchRow]> {
+  checkGiven(gpu, op, inputs, given)
+  const { options, flops, seed = 1, ...timing } = given
   const { cast, empty, scope, tensor } = await import('../autograd/index.ts')
   const { resultOf } = await import('../autograd/define-op.ts')
   const { plainName } = await import('../autograd/define-op-checks.ts')
@@ -140,4 +143,35 @@ export async function benchOp<I extends readonly string[], O>(
   } finally {
     for (const tensor of [...Object.values(tensors), ...Object.values(grads), dout]) tensor.dispose()
   }
+}
+
+/** @throws ArgumentError, ConfigError or ShapeError that names the argument */
+function checkGiven(gpu: unknown, op: unknown, inputs: unknown, given: unknown): void {
+  expectDevice('benchOp: gpu', gpu)
+  const { definition } = (typeof op === 'function' ? op : {}) as {
+    definition?: { inputs: readonly string[] }
+  }
+  if (!definition)
+    throw new ArgumentError(`benchOp: op is ${shown(op)}, expected an operation that defineOp made`)
+  if (!Array.isArray(inputs))
+    throw new ArgumentError(
+      `benchOp: inputs are ${shown(inputs)}, expected an array of { shape } and its like`,
+    )
+  const names = definition.inputs
+  const needed = names.filter(name => !name.endsWith('?')).length
+  if (inputs.length < needed || inputs.length > names.length)
+    throw new ArgumentError(
+      `benchOp: got ${inputs.length} inputs, expected those of the operation: ${names.join(', ')}`,
+    )
+  for (const [i, input] of inputs.entries()) {
+    const where = `benchOp: inputs[${i}]`
+    expectOptions(where, input, ['shape', 'dtype', 'data'])
+    expectDims(`${where}.shape`, input.shape)
+    expectOneOf(`${where}.dtype`, input.dtype, ['f32', 'f16', undefined])
+  }
+  expectOptions('benchOp: options', given, ['options', 'flops', 'seed', 'budget', 'sample'])
+  const { flops } = given as BenchOpOptions<unknown>
+  if (flops === undefined) return
+  expectOptions('benchOp: flops', flops, ['forward', 'backward'])
+  for (const way of ['forward', 'backward'] as const) expectNumber(`benchOp: flops.${way}`, flops[way], COUNT)
 }

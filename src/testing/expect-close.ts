@@ -1,4 +1,4 @@
-import { expectNumber, expectOptions, NON_NEGATIVE } from '../check.ts'
+import { expectDims, expectNumber, expectNumbers, expectOptions, NATURAL, NON_NEGATIVE } from '../check.ts'
 import { KernelgradError, ShapeError } from '../errors.ts'
 import { maxError } from './measures.ts'
 
@@ -67,6 +67,9 @@ export function expectClose(
   expectOptions('expectClose: options', options, ['absolute', 'label', 'shape'])
   const { absolute = false, label = 'values', shape } = options
   expectNumber('expectClose: bound', bound, NON_NEGATIVE)
+  expectNumbers(`${label}: what came`, actual)
+  expectNumbers(`${label}: what is expected`, expected)
+  if (shape !== undefined) expectDims('expectClose: shape', shape)
   if (actual.length !== expected.length)
     throw new ShapeError(`${label}: got ${actual.length} elements, expected ${expected.length}`)
   if (shape && shape.reduce((n, size) => n * size, 1) !== expected.length)
@@ -90,6 +93,11 @@ const short = (value: number) => String(Number(value.toPrecision(4)))
 
 /** The index in every dimension of an element of a row-major array. */
 export function unravel(flat: number, shape: readonly number[]): number[] {
+  expectDims('unravel: shape', shape)
+  expectNumber('unravel: flat', flat, NATURAL)
+  const size = shape.reduce((n, size) => n * size, 1)
+  if (flat >= size)
+    throw new ShapeError(`unravel: flat is ${flat}, and shape [${shape.join(', ')}] has ${size} elements`)
   const index: number[] = []
   let rest = flat
   for (const size of shape.toReversed()) {

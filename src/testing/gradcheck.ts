@@ -1,5 +1,15 @@
 import type { Shape, Tensor } from '../autograd/index.ts'
-import { expectNumber, expectOptions, FINITE, POSITIVE, shown } from '../check.ts'
+import {
+  expectDevice,
+  expectDims,
+  expectFunction,
+  expectNumber,
+  expectNumbers,
+  expectOptions,
+  FINITE,
+  POSITIVE,
+  shown,
+} from '../check.ts'
 import { ArgumentError, KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 
@@ -68,6 +78,8 @@ export async function gradcheck(
 ): Promise<number> {
   const [given, wanted] = (args.length >= 4 ? args.slice(3) : args.slice(1)) as [unknown, unknown?]
   checkGiven(given, wanted)
+  if (args.length >= 4) checkDevice(...(args as unknown[]))
+  else checkPlain(args[0])
   if (args.length >= 4) {
     const [gpu, fn, oracle, inputs, options] = args as [
       Gpu,
@@ -82,6 +94,7 @@ export async function gradcheck(
     return compare(oracle, plain, weights, found, { tolerance: 2e-4, ...options })
   }
   const [fn, inputs, options] = args as [PlainFunction, readonly ArrayLike<number>[], GradcheckOptions?]
+  for (const [i, data] of inputs.entries()) expectNumbers(`gradcheck: inputs[${i}]`, data)
   const plain = inputs.map(data => Float64Array.from(data))
   const weights = Float64Array.from(fn.forward(...plain), weight(options))
   const found = fn.backward(Float64Array.from(weights), ...plain)
@@ -97,6 +110,25 @@ function checkGiven(inputs: unknown, options: unknown = {}): void {
   if (tolerance !== undefined) expectNumber('gradcheck: tolerance', tolerance, POSITIVE)
   if (step !== undefined) expectNumber('gradcheck: step', step, POSITIVE)
   if (seed !== undefined) expectNumber('gradcheck: seed', seed, FINITE)
+}
+
+function checkDevice(gpu?: unknown, fn?: unknown, oracle?: unknown, inputs?: unknown): void {
+  expectDevice('gradcheck: gpu', gpu)
+  expectFunction('gradcheck: fn', fn)
+  expectFunction('gradcheck: oracle', oracle)
+  for (const [i, input] of (inputs as unknown[]).entries()) {
+    expectOptions(`gradcheck: inputs[${i}]`, input, ['data', 'shape'])
+    const { data, shape } = input as GradcheckInput
+    expectNumbers(`gradcheck: inputs[${i}].data`, data)
+    expectDims(`gradcheck: inputs[${i}].shape`, shape)
+  }
+}
+
+function checkPlain(fn: unknown): void {
+  expectOptions('gradcheck: fn', fn, ['forward', 'backward'])
+  const { forward, backward } = fn as PlainFunction
+  expectFunction('gradcheck: fn.forward', forward)
+  expectFunction('gradcheck: fn.backward', backward)
 }
 
 const weight =

@@ -1,3 +1,4 @@
+import { expectNumbers, expectOptions } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 
 /** Where two arrays differ most. */
@@ -10,9 +11,11 @@ export interface WorstError {
   scale: number
 }
 
-function checkLengths(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
+function checkLengths(what: string, actual: ArrayLike<number>, expected: ArrayLike<number>): void {
+  expectNumbers(`${what}: actual`, actual)
+  expectNumbers(`${what}: expected`, expected)
   if (actual.length !== expected.length)
-    throw new ShapeError(`${actual.length} values are compared with ${expected.length}`)
+    throw new ShapeError(`${what}: ${actual.length} values are compared with ${expected.length}`)
 }
 
 /**
@@ -22,9 +25,11 @@ function checkLengths(actual: ArrayLike<number>, expected: ArrayLike<number>): v
 export function maxError(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
-  { absolute = false } = {},
+  options: { absolute?: boolean } = {},
 ): WorstError {
-  checkLengths(actual, expected)
+  expectOptions('maxError: options', options, ['absolute'])
+  const { absolute = false } = options
+  checkLengths('maxError', actual, expected)
   let scale = 0
   for (let i = 0; i < expected.length; i++) scale = Math.max(scale, Math.abs(expected[i]!))
   if (absolute || scale === 0 || !Number.isFinite(scale)) scale = 1
@@ -41,7 +46,7 @@ export function maxError(
 
 /** Root mean square of the errors over that of the expected values (over 1 where all are zero). */
 export function rmsError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  checkLengths(actual, expected)
+  checkLengths('rmsError', actual, expected)
   let errors = 0
   let values = 0
   for (let i = 0; i < expected.length; i++) {
@@ -56,7 +61,7 @@ export function rmsError(actual: ArrayLike<number>, expected: ArrayLike<number>)
  * float32. 0 and -0 are one number; infinite where one of the two is not a number.
  */
 export function ulpError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  checkLengths(actual, expected)
+  checkLengths('ulpError', actual, expected)
   let worst = 0
   for (let i = 0; i < expected.length; i++) {
     const distance = Math.abs(order(actual[i]!) - order(expected[i]!))

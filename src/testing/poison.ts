@@ -1,6 +1,7 @@
 // Elements that nobody wrote, and memory beside an output, are told by a NaN with a payload no arithmetic makes. A device
 // opened with `openGpu({ poison: true })` hands out buffers full of it.
-import { KernelgradError } from '../errors.ts'
+import { expectDevice, expectNumber, NATURAL, shown } from '../check.ts'
+import { ArgumentError, KernelgradError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 
 /** The bits of poison: a quiet NaN. */
@@ -8,21 +9,25 @@ export const POISON = 0x7fc0dead
 
 /** n float32 of poison, to fill an output with before a kernel runs. */
 export function poisoned(n: number): Float32Array<ArrayBuffer> {
+  expectNumber('poisoned: n', n, NATURAL)
   return new Float32Array(new Uint32Array(n).fill(POISON).buffer)
 }
 
-const wordsOf = ({ buffer, byteOffset, length }: Float32Array | Uint32Array) =>
-  new Uint32Array(buffer, byteOffset, length)
+function wordsOf(values: Float32Array | Uint32Array, label: string): Uint32Array {
+  if (!(values instanceof Float32Array || values instanceof Uint32Array))
+    throw new ArgumentError(`${label} are ${shown(values)}, expected a Float32Array or a Uint32Array`)
+  return new Uint32Array(values.buffer, values.byteOffset, values.length)
+}
 
 /** @throws KernelgradError naming the first element that still is poison: nobody wrote it */
 export function expectWritten(values: Float32Array | Uint32Array, label = 'values'): void {
-  const at = wordsOf(values).indexOf(POISON)
+  const at = wordsOf(values, label).indexOf(POISON)
   if (at >= 0) throw new KernelgradError(`${label}: element ${at} of ${values.length} was not written`)
 }
 
 /** @throws KernelgradError naming the first element that is no poison any more: it was not to be touched */
 export function expectUntouched(values: Float32Array | Uint32Array, label = 'values'): void {
-  const at = wordsOf(values).findIndex(word => word !== POISON)
+  const at = wordsOf(values, label).findIndex(word => word !== POISON)
   if (at >= 0) throw new KernelgradError(`${label}: element ${at} of ${values.length} was written`)
 }
 
@@ -52,6 +57,8 @@ export function guarded(
   /** Returns the memory. */
   release: () => void
 } {
+  expectDevice('guarded: gpu', gpu)
+  expectNumber('guarded: n', n, NATURAL)
   const words = GUARD + n + GUARD
   const all = gpu.acquire(words * 4)
   gpu.upload(all, poisoned(words))

@@ -1,4 +1,12 @@
-import { expectNumber, expectOptions, NON_NEGATIVE } from '../check.ts'
+import {
+  expectDevice,
+  expectFunction,
+  expectNumber,
+  expectNumbers,
+  expectOptions,
+  NON_NEGATIVE,
+} from '../check.ts'
+import { ArgumentError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 
 /** How long to measure. */
@@ -34,6 +42,8 @@ export interface Timing {
  * ```
  */
 export async function timeLaunches(gpu: Gpu, run: () => void, options: TimingOptions = {}): Promise<Timing> {
+  expectDevice('timeLaunches: gpu', gpu)
+  expectFunction('timeLaunches: run', run)
   expectOptions('timeLaunches: options', options, ['budget', 'sample'])
   const { budget = 300, sample = 20 } = options
   expectNumber('timeLaunches: budget', budget, NON_NEGATIVE)
@@ -58,7 +68,9 @@ export async function timeLaunches(gpu: Gpu, run: () => void, options: TimingOpt
 }
 
 /** The middle value, or the mean of the two in the middle. */
-export function median(values: number[]): number {
+export function median(values: readonly number[]): number {
+  expectNumbers('median: values', values)
+  if (!values.length) throw new ArgumentError('median: values are empty, expected one or more')
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
