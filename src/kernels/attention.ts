@@ -1,3 +1,4 @@
+import { expectRng } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import attentionWgsl from '../wgsl/attention.ts'
@@ -82,6 +83,7 @@ function launchOf(
   { cuSeqlens, T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = NO_RNG, storage }: AttentionOptions,
 ) {
   const { threshold, scale: keep } = dropoutParams(p)
+  expectRng('attention: rng', rng)
   const { seed, layer, step } = rng
   const form = compactFormOf(gpu, storage, A * D, D)
   const B = cuSeqlens.size / 4 - 1

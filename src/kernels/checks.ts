@@ -1,6 +1,6 @@
 // What a launcher is given, before anything is launched. WebGPU drops what lies outside a buffer without a word: a size that
 // is too large for a view would be a wrong result.
-import { expectDevice, expectNumber, NATURAL, type Range, shown } from '../check.ts'
+import { expectDevice, expectFlag, expectNumber, expectOneOf, NATURAL, type Range, shown } from '../check.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import type { Storage } from './width.ts'
@@ -10,11 +10,16 @@ export function expectGpu(where: string, gpu: unknown): asserts gpu is Gpu {
   expectDevice(where, gpu)
 }
 
-/** @throws ArgumentError for what is no device, or no options; @returns the options */
+/** @throws for what is no device, or no options, or options that every launcher knows and that cannot be; @returns the options */
 export function given<O>(op: string, gpu: Gpu, options: O): O {
   expectGpu(`${op}: gpu`, gpu)
   if (typeof options !== 'object' || options === null)
     throw new ArgumentError(`${op}: options is ${shown(options)}, expected an object of views and sizes`)
+  // A word that is neither would be taken for float32, and any text for true.
+  const { storage, accumulate } = options as { storage?: unknown; accumulate?: unknown }
+  if (storage !== undefined && storage !== 'f32' && storage !== 'f16')
+    expectOneOf(`${op}: storage`, storage, ['f32', 'f16', undefined])
+  if (accumulate !== undefined && typeof accumulate !== 'boolean') expectFlag(`${op}: accumulate`, accumulate)
   return options
 }
 

@@ -46,7 +46,12 @@ export function copyColumns(
     gpu,
     options,
   )
+  expectSizes('copyColumns', { sourceWidth, sourceColumn, targetWidth, targetColumn, width, rows })
+  expectInside('copyColumns', 'sourceColumn', sourceColumn + width, sourceWidth)
+  expectInside('copyColumns', 'targetColumn', targetColumn + width, targetWidth)
   if (rows * width === 0) return
+  expectViews('copyColumns', { source }, rows * sourceWidth)
+  expectViews('copyColumns', { target }, rows * targetWidth)
   const by = widthOf(width, sourceWidth, sourceColumn, targetWidth, targetColumn)
   const lanes = rowLanes(width / by)
   const params = {

@@ -1,4 +1,4 @@
-import { expectRng } from '../check.ts'
+import { expectRng, shown } from '../check.ts'
 import { ConfigError } from '../errors.ts'
 import { type AdapterKind, defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import dropoutWgsl from '../wgsl/dropout.ts'
@@ -52,7 +52,8 @@ export const philoxShifts = (kind: AdapterKind): number => Number(kind !== 'embe
  * @throws ConfigError unless 0 <= p < 1
  */
 export function dropoutParams(p: number): { threshold: number; scale: number } {
-  if (!(p >= 0 && p < 1)) throw new ConfigError(`dropout probability is ${p}; expected 0 <= p < 1`)
+  if (!(typeof p === 'number' && p >= 0 && p < 1))
+    throw new ConfigError(`dropout probability is ${shown(p)}; expected 0 <= p < 1`)
   return { threshold: Math.min(Math.round(p * 2 ** 32), 2 ** 32 - 1), scale: 1 / (1 - p) }
 }
 
@@ -83,5 +84,7 @@ export function dropoutBackward(
   options: { dy: View; dx: View; p: number; rng: Rng; n: number; storage?: Storage },
 ): void {
   const { dy, dx, ...mask } = given('dropoutBackward', gpu, options)
+  expectSizes('dropoutBackward', { n: mask.n })
+  expectViews('dropoutBackward', { dy, dx }, mask.n, mask.storage)
   dropout(gpu, { ...mask, x: dy, y: dx })
 }

@@ -45,6 +45,7 @@ function checkTable(
   expectViews(op, { [name === 'table' ? 'ids' : `${name}.ids`]: ids }, n)
   if (!Array.isArray(table))
     throw new ArgumentError(`${op}: ${name} is ${shown(table)}, expected an array of shards`)
+  if (n && !table.length) throw new ArgumentError(`${op}: ${name} has no shards, expected one or more`)
   for (const [i, shard] of (table as TableShard[]).entries()) {
     const where = `${name}[${i}]`
     if (typeof shard !== 'object' || shard === null)

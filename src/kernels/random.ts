@@ -27,13 +27,21 @@ interface FillOptions {
   offset?: number | undefined
 }
 
-function fill(gpu: Gpu, kernel: typeof uniform, options: FillOptions, a: number, b: number): void {
+function fill(
+  op: string,
+  gpu: Gpu,
+  kernel: typeof uniform,
+  options: FillOptions,
+  a: number,
+  b: number,
+): void {
   const { out, n, seed, stream, offset = 0 } = options
-  expectSizes('random fill', { n, offset })
-  expectNumber('random fill: seed', seed, UINT32)
-  expectNumber('random fill: stream', stream, UINT32)
-  expectViews('random fill', { out }, n)
-  if (offset % 4) throw new ShapeError(`offset in a random stream is ${offset}; expected a multiple of 4`)
+  expectSizes(op, { n, offset })
+  expectNumber(`${op}: seed`, seed, UINT32)
+  expectNumber(`${op}: stream`, stream, UINT32)
+  expectViews(op, { out }, n)
+  if (offset % 4)
+    throw new ShapeError(`${op}: offset in a random stream is ${offset}; expected a multiple of 4`)
   if (n === 0) return
   gpu.launch(kernel, { n, first: offset / 4, a, b, seed, stream }, [out], Math.ceil(n / GROUP))
 }
@@ -47,7 +55,7 @@ export function uniformFill(gpu: Gpu, options: FillOptions & { low: number; high
   given('uniformFill', gpu, options)
   expectNumber('uniformFill: low', options.low, FINITE)
   expectNumber('uniformFill: high', options.high, FINITE)
-  fill(gpu, uniform, options, options.low, options.high)
+  fill('uniformFill', gpu, uniform, options, options.low, options.high)
 }
 
 /**
@@ -59,5 +67,5 @@ export function normalFill(gpu: Gpu, options: FillOptions & { mean: number; std:
   given('normalFill', gpu, options)
   expectNumber('normalFill: mean', options.mean, FINITE)
   expectNumber('normalFill: std', options.std, NON_NEGATIVE)
-  fill(gpu, normal, options, options.mean, options.std)
+  fill('normalFill', gpu, normal, options, options.mean, options.std)
 }

@@ -1,5 +1,5 @@
 // Sums in a fixed order: the same inputs give bitwise the same result.
-import { expectNumber, shown } from '../check.ts'
+import { expectNumber, FINITE, shown } from '../check.ts'
 import { ArgumentError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/reduce.ts'
@@ -71,6 +71,7 @@ function reduceAll(gpu: Gpu, { x, n }: { x: View; n: number }, finish: (x: View,
 export function sum(gpu: Gpu, options: { x: View; out: View; n: number; factor?: number }): void {
   const { x, out, n, factor = 1 } = given('sum', gpu, options)
   expectSizes('sum', { n })
+  expectNumber('sum: factor', factor, FINITE)
   expectViews('sum', { x }, n)
   expectViews('sum', { out }, 1)
   if (n === 0) {

@@ -30,14 +30,20 @@ export function softmaxBackward(
 }
 
 /** y = the logarithm of each row's softmax. x, y: [rows, C] float32. Source: `torch.nn.functional.log_softmax`. */
-export function logSoftmax(gpu: Gpu, { x, y, rows, C }: { x: View; y: View; rows: number; C: number }): void {
+export function logSoftmax(gpu: Gpu, options: { x: View; y: View; rows: number; C: number }): void {
+  const { x, y, rows, C } = given('logSoftmax', gpu, options)
+  expectSizes('logSoftmax', { rows, C })
+  expectViews('logSoftmax', { x, y }, rows * C)
   if (rows * C > 0) gpu.launch(logForward, { rows, C }, [x, y], Math.ceil(rows / WG))
 }
 
 /** dx = dy - exp(y) Σ dy, the sum over the row; y is the forward's output. All [rows, C] float32; overwrites dx. */
 export function logSoftmaxBackward(
   gpu: Gpu,
-  { y, dy, dx, rows, C }: { y: View; dy: View; dx: View; rows: number; C: number },
+  options: { y: View; dy: View; dx: View; rows: number; C: number },
 ): void {
+  const { y, dy, dx, rows, C } = given('logSoftmaxBackward', gpu, options)
+  expectSizes('logSoftmaxBackward', { rows, C })
+  expectViews('logSoftmaxBackward', { y, dy, dx }, rows * C)
   if (rows * C > 0) gpu.launch(logBackward, { rows, C }, [y, dy, dx], Math.ceil(rows / WG))
 }
