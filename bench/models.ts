@@ -4,12 +4,14 @@ import type { FeatureBatch, FeaturesConfig, ModelConfig } from '../src/config/in
 import { collatePadded } from '../src/data/index.ts'
 import { generator, permutation, rowLengths } from '../src/testing/index.ts'
 
-export type StepSize = 'tiny' | 'small' | 'full'
+export type StepSize = 'tiny' | 'small' | 'full' | 'long'
 
 /** Rows of a batch, the length they are padded to, steps timed unless told otherwise, and the model. */
 export interface StepModel {
   B: number
   S: number
+  /** No row is shorter; 1 unless given. */
+  least?: number
   steps: number
   /** The word id that means no token. */
   pad: number
@@ -64,9 +66,19 @@ const MODELS: Record<
   tiny: { B: 16, S: 16, steps: 20, vocab: 2000, dim: 64, heads: 4, categories: [1000, 5000] },
   small: { B: 32, S: 24, steps: 10, vocab: 20000, dim: 256, heads: 4, categories: [1000, 5000] },
   full: { B: 64, S: 24, steps: 8, vocab: 148598, dim: 768, heads: 12, categories: [12193, 202547] },
+  long: {
+    B: 16,
+    S: 512,
+    least: 256,
+    steps: 3,
+    vocab: 20000,
+    dim: 256,
+    heads: 4,
+    categories: [1000, 5000],
+  },
 }
 
-/** `full` is the notebook's model: 143,602,190 parameters. */
+/** `full` is the notebook's model, 143,602,190 parameters; `long` has texts of 256 to 512 tokens. */
 export function stepModel(size: StepSize, { dropout = false } = {}): StepModel {
   const { vocab, dim, heads, categories, ...batch } = MODELS[size]
   return { ...batch, pad: vocab - 1, config: model({ vocab, dim, heads }, categories, dropout) }
@@ -84,10 +96,10 @@ export interface PaddedRows {
  * A random batch. Row lengths are uniform, so that half of the positions are masked, and the same in every batch but for
  * their order. The label says whether the gender is 1, so that a loss can fall.
  */
-export function paddedRows({ B, S, pad, config }: StepModel, seed: number): PaddedRows {
+export function paddedRows({ B, S, least = 1, pad, config }: StepModel, seed: number): PaddedRows {
   const next = generator(seed)
   const draw = (below: number) => Math.floor(next() * below)
-  const lengths = rowLengths(B, S, next)
+  const lengths = rowLengths(B, S - least + 1, next).map(length => length + least - 1)
   const inputIds = lengths.map(length => Array.from({ length: S }, (_, s) => (s < length ? draw(pad) : pad)))
   const column = (below: number) => Array.from({ length: B }, () => draw(below))
   const categorical: Record<string, number[]> = {}

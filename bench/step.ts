@@ -1,17 +1,12 @@
 // Times a training step: forward, backward, clipping and AdamW of one batch.
 
-import { autocast, scope, type Tensor } from '../src/autograd/index.ts'
 import { formatTable } from '../src/cli/table.ts'
-import type { FeatureBatch } from '../src/config/index.ts'
-import { maskTokens } from '../src/data/mask-tokens.ts'
 import { type Gpu, InFlight } from '../src/gpu/index.ts'
-import { createModel, DistilBertForMaskedLM, type Model } from '../src/models/index.ts'
-import { AdamW, GradScaler } from '../src/optim/index.ts'
 import { median } from '../src/testing/index.ts'
-import { parameterGroups } from '../src/train/index.ts'
 import { type Floor, floorOf, measureRates } from './floor.ts'
-import { randomBatch, type StepModel, type StepSize, stepModel } from './models.ts'
+import { type StepSize, stepModel } from './models.ts'
 import { digits } from './report.ts'
+import { startTraining } from './training.ts'
 
 export interface StepOptions {
   size: StepSize
@@ -62,37 +57,6 @@ export interface StepResult {
 
 const WARM_UP = 3
 
-/** A model in training: what a batch's loss is, and where its tokens are. */
-interface Trained {
-  model: Model
-  loss(batch: number): Tensor
-  first: FeatureBatch
-}
-
-function trainedModel(built: StepModel, count: number, pretrain: boolean): Trained {
-  const batches = Array.from({ length: count }, (_, i) => randomBatch(built, 1 + i))
-  const first = batches[0]!
-  if (!pretrain) {
-    const model = createModel(built.config)
-    return { model, first, loss: i => model.forward(batches[i]!).loss! }
-  }
-  const model = new DistilBertForMaskedLM({
-    features_config: built.config.features_config,
-    pretrained_model_config: built.config.pretrained_model_config,
-  })
-  const { text, masked } = model.inputs
-  const hidden = batches.map(({ text: tokens, size }, i) => {
-    const rows = Array.from({ length: size }, (_, row) => row)
-    return {
-      size,
-      rows,
-      text: tokens!,
-      masked: maskTokens(tokens!, masked, text, { seed: 1, epoch: i, rows }),
-    }
-  })
-  return { model, first, loss: i => model.loss(hidden[i]!) }
-}
-
 /** Runs `steps` steps after three of warm-up, each on a batch of its own; nothing is read back in between. */
 export async function benchStep(
   gpu: Gpu,
@@ -105,33 +69,17 @@ export async function benchStep(
     floor = size === 'full' && !fp16 && !pretrain,
   }: StepOptions,
 ): Promise<StepResult> {
-  const built = stepModel(size, { dropout })
-  const steps = wanted ?? built.steps
+  const steps = wanted ?? stepModel(size).steps
   const count = WARM_UP + steps
-  const { model, loss: lossOf, first } = trainedModel(built, count, pretrain)
-  const begin = performance.now()
-  model.to(gpu, { seed: 1 })
-  const groups = parameterGroups(model, { encoder_learning_rate: 1e-4, learning_rate: 1e-3 })
-  const optimizer = new AdamW(gpu, groups)
-  const scaler = fp16 ? new GradScaler(gpu) : undefined
-  const losses = gpu.acquire(4 * count, 'losses')
-  const record = (i: number) => {
-    scope(() => {
-      const loss = autocast(fp16 ? 'f16' : 'f32', () => lossOf(i))
-      const scaled = scaler ? scaler.scale(loss) : loss
-      scaled.backward()
-      gpu.copy(loss.view, { ...losses, offset: 4 * i }, 4)
-    })
-    optimizer.step({ maxGradNorm: 1, scaler })
-    optimizer.zeroGrad()
-  }
+  const training = startTraining(gpu, { size, batches: count, dropout, pretrain, fp16 })
+  const { model, first, began, record } = training
   const inFlight = new InFlight()
   const [times, recordTimes]: [number[], number[]] = [[], []]
   let firstMs = 0
   for (let i = 0; i < WARM_UP; i++) {
     record(i)
     await gpu.done()
-    if (i === 0) firstMs = performance.now() - begin
+    if (i === 0) firstMs = performance.now() - began
   }
   const [counts, memory, cpu] = [{ ...gpu.counts }, { ...gpu.memory }, process.cpuUsage()]
   for (let i = WARM_UP; i < count; i++) {
@@ -162,7 +110,7 @@ export async function benchStep(
     launches: perStep(gpu.counts.launches - counts.launches),
     submits: perStep(gpu.counts.submits - counts.submits),
     uploads: perStep(gpu.counts.uploads - counts.uploads),
-    loss: [...(await gpu.readFloats({ ...losses, size: 4 * count }))],
+    loss: await training.losses(),
     peakBytes: gpu.memory.peak,
     boundBytes,
     withinBound: gpu.memory.peak <= boundBytes,
@@ -170,10 +118,7 @@ export async function benchStep(
     created: gpu.memory.created - memory.created,
     leaked: perStep(gpu.memory.buffers - memory.buffers),
   }
-  gpu.release(losses)
-  optimizer.dispose()
-  scaler?.dispose()
-  model.free()
+  training.dispose()
   gpu.pool.trim()
   if (floor) result.floor = floorOf(model, first, await measureRates(gpu))
   return result

@@ -46,8 +46,9 @@ export interface Compared {
   counts: boolean
 }
 
+type SharedSize = Exclude<StepSize, 'long'>
 /** Steps of a turn, and turns after a first one of warm-up. */
-const TURNS: Record<StepSize, { steps: number; turns: number }> = {
+const TURNS: Record<SharedSize, { steps: number; turns: number }> = {
   tiny: { steps: 4, turns: 7 },
   small: { steps: 2, turns: 4 },
   full: { steps: 1, turns: 3 },
@@ -106,7 +107,7 @@ async function openPeers({ peer = '', print, json }: CompareOptions): Promise<Pe
 /** Every library on training steps of the benchmark's models. */
 export async function compare(gpu: Gpu, options: CompareOptions): Promise<Compared[]> {
   const { filter = '', full = false, json = false, print } = options
-  const sizes: StepSize[] = full ? ['tiny', 'small', 'full'] : ['tiny', 'small']
+  const sizes: SharedSize[] = full ? ['tiny', 'small', 'full'] : ['tiny', 'small']
   const made = operators(options.quick)
   const names = [...sizes.map(size => `step.${size}`), ...Object.keys(made).map(name => `${name}.forward`)]
   expectSome(filter, names)
@@ -189,7 +190,7 @@ async function compareOperator(
 async function compareSteps(
   gpu: Gpu,
   peers: Peer[],
-  size: StepSize,
+  size: SharedSize,
   { quick }: CompareOptions,
 ): Promise<Outcome> {
   const { steps: count, turns } = quick ? { steps: 1, turns: 1 } : TURNS[size]
