@@ -17,7 +17,7 @@ alias E = vec4f;
 alias E = f32;
 // @end
 
-struct Params { n: u32, factor: f32 } // fill's value is the factor
+struct Params { n: u32, factor: f32, bits: u32 } // bits: fill's value, which may be infinite
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<S>;
 @group(0) @binding(2) var<storage, read> b: array<S>;
@@ -86,7 +86,7 @@ fn scale_by(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   }
 }
 
-fn fill_at(i: u32) { filled[i] = E(params.factor); }
+fn fill_at(i: u32) { filled[i] = E(bitcast<f32>(params.bits)); }
 
 @compute @workgroup_size(WG)
 fn fill(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {

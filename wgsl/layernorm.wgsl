@@ -30,7 +30,7 @@ const AFTER: u32 = 7; // the binding of y or, without it, of dropped
 struct Params {
   rows: u32, H: u32, eps: f32, per_block: u32, accumulate: u32, gate: f32,
   threshold: u32, scale: f32, seed: u32, layer: u32, step: u32, second: u32,
-  floor: f32, // under RELU: 0, or minus infinity where there is none after all
+  rectify: u32, // under RELU: 1, or 0 where there is none after all
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<S>;
@@ -42,12 +42,14 @@ struct Params {
 
 // @if WIDTH/4
 alias E = vec4f;
+alias Rectified = vec4<bool>;
 fn across(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 fn front(v: E) -> f32 { return v.x; }
 fn draw(i: u32) -> vec4u { return philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer)); }
 fn dropped_out(v: E, i: u32) -> E { return select(E(), v * params.scale, draw(i) >= vec4u(params.threshold)); }
 // @else
 alias E = f32;
+alias Rectified = bool;
 fn across(v: E) -> f32 { return v; }
 fn front(v: E) -> f32 { return v; }
 fn draw(i: u32) -> u32 { return philox4x32(vec4u(i / 4u, 0u, params.step, 0u), vec2u(params.seed, params.layer))[i % 4u]; }
@@ -73,7 +75,7 @@ fn taken(i: u32) -> E { return load(x[i]); }
 
 fn finished(v: E, i: u32) -> E {
   var out = v;
-  if (RELU == 1u) { out = select(out, E(), out < E(params.floor)); } // a NaN stays one
+  if (RELU == 1u) { out = select(out, E(), (out < E()) & Rectified(params.rectify == 1u)); } // a NaN stays one
   if (DROP_OUT == 1u) { out = dropped_out(out, i); }
   return out;
 }

@@ -1,10 +1,10 @@
 // Element by element with NumPy broadcasting: out[i] = value(place of i in each operand).
 // The launcher puts two functions before this text, made of a row of the table in src/pointwise.ts:
-//   f       the row's formula over the operands a, b, c (in a backward step dy and y too) and the numbers params.p and params.q
+//   f       the row's formula over the operands a, b, c (in a backward step dy and y too) and the numbers number_p() and number_q()
 //   value   f of the operands, each read by get0, get1, … at its place, or a number
 // n counts E. Dimensions are merged by the launcher where every operand lets them; d0 is the last and counts E. An operand's strides
-// count E where it is read E by E, elements where one element (SPLATS) stands for the E beside each other. f16.wgsl and divide.wgsl stand
-// before this text. out is overwritten; nothing past its last element is touched.
+// count E where it is read E by E, elements where one element (SPLATS) stands for the E beside each other. divide.wgsl stands before this
+// text, and f16.wgsl where there are halves. out is overwritten; nothing past its last element is touched.
 
 const WG: u32 = 256;
 const PER: u32 = 4; // E per invocation
@@ -34,8 +34,8 @@ alias B = bool;
 
 struct Params {
   n: u32,
-  p: f32,
-  q: f32,
+  p: u32, // the bits of a float32, as it may be infinite
+  q: u32,
   // @unroll d in 0..RANK
   d$d: u32,
   // @unroll k in 0..INPUTS
@@ -44,6 +44,8 @@ struct Params {
   // @end
 }
 @group(0) @binding(0) var<uniform> params: Params;
+fn number_p() -> f32 { return bitcast<f32>(params.p); }
+fn number_q() -> f32 { return bitcast<f32>(params.q); }
 
 // @unroll k in 0..INPUTS
 // @if FULLS/(1+k*(k*k+5)/6)%2

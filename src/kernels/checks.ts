@@ -39,6 +39,25 @@ export function expectInside(op: string, name: string, end: number, width: numbe
     )
 }
 
+const float = new Float32Array(1)
+const word = new Uint32Array(float.buffer)
+
+/** Infinities too: how they travel says `float32Bits`. */
+const FLOAT32: Range = {
+  says: 'a number that float32 holds, or an infinity',
+  takes: x => Number.isFinite(Math.fround(x)) || Math.abs(x) === Number.POSITIVE_INFINITY,
+}
+
+/**
+ * The bits of a float32 that may be infinite, for a parameter that is u32: WGSL may take it that a float32 never is.
+ * @throws ConfigError for what float32 does not hold
+ */
+export function float32Bits(where: string, value: number): number {
+  expectNumber(where, value, FLOAT32)
+  float[0] = value
+  return word[0]!
+}
+
 /** A norm's bound: not above 0, or infinity, for none. */
 export const NORM: Range = { says: 'a number', takes: x => !Number.isNaN(x) }
 

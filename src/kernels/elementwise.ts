@@ -1,7 +1,7 @@
 import { expectNumber, FINITE } from '../check.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/elementwise.ts'
-import { expectSizes, expectViews, given } from './checks.ts'
+import { expectSizes, expectViews, float32Bits, given } from './checks.ts'
 import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 256
@@ -12,7 +12,7 @@ const kernel = (entry: string, bindings: Access[]) =>
       name: 'elementwise',
       wgsl: STORAGE_WGSL + wgsl,
       entry,
-      params: { n: 'u32', factor: 'f32' },
+      params: { n: 'u32', factor: 'f32', bits: 'u32' },
       bindings,
       workgroup: WG,
     }),
@@ -31,11 +31,12 @@ function launch(
   { n, storage }: { n: number; storage?: Storage | undefined },
   views: View[],
   factor = 0,
+  bits = 0,
 ): void {
   if (n === 0) return
   const width = widthOf(n)
   const kernel = kernels[name][formOf(storage, n)]
-  gpu.launch(kernel, { n: n / width, factor }, views, Math.ceil(n / width / GROUP))
+  gpu.launch(kernel, { n: n / width, factor, bits }, views, Math.ceil(n / width / GROUP))
 }
 
 /** Arrays of n values, float32 unless `storage` says f16. */
@@ -79,10 +80,9 @@ export function scaleBy(gpu: Gpu, options: { x: View; y: View; factor: View } & 
   launch(gpu, 'scaleBy', size, [x, factor, y])
 }
 
-/** Sets n float32 to `value`. */
+/** Sets n float32 to `value`, which may be infinite. */
 export function fill(gpu: Gpu, options: { out: View; value: number; n: number }): void {
   const { out, value, n } = given('fill', gpu, options)
   expectSized('fill', { out }, { n })
-  if (typeof value !== 'number') expectNumber('fill: value', value, FINITE)
-  launch(gpu, 'fill', { n }, [out], value)
+  launch(gpu, 'fill', { n }, [out], 0, float32Bits('fill: value', value))
 }

@@ -22,7 +22,7 @@ const params = {
   gate: 'f32',
   ...DROPOUT_PARAMS,
   second: 'u32',
-  floor: 'f32',
+  rectify: 'u32',
 } as const
 
 /** What stands before and after the normalisation: each a constant of the kernels. */
@@ -93,7 +93,7 @@ function valuesOf(rows: number, H: number, width: 1 | 4, drop: FusedDropout = NO
     ...dropoutParams(drop.p),
     ...drop.rng,
     second: 0,
-    floor: 0,
+    rectify: 0,
   }
 }
 
@@ -149,10 +149,10 @@ export function layerNorm(
   expectOptional('layerNorm', { residual, sum }, rows * H, storage)
   expectViews('layerNorm', { weight, bias }, H)
   expectViews('layerNorm', { mean, rstd }, rows)
-  const floor = activation === 'relu' ? 0 : -Infinity
+  const rectify = Number(activation === 'relu')
   if (rows * H === 0) return
   const form = compactFormOf(gpu, storage, H)
-  const values = { ...valuesOf(rows, H, form === 1 ? 1 : 4, dropout ?? outputDropout), eps, floor }
+  const values = { ...valuesOf(rows, H, form === 1 ? 1 : 4, dropout ?? outputDropout), eps, rectify }
   const variant = {
     RESIDUAL: Number(residual !== undefined),
     DROP_IN: Number(dropout !== undefined),

@@ -6,7 +6,7 @@ import { type PointwiseName, pointwiseRow } from '../pointwise.ts'
 import divide from '../wgsl/divide.ts'
 import f16 from '../wgsl/f16.ts'
 import wgsl from '../wgsl/pointwise.ts'
-import { expectView, given } from './checks.ts'
+import { expectView, float32Bits, given } from './checks.ts'
 import { broadcastShapes, broadcastStrides, type Merged, mergeDimensions, numel } from './strides.ts'
 
 const WG = 256
@@ -96,7 +96,8 @@ function run(
   views.push(out.view)
   // A number takes the place of the row's own p or q, which rows with such operands do not name.
   const [first = p, second = q] = numbers.map(key => operands[key] as number)
-  gpu.launch(kernel, { ...params, n: n / width, p: first, q: second }, views, Math.ceil(n / width / GROUP))
+  const bits = { p: float32Bits(`${name}: a number`, first), q: float32Bits(`${name}: a number`, second) }
+  gpu.launch(kernel, { ...params, n: n / width, ...bits }, views, Math.ceil(n / width / GROUP))
 }
 
 /** What is launched for operands of certain shapes. */
@@ -158,9 +159,10 @@ function makePlan(
   const { constants, params, width } = formOf(arrays, merged, out)
   const arguments_ = used.map(key => {
     const number = numbers.indexOf(key)
-    return number >= 0 ? `E(params.${'pq'[number]})` : `get${inputs.indexOf(key)}(i${inputs.indexOf(key)})`
+    return number >= 0 ? `E(number_${'pq'[number]}())` : `get${inputs.indexOf(key)}(i${inputs.indexOf(key)})`
   })
-  const functions = `fn f(${used.map(key => `${key}: E`).join(', ')}) -> E { return E(${code}); }
+  const formula = code.replace(/\bparams\.([pq])\b/g, 'number_$1()')
+  const functions = `fn f(${used.map(key => `${key}: E`).join(', ')}) -> E { return E(${formula}); }
 fn value(i0: u32, i1: u32, i2: u32, i3: u32) -> E { return f(${arguments_.join(', ')}); }
 `
   const key = `${JSON.stringify(constants)}${functions}`
@@ -168,13 +170,13 @@ fn value(i0: u32, i1: u32, i2: u32, i3: u32) -> E { return f(${arguments_.join('
   if (!kernel) {
     kernel = defineKernel({
       name: `pointwise ${name}`,
-      prelude: f16 + divide + functions,
+      prelude: (constants.HALVES || constants.OUT_HALF ? f16 : '') + divide + functions,
       wgsl,
       entry: 'main',
       params: {
         n: 'u32',
-        p: 'f32',
-        q: 'f32',
+        p: 'u32',
+        q: 'u32',
         ...Object.fromEntries(Object.keys(params).map(key => [key, 'u32' as const])),
       },
       bindings: [...arrays.map(() => 'read' as const), 'write'],

@@ -116,8 +116,16 @@ const AT_ONCE: [string, Call, RegExp, ErrorClass?][] = [
   [
     'a parameter that is NaN',
     { params: { ...values, factor: Number.NaN } },
-    /params\.factor is NaN, expected a number that float32 holds/,
+    /params\.factor is NaN, expected a finite number that float32 holds/,
   ],
+  ...[Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY].map(
+    factor =>
+      [
+        `a parameter that is ${factor}`,
+        { params: { ...values, factor } },
+        new RegExp(`params\\.factor is ${factor}, expected a finite number that float32 holds`),
+      ] as [string, object, RegExp],
+  ),
   ['a parameter float32 cannot hold', { params: { ...values, factor: 1e39 } }, /params\.factor is 1e\+39/],
   ['a text for a number', { params: { ...values, n: '5' } }, /params\.n is '5'/],
   ['a bigint', { params: { ...values, n: 5n } }, /params\.n is a bigint/],

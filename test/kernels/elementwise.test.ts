@@ -34,6 +34,20 @@ for (const [n, size] of [
   })
 }
 
+test('fill takes infinities and every number of float32, and nothing else', async () => {
+  const out = gpu.acquire(36)
+  for (const value of [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3.4e38, 1e-45, -0, 16777217]) {
+    fill(gpu, { out, value, n: 9 })
+    const got = await gpu.readFloats({ ...out, size: 36 })
+    assert.equal(new Uint32Array(got.buffer), new Uint32Array(new Float32Array(9).fill(value).buffer))
+  }
+  for (const value of [Number.NaN, 1e39, '1' as unknown as number])
+    assert.throws(
+      () => fill(gpu, { out, value, n: 9 }),
+      /fill: value is .*, expected a number that float32 holds/,
+    )
+})
+
 test('one pipeline serves every factor', async () => {
   const [x, y] = [gpu.from(Float32Array.of(2)), gpu.acquire(4)]
   for (const factor of [1, 0.5, 0]) {

@@ -137,6 +137,19 @@ for (const [name, given] of Object.entries(CASES)) {
   }
 }
 
+test('without ReLU a value of minus infinity stays one beside a dropout', async () => {
+  const [rows, H] = [3, 8]
+  const floats = (n: number, value: number) => gpu.from(new Float32Array(n).fill(value))
+  const [y, mean, rstd] = [gpu.acquire(rows * H * 4), gpu.acquire(rows * 4), gpu.acquire(rows * 4)]
+  const bias = gpu.from(Float32Array.of(-Infinity, 0, -3, 1, Infinity, 0, 0, 0))
+  const given = { x: floats(rows * H, 2), weight: floats(H, 1), bias, y, mean, rstd, rows, H, eps: 1e-5 }
+  for (const activation of [undefined, 'relu'] as const) {
+    layerNorm(gpu, { ...given, activation, outputDropout: { p: 0, rng } })
+    const [a, , c, d, e] = await gpu.readFloats({ ...y, size: rows * H * 4 })
+    assert.equal([a, c, d, e], activation ? [0, 0, 1, Infinity] : [-Infinity, -3, 1, Infinity])
+  }
+})
+
 test('the forward masks of fused and separate kernels are the same to the bit', async () => {
   for (const given of [CASES['norm, dropout']!, CASES['norm, ReLU, dropout']!]) {
     const [fused, chain] = [await run(33, 64, given, true), await run(33, 64, given, false)]

@@ -177,6 +177,43 @@ function sameValues(actual: ArrayLike<number>, expected: ArrayLike<number>, say:
   }
 }
 
+test('numbers may be infinite: bounds that bind nothing, and operands', async () => {
+  const { POSITIVE_INFINITY: up, NEGATIVE_INFINITY: down } = Number
+  const x = Float32Array.of(-1, 0, 2, 3.4e38, up, down, 5)
+  const n = x.length
+  const a = { view: gpu.from(x), shape: [n] }
+  const out = { view: gpu.acquire(n * 4), shape: [n] }
+  const got = async () => [...(await gpu.readFloats({ ...out.view, size: n * 4 }))]
+  for (const [p, q] of [
+    [down, up],
+    [down, 1],
+    [0, up],
+  ] as const) {
+    pointwise(gpu, { name: 'clamp', operands: [a], out, p, q })
+    assert.equal(
+      await got(),
+      [...x].map(v => Math.min(Math.max(v, p), q)),
+    )
+  }
+  for (const number of [up, down]) {
+    pointwise(gpu, { name: 'maximum', operands: [a, number], out })
+    assert.equal(
+      await got(),
+      [...x].map(v => Math.max(v, number)),
+    )
+    pointwise(gpu, { name: 'lt', operands: [a, number], out })
+    assert.equal(
+      await got(),
+      [...x].map(v => Number(v < number)),
+    )
+  }
+  for (const bad of [Number.NaN, -1e39])
+    assert.throws(
+      () => pointwise(gpu, { name: 'add', operands: [a, bad], out }),
+      /add: a number is .*, expected a number that float32 holds/,
+    )
+})
+
 test('zeros, infinities, NaN and what lies near 1 come out as PyTorch has them', async () => {
   for (const padding of [0, 1]) {
     const size = 4 * Math.ceil(SPECIAL.length / 4) + padding
