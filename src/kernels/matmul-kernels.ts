@@ -60,7 +60,7 @@ export const NOTHING: Fused = {
 const define = (text: string, entry = 'main', operands = operandsWgsl) =>
   defineKernel({
     name: 'matmul',
-    wgsl: f16 + normalCdf + philox + operands + epilogueWgsl + text,
+    wgsl: normalCdf + philox + operands + epilogueWgsl + text,
     entry,
     params,
     bindings: ['read', 'read', 'write', 'read', 'read'],
@@ -81,8 +81,9 @@ function make(
   fused: Fused,
 ): MatmulKernel {
   const { SUMS, ...parts } = fused
-  const all = { ...constants, ...parts, ...(SUMS && { SUMS }) }
+  const all: Record<string, number> = { ...constants, ...parts, ...(SUMS && { SUMS }) }
   const kernel = { ...withConstants(FAMILIES[family], all), workgroup }
+  if (all.A_16 || all.B_16 || all.C_16) kernel.prelude = f16
   if (fused.PRE || SUMS) kernel.bindings = [...kernel.bindings, 'write']
   return kernel
 }

@@ -6,8 +6,11 @@ import { type Gpu, type Kernel, withConstants } from '../gpu/index.ts'
 import f16 from '../wgsl/f16.ts'
 import storageWgsl from '../wgsl/storage.ts'
 
-/** Stands before the text of a family whose activations may be halves. */
-export const STORAGE_WGSL = f16 + storageWgsl
+/**
+ * Stands before the text of a family whose activations may be halves. What unpacks halves is in the text of a kernel only where F16 is 1:
+ * some compilers know no float16, or refuse its name.
+ */
+export const STORAGE_WGSL = `// @if F16\n${f16}\n// @end\n${storageWgsl}`
 
 /** How activations lie in memory; f16 is halves, four at a time. */
 export type Storage = 'f32' | 'f16'
