@@ -1,12 +1,15 @@
 // Runs in the lab's tree: records two training steps on the card that is not there and compiles their pipelines one after the other, each
 // announced on stderr, where the driver tells what it made of it. The launches of the second step go to stdout, a line of JSON each.
 // usage: node tools/gpu-lab/step.mjs full|f16|long
+import { writeSync } from 'node:fs'
 import { LaunchLog } from '../../dist/bench/launches.js'
 import { startTraining } from '../../dist/bench/training.js'
 import { openGpu } from '../../dist/src/index.js'
 import { STEPS } from './steps.mjs'
 
-const say = what => process.stdout.write(`${JSON.stringify(what)}\n`)
+// Not by process.stderr, which would make the pipe one that a full reader refuses: NVIDIA's compiler gives up then.
+const say = what => writeSync(1, `${JSON.stringify(what)}\n`)
+const mark = what => writeSync(2, `\nPIPELINE ${what}\n`)
 const gpu = await openGpu()
 say({ adapter: gpu.adapter.line })
 
@@ -18,10 +21,10 @@ let count = 0
 let before = Promise.resolve()
 device.createComputePipelineAsync = descriptor => {
   const made = before.then(async () => {
-    process.stderr.write(`\nPIPELINE ${count}\n`)
+    mark(count)
     const pipeline = await compile(descriptor)
     numbers.set(pipeline, count++)
-    process.stderr.write('\nPIPELINE END\n')
+    mark('END')
     return pipeline
   })
   before = made.catch(() => {})
