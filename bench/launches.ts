@@ -35,8 +35,8 @@ export class LaunchLog {
       contents.set(view.buffer, data)
       return view
     }
-    gpu.launch = (kernel, params, views, grid) => {
-      this.#launch.call(gpu, kernel, params, views, grid)
+    gpu.launch = (kernel, params, views, grid, work) => {
+      this.#launch.call(gpu, kernel, params, views, grid, work)
       const groups = typeof grid === 'number' ? grid : grid[0] * grid[1] * grid[2]
       const values = valuesOf(kernel, params, views)
       this.launches.push({

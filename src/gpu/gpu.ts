@@ -35,6 +35,11 @@ export interface GpuOptions {
    * that are shared, and where the device's own memory is the system's.
    */
   memoryLimit?: number
+  /**
+   * Estimated work, in multiply-adds, that one submit holds at most; 2e10 unless given. Less for a device that is slower than an integrated GPU:
+   * systems end what keeps a GPU busy for about two seconds, and the device is lost.
+   */
+  workLimit?: number
 }
 
 /** WGSL features and limits that are used where they are offered and never needed. */
@@ -74,14 +79,19 @@ export class Gpu {
   constructor(
     device: GPUDevice,
     adapter: AdapterFound,
-    { poison = false, memoryLimit, forms }: Pick<GpuOptions, 'poison' | 'memoryLimit' | 'forms'> = {},
+    {
+      poison = false,
+      memoryLimit,
+      workLimit,
+      forms,
+    }: Pick<GpuOptions, 'poison' | 'memoryLimit' | 'workLimit' | 'forms'> = {},
   ) {
     const failures = this.#failures
     this.device = device
     this.adapter = adapter
     this.forms = formsFor(adapter, forms)
     this.subgroups = subgroupsOf(adapter, device)
-    this.#recorder = new Recorder(device, failures)
+    this.#recorder = new Recorder(device, failures, workLimit)
     const recorder = this.#recorder
     this.pool = new BufferPool(
       device,
@@ -122,6 +132,11 @@ export class Gpu {
   /** What the device holds now, in bytes and buffers: a count that grows from step to step is a leak. */
   get memory(): Readonly<MemoryUse> {
     return this.pool.use
+  }
+
+  /** Estimated work, in multiply-adds, of a submit at most: see `GpuOptions`. */
+  get workLimit(): number {
+    return this.#recorder.workLimit
   }
 
   /** Launches, submits and other work so far. */
@@ -195,7 +210,8 @@ export class Gpu {
   }
 
   /**
-   * Launches a kernel; `grid` counts workgroups, folded over dimensions when it is one number.
+   * Launches a kernel; `grid` counts workgroups, folded over dimensions when it is one number. `work` estimates its multiply-adds, for kernels
+   * whose invocations loop over much: what is recorded is submitted before it passes `workLimit`.
    * @throws ConfigError or DeviceError for a kernel that cannot be right, ShapeError for parameters, views or a grid that do not
    *   fit it; nothing is recorded then. What only the compiler knows is thrown by whoever waits for the results.
    */
@@ -204,8 +220,9 @@ export class Gpu {
     params: Record<P, number>,
     views: View[],
     grid: Grid | number,
+    work?: number,
   ): void {
-    this.#recorder.launch(kernel, params, views, grid)
+    this.#recorder.launch(kernel, params, views, grid, work)
   }
 
   /** Writes host data to the start of a view (or `at` bytes into it), in order with the launches around it. */
@@ -347,10 +364,19 @@ export class Gpu {
  * ```
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  checkOptions('openGpu', options, ['adapter', 'forms', 'defaultLimits', 'poison', 'memoryLimit'])
-  const { memoryLimit } = options
+  checkOptions('openGpu', options, [
+    'adapter',
+    'forms',
+    'defaultLimits',
+    'poison',
+    'memoryLimit',
+    'workLimit',
+  ])
+  const { memoryLimit, workLimit } = options
   if (memoryLimit !== undefined && !(typeof memoryLimit === 'number' && memoryLimit > 0))
     throw new ConfigError(`openGpu: memoryLimit is ${told(memoryLimit)}, expected bytes, more than 0`)
+  if (workLimit !== undefined && !(typeof workLimit === 'number' && workLimit > 0))
+    throw new ConfigError(`openGpu: workLimit is ${told(workLimit)}, expected multiply-adds, more than 0`)
   const found = await findAdapter(options.adapter)
   const { adapter } = found
   formsFor(found, options.forms) // refused before there is a device

@@ -13,6 +13,7 @@ import {
 } from './launch-check.ts'
 import { bindGroup, Pipelines, SLOT } from './pipelines.ts'
 import { bindingsOf, type Launch, probe, trial } from './trials.ts'
+import { SUBMIT_WORK, workOf } from './work.ts'
 
 /** Launches after which commands are handed to the device at the latest; a training step stays below. */
 const SLOTS = 1024
@@ -45,6 +46,8 @@ export class Recorder {
   readonly pipelines: Pipelines
   readonly device: GPUDevice
   readonly failures: Failures
+  /** Estimated work of a submit at most, unless one launch is more. */
+  readonly workLimit: number
   readonly #limits: GPUSupportedLimits
   /** Of those, read once: asking for it takes as long as a launch's checks. */
   readonly #mostGroups: number
@@ -60,6 +63,7 @@ export class Recorder {
   #encoder: GPUCommandEncoder | undefined
   #pass: GPUComputePassEncoder | undefined
   #slot = 0
+  #work = 0
   #staged = 0
   #waiting: (() => void)[] | undefined
   /** What the waiting commands wait for beside compilers. */
@@ -67,8 +71,9 @@ export class Recorder {
   readonly #afterFlush: (() => void)[] = []
   #caughtUp: Promise<void> | undefined
 
-  constructor(device: GPUDevice, failures: Failures) {
+  constructor(device: GPUDevice, failures: Failures, workLimit = SUBMIT_WORK) {
     this.device = device
+    this.workLimit = workLimit
     this.#limits = device.limits
     this.#mostGroups = device.limits.maxComputeWorkgroupsPerDimension
     this.failures = failures
@@ -88,6 +93,7 @@ export class Recorder {
     params: Record<P, number>,
     views: View[],
     grid: Grid | number,
+    estimate?: number,
   ): void {
     this.failures.check()
     const compiled = this.pipelines.get(kernel)
@@ -99,6 +105,7 @@ export class Recorder {
     }
     const values = checkParams(kernel, compiled.params, params)
     const folded = checkGrid(kernel, grid, this.#mostGroups)
+    const work = workOf(kernel, folded, estimate)
     const states = new Array<BufferState>(views.length)
     let key = ''
     for (let i = 0; i < views.length; i++) {
@@ -108,7 +115,7 @@ export class Recorder {
       states[i] = state
       key += bindsAll(view, state) ? `${state.id} ` : `${state.id}:${view.offset}:${view.size} `
     }
-    const launch: Launch = { kernel, compiled, values, views, states, grid: folded, key }
+    const launch: Launch = { kernel, compiled, values, views, states, grid: folded, work, key }
     if (!groups.has(key)) {
       checkViews(kernel, views, states, this.#limits)
       const answer = trial(this, launch)
@@ -202,7 +209,7 @@ export class Recorder {
   }
 
   #launch(launch: Launch): void {
-    const { kernel, compiled, values, states, grid, key } = launch
+    const { kernel, compiled, values, states, grid, work, key } = launch
     const { bindings, params } = compiled
     let failure = launch.refused ?? compiled.failure
     let spoilt: Failure | undefined
@@ -219,7 +226,8 @@ export class Recorder {
       )
       return
     }
-    if (this.#slot === SLOTS) this.#submit()
+    if (this.#slot === SLOTS || (this.#slot && this.#work + work > this.workLimit)) this.#submit()
+    this.#work += work
     const offset = this.#slot++ * SLOT
     for (let i = 0, at = offset; i < values.length; i++, at += 4) {
       if (params[i]![1] === 'f32') this.#paramWords.setFloat32(at, values[i]!, true)
@@ -369,6 +377,7 @@ export class Recorder {
     this.#encoder = undefined
     this.#pass = undefined
     this.#slot = 0
+    this.#work = 0
     this.#staged = 0
     for (const action of this.#afterFlush.splice(0)) action()
   }

@@ -16,6 +16,8 @@ export interface Launch {
   views: readonly View[]
   states: readonly BufferState[]
   grid: Grid
+  /** Estimated, in multiply-adds. */
+  work: number
   /** Of its bind group. */
   key: string
   /** What it binds, kept where that is needed later: a view's buffer may be another's by then. */

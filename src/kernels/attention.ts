@@ -93,6 +93,8 @@ function launchOf(
     form,
     values: { B, A, D: form === 1 ? D : D / 4, slots, scale, threshold, keep, seed, layer, step },
     grid: Math.ceil((slots * A) / WORKGROUP),
+    // Of two products over rows of a length, estimated; the backward pass has twice and thrice as many.
+    work: (2 * T * T * A * D) / Math.max(B, 1),
   }
 }
 
@@ -116,9 +118,9 @@ export function attention(gpu: Gpu, options: AttentionOptions): void {
   expectViews('attention', { lse }, T * A)
   expectViews('attention', { cuSeqlens }, 1)
   if (T === 0) return
-  const { kernels, form, values, grid } = launchOf(gpu, options)
+  const { kernels, form, values, grid, work } = launchOf(gpu, options)
   inFloats(gpu, options, out, T * A * D, sums => {
-    gpu.launch(kernels.forward[form], values, [qkv, keyMask, cuSeqlens, sums, lse], grid)
+    gpu.launch(kernels.forward[form], values, [qkv, keyMask, cuSeqlens, sums, lse], grid, work)
   })
 }
 
@@ -156,13 +158,13 @@ export function attentionBackward(gpu: Gpu, options: AttentionOptions & { dout: 
   expectViews('attentionBackward', { lse }, T * A)
   expectViews('attentionBackward', { cuSeqlens }, 1)
   if (T === 0) return
-  const { kernels, form, values, grid } = launchOf(gpu, options)
+  const { kernels, form, values, grid, work } = launchOf(gpu, options)
   gpu.scratch(take => {
     const delta = take(T * A * 4, 'attention delta')
     inFloats(gpu, options, dqkv, 3 * T * A * D, sums => {
       const views = [qkv, keyMask, cuSeqlens, lse, dout, sums]
-      gpu.launch(kernels.backwardQ[form], values, [...views, out, delta], grid)
-      gpu.launch(kernels.backwardKv[form], values, [...views, delta], grid)
+      gpu.launch(kernels.backwardQ[form], values, [...views, out, delta], grid, 2 * work)
+      gpu.launch(kernels.backwardKv[form], values, [...views, delta], grid, 3 * work)
     })
   })
 }

@@ -98,7 +98,7 @@ export function bmm(
     kernels.set(key, kernel)
   }
   const tiles = Math.ceil(M / ROWS) * Math.ceil(N / COLUMNS) * count
-  gpu.launch(kernel, params, [a, b, c], Math.ceil(tiles / WG))
+  gpu.launch(kernel, params, [a, b, c], Math.ceil(tiles / WG), M * N * K * count)
 }
 
 /** Every index of a shape, with its number. */

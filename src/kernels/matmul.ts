@@ -139,7 +139,7 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   gpu.scratch(take => {
     const parts = take(M * N * splits * 4, 'matmul parts')
     const kernel = tileKernel(form, kind, shape, NOTHING, { ...stored, c: 'f32' })
-    gpu.launch(kernel, { ...OFF, M, N, K, splits }, [a, b, parts, a, a], grid)
+    gpu.launch(kernel, { ...OFF, M, N, K, splits }, [a, b, parts, a, a], grid, M * N * K)
     const groups = Math.ceil((M * Math.ceil(N / 4)) / 64)
     launchEpilogue(gpu, fused => sumKernel(N, fused, stored), [parts, parts, c], splits, groups, options)
   })
@@ -220,5 +220,5 @@ function launchEpilogue(
   const params = drops ? { ...plain, ...dropoutParams(dropout.p), ...dropout.rng } : plain
   const last = pre ?? sums
   const bound = [...views, bias ?? views[0], residual ?? views[0], ...(last ? [last] : [])]
-  gpu.launch(kernel, params, bound, grid)
+  gpu.launch(kernel, params, bound, grid, M * N * (splits === 1 ? K : splits))
 }

@@ -18,6 +18,9 @@ export const OPTIMIZER_BLOCK = 64
 /** In `slots`, a block that is left alone. */
 export const OPTIMIZER_SKIP = 0xffffffff
 
+/** What a step of one value costs, in multiply-adds: a rule has a root and a quotient. */
+export const UPDATE_WORK = 10
+
 /** What an optimizer does with a gradient, for its kernels. */
 export interface UpdateRule {
   /** What error messages call its kernels. */
@@ -165,7 +168,8 @@ export function optimizerDense(
   expectViews('optimizerDense', { slots }, blocks)
   const { dense } = kernelsOf(rule)
   const views = [g, slots, history, clip, w, ...states]
-  gpu.launch(dense, { blocks, groups, step }, views, Math.ceil(blocks / dense.workgroup))
+  const work = blocks * OPTIMIZER_BLOCK * UPDATE_WORK
+  gpu.launch(dense, { blocks, groups, step }, views, Math.ceil(blocks / dense.workgroup), work)
 }
 
 /** Which rows of a table shard [rows, width] a launch takes, and their gradient. */
@@ -191,19 +195,19 @@ function checkRows(op: string, options: OptimizerRows & { g?: View | undefined }
 
 /**
  * The same over some rows, as exact as the dense kernel. Steps from each entry's up to, and without, `until` are replayed with a
- * zero gradient; with `g` ([entries, width]), step `until` is taken with that gradient.
+ * zero gradient; with `g` ([entries, width]), step `until` is taken with that gradient. `steps` counts those that the entries take together, one each
+ * unless given: the launch's estimated work follows it.
  */
 export function optimizerRows(
   gpu: Gpu,
   rule: UpdateRule,
-  options: OptimizerRows & { until: number; g?: View | undefined },
+  options: OptimizerRows & { until: number; g?: View | undefined; steps?: number | undefined },
 ): void {
-  const { w, states, history, clip, groups, entries, firstEntry, n, width, group, until, g } = given(
-    'optimizerRows',
-    gpu,
-    options,
-  )
+  given('optimizerRows', gpu, options)
+  const { w, states, history, clip, groups, entries, firstEntry, n, width, group, until, g } = options
+  const { steps = n } = options
   checkRows('optimizerRows', options)
+  expectSizes('optimizerRows', { steps })
   // Without a gradient, the last step that is read is the one before `until`.
   const step = g || until === 0 ? until : until - 1
   checkMemory('optimizerRows', gpu, rule, { ...options, step }, width, w.size / 4)
@@ -214,7 +218,7 @@ export function optimizerRows(
   const flags = { with_grad: g ? 1 : 0, first_entry: firstEntry }
   const params = { n, width: width / by, lanes, groups, group, until, ...flags }
   const views = [g ?? history, entries, history, clip, w, ...states]
-  gpu.launch(kernel, params, views, Math.ceil((n * lanes) / kernel.workgroup))
+  gpu.launch(kernel, params, views, Math.ceil((n * lanes) / kernel.workgroup), steps * width * UPDATE_WORK)
 }
 
 /**

@@ -8,7 +8,13 @@ import {
 } from '../autograd/index.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { scatterAddRows, type TableShard } from '../kernels/embedding.ts'
-import { type OptimizerMemory, optimizerByRow, optimizerRows, type UpdateRule } from '../kernels/optimizer.ts'
+import {
+  type OptimizerMemory,
+  optimizerByRow,
+  optimizerRows,
+  UPDATE_WORK,
+  type UpdateRule,
+} from '../kernels/optimizer.ts'
 import type { GradPart } from '../kernels/reduce.ts'
 import { SlicedTable } from './sliced-table.ts'
 
@@ -31,9 +37,11 @@ interface Ways {
   idle: 'move' | 'stay'
 }
 
-/** Rows that a launch per shard updates. */
+/** Rows that a launch per slice of a shard updates. */
 interface Plan {
+  /** Pairs, for the device and as uploaded: row in the shard, steps taken. */
   entries: View
+  pairs: Uint32Array
   shards: { shard: TableShard; first: number; n: number; index: number }[]
 }
 
@@ -217,10 +225,10 @@ export class TableState {
       }
       if (i > first) shards.push({ shard, first, n: i - first, index })
     }
-    return { entries: this.#upload(entries), shards }
+    return { entries: this.#upload(entries), pairs: entries, shards }
   }
 
-  /** Releases the plan after one launch per shard: replay up to `until` steps taken, then one more with `g`. */
+  /** Releases the plan after its launches: replay up to `until` steps taken, then one more with `g`. */
   #run(shared: Shared, plan: Plan, base: number, until: number, gradient?: () => View): void {
     try {
       this.#launch(shared, plan, base, until, gradient?.())
@@ -229,7 +237,8 @@ export class TableState {
     }
   }
 
-  #launch(shared: Shared, { entries, shards }: Plan, base: number, until: number, g?: View): void {
+  #launch(shared: Shared, { entries, pairs, shards }: Plan, base: number, until: number, g?: View): void {
+    const step = until - base
     for (const { shard, first, n, index } of shards) {
       const rows = {
         ...shared,
@@ -241,15 +250,43 @@ export class TableState {
         width: this.table.width,
         group: this.group,
       }
-      const step = until - base
-      if (!this.#byRow) optimizerRows(this.#gpu, this.#rule, { ...rows, until: step, g })
-      else if (g) optimizerByRow(this.#gpu, this.#rule, { ...rows, step, g })
+      if (this.#byRow) {
+        if (g) optimizerByRow(this.#gpu, this.#rule, { ...rows, step, g })
+        continue
+      }
+      const most = this.#gpu.workLimit / UPDATE_WORK / this.table.width
+      for (const slice of slicesOf(pairs, { first, n, until: g ? step + 1 : step, most }))
+        optimizerRows(this.#gpu, this.#rule, { ...rows, ...slice, until: step, g })
     }
   }
 
   #upload(data: Uint32Array<ArrayBuffer>): View {
     return this.#gpu.from(data)
   }
+}
+
+/**
+ * Entries `first` to `first + n - 1` in slices of at most `most` steps together, or of one entry: a row that sat out thousands of steps makes a
+ * launch long, and a whole table of them would hold a GPU until the system takes it away. Each takes the steps from its own up to, and
+ * without, `until`.
+ */
+export function slicesOf(
+  pairs: ArrayLike<number>,
+  { first, n, until, most }: { first: number; n: number; until: number; most: number },
+): { firstEntry: number; n: number; steps: number }[] {
+  const slices: { firstEntry: number; n: number; steps: number }[] = []
+  let slice = { firstEntry: first, n: 0, steps: 0 }
+  for (let entry = first; entry < first + n; entry++) {
+    const steps = until - pairs[2 * entry + 1]!
+    if (slice.n && slice.steps + steps > most) {
+      slices.push(slice)
+      slice = { firstEntry: entry, n: 0, steps: 0 }
+    }
+    slice.n++
+    slice.steps += steps
+  }
+  slices.push(slice)
+  return slices
 }
 
 /** Ascending union of ascending lists. */

@@ -270,5 +270,37 @@ test('an unknown adapter name is refused', async () => {
   }
 })
 
+test('what is recorded is submitted before its estimated work passes the limit', async () => {
+  const small = await openGpu({ workLimit: 1000 })
+  const n = 64
+  const [x, y] = [small.from(new Float32Array(n).fill(2)), small.acquire(n * 4)]
+  const submitsOf = async (work: (number | undefined)[]) => {
+    await small.done()
+    const { submits } = small.counts
+    for (const each of work) small.launch(scale, { n, factor: 3 }, [x, y], 1, each)
+    small.flush()
+    return small.counts.submits - submits
+  }
+  run(small, x, y, n, 3)
+  assert.is(await submitsOf(Array<number>(10).fill(300)), 4) // three at a time
+  assert.is(await submitsOf([500, 500, 1]), 2)
+  assert.is(await submitsOf([1e9, 0, 1e9]), 3) // one that is more goes by itself
+  assert.is(await submitsOf([undefined, undefined]), 2) // 64 invocations count for more than this limit
+  assert.ok((await small.readFloats({ ...y, size: n * 4 })).every(v => v === 6))
+  for (const work of [-1, Number.NaN])
+    assert.throws(
+      () => small.launch(scale, { n, factor: 1 }, [x, y], 1, work),
+      /kernel scale: work is (-1|NaN), expected multiply-adds/,
+    )
+  small.close()
+  for (const workLimit of [0, -5, Number.NaN])
+    try {
+      await openGpu({ workLimit })
+      assert.unreachable()
+    } catch (error) {
+      assert.match((error as Error).message, /openGpu: workLimit is (0|-5|NaN), expected multiply-adds/)
+    }
+})
+
 test.after(() => gpu.close())
 test.run()

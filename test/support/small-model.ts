@@ -8,7 +8,7 @@ import { generator, seededInts } from './gpu.ts'
 const PAD = 40
 
 /** Texts of 1 to `S` tokens, two ids and a number a row. */
-function smallBatch(B = 6, S = 9, seed = 3): FeatureBatch {
+export function smallBatch(B = 6, S = 9, seed = 3): FeatureBatch {
   const next = generator(seed)
   const inputIds = Array.from({ length: B }, () => {
     const length = 1 + Math.floor(next() * S)
