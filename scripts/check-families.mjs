@@ -10,9 +10,18 @@ const NO_OP = {
   random: ['src/autograd/parameter-values.ts', 'draws starting values'],
 }
 /** Files in src/kernels for all families. */
-const SHARED_LAUNCHERS = ['checks', 'index', 'strides', 'tuning', 'width']
+const SHARED_LAUNCHERS = ['checks', 'groups', 'index', 'strides', 'tuning', 'width']
 /** WGSL that stands before the texts of several families. */
-const SHARED_WGSL = ['divide', 'f16', 'normal_cdf', 'one_minus_exp', 'philox', 'storage']
+const SHARED_WGSL = [
+  'column_sum',
+  'divide',
+  'f16',
+  'group_sum',
+  'normal_cdf',
+  'one_minus_exp',
+  'philox',
+  'storage',
+]
 /** Oracles that others are made of. */
 const SHARED_ORACLES = ['checks', 'index', 'erf', 'philox']
 

@@ -9,76 +9,16 @@
 //   backward_blocks  backward and columns in one, for adapters on which loads are dear and few invocations suffice: BLOCK rows an
 //             invocation, whose sums over columns and over rows come from one pass over dy and sum
 //   finish    partials -> dweight, dbias [H]   their sums over the blocks; overwrites, or adds with accumulate
-// With RELU the backward pass takes dy * gate where y > 0, else 0: y is above 0 where ReLU passed and dropout kept.
 // Mean and variance come from one pass (Welford 1962), over values less the row's first: a row of equal values, and so a
 // row of one, has variance 0 exactly. The four columns of a vec4f are joined at the end (Chan, Golub and LeVeque 1979).
 // An invocation takes ROWS rows, which share the loads of weight and bias; the last row may be taken twice.
 // With F16, x, residual, y, sum and the gradients of the rows are halves; statistics are those of the rounded sum, which the
-// backward pass reads. philox.wgsl and storage.wgsl stand before this text.
+// backward pass reads. layernorm_values.wgsl stands before this text: how values are read and written.
 
 const WG: u32 = 16;
-const RESIDUAL: u32 = 1;
-const DROP_IN: u32 = 0;
-const DROP_OUT: u32 = 0;
-const RELU: u32 = 0;
-const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 const ROWS: u32 = 2;
 const BLOCK: u32 = 2; // rows an invocation of backward_blocks takes
 const BLOCKS: u32 = 0; // 1: the entry is backward_blocks
-const AFTER: u32 = 7; // the binding of y or, without it, of dropped
-
-struct Params {
-  rows: u32, H: u32, eps: f32, per_block: u32, accumulate: u32, gate: f32,
-  threshold: u32, scale: f32, seed: u32, layer: u32, step: u32, second: u32,
-  rectify: u32, // under RELU: 1, or 0 where there is none after all
-}
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<S>;
-@group(0) @binding(2) var<storage, read> weight: array<E>;
-@group(0) @binding(3) var<storage, read> bias: array<E>;
-@group(0) @binding(4) var<storage, read_write> y: array<S>;
-@group(0) @binding(5) var<storage, read_write> mean: array<f32>;
-@group(0) @binding(6) var<storage, read_write> rstd: array<f32>;
-
-// @if WIDTH/4
-alias E = vec4f;
-alias Rectified = vec4<bool>;
-fn across(v: E) -> f32 { return (v.x + v.y) + (v.z + v.w); }
-fn front(v: E) -> f32 { return v.x; }
-fn draw(i: u32) -> vec4u { return philox4x32(vec4u(i, 0u, params.step, 0u), vec2u(params.seed, params.layer)); }
-fn dropped_out(v: E, i: u32) -> E { return select(E(), v * params.scale, draw(i) >= vec4u(params.threshold)); }
-// @else
-alias E = f32;
-alias Rectified = bool;
-fn across(v: E) -> f32 { return v; }
-fn front(v: E) -> f32 { return v; }
-fn draw(i: u32) -> u32 { return philox4x32(vec4u(i / 4u, 0u, params.step, 0u), vec2u(params.seed, params.layer))[i % 4u]; }
-fn dropped_out(v: E, i: u32) -> E { return select(E(), v * params.scale, draw(i) >= params.threshold); }
-// @end
-
-// The first pass adds and stores what the second reads.
-// @if RESIDUAL
-@group(0) @binding(7) var<storage, read> residual: array<S>;
-@group(0) @binding(8) var<storage, read_write> sum: array<S>;
-fn take(i: u32) -> E {
-  var v = load(x[i]);
-  if (DROP_IN == 1u) { v = dropped_out(v, i); }
-  let stored = keep(v + load(residual[i]));
-  sum[i] = stored;
-  return load(stored);
-}
-fn taken(i: u32) -> E { return load(sum[i]); }
-// @else
-fn take(i: u32) -> E { return load(x[i]); }
-fn taken(i: u32) -> E { return load(x[i]); }
-// @end
-
-fn finished(v: E, i: u32) -> E {
-  var out = v;
-  if (RELU == 1u) { out = select(out, E(), (out < E()) & Rectified(params.rectify == 1u)); } // a NaN stays one
-  if (DROP_OUT == 1u) { out = dropped_out(out, i); }
-  return out;
-}
 
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -121,30 +61,6 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
   mean[row$r] = shift$r + (center$r + across(lost$r) / (size * f32(WIDTH)));
   // @end
 }
-
-@group(0) @binding(1) var<storage, read> dy: array<S>;
-@group(0) @binding(2) var<storage, read> sum_in: array<S>;
-@group(0) @binding(3) var<storage, read> mean_in: array<f32>;
-@group(0) @binding(4) var<storage, read> rstd_in: array<f32>;
-@group(0) @binding(5) var<storage, read> weight_in: array<E>;
-@group(0) @binding(6) var<storage, read_write> dx: array<S>;
-
-// @if RELU
-@group(0) @binding($(AFTER)) var<storage, read> y_in: array<S>;
-fn gradient(i: u32) -> E { return select(E(), load(dy[i]) * params.gate, load(y_in[i]) > E()); }
-// @else
-fn gradient(i: u32) -> E { return load(dy[i]); }
-// @end
-
-// @if DROP_IN
-@group(0) @binding($(AFTER + RELU)) var<storage, read_write> dropped: array<S>;
-fn store(i: u32, v: E) {
-  dx[i] = keep(v);
-  dropped[i] = keep(dropped_out(v, i));
-}
-// @else
-fn store(i: u32, v: E) { dx[i] = keep(v); }
-// @end
 
 @compute @workgroup_size(WG)
 fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {

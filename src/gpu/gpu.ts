@@ -28,6 +28,8 @@ export interface GpuOptions {
   forms?: string
   /** Ask for WebGPU's default limits only, as a device that offers no more would give. */
   defaultLimits?: boolean
+  /** Whether subgroup operations are used where the adapter has them: true unless given. Every kernel has a form without. */
+  subgroups?: boolean
   /** Fill every buffer that is handed out with NaN, so that reading an element nobody wrote shows. For tests; slow. */
   poison?: boolean
   /**
@@ -41,6 +43,8 @@ export interface GpuOptions {
    */
   workLimit?: number
 }
+
+const OPTIONS = ['adapter', 'forms', 'defaultLimits', 'subgroups', 'poison', 'memoryLimit', 'workLimit']
 
 /** WGSL features and limits that are used where they are offered and never needed. */
 const WANTED_FEATURES: GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query']
@@ -364,15 +368,10 @@ export class Gpu {
  * ```
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
-  checkOptions('openGpu', options, [
-    'adapter',
-    'forms',
-    'defaultLimits',
-    'poison',
-    'memoryLimit',
-    'workLimit',
-  ])
-  const { memoryLimit, workLimit } = options
+  checkOptions('openGpu', options, OPTIONS)
+  const { memoryLimit, workLimit, subgroups = true } = options
+  if (typeof subgroups !== 'boolean')
+    throw new ConfigError(`openGpu: subgroups is ${told(subgroups)}, expected true or false`)
   if (memoryLimit !== undefined && !(typeof memoryLimit === 'number' && memoryLimit > 0))
     throw new ConfigError(`openGpu: memoryLimit is ${told(memoryLimit)}, expected bytes, more than 0`)
   if (workLimit !== undefined && !(typeof workLimit === 'number' && workLimit > 0))
@@ -381,7 +380,9 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const { adapter } = found
   formsFor(found, options.forms) // refused before there is a device
   const device = await adapter.requestDevice({
-    requiredFeatures: WANTED_FEATURES.filter(feature => adapter.features.has(feature)),
+    requiredFeatures: WANTED_FEATURES.filter(
+      f => adapter.features.has(f) && (subgroups || f !== 'subgroups'),
+    ),
     requiredLimits: options.defaultLimits
       ? {}
       : Object.fromEntries(WANTED_LIMITS.map(limit => [limit, adapter.limits[limit]])),

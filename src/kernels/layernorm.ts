@@ -1,101 +1,27 @@
 import { expectNumber, expectOneOf, NON_NEGATIVE } from '../check.ts'
-import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
-import wgsl from '../wgsl/layernorm.ts'
-import philox from '../wgsl/philox.ts'
+import type { Access, Gpu, View } from '../gpu/index.ts'
 import { expectOptional, expectSizes, expectViews, given } from './checks.ts'
-import { DROPOUT_PARAMS, dropout as dropoutKernel, dropoutParams, philoxShifts, type Rng } from './dropout.ts'
+import { dropout as dropoutKernel, dropoutParams, philoxShifts } from './dropout.ts'
+import {
+  type FusedDropout,
+  layerNormKernel,
+  ROWS,
+  type Variant,
+  layerNormParams as valuesOf,
+} from './layernorm-kernels.ts'
+import { backwardByGroups, forwardByGroups } from './layernorm-workgroup.ts'
 import { finishColumns, rowBlocks } from './reduce.ts'
-import { type ByWidth, byWidth, compactFormOf, STORAGE_WGSL, type Storage } from './width.ts'
+import { compactFormOf, type Storage } from './width.ts'
+
+export type { FusedDropout } from './layernorm-kernels.ts'
 
 const WG = 16
-const ROWS = 2 // rows an invocation takes
-/** And in backward_blocks: lavapipe runs out of first-level cache with more. */
+/** Rows an invocation of backward_blocks takes: lavapipe runs out of first-level cache with more. */
 const BLOCK = { hardware: 2, 'system software': 2, 'embedded software': 4 } as const
 const BLOCK_WG = 8
 
-const params = {
-  rows: 'u32',
-  H: 'u32',
-  eps: 'f32',
-  per_block: 'u32',
-  accumulate: 'u32',
-  gate: 'f32',
-  ...DROPOUT_PARAMS,
-  second: 'u32',
-  rectify: 'u32',
-} as const
-
-/** What stands before and after the normalisation: each a constant of the kernels. */
-interface Variant {
-  RESIDUAL?: number
-  DROP_IN?: number
-  DROP_OUT?: number
-  RELU?: number
-  BLOCKS?: number
-  AFTER?: number
-  BLOCK?: number
-  SHIFTS?: number
-}
-
-const made = new Map<string, ByWidth<keyof typeof params>>()
-
-function kernel(entry: string, bindings: Access[], variant: Variant = {}) {
-  // Of an entry's constants the same are given in every launch, in one order: their values tell its kernels apart.
-  let key = entry
-  for (const name in variant) key += variant[name as keyof Variant]
-  let found = made.get(key)
-  if (!found) {
-    found = byWidth(
-      defineKernel({
-        name: 'layernorm',
-        wgsl: philox + STORAGE_WGSL + wgsl,
-        entry,
-        params,
-        bindings,
-        workgroup: variant.BLOCKS ? BLOCK_WG : WG,
-        constants: {
-          RESIDUAL: 0,
-          DROP_IN: 0,
-          DROP_OUT: 0,
-          RELU: 0,
-          BLOCKS: 0,
-          AFTER: 7,
-          SHIFTS: 1,
-          ROWS,
-          BLOCK: 2,
-          ...variant,
-        },
-      }),
-    )
-    made.set(key, found)
-  }
-  return found
-}
-
-/** Dropout with probability p under the mask that `dropout` draws for the same rng. */
-export interface FusedDropout {
-  /** Probability of a zero, 0 <= p < 1. */
-  p: number
-  /** The key of the mask. */
-  rng: Rng
-}
-
-const NO_DROPOUT: FusedDropout = { p: 0, rng: { seed: 0, layer: 0, step: 0 } }
-
-function valuesOf(rows: number, H: number, width: 1 | 4, drop: FusedDropout = NO_DROPOUT) {
-  return {
-    rows,
-    H: H / width,
-    eps: 0,
-    per_block: 0,
-    accumulate: 0,
-    gate: 1,
-    ...dropoutParams(drop.p),
-    ...drop.rng,
-    second: 0,
-    rectify: 0,
-  }
-}
+const kernel = (entry: string, bindings: Access[], variant: Variant = {}) =>
+  layerNormKernel('invocation', entry, bindings, variant.BLOCKS ? BLOCK_WG : WG, variant)
 
 /**
  * y = LayerNorm(x + residual) over the last axis. mean and rstd are kept for the backward pass; with a residual, which
@@ -149,8 +75,12 @@ export function layerNorm(
   expectOptional('layerNorm', { residual, sum }, rows * H, storage)
   expectViews('layerNorm', { weight, bias }, H)
   expectViews('layerNorm', { mean, rstd }, rows)
-  const rectify = Number(activation === 'relu')
   if (rows * H === 0) return
+  if (gpu.forms.kind === 'hardware') {
+    forwardByGroups(gpu, options)
+    return
+  }
+  const rectify = Number(activation === 'relu')
   const form = compactFormOf(gpu, storage, H)
   const values = { ...valuesOf(rows, H, form === 1 ? 1 : 4, dropout ?? outputDropout), eps, rectify }
   const variant = {
@@ -195,8 +125,11 @@ export function layerNormBackward(
     dropout?: (FusedDropout & { dresidual: View }) | undefined
     outputDropout?: FusedDropout | undefined
     storage?: Storage | undefined
-    /** Of the kernel: a launch each for the sums over rows and columns, or one for both; the adapter's unless given. */
-    form?: 'rows' | 'blocks' | undefined
+    /**
+     * Of the kernel: an invocation a row, and a launch each for the sums over rows and columns ('rows') or one for both ('blocks'), or
+     * some invocations a row ('groups'); the adapter's unless given.
+     */
+    form?: 'rows' | 'blocks' | 'groups' | undefined
   },
 ): void {
   given('layerNormBackward', gpu, options)
@@ -209,6 +142,10 @@ export function layerNormBackward(
   expectOptional('layerNormBackward', { dweight, dbias }, H)
   expectViews('layerNormBackward', { mean, rstd }, rows)
   const n = rows * H
+  if (n > 0 && (options.form ?? (gpu.forms.kind === 'hardware' && 'groups')) === 'groups') {
+    backwardByGroups(gpu, { ...options, accumulate })
+    return
+  }
   // Both kernels would draw the mask of the output's dropout: to draw it once, ahead, is faster. After ReLU, y tells it.
   if (outputDropout && !y && n > 0) {
     gpu.scratch(take => {
@@ -239,7 +176,7 @@ export function layerNormBackward(
   const [first, last] = dropout ? [dropout.dresidual, [dx]] : [dx, []]
   const summed = dweight && dbias
   // Without the sums there is nothing that a second pass would read again.
-  const form = summed ? (options.form ?? formFor(gpu, options)) : 'rows'
+  const form = summed ? (options.form ?? formFor(options)) : 'rows'
   const { perBlock, blocks } = form === 'blocks' ? blocksOf(rows, BLOCK[gpu.forms.kind]) : rowBlocks(rows)
   const second = blocks * H
   const values = { ...valuesOf(rows, H, width, dropout), gate, per_block: perBlock, second: second / width }
@@ -273,5 +210,5 @@ export function layerNormBackward(
 const blocksOf = (rows: number, perBlock: number) => ({ perBlock, blocks: Math.ceil(rows / perBlock) })
 
 /** One pass for both sums where loads are dear; y and dresidual together would be a binding too many. */
-const formFor = (gpu: Gpu, { y, dropout }: { y?: View | undefined; dropout?: object | undefined }) =>
-  gpu.forms.kind === 'hardware' || (y && dropout) ? 'rows' : 'blocks'
+const formFor = ({ y, dropout }: { y?: View | undefined; dropout?: object | undefined }) =>
+  y && dropout ? 'rows' : 'blocks'

@@ -1,0 +1,128 @@
+// LayerNorm's launches on GPUs: some invocations a row, and two launches for all of the backward pass.
+import type { Access, Gpu, View } from '../gpu/index.ts'
+import { dropoutBackward, dropoutParams, philoxShifts } from './dropout.ts'
+import { COLUMN_WG, columnsOf, type RowGroup, rowGroup, rowGroups, subgroupsOf } from './groups.ts'
+import { type FusedDropout, layerNormKernel, layerNormParams } from './layernorm-kernels.ts'
+import { formOf, type Storage } from './width.ts'
+
+/** Invocations that fill a large card, and blocks of rows that one launch still adds up quickly. */
+const FILL = 32_768
+const MOST_BLOCKS = 1024
+
+interface Forward {
+  x: View
+  weight: View
+  bias: View
+  y: View
+  mean: View
+  rstd: View
+  residual?: View | undefined
+  sum?: View | undefined
+  rows: number
+  H: number
+  eps: number
+  dropout?: FusedDropout | undefined
+  activation?: 'relu' | undefined
+  outputDropout?: FusedDropout | undefined
+  storage?: Storage | undefined
+}
+
+const shares = ({ workgroup: _, ...constants }: RowGroup, gpu: Gpu) => ({
+  ...constants,
+  SUBGROUPS: subgroupsOf(gpu),
+})
+
+/** `layerNorm`, whose options have been checked. */
+export function forwardByGroups(gpu: Gpu, options: Forward): void {
+  const { x, weight, bias, y, mean, rstd, residual, sum, rows, H, eps } = options
+  const { dropout, activation, outputDropout, storage } = options
+  const form = formOf(storage, H)
+  const width = form === 1 ? 1 : 4
+  const group = rowGroup(H / width, width)
+  const bindings: Access[] = ['read', 'read', 'read', 'write', 'write', 'write']
+  const views = [x, weight, bias, y, mean, rstd]
+  if (residual && sum) {
+    bindings.push('read', 'write')
+    views.push(residual, sum)
+  }
+  const kernel = layerNormKernel('workgroup', 'forward', bindings, group.workgroup, {
+    RESIDUAL: Number(residual !== undefined),
+    DROP_IN: Number(dropout !== undefined),
+    DROP_OUT: Number(outputDropout !== undefined),
+    // As in layernorm.ts, one pipeline does for a dropout with and without.
+    RELU: Number(activation === 'relu' || outputDropout !== undefined),
+    SHIFTS: philoxShifts(gpu.forms.kind),
+    ...shares(group, gpu),
+  })
+  const rectify = Number(activation === 'relu')
+  const values = { ...layerNormParams(rows, H, width, dropout ?? outputDropout), eps, rectify }
+  gpu.launch(kernel[form], values, views, rowGroups(rows, group))
+}
+
+interface Backward {
+  dy: View
+  x: View
+  weight: View
+  mean: View
+  rstd: View
+  dx: View
+  dweight?: View | undefined
+  dbias?: View | undefined
+  rows: number
+  H: number
+  accumulate: boolean
+  y?: View | undefined
+  dropout?: (FusedDropout & { dresidual: View }) | undefined
+  outputDropout?: FusedDropout | undefined
+  storage?: Storage | undefined
+}
+
+/** `layerNormBackward` of at least one value, whose options have been checked. */
+export function backwardByGroups(gpu: Gpu, options: Backward): void {
+  const { dy, x, weight, mean, rstd, dx, dweight, dbias, rows, H, accumulate } = options
+  const { y, dropout, outputDropout, storage } = options
+  // y, the sums and both gradients would be a binding too many.
+  if (y && dropout && dweight && dbias) {
+    const { dresidual, ...drop } = dropout
+    backwardByGroups(gpu, { ...options, dx: dresidual, dropout: undefined })
+    dropoutBackward(gpu, { dy: dresidual, dx, ...drop, n: rows * H, ...(storage && { storage }) })
+    return
+  }
+  const form = formOf(storage, H)
+  const width = form === 1 ? 1 : 4
+  const group = rowGroup(H / width, width)
+  const sums = dweight && dbias
+  const most = Math.min(MOST_BLOCKS, FILL / group.LANES)
+  const perBlock = sums ? Math.ceil(rows / most) : 1
+  const blocks = Math.ceil(rows / perBlock)
+  gpu.scratch(take => {
+    const partials = sums && take(2 * blocks * H * 4, 'sums of columns')
+    const bindings: Access[] = ['read', 'read', 'read', 'read', 'read', 'write']
+    const views = [dy, x, mean, rstd, weight, dropout ? dropout.dresidual : dx]
+    const more = (view: View | undefined, access: Access) => {
+      if (!view) return
+      bindings.push(access)
+      views.push(view)
+    }
+    more(partials, 'write')
+    more(y, 'read')
+    more(dropout && dx, 'write')
+    const kernel = layerNormKernel('workgroup', 'backward', bindings, group.workgroup, {
+      RELU: Number(y !== undefined),
+      DROP_IN: Number(dropout !== undefined),
+      DROP_OUT: Number(outputDropout !== undefined && y === undefined),
+      SHIFTS: philoxShifts(gpu.forms.kind),
+      SUMS: Number(partials !== undefined),
+      AFTER: partials ? 8 : 7,
+      ...shares(group, gpu),
+    })
+    const gate = y ? dropoutParams(outputDropout?.p ?? 0).scale : 1
+    const values = { ...layerNormParams(rows, H, width, dropout ?? outputDropout), gate }
+    gpu.launch(kernel[form], { ...values, per_block: perBlock }, views, rowGroups(blocks, group))
+    if (!partials) return
+    const COLUMNS = columnsOf((2 * H) / width, width)
+    const finish = layerNormKernel('workgroup', 'finish', ['read', 'write', 'write'], COLUMN_WG, { COLUMNS })
+    const last = { ...values, rows: blocks, accumulate: Number(accumulate) }
+    gpu.launch(finish[width], last, [partials, dweight, dbias], Math.ceil((2 * H) / width / COLUMNS))
+  })
+}
