@@ -5,7 +5,7 @@
 // f16.wgsl stands before this text. A workgroup that lies within n runs without bounds checks and loops.
 
 const WG: u32 = 256;
-const PER: u32 = 4; // fours per invocation
+const PER: u32 = 4; // fours per invocation, divides 16
 
 struct Params { n: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -42,13 +42,13 @@ fn to_f32(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec
 @group(0) @binding(2) var<storage, read> places: array<u32>;
 @group(0) @binding(3) var<storage, read_write> placed: array<vec2u>;
 
-// A quarter of a block each.
+// PER fours of a block each.
 @compute @workgroup_size(WG)
 fn blocks(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let unit = invocation_index(wid, count, local, WG);
-  if (unit * 4u >= params.n) { return; }
-  let to = places[unit / 4u] * 16u + unit % 4u * 4u;
-  // @unroll j in 0..4
-  placed[to + $(j)u] = pack4(x[unit * 4u + $(j)u]);
+  let first = invocation_index(wid, count, local, WG) * PER;
+  if (first >= params.n) { return; }
+  let to = places[first / 16u] * 16u + first % 16u;
+  // @unroll j in 0..PER
+  placed[to + $(j)u] = pack4(x[first + $(j)u]);
   // @end
 }

@@ -9,6 +9,7 @@
 const WG: u32 = 64;
 const POSITION: u32 = 1;
 const ADD: u32 = 0;
+const AHEAD: u32 = 1; // rows of a segment that are under way at a time: 4 on GPUs, whose loads take long
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 
 // @if WIDTH/4
@@ -62,6 +63,21 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   if (u >= params.n) { return; }
   let start = offsets[u];
   let end = offsets[u + 1u];
+  // @if AHEAD/4
+  for (var c = unit - u * params.lanes; c < params.H; c += params.lanes) {
+    var total = E();
+    var k = start;
+    for (; k + 4u <= end; k += 4u) {
+      // @unroll j in 0..4
+      let v$j = load(dy[positions[k + $(j)u] * params.H + c]);
+      // @end
+      total += (v0 + v1) + (v2 + v3);
+    }
+    for (; k < end; k++) { total += load(dy[positions[k] * params.H + c]); }
+    if (params.accumulate == 1u) { total += grad[u * params.H + c]; }
+    grad[u * params.H + c] = total;
+  }
+  // @else
   let any = end > start;
   let first = positions[start] * params.H; // most rows of a batch occur once
   for (var c = unit - u * params.lanes; c < params.H; c += params.lanes) {
@@ -70,6 +86,7 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
     if (params.accumulate == 1u) { total += grad[u * params.H + c]; }
     grad[u * params.H + c] = total;
   }
+  // @end
 }
 
 @group(0) @binding(2) var<storage, read> map: array<u32>;

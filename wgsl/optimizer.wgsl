@@ -11,6 +11,7 @@
 
 const WG: u32 = 64;
 const SKIP: u32 = 0xffffffffu;
+const RUN: u32 = 16; // neighbouring vec4f an invocation of dense takes: a block, or 1 on GPUs
 
 struct DenseParams { blocks: u32, groups: u32, step: u32 }
 @group(0) @binding(0) var<uniform> dense_params: DenseParams;
@@ -27,14 +28,19 @@ fn clipped(grad: vec4f, coefficient: f32) -> vec4f { return select(grad * coeffi
 
 @compute @workgroup_size(WG)
 fn dense(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let block = invocation_index(wid, count, local, WG);
+  let unit = invocation_index(wid, count, local, WG);
+  // @if RUN/16
+  let block = unit;
+  // @else
+  let block = unit / (16u / RUN);
+  // @end
   if (block >= dense_params.blocks) { return; }
   let slot = slots[block];
   if (slot == SKIP) { return; }
   let s = history[dense_params.step * dense_params.groups + slot];
   let c = clip[0];
-  for (var j = 0u; j < 16u; j++) {
-    let i = block * 16u + j;
+  for (var j = 0u; j < RUN; j++) {
+    let i = unit * RUN + j;
     var state: State;
     state.w = w[i];
     // @unroll k in 0..STATES

@@ -5,6 +5,7 @@
 // gradients overflowed and count as zero.
 
 const WG: u32 = 32;
+const TREE: u32 = 0; // 1: WG is a power of two, and sums are added by halves
 const WIDTH: u32 = 4; // 4: R is vec4f; 1: f32
 
 // @if WIDTH/4
@@ -48,9 +49,19 @@ fn by_row(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec
   }
   parts[local] = squares;
   workgroupBarrier();
+  // @if TREE
+  for (var reach = WG / 2u; reach > 0u; reach /= 2u) {
+    if (local < reach) { parts[local] += parts[local + reach]; }
+    workgroupBarrier();
+  }
+  // @end
   if (local == 0u) {
+    // @if TREE
+    let total = parts[0];
+    // @else
     var total = 0.0;
     for (var i = 0u; i < WG; i++) { total += parts[i]; }
+    // @end
     sum = sums[row] + total / f32(params.width * WIDTH);
     sums[row] = sum;
   }

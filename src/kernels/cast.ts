@@ -4,9 +4,9 @@ import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import castWgsl from '../wgsl/cast.ts'
 import f16 from '../wgsl/f16.ts'
 import { expectSizes, expectView, expectViews, given } from './checks.ts'
+import { walking } from './width.ts'
 
 const WG = 256
-const GROUP = WG * 4 // fours a workgroup covers
 const kernel = (entry: string, bindings: Access[] = ['read', 'write']) =>
   defineKernel({
     name: 'cast',
@@ -16,9 +16,8 @@ const kernel = (entry: string, bindings: Access[] = ['read', 'write']) =>
     bindings,
     workgroup: WG,
   })
-const toF16 = kernel('to_f16')
-const toF32 = kernel('to_f32')
-const blocks = kernel('blocks', ['read', 'read', 'write'])
+const casts = walking({ f16: kernel('to_f16'), f32: kernel('to_f32') }, 4)
+const blocks = walking({ f16: kernel('blocks', ['read', 'read', 'write']) }, 4)
 
 /** Values of a block of `castBlocks`. */
 export const CAST_BLOCK = 64
@@ -37,7 +36,8 @@ export function cast(gpu: Gpu, options: { x: View; y: View; n: number; to: 'f16'
   expectView('cast', 'y', y, n, to)
   if (n % 4) throw new ShapeError(`f16 storage takes multiples of 4 values, got ${n}`)
   if (n === 0) return
-  gpu.launch(to === 'f16' ? toF16 : toF32, { n: n / 4 }, [x, y], Math.ceil(n / 4 / GROUP))
+  const { kernels, per } = casts(gpu.forms.kind)
+  gpu.launch(kernels[to], { n: n / 4 }, [x, y], Math.ceil(n / 4 / (WG * per)))
 }
 
 /**
@@ -50,5 +50,7 @@ export function castBlocks(gpu: Gpu, options: { x: View; places: View; y: View; 
   expectViews('castBlocks', { x }, n * CAST_BLOCK)
   expectViews('castBlocks', { places }, n)
   expectViews('castBlocks', { y }, 0)
-  gpu.launch(blocks, { n: n * (CAST_BLOCK / 4) }, [x, places, y], Math.ceil((n * 4) / WG))
+  const { kernels, per } = blocks(gpu.forms.kind)
+  const fours = n * (CAST_BLOCK / 4)
+  gpu.launch(kernels.f16, { n: fours }, [x, places, y], Math.ceil(fours / per / WG))
 }

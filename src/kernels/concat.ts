@@ -53,7 +53,7 @@ export function copyColumns(
   expectViews('copyColumns', { source }, rows * sourceWidth)
   expectViews('copyColumns', { target }, rows * targetWidth)
   const by = widthOf(width, sourceWidth, sourceColumn, targetWidth, targetColumn)
-  const lanes = rowLanes(width / by)
+  const lanes = rowLanes(width / by, gpu)
   const params = {
     rows,
     width: width / by,

@@ -4,7 +4,7 @@ import { type AdapterKind, defineKernel, type Gpu, type View, withConstants } fr
 import dropoutWgsl from '../wgsl/dropout.ts'
 import philox from '../wgsl/philox.ts'
 import { expectSizes, expectViews, given } from './checks.ts'
-import { byStorage, formOf, STORAGE_WGSL, type Storage } from './width.ts'
+import { byStorage, formOf, STORAGE_WGSL, type Storage, walking } from './width.ts'
 
 /** What, next to an element's position, picks its random number. All three are uint32. */
 export interface Rng {
@@ -25,9 +25,9 @@ export const DROPOUT_PARAMS = {
   step: 'u32',
 } as const
 
-/** Elements a workgroup covers. */
 const WG = 256
-const GROUP = WG * 4 * 2
+/** Groups of four that an invocation of a software adapter takes. */
+const PER = 2
 const shifting = byStorage(
   defineKernel({
     name: 'dropout',
@@ -42,6 +42,7 @@ const shiftless = {
   f32: withConstants(shifting.f32, { SHIFTS: 0 }),
   f16: withConstants(shifting.f16, { SHIFTS: 0 }),
 }
+const forms = { shifting: walking(shifting, PER), shiftless: walking(shiftless, PER) }
 
 /** SHIFTS of philox.wgsl: whether this adapter shifts a vector in one instruction. */
 export const philoxShifts = (kind: AdapterKind): number => Number(kind !== 'embedded software')
@@ -74,8 +75,14 @@ export function dropout(
   if (n === 0) return
   formOf(storage, n)
   const { seed, layer, step } = rng
-  const kernel = philoxShifts(gpu.forms.kind) ? shifting : shiftless
-  gpu.launch(kernel[storage], { n, ...dropoutParams(p), seed, layer, step }, [x, y], Math.ceil(n / GROUP))
+  const { kind } = gpu.forms
+  const { kernels, per } = forms[philoxShifts(kind) ? 'shifting' : 'shiftless'](kind)
+  gpu.launch(
+    kernels[storage],
+    { n, ...dropoutParams(p), seed, layer, step },
+    [x, y],
+    Math.ceil(n / (WG * 4 * per)),
+  )
 }
 
 /** dx = dy / (1-p) where `dropout` with the same p and rng kept the element, else 0; overwrites dx. */

@@ -2,20 +2,22 @@ import { expectNumber, FINITE } from '../check.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/elementwise.ts'
 import { expectSizes, expectViews, float32Bits, given } from './checks.ts'
-import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
+import { byWidth, formOf, STORAGE_WGSL, type Storage, walking, widthOf } from './width.ts'
 
 const WG = 256
-const GROUP = WG * 4 // E a workgroup covers
 const kernel = (entry: string, bindings: Access[]) =>
-  byWidth(
-    defineKernel({
-      name: 'elementwise',
-      wgsl: STORAGE_WGSL + wgsl,
-      entry,
-      params: { n: 'u32', factor: 'f32', bits: 'u32' },
-      bindings,
-      workgroup: WG,
-    }),
+  walking(
+    byWidth(
+      defineKernel({
+        name: 'elementwise',
+        wgsl: STORAGE_WGSL + wgsl,
+        entry,
+        params: { n: 'u32', factor: 'f32', bits: 'u32' },
+        bindings,
+        workgroup: WG,
+      }),
+    ),
+    4,
   )
 const kernels = {
   add: kernel('add', ['read', 'read', 'write']),
@@ -35,8 +37,9 @@ function launch(
 ): void {
   if (n === 0) return
   const width = widthOf(n)
-  const kernel = kernels[name][formOf(storage, n)]
-  gpu.launch(kernel, { n: n / width, factor, bits }, views, Math.ceil(n / width / GROUP))
+  const { kernels: forms, per } = kernels[name](gpu.forms.kind)
+  const kernel = forms[formOf(storage, n)]
+  gpu.launch(kernel, { n: n / width, factor, bits }, views, Math.ceil(n / width / (WG * per)))
 }
 
 /** Arrays of n values, float32 unless `storage` says f16. */

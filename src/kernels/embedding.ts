@@ -16,7 +16,11 @@ export interface TableShard {
 }
 
 const WG = 64
-const kernel = (entry: string, bindings: Access[], constants = { POSITION: 0, ADD: 0 }) =>
+const kernel = (
+  entry: string,
+  bindings: Access[],
+  constants: Record<string, number> = { POSITION: 0, ADD: 0 },
+) =>
   byWidth(
     defineKernel({
       name: 'embedding',
@@ -31,6 +35,7 @@ const look = kernel('forward', ['read', 'read', 'write'])
 const lookAdding = kernel('forward', ['read', 'read', 'write'], { POSITION: 0, ADD: 1 })
 const lookWithPosition = kernel('forward', ['read', 'read', 'write', 'read', 'read'], { POSITION: 1, ADD: 0 })
 const backward = kernel('backward', ['read', 'read', 'read', 'write'])
+const backwardAhead = kernel('backward', ['read', 'read', 'read', 'write'], { POSITION: 0, ADD: 0, AHEAD: 4 })
 const scatter = kernel('scatter', ['read', 'read', 'write'])
 
 /** Shards that follow each other, with room for their rows. */
@@ -80,7 +85,7 @@ export function embedding(
   expectViews('embedding', { out }, n * H, storage)
   if (n * H === 0) return
   const [width, form] = [widthOf(H), formOf(storage, H)]
-  const lanes = rowLanes(H / width)
+  const lanes = rowLanes(H / width, gpu)
   const groups = Math.ceil((n * lanes) / WG)
   const params = ({ firstRow, rows }: TableShard) => ({
     n,
@@ -137,14 +142,10 @@ export function embeddingBackward(
   expectViews('embeddingBackward', { dy, positions }, 0)
   if (U * H === 0) return
   const width = widthOf(H)
-  const lanes = rowLanes(H / width)
+  const lanes = rowLanes(H / width, gpu)
   const params = { n: U, H: H / width, lanes, first_row: 0, rows: 0, accumulate: accumulate ? 1 : 0 }
-  gpu.launch(
-    backward[formOf(storage, H)],
-    params,
-    [dy, offsets, positions, grad],
-    Math.ceil((U * lanes) / WG),
-  )
+  const kernels = gpu.forms.kind === 'hardware' ? backwardAhead : backward
+  gpu.launch(kernels[formOf(storage, H)], params, [dy, offsets, positions, grad], Math.ceil((U * lanes) / WG))
 }
 
 /** target[map[i]] += source[i]. source: [n, H] float32; map: [n] uint32, no entry twice; target: [any, H] float32. */
@@ -159,7 +160,7 @@ export function scatterAddRows(
   expectViews('scatterAddRows', { target }, 0)
   if (n * H === 0) return
   const width = widthOf(H)
-  const lanes = rowLanes(H / width)
+  const lanes = rowLanes(H / width, gpu)
   const params = { n, H: H / width, lanes, first_row: 0, rows: 0, accumulate: 0 }
   gpu.launch(scatter[width], params, [source, map, target], Math.ceil((n * lanes) / WG))
 }

@@ -12,7 +12,11 @@ const kernel = (entry: string) =>
     bindings: ['read', 'read', 'write'],
   })
 const forward = kernel('forward')
+const fours = kernel('fours')
 const backward = kernel('backward')
+const backwardEach = kernel('backward_each')
+/** Lanes that keep a GPU busy, and comparisons that take it less time than a chain of additions in memory. */
+const [ENOUGH, CHEAP] = [4096, 2 ** 26]
 
 /** x [O, R, I], of which K places along R are taken for every o and i. */
 interface Sizes {
@@ -32,7 +36,9 @@ export function gather(gpu: Gpu, options: { x: View; indices: View; y: View } & 
   expectSizes('gather', { O, R, I, K })
   expectView('gather', 'x', x, O * R * I)
   expectViews('gather', { indices, y }, n)
-  if (n > 0) gpu.launch(forward, { n, R, I, K }, [x, indices, y], Math.ceil(n / WG))
+  if (n === 0) return
+  const four = gpu.forms.kind === 'hardware' && n % 4 === 0
+  gpu.launch(four ? fours : forward, { n, R, I, K }, [x, indices, y], Math.ceil(n / (four ? 4 : 1) / WG))
 }
 
 /** dx = 0 but where values came from: there the sum of their gradients dy, in the order of k. Overwrites dx [O, R, I]. */
@@ -41,7 +47,11 @@ export function gatherBackward(gpu: Gpu, options: { dy: View; indices: View; dx:
   expectSizes('gatherBackward', { O, R, I, K })
   expectView('gatherBackward', 'dx', dx, O * R * I)
   expectViews('gatherBackward', { dy, indices }, O * K * I)
-  gpu.clear(dx)
   const n = O * I
+  if (gpu.forms.kind === 'hardware' && n < ENOUGH && n * K > 0 && n * K * R <= CHEAP) {
+    gpu.launch(backwardEach, { n: n * R, R, I, K }, [dy, indices, dx], Math.ceil((n * R) / WG))
+    return
+  }
+  gpu.clear(dx)
   if (n * K > 0) gpu.launch(backward, { n, R, I, K }, [dy, indices, dx], Math.ceil(n / WG))
 }

@@ -2,30 +2,35 @@ import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import geluWgsl from '../wgsl/gelu.ts'
 import normalCdf from '../wgsl/normal_cdf.ts'
 import { expectSizes, expectViews, given } from './checks.ts'
-import { byStorage, formOf, STORAGE_WGSL, type Storage } from './width.ts'
+import { byStorage, formOf, STORAGE_WGSL, type Storage, walking } from './width.ts'
 
 const wgsl = normalCdf + STORAGE_WGSL + geluWgsl
 const WG = 256
-const GROUP = WG * 4 * 4 // elements a workgroup covers
-const forward = byStorage(
-  defineKernel({
-    name: 'gelu',
-    wgsl,
-    entry: 'forward',
-    params: { n: 'u32' },
-    bindings: ['read', 'write'],
-    workgroup: WG,
-  }),
+const forward = walking(
+  byStorage(
+    defineKernel({
+      name: 'gelu',
+      wgsl,
+      entry: 'forward',
+      params: { n: 'u32' },
+      bindings: ['read', 'write'],
+      workgroup: WG,
+    }),
+  ),
+  4,
 )
-const backward = byStorage(
-  defineKernel({
-    name: 'gelu',
-    wgsl,
-    entry: 'backward',
-    params: { n: 'u32' },
-    bindings: ['read', 'read', 'write'],
-    workgroup: WG,
-  }),
+const backward = walking(
+  byStorage(
+    defineKernel({
+      name: 'gelu',
+      wgsl,
+      entry: 'backward',
+      params: { n: 'u32' },
+      bindings: ['read', 'read', 'write'],
+      workgroup: WG,
+    }),
+  ),
+  4,
 )
 
 /**
@@ -36,7 +41,8 @@ export function gelu(gpu: Gpu, options: { x: View; y: View; n: number; storage?:
   expectSizes('gelu', { n })
   expectViews('gelu', { x, y }, n, storage)
   formOf(storage, n)
-  gpu.launch(forward[storage], { n }, [x, y], Math.ceil(n / GROUP))
+  const { kernels, per } = forward(gpu.forms.kind)
+  gpu.launch(kernels[storage], { n }, [x, y], Math.ceil(n / (WG * 4 * per)))
 }
 
 /** dx = dy * GELU'(x). x, dy, dx: [n], stored alike; overwrites dx. */
@@ -48,5 +54,6 @@ export function geluBackward(
   expectSizes('geluBackward', { n })
   expectViews('geluBackward', { x, dy, dx }, n, storage)
   formOf(storage, n)
-  gpu.launch(backward[storage], { n }, [x, dy, dx], Math.ceil(n / GROUP))
+  const { kernels, per } = backward(gpu.forms.kind)
+  gpu.launch(kernels[storage], { n }, [x, dy, dx], Math.ceil(n / (WG * 4 * per)))
 }

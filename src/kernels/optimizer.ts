@@ -51,8 +51,16 @@ const byRowParams = {
   first_entry: 'u32',
 } as const
 
-// R, four columns or one, an invocation of the row kernel takes: 4 are no faster, and compile twice as long.
-const PER = 2
+/**
+ * Lanes of a workgroup, and what one takes. On GPUs neighbours take neighbouring vectors; a lane of a software adapter takes a block of dense
+ * memory, and two R (four columns or one) of a row: 4 are no faster, and compile twice as long.
+ */
+const FORMS = {
+  card: { dense: { workgroup: 256, RUN: 1 }, rows: { workgroup: 256, PER: 1 } },
+  software: { dense: { workgroup: 8, RUN: 16 }, rows: { workgroup: 16, PER: 2 } },
+}
+type FormName = keyof typeof FORMS
+const formName = ({ forms }: Gpu): FormName => (forms.kind === 'hardware' ? 'card' : 'software')
 
 interface Kernels {
   dense: Kernel<keyof typeof denseParams>
@@ -61,15 +69,18 @@ interface Kernels {
 const kernels = new Map<string, Kernels>()
 const byRowKernels = new Map<string, ByWidth<keyof typeof byRowParams>>()
 
-/** Invocations that share a row: a subgroup. Barriers cost a software adapter more than what they spare, SwiftShader most. */
+/**
+ * Invocations that share a row: enough to load a row of 768 in three turns, or a subgroup. Barriers cost a software adapter more than what they spare,
+ * SwiftShader most.
+ */
 const LANES: Record<AdapterKind, number> = {
-  hardware: 32,
+  hardware: 64,
   'system software': 8,
   'embedded software': 4,
 }
 
-function kernelsOf({ name, wgsl: rule, states }: UpdateRule): Kernels {
-  const key = `${states} ${rule}`
+function kernelsOf({ name, wgsl: rule, states }: UpdateRule, form: FormName): Kernels {
+  const key = `${form} ${states} ${rule}`
   let made = kernels.get(key)
   if (!made) {
     const shared = {
@@ -78,15 +89,22 @@ function kernelsOf({ name, wgsl: rule, states }: UpdateRule): Kernels {
       bindings: ['read', 'read', 'read', 'read', 'write', ...Array<Access>(states).fill('write')] as Access[],
       constants: { STATES: states },
     }
+    const { dense, rows } = FORMS[form]
     made = {
-      dense: defineKernel({ ...shared, entry: 'dense', params: denseParams, workgroup: 8 }),
+      dense: defineKernel({
+        ...shared,
+        entry: 'dense',
+        params: denseParams,
+        workgroup: dense.workgroup,
+        constants: { ...shared.constants, RUN: dense.RUN },
+      }),
       rows: byWidth(
         defineKernel({
           ...shared,
           entry: 'rows',
           params: rowParams,
-          workgroup: 16,
-          constants: { ...shared.constants, PER },
+          workgroup: rows.workgroup,
+          constants: { ...shared.constants, PER: rows.PER },
         }),
       ),
     }
@@ -95,8 +113,14 @@ function kernelsOf({ name, wgsl: rule, states }: UpdateRule): Kernels {
   return made
 }
 
-function byRowKernelOf({ name, wgsl: rule }: UpdateRule, lanes: number): ByWidth<keyof typeof byRowParams> {
-  const key = `${lanes} ${rule}`
+function byRowKernelOf(
+  { name, wgsl: rule }: UpdateRule,
+  lanes: number,
+  form: FormName,
+): ByWidth<keyof typeof byRowParams> {
+  // A tree halves the lanes again and again.
+  const tree = Number(form === 'card' && Number.isInteger(Math.log2(lanes)))
+  const key = `${lanes} ${tree} ${rule}`
   let made = byRowKernels.get(key)
   if (!made) {
     made = byWidth(
@@ -107,6 +131,7 @@ function byRowKernelOf({ name, wgsl: rule }: UpdateRule, lanes: number): ByWidth
         params: byRowParams,
         bindings: ['read', 'read', 'read', 'read', 'write', 'write'],
         workgroup: lanes,
+        constants: { TREE: tree },
       }),
     )
     byRowKernels.set(key, made)
@@ -166,10 +191,17 @@ export function optimizerDense(
   checkMemory('optimizerDense', gpu, rule, options, blocks * OPTIMIZER_BLOCK)
   expectViews('optimizerDense', { g }, blocks * OPTIMIZER_BLOCK)
   expectViews('optimizerDense', { slots }, blocks)
-  const { dense } = kernelsOf(rule)
+  const form = formName(gpu)
+  const { dense } = kernelsOf(rule, form)
   const views = [g, slots, history, clip, w, ...states]
   const work = blocks * OPTIMIZER_BLOCK * UPDATE_WORK
-  gpu.launch(dense, { blocks, groups, step }, views, Math.ceil(blocks / dense.workgroup), work)
+  gpu.launch(
+    dense,
+    { blocks, groups, step },
+    views,
+    Math.ceil((blocks * 16) / FORMS[form].dense.RUN / dense.workgroup),
+    work,
+  )
 }
 
 /** Which rows of a table shard [rows, width] a launch takes, and their gradient. */
@@ -213,8 +245,9 @@ export function optimizerRows(
   checkMemory('optimizerRows', gpu, rule, { ...options, step }, width, w.size / 4)
   if (n === 0) return
   const by = widthOf(width)
-  const kernel = kernelsOf(rule).rows[by]
-  const lanes = Math.ceil(width / by / PER)
+  const form = formName(gpu)
+  const kernel = kernelsOf(rule, form).rows[by]
+  const lanes = Math.ceil(width / by / FORMS[form].rows.PER)
   const flags = { with_grad: g ? 1 : 0, first_entry: firstEntry }
   const params = { n, width: width / by, lanes, groups, group, until, ...flags }
   const views = [g ?? history, entries, history, clip, w, ...states]
@@ -243,5 +276,10 @@ export function optimizerByRow(
   if (n === 0) return
   const by = widthOf(width)
   const params = { n, width: width / by, groups, group, step, first_entry: firstEntry }
-  gpu.launch(byRowKernelOf(rule, lanes)[by], params, [g, entries, history, clip, w, ...states], n)
+  gpu.launch(
+    byRowKernelOf(rule, lanes, formName(gpu))[by],
+    params,
+    [g, entries, history, clip, w, ...states],
+    n,
+  )
 }

@@ -10,7 +10,8 @@ import { expectView, float32Bits, given } from './checks.ts'
 import { broadcastShapes, broadcastStrides, type Merged, mergeDimensions, numel } from './strides.ts'
 
 const WG = 256
-const GROUP = WG * 4 // E a workgroup covers
+/** E that an invocation takes: see `walking` in width.ts. */
+const perOf = ({ forms }: Gpu) => (forms.kind === 'hardware' ? 1 : 4)
 const MOST_DIMENSIONS = 8
 
 /** An array that takes part: row-major, float32 unless `storage` says otherwise. */
@@ -85,7 +86,8 @@ function run(
 ): void {
   const n = numel(out.shape)
   if (n === 0) return
-  const { kernel, inputs, numbers, params, width } = planOf(name, code, operands, out)
+  const per = perOf(gpu)
+  const { kernel, inputs, numbers, params, width } = planOf(name, code, operands, out, per)
   const views: View[] = []
   for (const key of inputs) {
     const { view, shape, storage } = operands[key] as PointwiseArray
@@ -97,7 +99,7 @@ function run(
   // A number takes the place of the row's own p or q, which rows with such operands do not name.
   const [first = p, second = q] = numbers.map(key => operands[key] as number)
   const bits = { p: float32Bits(`${name}: a number`, first), q: float32Bits(`${name}: a number`, second) }
-  gpu.launch(kernel, { ...params, n: n / width, ...bits }, views, Math.ceil(n / width / GROUP))
+  gpu.launch(kernel, { ...params, n: n / width, ...bits }, views, Math.ceil(n / width / (WG * per)))
 }
 
 /** What is launched for operands of certain shapes. */
@@ -119,15 +121,16 @@ function planOf(
   code: string,
   operands: Record<string, PointwiseOperand>,
   out: PointwiseArray,
+  per: number,
 ): Plan {
-  let key = `${name}: ${code}:${out.shape}${out.storage}`
+  let key = `${per} ${name}: ${code}:${out.shape}${out.storage}`
   for (const name in operands) {
     const operand = operands[name]!
     key += typeof operand === 'number' ? `,${name}` : `,${name}:${operand.shape}${operand.storage}`
   }
   let plan = plans.get(key)
   if (!plan) {
-    plan = makePlan(name, code, operands, out)
+    plan = makePlan(name, code, operands, out, per)
     if (plans.size === MOST_PLANS) plans.clear()
     plans.set(key, plan)
   }
@@ -140,6 +143,7 @@ function makePlan(
   code: string,
   operands: Record<string, PointwiseOperand>,
   out: PointwiseArray,
+  per: number,
 ): Plan {
   const used = Object.keys(operands).filter(key => new RegExp(`\\b${key}\\b`).test(code))
   const numbers = used.filter(key => typeof operands[key] === 'number')
@@ -156,7 +160,8 @@ function makePlan(
   )
   if (merged.sizes.length > MOST_DIMENSIONS)
     throw new ShapeError(`${name}: shape [${out.shape}] has too many dimensions to broadcast over`)
-  const { constants, params, width } = formOf(arrays, merged, out)
+  const { constants: form, params, width } = formOf(arrays, merged, out)
+  const constants = { ...form, PER: per }
   const arguments_ = used.map(key => {
     const number = numbers.indexOf(key)
     return number >= 0 ? `E(number_${'pq'[number]}())` : `get${inputs.indexOf(key)}(i${inputs.indexOf(key)})`

@@ -1,29 +1,34 @@
 import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/relu.ts'
 import { expectSizes, expectViews, given } from './checks.ts'
-import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
+import { byWidth, formOf, STORAGE_WGSL, type Storage, walking, widthOf } from './width.ts'
 
 const WG = 256
-const GROUP = WG * 4 // E a workgroup covers
-const forward = byWidth(
-  defineKernel({
-    name: 'relu',
-    wgsl: STORAGE_WGSL + wgsl,
-    entry: 'forward',
-    params: { n: 'u32' },
-    bindings: ['read', 'write'],
-    workgroup: WG,
-  }),
+const forward = walking(
+  byWidth(
+    defineKernel({
+      name: 'relu',
+      wgsl: STORAGE_WGSL + wgsl,
+      entry: 'forward',
+      params: { n: 'u32' },
+      bindings: ['read', 'write'],
+      workgroup: WG,
+    }),
+  ),
+  4,
 )
-const backward = byWidth(
-  defineKernel({
-    name: 'relu',
-    wgsl: STORAGE_WGSL + wgsl,
-    entry: 'backward',
-    params: { n: 'u32' },
-    bindings: ['read', 'read', 'write'],
-    workgroup: WG,
-  }),
+const backward = walking(
+  byWidth(
+    defineKernel({
+      name: 'relu',
+      wgsl: STORAGE_WGSL + wgsl,
+      entry: 'backward',
+      params: { n: 'u32' },
+      bindings: ['read', 'read', 'write'],
+      workgroup: WG,
+    }),
+  ),
+  4,
 )
 
 /** y = max(x, 0). x, y: [n], float32 or as `storage` says. Source: `torch.nn.functional.relu`. */
@@ -33,7 +38,8 @@ export function relu(gpu: Gpu, options: { x: View; y: View; n: number; storage?:
   expectViews('relu', { x, y }, n, storage)
   if (n === 0) return
   const width = widthOf(n)
-  gpu.launch(forward[formOf(storage, n)], { n: n / width }, [x, y], Math.ceil(n / width / GROUP))
+  const { kernels, per } = forward(gpu.forms.kind)
+  gpu.launch(kernels[formOf(storage, n)], { n: n / width }, [x, y], Math.ceil(n / width / (WG * per)))
 }
 
 /** dx = dy where y > 0, else 0; y is the forward's output. y, dy, dx: [n], stored alike; overwrites dx. */
@@ -46,5 +52,6 @@ export function reluBackward(
   expectViews('reluBackward', { y, dy, dx }, n, storage)
   if (n === 0) return
   const width = widthOf(n)
-  gpu.launch(backward[formOf(storage, n)], { n: n / width }, [y, dy, dx], Math.ceil(n / width / GROUP))
+  const { kernels, per } = backward(gpu.forms.kind)
+  gpu.launch(kernels[formOf(storage, n)], { n: n / width }, [y, dy, dx], Math.ceil(n / width / (WG * per)))
 }

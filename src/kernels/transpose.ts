@@ -10,6 +10,8 @@ const kernel = defineKernel({
   params: { rows4: 'u32', columns4: 'u32' },
   bindings: ['read', 'write'],
 })
+const tiles = { ...kernel, entry: 'tiles', workgroup: 256 }
+const TILE = 32
 
 /**
  * y = the transpose of x. x: [R, C], y: [C, R], float32, in two buffers.
@@ -23,5 +25,8 @@ export function transpose(gpu: Gpu, options: { x: View; y: View; R: number; C: n
   if (R % 4 || C % 4)
     throw new ShapeError(`transpose takes multiples of 4 rows and columns, got [${R}, ${C}]`)
   if (R * C === 0) return
-  gpu.launch(kernel, { rows4: R / 4, columns4: C / 4 }, [x, y], Math.ceil((R * C) / 16 / kernel.workgroup))
+  const params = { rows4: R / 4, columns4: C / 4 }
+  if (gpu.forms.kind === 'hardware')
+    gpu.launch(tiles, params, [x, y], Math.ceil(R / TILE) * Math.ceil(C / TILE))
+  else gpu.launch(kernel, params, [x, y], Math.ceil((R * C) / 16 / kernel.workgroup))
 }

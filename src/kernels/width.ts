@@ -2,7 +2,7 @@
 // text over an element type E, four or one wide by its constant WIDTH; what a launcher calls a row's length is then
 // counted in E.
 import { ShapeError } from '../errors.ts'
-import { type Gpu, type Kernel, withConstants } from '../gpu/index.ts'
+import { type AdapterKind, type Gpu, type Kernel, withConstants } from '../gpu/index.ts'
 import f16 from '../wgsl/f16.ts'
 import storageWgsl from '../wgsl/storage.ts'
 
@@ -71,5 +71,34 @@ export function compactFormOf(
 /** 4 when every one of the lengths, in elements, is a multiple of 4, else 1. */
 export const widthOf = (...lengths: number[]): 1 | 4 => (lengths.every(n => n % 4 === 0) ? 4 : 1)
 
-/** Invocations that share a row of `length` E in kernels that move rows: each takes every `lanes`-th, about eight in all. */
-export const rowLanes = (length: number): number => Math.ceil(length / 8)
+/**
+ * Invocations that share a row of `length` E in kernels that move rows: each takes every `lanes`-th, about eight in all; one with the forms for GPUs
+ * where `gpu` is given.
+ */
+export const rowLanes = (length: number, gpu?: Gpu): number =>
+  gpu?.forms.kind === 'hardware' ? length : Math.ceil(length / 8)
+
+/** Kernels of an element-wise family, and how many E an invocation of theirs takes. */
+export interface Walking<R> {
+  kernels: R
+  per: number
+}
+
+/**
+ * Kernels whose text says `const PER: u32 = …;`, the E that an invocation takes: `per` on software adapters, where whole groups without bounds
+ * checks are faster, and one on GPUs, whose lanes are many.
+ */
+export function walking<F extends string | number, P extends string>(
+  kernels: Record<F, Kernel<P>>,
+  per: number,
+): (kind: AdapterKind) => Walking<Record<F, Kernel<P>>> {
+  const made = Object.entries(kernels) as [F, Kernel<P>][]
+  const taking = (per: number): Walking<Record<F, Kernel<P>>> => ({
+    kernels: Object.fromEntries(
+      made.map(([form, kernel]) => [form, withConstants(kernel, { PER: per })]),
+    ) as Record<F, Kernel<P>>,
+    per,
+  })
+  const [several, one] = [taking(per), taking(1)]
+  return kind => (kind === 'hardware' ? one : several)
+}

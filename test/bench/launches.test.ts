@@ -19,12 +19,9 @@ const MOST_SUBMITTED = 1e10
 
 /** Kernels whose launches are too small for a card yet, and why. Whoever gives one a form for cards deletes its line. */
 const SMALL: Record<string, string> = {
-  'AdamW.dense': 'groups of 8 lanes',
-  'AdamW.rows': 'groups of 16 lanes',
   'attention.backward_kv': 'groups of 8 lanes',
   'attention.backward_q': 'groups of 8 lanes',
   'attention.forward': 'groups of 8 lanes',
-  'embedding.backward': 'one lane for 32 values',
   'matmul.main': '1,024 invocations for the products of the MLP',
   'reduce.partial': 'one lane for 256 values',
 }
