@@ -63,9 +63,15 @@ export const subgroupsOf = ({ subgroups }: Gpu): number => Number(subgroups !== 
 /** Invocations of a workgroup that adds up columns. */
 export const COLUMN_WG = 256
 
+/** Workgroups that add up columns without leaving much of a card idle. */
+const MANY = 16
+
 /**
- * COLUMNS of column_sum.wgsl for `C` columns of `width` values: 128 bytes side by side, or all there are, so that more
- * invocations share them.
+ * COLUMNS of column_sum.wgsl for `C` columns of `width` values: 128 bytes side by side, or, where that makes few workgroups, as few as
+ * 32, or all there are, so that more invocations share them.
  */
-export const columnsOf = (C: number, width: 1 | 4): number =>
-  Math.min(32 / width, 2 ** Math.ceil(Math.log2(Math.max(C, 1))))
+export function columnsOf(C: number, width: 1 | 4): number {
+  let columns = Math.min(32 / width, 2 ** Math.ceil(Math.log2(Math.max(C, 1))))
+  while (columns > 8 / width && Math.ceil(C / columns) < MANY) columns /= 2
+  return columns
+}

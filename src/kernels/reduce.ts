@@ -4,6 +4,7 @@ import { ArgumentError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/reduce.ts'
 import { expectSizes, expectViews, given, NORM } from './checks.ts'
+import { columnSumByGroups, gradNormByGroups, sumByGroups } from './reduce-workgroup.ts'
 import { byWidth, formOf, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 64
@@ -78,6 +79,10 @@ export function sum(gpu: Gpu, options: { x: View; out: View; n: number; factor?:
     gpu.clear({ ...out, size: 4 })
     return
   }
+  if (gpu.forms.kind === 'hardware') {
+    sumByGroups(gpu, { x, out, n, factor })
+    return
+  }
   reduceAll(gpu, { x, n }, (x, n) => {
     gpu.launch(finishSum, { n, at: 0, factor, one: 1 }, [x, out], 1)
   })
@@ -96,6 +101,10 @@ export function columnSum(
   expectSizes('columnSum', { rows, C })
   expectViews('columnSum', { x }, rows * C, storage)
   expectViews('columnSum', { out }, C)
+  if (gpu.forms.kind === 'hardware' && rows * C > 0) {
+    columnSumByGroups(gpu, { x, out, rows, C, accumulate, storage })
+    return
+  }
   const { perBlock, blocks } = rowBlocks(rows)
   const width = widthOf(C)
   gpu.scratch(take => {
@@ -166,6 +175,10 @@ export function gradNorm(
   expectNumber('gradNorm: maxNorm', maxNorm, NORM)
   expectViews('gradNorm', { norm, coefficient }, 1)
   const factor = maxNorm > 0 && maxNorm < Number.POSITIVE_INFINITY ? maxNorm : 0
+  if (gpu.forms.kind === 'hardware') {
+    gradNormByGroups(gpu, { parts, limit: factor, norm, coefficient })
+    return
+  }
   const total = parts.reduce((count, { n }) => count + Math.ceil(n / PARTIAL), 0)
   gpu.scratch(take => {
     const partials = take(total * 4, 'partial sums of squares')

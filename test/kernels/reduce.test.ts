@@ -55,6 +55,9 @@ for (const [rows, C] of [
   [101, 64],
   [1000, 2],
   [641, 12],
+  [2, 1001],
+  [2061, 129], // longer than one launch takes on a GPU
+  [5000, 32],
 ] as const) {
   test(`columnSum agrees with the oracle, overwriting and adding: ${rows} x ${C}`, async () => {
     const [x, before] = [seeded(rows * C, rows), seeded(C, C)]
@@ -108,6 +111,27 @@ for (const [label, sizes, scale] of [
     }
   })
 }
+
+test('gradNorm takes parts that are computed one after the other, into the same memory, among others', async () => {
+  const sizes = [70_000, 5, 4096, 768, 3, 12_288, 64, 1025, 4097, 8, 100]
+  const arrays = sizes.map((n, i) => seeded(n, i + 1))
+  const shared = gpu.acquire(70_000 * 4)
+  const parts = arrays.map((x, i) => {
+    const n = x.length
+    if (i % 3) return { view: gpu.from(x), n }
+    const compute = () => {
+      gpu.upload(shared, x)
+      return shared
+    }
+    return { view: compute, n }
+  })
+  const [norm, coefficient] = [gpu.acquire(4), gpu.acquire(4)]
+  const { launches } = gpu.counts
+  gradNorm(gpu, { parts, maxNorm: 1, norm, coefficient })
+  // On a GPU seven at a time, apart from those that are computed; odd sizes by themselves.
+  if (gpu.forms.kind === 'hardware') assert.is(gpu.counts.launches - launches, 4 + 2 + 1)
+  expectClose([await read(norm)], [Math.sqrt(reference.sumOfSquares(arrays))], 1e-6)
+})
 
 test('gradNorm does not clip without a maximum, and is zero without parts', async () => {
   const x = seeded(100, 1, 50)
