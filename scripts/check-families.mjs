@@ -18,6 +18,7 @@ const SHARED_WGSL = [
   'f16',
   'group_sum',
   'normal_cdf',
+  'multiply_add',
   'one_minus_exp',
   'philox',
   'storage',

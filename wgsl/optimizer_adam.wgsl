@@ -1,7 +1,7 @@
 // Adam (Kingma and Ba 2015), as torch.optim.Adam computes it, weight decay in the gradient; s0 is exp_avg, s1 is exp_avg_sq:
 //   g = g + weight_decay * w;  s0 = s0 + (g - s0) * (1 - beta1);  s1 = beta2 * s1 + (1 - beta2) * g * g
 //   w = w - lr / (1 - beta1^t) * s0 / (sqrt(s1) / sqrt(1 - beta2^t) + eps)
-// A rule of optimizer.wgsl and scaler.wgsl: it stands before their text, behind one_minus_exp.wgsl.
+// A rule of optimizer.wgsl and scaler.wgsl: it stands before their text, behind one_minus_exp.wgsl. multiply_add.wgsl stands before all.
 
 const STATES: u32 = 2;
 struct State { w: vec4f, s0: vec4f, s1: vec4f }
@@ -9,10 +9,11 @@ struct State { w: vec4f, s0: vec4f, s1: vec4f }
 struct Step { weight_decay: f32, step_size: f32, inv_sqrt_bc2: f32, eps: f32, beta1: f32, one_minus_beta1: f32, beta2: f32, one_minus_beta2: f32 }
 
 fn update(old: State, grad: vec4f, s: Step) -> State {
-  let g = grad + s.weight_decay * old.w;
-  let m1 = old.s0 + (g - old.s0) * s.one_minus_beta1;
-  let v1 = s.beta2 * old.s1 + s.one_minus_beta2 * g * g;
-  let w1 = old.w - s.step_size * m1 / (sqrt(v1) * s.inv_sqrt_bc2 + s.eps);
+  let g = multiply_add(vec4f(s.weight_decay), old.w, grad);
+  let m1 = multiply_add(g - old.s0, vec4f(s.one_minus_beta1), old.s0);
+  let v1 = multiply_add(vec4f(s.beta2), old.s1, s.one_minus_beta2 * g * g);
+  let root = multiply_add(sqrt(v1), vec4f(s.inv_sqrt_bc2), vec4f(s.eps));
+  let w1 = old.w - s.step_size * m1 / root;
   return State(w1, m1, v1);
 }
 

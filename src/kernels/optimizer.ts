@@ -8,6 +8,7 @@ import {
   type Kernel,
   type View,
 } from '../gpu/index.ts'
+import multiplyAdd from '../wgsl/multiply_add.ts'
 import wgsl from '../wgsl/optimizer.ts'
 import byRowWgsl from '../wgsl/optimizer_by_row.ts'
 import { expectGpu, expectOptional, expectSizes, expectView, expectViews, given } from './checks.ts'
@@ -25,7 +26,10 @@ export const UPDATE_WORK = 10
 export interface UpdateRule {
   /** What error messages call its kernels. */
   name: string
-  /** Declares `State`, `Step`, `update`, `corrected` and `void_step`: wgsl/optimizer_adamw.wgsl is one to read. */
+  /**
+   * Declares `State`, `Step`, `update`, `corrected` and `void_step`: wgsl/optimizer_adamw.wgsl is one to read. `multiply_add` of
+   * wgsl/multiply_add.wgsl is there for it, so that a row which replays a step has the bits of a dense one on every adapter.
+   */
   wgsl: string
   /** Numbers of state an element has. */
   states: number
@@ -85,9 +89,9 @@ function kernelsOf({ name, wgsl: rule, states }: UpdateRule, form: FormName): Ke
   if (!made) {
     const shared = {
       name,
-      wgsl: rule + wgsl,
+      wgsl: multiplyAdd + rule + wgsl,
       bindings: ['read', 'read', 'read', 'read', 'write', ...Array<Access>(states).fill('write')] as Access[],
-      constants: { STATES: states },
+      constants: { STATES: states, FUSED: Number(form === 'card') },
     }
     const { dense, rows } = FORMS[form]
     made = {
@@ -120,18 +124,18 @@ function byRowKernelOf(
 ): ByWidth<keyof typeof byRowParams> {
   // A tree halves the lanes again and again.
   const tree = Number(form === 'card' && Number.isInteger(Math.log2(lanes)))
-  const key = `${lanes} ${tree} ${rule}`
+  const key = `${form} ${lanes} ${rule}`
   let made = byRowKernels.get(key)
   if (!made) {
     made = byWidth(
       defineKernel({
         name,
-        wgsl: rule + byRowWgsl,
+        wgsl: multiplyAdd + rule + byRowWgsl,
         entry: 'by_row',
         params: byRowParams,
         bindings: ['read', 'read', 'read', 'read', 'write', 'write'],
         workgroup: lanes,
-        constants: { TREE: tree },
+        constants: { TREE: tree, FUSED: Number(form === 'card') },
       }),
     )
     byRowKernels.set(key, made)

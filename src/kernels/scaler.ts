@@ -1,5 +1,6 @@
 import { expectNumber, POSITIVE } from '../check.ts'
 import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
+import multiplyAdd from '../wgsl/multiply_add.ts'
 import wgsl from '../wgsl/scaler.ts'
 import { expectSizes, expectViews, given, NORM } from './checks.ts'
 import type { UpdateRule } from './optimizer.ts'
@@ -23,7 +24,7 @@ function kernelOf(rule: string): Kernel<keyof typeof params> {
   if (!kernel) {
     kernel = defineKernel({
       name: 'scaler',
-      wgsl: rule + wgsl,
+      wgsl: multiplyAdd + rule + wgsl,
       entry: 'rescale',
       params,
       bindings: ['write', 'write', 'write', 'write'],

@@ -223,6 +223,37 @@ for (const one of SUBJECTS) {
     }
   }
 
+  // Dense memory of 63 blocks is a table of 64 rows of 63, which are read value by value, and one of 63 rows of 64.
+  for (const H of one.rule.byRow ? [] : [63, 64]) {
+    test(`${one.name}: rows of ${H} that replay four steps and take a fifth have the bits of dense steps`, async () => {
+      const n = 63 * 64
+      const steps = settingsOf(one, 5)
+      const { host } = stateOf(one, n, 7, 1)
+      const [history, clip] = [uploadHistory(one, steps), gpu.from(Float32Array.of(0.3))]
+      const [slots, none, g] = [
+        gpu.from(new Uint32Array(63)),
+        gpu.from(new Float32Array(n)),
+        gpu.from(uniform(n, 8, { low: -2, high: 2 })),
+      ]
+      const memory = () => {
+        const [w, ...states] = host.map(values => gpu.from(values))
+        return { w: w!, states }
+      }
+      const [dense, rows] = [memory(), memory()]
+      const shared = { history, clip, groups: 2 }
+      for (let step = 0; step < 5; step++)
+        optimizerDense(gpu, rule, { ...dense, ...shared, g: step < 4 ? none : g, slots, blocks: 63, step })
+      const entries = gpu.from(Uint32Array.from({ length: (2 * n) / H }, (_, i) => (i % 2 ? 0 : i / 2)))
+      const which = { entries, firstEntry: 0, n: n / H, width: H, group: 0, until: 4, g }
+      optimizerRows(gpu, rule, { ...rows, ...shared, ...which })
+      for (const [k, view] of [dense.w, ...dense.states].entries()) {
+        const [a, b] = [await gpu.readUints(view), await gpu.readUints([rows.w, ...rows.states][k]!)]
+        assert.equal(b.subarray(0, n), a.subarray(0, n), `array ${k}`)
+      }
+      for (const view of [history, clip, slots, none, g, entries]) gpu.release(view)
+    })
+  }
+
   test(`${one.name}: a negative coefficient counts gradients as zero`, async () => {
     const { host, views, check } = stateOf(one, OPTIMIZER_BLOCK, 3, 1)
     const steps = settingsOf(one, 1)
