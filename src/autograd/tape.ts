@@ -298,7 +298,7 @@ function walk(tape: Tape, start: number): void {
     if (grad) settle(tape, leaf, hooked(tape, leaf, grad))
   }
   for (const grad of tape.grads.values()) grad.dispose()
-  tape.grads.clear()
+  tape.grads = new Map()
 }
 
 /** Before anything is written: whether the graph of the entry at `start` would read what is no longer there. */
@@ -321,7 +321,7 @@ export function clearTape(gpu: Gpu): void {
   for (const entry of tape.entries) release(tape, entry)
   for (const grad of tape.grads.values()) grad.dispose()
   tape.entries = []
-  tape.grads.clear()
+  tape.grads = new Map()
   tape.lookAt = PASSES
 }
 
