@@ -3,7 +3,7 @@
 import { ConfigError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { checkCall, checkDefinition, plainName, signatureOf } from './define-op-checks.ts'
-import { byName, gradientsOf } from './op-gradients.ts'
+import { gradientsOf } from './op-gradients.ts'
 import { type GradTarget, noGrad, type OpContext, op } from './tape.ts'
 import type { DType, Shape, Tensor } from './tensor.ts'
 
@@ -151,18 +151,26 @@ export function defineOp<
   const call = (...args: unknown[]): Tensor => {
     checkCall(signature, args)
     const options = args[inputs.length] as O
-    const tensors = args.slice(0, inputs.length) as (Tensor | undefined)[]
-    const given = tensors.filter(tensor => tensor !== undefined)
-    const named = byName(inputs, i => tensors[i]) as Tensors<I[number]>
+    const tensors: (Tensor | undefined)[] = []
+    const given: Tensor[] = []
+    for (let i = 0; i < inputs.length; i++) {
+      const tensor = args[i] as Tensor | undefined
+      tensors.push(tensor)
+      if (tensor !== undefined) given.push(tensor)
+    }
     const { gpu } = given[0]!
     const forward = (context: OpContext) => {
       const { recording } = context
+      const steps = gradients.steps(tensors)
+      const named = steps as unknown as Tensors<I[number]>
       const { shape, dtype, saved } = resultOf(definition, named, options, recording, inputs)
-      const steps = { ...named, gpu, out: context.empty(shape, dtype), recording }
-      for (const [key, made] of saved)
-        (steps as Record<string, unknown>)[key] = context.saved(made.shape, made.dtype)
-      definition.forward(steps as OpForward<I[number], S>, options)
-      return steps
+      const out = context.empty(shape, dtype)
+      steps.gpu = gpu
+      steps.out = out
+      steps.recording = recording
+      if (saved) for (const [key, made] of saved) steps[key] = context.saved(made.shape, made.dtype)
+      definition.forward(steps as unknown as OpForward<I[number], S>, options)
+      return { steps, out }
     }
     const { backward } = definition
     if (!backward)
@@ -170,12 +178,16 @@ export function defineOp<
         op(name, gpu, [], context => ({ output: forward(context).out, backward: () => [] })),
       )
     return op(name, gpu, given, context => {
-      const steps = forward(context)
+      const { steps, out } = forward(context)
       return {
-        output: steps.out,
+        output: out,
         backward: dout => {
-          const all = gradients.begin(steps, tensors, dout) as OpBackward<I[number], S, Floats<I[number], D>>
-          return gradients.end(all, backward(all, options) as Record<string, Tensor | undefined> | undefined)
+          gradients.begin(steps, tensors, dout)
+          const all = steps as unknown as OpBackward<I[number], S, Floats<I[number], D>>
+          return gradients.end(
+            steps,
+            (backward(all, options) as Record<string, Tensor | undefined> | undefined) ?? undefined,
+          )
         },
       }
     })

@@ -12,33 +12,41 @@ const CALL = Symbol()
 interface Into {
   [CALL]: Call
 }
-interface Steps {
-  into: Into
-}
 
-/** A value for each name, in order. */
-export function byName<T>(names: readonly string[], value: (i: number) => T): Record<string, T> {
-  const named: Record<string, T> = {}
-  for (const [i, name] of names.entries()) named[name] = value(i)
-  return named
+/** What an operation's steps work with, under its names: see `OpForward` and `OpBackward`. */
+export interface Steps {
+  [name: string]: unknown
+  /** Of the backward step. */
+  into?: Into
 }
 
 /** How an operation's calls come to their gradients. */
 export interface Gradients {
-  /** What the backward step works with: `context`, the result's gradient, and those of the inputs under their names. */
-  begin(context: object, tensors: readonly (Tensor | undefined)[], dout: Tensor): object
+  /** For a call's forward step: its tensors under their names, in the order of the inputs. */
+  steps(tensors: readonly (Tensor | undefined)[]): Steps
+  /** For its backward step: the result's gradient, and those of the inputs under their names. */
+  begin(steps: Steps, tensors: readonly (Tensor | undefined)[], dout: Tensor): void
   /** What goes to the tape for each tensor given, in order: what was asked for, or `passed` by the step. */
-  end(steps: object, passed?: Record<string, Tensor | undefined>): (Tensor | undefined)[]
+  end(steps: Steps, passed?: Record<string, Tensor | undefined>): (Tensor | undefined)[]
 }
 
-/** `d<input>` and `into.<input>` are inherited from objects that are made here, once: every call would have the same. */
+/** `d<input>` and `into.<input>` are inherited from classes that are made here, once: every call would have the same. */
 export function gradientsOf(name: string, inputs: readonly string[]): Gradients {
-  const grads = {}
-  const targets = {}
+  class OwnSteps {
+    [name: string]: unknown
+    into?: Into
+  }
+  class Targets {
+    [CALL]: Call
+    constructor(tensors: readonly (Tensor | undefined)[]) {
+      this[CALL] = { tensors, written: [] }
+    }
+  }
   const define = <T>(object: object, key: string, get: (this: T) => Tensor | GradTarget | undefined) =>
     Object.defineProperty(object, key, { get })
   for (const [i, input] of inputs.entries()) {
-    define<Steps>(grads, `d${input}`, function () {
+    define<Steps>(OwnSteps.prototype, `d${input}`, function () {
+      if (!this.into) return undefined
       const { tensors, written } = this.into[CALL]
       const tensor = tensors[i]
       const known = written[i]
@@ -48,7 +56,7 @@ export function gradientsOf(name: string, inputs: readonly string[]): Gradients 
       written[i] = grad
       return grad
     })
-    define<Into>(targets, input, function () {
+    define<Into>(Targets.prototype, input, function () {
       const { tensors, written } = this[CALL]
       const tensor = tensors[i]
       if (!tensor || tensor.dtype === 'u32') return undefined
@@ -59,23 +67,31 @@ export function gradientsOf(name: string, inputs: readonly string[]): Gradients 
     })
   }
   return {
-    begin(context, tensors, dout) {
-      const needsInputGrad = byName(inputs, i => tensors[i]?.requiresGrad === true)
-      const into = Object.assign(Object.create(targets) as object, { [CALL]: { tensors, written: [] } })
-      return Object.assign(Object.create(grads) as object, context, { dout, needsInputGrad, into })
+    steps(tensors) {
+      const steps = new OwnSteps()
+      for (let i = 0; i < inputs.length; i++) steps[inputs[i]!] = tensors[i]
+      return steps
     },
-    end(steps, passed = {}) {
-      const { tensors, written } = (steps as Steps).into[CALL]
-      const handed = Object.values(passed)
+    begin(steps, tensors, dout) {
+      const needs: Record<string, boolean> = {}
+      for (let i = 0; i < inputs.length; i++) needs[inputs[i]!] = tensors[i]?.requiresGrad === true
+      steps.dout = dout
+      steps.needsInputGrad = needs
+      steps.into = new Targets(tensors)
+    },
+    end(steps, passed) {
+      const { tensors, written } = steps.into![CALL]
       const settled: (Tensor | undefined)[] = []
-      for (const [i, tensor] of tensors.entries()) {
+      for (let i = 0; i < tensors.length; i++) {
+        const tensor = tensors[i]
         if (!tensor) continue
-        const made = passed[inputs[i]!] ?? written[i]
+        const made = passed?.[inputs[i]!] ?? written[i]
         const grad = made === 'gathered' ? undefined : made
-        if (tensor.requiresGrad && !made)
+        const wanted = tensor.requiresGrad
+        if (wanted && !made)
           throw new KernelgradError(`${name}: the backward step wrote no gradient of ${inputs[i]}`)
-        if (!tensor.requiresGrad && grad && !handed.includes(grad)) grad.dispose()
-        settled.push(tensor.requiresGrad ? grad : undefined)
+        if (!wanted && grad && !(passed && Object.values(passed).includes(grad))) grad.dispose()
+        settled.push(wanted ? grad : undefined)
       }
       return settled
     },

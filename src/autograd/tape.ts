@@ -270,11 +270,12 @@ function walk(tape: Tape, start: number): void {
     const gathered = tape.grads.get(entry.output)
     if (gathered) {
       const dy = hooked(tape, entry.output, gathered)
-      const seen = new Set([dy])
-      for (const [j, result] of (entry.backward(dy) ?? []).entries()) {
+      const results = entry.backward(dy) ?? []
+      for (let j = 0; j < results.length; j++) {
+        const result = results[j]
         if (!result) continue
-        addGrad(tape, entry.inputs[j]!, seen.has(result) ? result.retain() : result)
-        seen.add(result)
+        const seen = result === dy || results.indexOf(result) < j
+        addGrad(tape, entry.inputs[j]!, seen ? result.retain() : result)
       }
       tape.grads.delete(entry.output)
       dy.dispose()

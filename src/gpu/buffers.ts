@@ -5,13 +5,16 @@ import type { Failure } from './failures.ts'
 
 /** A buffer as the recorder knows it. */
 export interface BufferState {
+  readonly buffer: GPUBuffer
+  /** Of the device it is on. */
+  readonly owner: Buffers
   /** Stands for it in cache keys. */
   readonly id: number
   readonly size: number
   readonly usage: number
   /** Made by the pool, and so on this device. */
   readonly own: boolean
-  /** The submit that names it, counted. */
+  /** How many submits there had been when it was last named. */
   recording: number
   /** Handed out by the pool and not returned. */
   held: boolean
@@ -27,13 +30,13 @@ export interface BufferState {
   failure: Failure | undefined
 }
 
-/** Of all devices, to tell a buffer of another one. */
-const owners = new WeakMap<GPUBuffer, Buffers>()
+/** Where a buffer's state stands: on the buffer itself, as a map of all of them takes longer than a launch's other checks. */
+const STATE = Symbol('what kernelgrad knows of it')
+type Known = GPUBuffer & { [STATE]?: BufferState }
 let nextId = 1
 
 /** The states of the buffers of one device. */
 export class Buffers {
-  readonly #states = new WeakMap<GPUBuffer, BufferState>()
   readonly #afterFlush: (action: () => void) => void
   readonly #probe: (buffer: GPUBuffer, state: BufferState) => void
 
@@ -56,19 +59,22 @@ export class Buffers {
 
   /** The state of a buffer that was named before. */
   peek(buffer: GPUBuffer): BufferState | undefined {
-    return this.#states.get(buffer)
+    const state = (buffer as Known)[STATE]
+    // What was made from a buffer, by Object.create or as a copy, is none.
+    return state && state.owner === this && state.buffer === buffer ? state : undefined
   }
 
   /** The buffer's state. */
   of(buffer: GPUBuffer): BufferState {
-    return this.#states.get(buffer) ?? this.#meet(buffer)
+    return (buffer && this.peek(buffer)) ?? this.#meet(buffer)
   }
 
   /** A buffer nobody has named before: the user's own, or a mistake. */
   #meet(buffer: GPUBuffer): BufferState {
     if (typeof (buffer as GPUBuffer | undefined)?.destroy !== 'function' || typeof buffer.usage !== 'number')
       throw new KernelgradError(`expected a GPUBuffer, got ${told(buffer)}`)
-    if (owners.has(buffer)) throw new KernelgradError('the buffer is on another device')
+    if ((buffer as Known)[STATE]?.buffer === buffer)
+      throw new KernelgradError('the buffer is on another device')
     const state = this.#note(buffer, buffer.size, buffer.usage, false)
     this.#probe(buffer, state)
     return state
@@ -76,6 +82,8 @@ export class Buffers {
 
   #note(buffer: GPUBuffer, size: number, usage: number, own: boolean): BufferState {
     const state: BufferState = {
+      buffer,
+      owner: this,
       id: nextId++,
       size,
       usage,
@@ -88,8 +96,7 @@ export class Buffers {
       gone: undefined,
       failure: undefined,
     }
-    this.#states.set(buffer, state)
-    owners.set(buffer, this)
+    Object.defineProperty(buffer, STATE, { value: state })
     // Destroying it takes place in the order of the calls: commands that name it and are not submitted would take others with them.
     const destroy = buffer.destroy.bind(buffer)
     let destroyed = false

@@ -7,36 +7,48 @@ function refuse(kernel: string, what: string): never {
   throw new ShapeError(`kernel ${kernel}: ${what}`)
 }
 
-/** Checks and copies a launch's parameters, in the order of the kernel's. */
-export function checkParams(
-  { name: kernel }: Kernel,
+/** Memory for the parameters of launches, seen both ways. */
+export class ParamWords {
+  readonly uints: Uint32Array<ArrayBuffer>
+  readonly floats: Float32Array<ArrayBuffer>
+
+  constructor(words: number) {
+    this.uints = new Uint32Array(words)
+    this.floats = new Float32Array(this.uints.buffer)
+  }
+}
+
+/** Checks a launch's parameters and writes them from word `at` on, in the order of the kernel's. */
+export function writeParams(
+  kernel: Kernel,
   declared: readonly (readonly [name: string, type: 'u32' | 'i32' | 'f32'])[],
   params: Record<string, number>,
-): number[] {
+  { uints, floats }: ParamWords,
+  at: number,
+): void {
   if (typeof params !== 'object' || params === null)
-    refuse(kernel, `params are ${told(params)}, expected an object`)
-  const values = new Array<number>(declared.length)
-  for (let i = 0; i < values.length; i++) {
+    refuse(kernel.name, `params are ${told(params)}, expected an object`)
+  for (let i = 0; i < declared.length; i++) {
     const [name, type] = declared[i]!
     const value = params[name]!
-    if (typeof value !== 'number' || !fits(type, value)) refuse(kernel, badParam(name, type, value))
-    values[i] = value
+    if (typeof value !== 'number') refuse(kernel.name, badParam(name, type, value))
+    if (type === 'f32') {
+      floats[at + i] = value
+      // WGSL may take it that no float32 is infinite: compilers drop what tells one from a number.
+      if (!Number.isFinite(floats[at + i])) refuse(kernel.name, badParam(name, type, value))
+    } else {
+      if ((type === 'u32' ? value >>> 0 : value | 0) !== value)
+        refuse(kernel.name, badParam(name, type, value))
+      uints[at + i] = value
+    }
   }
   let count = 0
   for (const _ in params) count++
   if (count > declared.length) {
     const names = declared.map(([name]) => name)
     const extra = Object.keys(params).find(name => !names.includes(name))
-    refuse(kernel, `params.${extra} is none of its parameters; expected ${names.join(', ') || 'none'}`)
+    refuse(kernel.name, `params.${extra} is none of its parameters; expected ${names.join(', ') || 'none'}`)
   }
-  return values
-}
-
-const fits = (type: 'u32' | 'i32' | 'f32', value: number): boolean => {
-  if (type === 'u32') return value >>> 0 === value
-  if (type === 'i32') return (value | 0) === value
-  // WGSL may take it that no float32 is infinite: compilers drop what tells one from a number.
-  return Number.isFinite(Math.fround(value))
 }
 
 function badParam(name: string, type: string, value: unknown): string {

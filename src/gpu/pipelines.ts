@@ -1,4 +1,5 @@
 import { ConfigError, DeviceError } from '../errors.ts'
+import { BindGroups } from './bind-groups.ts'
 import type { Failure } from './failures.ts'
 import { type Access, type Kernel, PRELUDE } from './kernel.ts'
 import { checkKernel, checkText } from './kernel-check.ts'
@@ -15,7 +16,7 @@ export interface Compiled {
   /** Resolves when there is a pipeline or a failure; never rejects. */
   ready: Promise<void>
   readonly layout: GPUBindGroupLayout
-  readonly groups: Map<string, GPUBindGroup>
+  readonly groups: BindGroups
   readonly params: readonly (readonly [name: string, type: 'u32' | 'i32' | 'f32'])[]
   readonly bindings: readonly Access[]
   /** Bytes that the device is known to accept for each binding; fewer are to be tried first. */
@@ -115,7 +116,7 @@ export class Pipelines {
       failure: undefined,
       ready: Promise.resolve(),
       layout: this.layout(kernel.bindings),
-      groups: new Map(),
+      groups: new BindGroups(),
       params: Object.entries(kernel.params) as [string, 'u32' | 'i32' | 'f32'][],
       bindings: [...kernel.bindings],
       proven: kernel.bindings.map(() => Number.POSITIVE_INFINITY),

@@ -48,7 +48,9 @@ type FreeLists = Map<number, GPUBuffer[]>
 /** Rounds up to the next of four steps per power of two, so at most a fifth of a buffer is slack. */
 export function sizeClass(bytes: number): number {
   if (bytes <= MIN_CLASS) return MIN_CLASS
-  const step = 2 ** Math.max(Math.ceil(Math.log2(bytes)) - 3, 8)
+  // The bits of a whole number are counted: every buffer is asked for by its class, and a logarithm takes longer than all else.
+  const bits = bytes <= 2 ** 31 ? 32 - Math.clz32(bytes - 1) : Math.ceil(Math.log2(bytes))
+  const step = 2 ** Math.max(bits - 3, 8)
   return Math.ceil(bytes / step) * step
 }
 

@@ -1,25 +1,29 @@
 import { ShapeError } from '../errors.ts'
+import { KEY_PARTS } from './bind-groups.ts'
 import { type BufferState, Buffers, isSpoilt, spoil, wrote } from './buffers.ts'
+import { Commands } from './commands.ts'
 import type { Failure, Failures } from './failures.ts'
 import type { Grid, Kernel, View } from './kernel.ts'
 import {
   bindsAll,
   checkGrid,
-  checkParams,
   checkRange,
   checkUnmapped,
   checkViews,
   stateOf,
+  writeParams,
 } from './launch-check.ts'
-import { bindGroup, Pipelines, SLOT } from './pipelines.ts'
+import { bindGroup, type Compiled, Pipelines } from './pipelines.ts'
 import { bindingsOf, type Launch, probe, trial } from './trials.ts'
 import { SUBMIT_WORK, workOf } from './work.ts'
 
-/** Launches after which commands are handed to the device at the latest; a training step stays below. */
-const SLOTS = 1024
-const STAGING = 1 << 20
 /** Bind groups kept per kernel: one for each place it is launched from, with room for batches of other lengths. */
 const GROUPS = 512
+
+function empty(state: BufferState): void {
+  state.empty = true
+  if (!state.missing) state.failure = undefined
+}
 
 /** What has been recorded so far, counted. */
 export interface RecorderCounts {
@@ -51,24 +55,12 @@ export class Recorder {
   readonly #limits: GPUSupportedLimits
   /** Of those, read once: asking for it takes as long as a launch's checks. */
   readonly #mostGroups: number
-  /** The parameters of launches, binding 0. */
-  readonly params: GPUBuffer
-  readonly #paramWords = new DataView(new ArrayBuffer(SLOT * SLOTS))
-  readonly #staging: GPUBuffer
-  readonly #stagingBytes = new Uint8Array(STAGING)
-  /** Counts submits, to tell whether a buffer is named by what is recorded now. */
-  #recording = 0
-  /** Copies that go ahead of everything recorded. */
-  #prologue: GPUCommandEncoder | undefined
-  #encoder: GPUCommandEncoder | undefined
-  #pass: GPUComputePassEncoder | undefined
-  #slot = 0
-  #work = 0
-  #staged = 0
+  readonly #commands: Commands
+  /** What the launch at hand binds: made once, as every launch has it. */
+  readonly #key: number[] = []
   #waiting: (() => void)[] | undefined
   /** What the waiting commands wait for beside compilers. */
   #held: Promise<unknown> | undefined
-  readonly #afterFlush: (() => void)[] = []
   #caughtUp: Promise<void> | undefined
 
   constructor(device: GPUDevice, failures: Failures, workLimit = SUBMIT_WORK) {
@@ -82,9 +74,12 @@ export class Recorder {
       action => this.afterFlush(action),
       (buffer, state) => this.hold(probe(this, buffer, state)),
     )
-    const make = (size: number, usage: number, label: string) => device.createBuffer({ size, usage, label })
-    this.params = make(SLOT * SLOTS, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, 'params')
-    this.#staging = make(STAGING, GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST, 'staging')
+    this.#commands = new Commands(device, this.counts, workLimit)
+  }
+
+  /** The parameters of launches, binding 0. */
+  get params(): GPUBuffer {
+    return this.#commands.params
   }
 
   /** Launches a kernel over `grid` workgroups (a number is folded over dimensions). */
@@ -103,20 +98,39 @@ export class Recorder {
         `kernel ${kernel.name} binds ${bindings.length} buffers, got ${Array.isArray(views) ? views.length : 'no array of views'}`,
       )
     }
-    const values = checkParams(kernel, compiled.params, params)
+    const { at, words: slots } = this.#commands
+    writeParams(kernel, compiled.params, params, slots, at)
     const folded = checkGrid(kernel, grid, this.#mostGroups)
     const work = workOf(kernel, folded, estimate)
     const states = new Array<BufferState>(views.length)
-    let key = ''
+    const key = this.#key
+    let hash = 0
+    let failed = compiled.failure !== undefined
     for (let i = 0; i < views.length; i++) {
       const view = views[i]!
       const state = this.#known(view, kernel.name, i)
-      if (bindings[i] === 'read' || state.missing) this.#tell(state)
+      if (state.failure) {
+        failed = true
+        if (bindings[i] === 'read' || state.missing) this.#tell(state)
+      }
       states[i] = state
-      key += bindsAll(view, state) ? `${state.id} ` : `${state.id}:${view.offset}:${view.size} `
+      const all = bindsAll(view, state)
+      key[KEY_PARTS * i] = state.id
+      key[KEY_PARTS * i + 1] = all ? -1 : view.offset
+      key[KEY_PARTS * i + 2] = all ? -1 : view.size
+      hash = (Math.imul(hash, 31) + state.id) | 0
+      if (!all && typeof view.offset === 'number') hash = (Math.imul(hash, 31) + view.offset) | 0
     }
-    const launch: Launch = { kernel, compiled, values, views, states, grid: folded, work, key }
-    if (!groups.has(key)) {
+    const group = groups.find(hash, key, KEY_PARTS * views.length)
+    if (group && !failed && !this.#waiting) {
+      this.counts.launches++
+      this.#dispatch(compiled, group, states, folded, work)
+      return
+    }
+    const words = slots.uints.slice(at, at + compiled.params.length)
+    const own = key.slice(0, KEY_PARTS * views.length)
+    const launch: Launch = { kernel, compiled, words, views, states, grid: folded, work, hash, key: own }
+    if (!group) {
       checkViews(kernel, views, states, this.#limits)
       const answer = trial(this, launch)
       if (answer) this.hold(answer)
@@ -152,10 +166,8 @@ export class Recorder {
 
   /** Notes that a buffer is handed out, in order with the commands around it: what it held is nobody's. */
   fresh(state: BufferState): void {
-    this.#defer(() => {
-      state.empty = true
-      if (!state.missing) state.failure = undefined
-    })
+    if (this.#waiting) this.#waiting.push(() => empty(state))
+    else empty(state)
   }
 
   /** Why a buffer does not hold what it should; a wait for `caughtUp` comes first. */
@@ -170,7 +182,7 @@ export class Recorder {
   }
 
   #startWaiting(): void {
-    this.#submit()
+    this.#commands.submit()
     this.#waiting = []
     this.#caughtUp = this.#catchUp()
   }
@@ -209,8 +221,8 @@ export class Recorder {
   }
 
   #launch(launch: Launch): void {
-    const { kernel, compiled, values, states, grid, work, key } = launch
-    const { bindings, params } = compiled
+    const { kernel, compiled, words, states, grid, work, hash, key } = launch
+    const { bindings, groups } = compiled
     let failure = launch.refused ?? compiled.failure
     let spoilt: Failure | undefined
     for (let i = 0; i < states.length; i++) {
@@ -226,33 +238,31 @@ export class Recorder {
       )
       return
     }
-    if (this.#slot === SLOTS || (this.#slot && this.#work + work > this.workLimit)) this.#submit()
-    this.#work += work
-    const offset = this.#slot++ * SLOT
-    for (let i = 0, at = offset; i < values.length; i++, at += 4) {
-      if (params[i]![1] === 'f32') this.#paramWords.setFloat32(at, values[i]!, true)
-      else this.#paramWords.setUint32(at, values[i]!, true)
-    }
-    let group = compiled.groups.get(key)
+    let group = groups.find(hash, key, key.length)
     if (!group) {
-      group = bindGroup(
-        this.device,
-        kernel.name,
-        compiled.layout,
-        this.params,
-        launch.bound ?? bindingsOf(launch),
-      )
-      if (compiled.groups.size === GROUPS) compiled.groups.clear()
-      compiled.groups.set(key, group)
+      const bound = launch.bound ?? bindingsOf(launch)
+      group = bindGroup(this.device, kernel.name, compiled.layout, this.params, bound)
+      if (groups.size === GROUPS) groups.clear()
+      groups.add(hash, key, group)
     }
-    this.#encoder ??= this.device.createCommandEncoder()
-    this.#pass ??= this.#encoder.beginComputePass()
-    this.#pass.setPipeline(compiled.pipeline!)
-    this.#pass.setBindGroup(0, group, [offset])
-    this.#pass.dispatchWorkgroups(grid[0], grid[1], grid[2])
+    this.#commands.words.uints.set(words, this.#commands.at)
+    this.#dispatch(compiled, group, states, grid, work, spoilt)
+  }
+
+  /** Records a launch whose parameters stand in the next slot. */
+  #dispatch(
+    { pipeline, bindings }: Compiled,
+    group: GPUBindGroup,
+    states: readonly BufferState[],
+    grid: Grid,
+    work: number,
+    spoilt?: Failure,
+  ): void {
+    this.#commands.dispatch(pipeline!, group, grid, work)
+    const { submits } = this.counts
     for (let i = 0; i < states.length; i++) {
       const state = states[i]!
-      state.recording = this.#recording
+      state.recording = submits
       if (bindings[i] !== 'write') continue
       wrote(state)
       // What may have been computed from something spoilt is told of too.
@@ -280,9 +290,9 @@ export class Recorder {
         this.#skip(failure, [to])
         return
       }
-      from.recording = this.#recording
-      to.recording = this.#recording
-      this.#encode().copyBufferToBuffer(source, sourceOffset, target, targetOffset, size)
+      from.recording = this.counts.submits
+      to.recording = this.counts.submits
+      this.#commands.encode().copyBufferToBuffer(source, sourceOffset, target, targetOffset, size)
       wrote(to)
     })
   }
@@ -301,8 +311,8 @@ export class Recorder {
         this.#skip(state.failure!, [])
         return
       }
-      state.recording = this.#recording
-      this.#encode().clearBuffer(buffer, offset, size)
+      state.recording = this.counts.submits
+      this.#commands.encode().clearBuffer(buffer, offset, size)
       wrote(state)
     })
   }
@@ -336,64 +346,31 @@ export class Recorder {
       return
     }
     wrote(state)
-    if (bytes.length > STAGING / 4) {
-      this.#submit()
+    const commands = this.#commands
+    if (!commands.takes(bytes.length)) {
+      commands.submit()
       this.device.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
       return
     }
-    if (this.#staged + bytes.length > STAGING) this.#submit()
-    this.#stagingBytes.set(bytes, this.#staged)
-    const named = state.recording === this.#recording
-    this.#prologue ??= named ? undefined : this.device.createCommandEncoder()
-    const encoder = named ? this.#encode() : this.#prologue!
-    encoder.copyBufferToBuffer(this.#staging, this.#staged, buffer, offset, bytes.length)
-    this.#staged += bytes.length
+    commands.reserve(bytes.length)
+    commands.upload(buffer, offset, bytes, state.recording !== this.counts.submits)
   }
 
   /** Runs `action` once everything recorded so far has been submitted. */
   afterFlush(action: () => void): void {
-    this.#defer(() => {
-      if (this.#encoder || this.#prologue) this.#afterFlush.push(action)
-      else action()
-    })
+    if (this.#waiting) this.#waiting.push(() => this.#commands.after(action))
+    else this.#commands.after(action)
   }
 
   /** Submits what is recorded. */
   flush(): void {
     this.failures.check()
-    this.#defer(() => this.#submit())
-  }
-
-  #submit(): void {
-    if (!(this.#encoder || this.#prologue)) return
-    this.#pass?.end()
-    const { queue } = this.device
-    if (this.#slot) queue.writeBuffer(this.params, 0, this.#paramWords.buffer, 0, this.#slot * SLOT)
-    if (this.#staged) queue.writeBuffer(this.#staging, 0, this.#stagingBytes, 0, this.#staged)
-    queue.submit([this.#prologue, this.#encoder].flatMap(encoder => encoder?.finish() ?? []))
-    this.counts.submits++
-    this.#recording++
-    this.#prologue = undefined
-    this.#encoder = undefined
-    this.#pass = undefined
-    this.#slot = 0
-    this.#work = 0
-    this.#staged = 0
-    for (const action of this.#afterFlush.splice(0)) action()
-  }
-
-  /** An encoder outside the compute pass. */
-  #encode(): GPUCommandEncoder {
-    this.#pass?.end()
-    this.#pass = undefined
-    this.#encoder ??= this.device.createCommandEncoder()
-    return this.#encoder
+    this.#defer(() => this.#commands.submit())
   }
 
   /** Frees the recorder's own buffers. */
   destroy(): void {
-    this.params.destroy()
-    this.#staging.destroy()
+    this.#commands.destroy()
     this.pipelines.destroy()
   }
 }

@@ -12,14 +12,16 @@ import { guarded } from './scopes.ts'
 export interface Launch {
   kernel: Kernel
   compiled: Compiled
-  values: number[]
+  /** Its parameters. */
+  words: Uint32Array
   views: readonly View[]
   states: readonly BufferState[]
   grid: Grid
   /** Estimated, in multiply-adds. */
   work: number
   /** Of its bind group. */
-  key: string
+  hash: number
+  key: readonly number[]
   /** What it binds, kept where that is needed later: a view's buffer may be another's by then. */
   bound?: GPUBufferBinding[]
   /** Why the device refuses it, once that is known. */

@@ -167,7 +167,7 @@ export class TableState {
       this.#run(shared, next.plan, base, step - 1, next.gradient)
     if (this.idle === 'move') {
       if (this.#sliced) this.#stamps.fill(step)
-      else for (const row of this.merged?.rows ?? []) this.#stamps[row] = step
+      else if (this.merged) stamp(this.#stamps, this.merged.rows, step)
     }
     this.#done()
     this.merged = undefined
@@ -182,13 +182,11 @@ export class TableState {
   /** Replays the steps that rows (all of them unless named) sat out, up to step `step`. */
   catchUp(shared: Shared, base: number, step: number, rows?: Uint32Array): void {
     if (this.#asleep || this.idle === 'stay') return
-    const behind = rows
-      ? rows.filter(row => this.#stamps[row]! < step)
-      : Uint32Array.from(this.#stamps.keys()).filter(row => this.#stamps[row]! < step)
+    const behind = behindOf(this.#stamps, rows, step)
     if (!behind.length) return
     valuesChanged(this.table)
     this.#run(shared, this.#plan(behind, base, step), base, step)
-    for (const row of behind) this.#stamps[row] = step
+    stamp(this.#stamps, behind, step)
   }
 
   /** By shard, a part of every state. */
@@ -287,6 +285,27 @@ export function slicesOf(
   }
   slices.push(slice)
   return slices
+}
+
+/** Notes that rows have taken `step` steps. */
+function stamp(stamps: Uint32Array, rows: Uint32Array, step: number): void {
+  for (let i = 0; i < rows.length; i++) stamps[rows[i]!] = step
+}
+
+/** Of `rows`, or of all there are, those that have taken fewer than `step` steps. */
+function behindOf(
+  stamps: Uint32Array,
+  rows: Uint32Array | undefined,
+  step: number,
+): Uint32Array<ArrayBuffer> {
+  const count = rows?.length ?? stamps.length
+  const behind = new Uint32Array(count)
+  let n = 0
+  for (let i = 0; i < count; i++) {
+    const row = rows ? rows[i]! : i
+    if (stamps[row]! < step) behind[n++] = row
+  }
+  return behind.slice(0, n)
 }
 
 /** Ascending union of ascending lists. */

@@ -61,14 +61,23 @@ const normalized = defineOp({
   forward(context, { eps, activation, dropout, outputDropout }) {
     const { gpu, x, weight, bias, residual, sum, mean, rstd, out } = context
     const [rows, H] = rowsAndColumns(x)
-    const before = !(residual && sum)
-      ? { outputDropout }
-      : dropout
-        ? { residual: residual.view, sum: sum.view, dropout }
-        : { residual: residual.view, sum: sum.view, outputDropout }
-    const read = { x: x.view, weight: weight.view, bias: bias.view }
-    const written = { y: out.view, mean: mean.view, rstd: rstd.view }
-    layerNormKernel(gpu, { ...read, ...before, activation, ...written, rows, H, eps, storage: x.storage })
+    layerNormKernel(gpu, {
+      x: x.view,
+      residual: residual?.view,
+      weight: weight.view,
+      bias: bias.view,
+      y: out.view,
+      sum: sum?.view,
+      mean: mean.view,
+      rstd: rstd.view,
+      rows,
+      H,
+      eps,
+      activation,
+      dropout,
+      outputDropout,
+      storage: x.storage,
+    } as Parameters<typeof layerNormKernel>[1]) // dropout only with a residual, and one of the two: see below
   },
   backward(context, { activation, dropout, outputDropout }) {
     const { gpu, x, weight, bias, residual, sum, mean, rstd, out, dout, dx, needsInputGrad, into } = context

@@ -34,9 +34,19 @@ const affine = defineOp({
   forward({ gpu, x, weight, bias, pre, out }, { activation, w }) {
     const [M, K] = rowsAndColumns(x)
     const N = weight.shape[0]!
-    const product = { a: x.view, b: w.view, c: out.view, bias: bias?.view, M, N, K, layout: 'NT' } as const
-    const stored = { a: x.storage, b: w.storage, c: out.storage }
-    matmulKernel(gpu, { ...product, stored, activation, pre: pre?.view })
+    matmulKernel(gpu, {
+      a: x.view,
+      b: w.view,
+      c: out.view,
+      bias: bias?.view,
+      M,
+      N,
+      K,
+      layout: 'NT',
+      stored: { a: x.storage, b: w.storage, c: out.storage },
+      activation,
+      pre: pre?.view,
+    })
   },
   backward({ gpu, x, weight, pre, out, dout, needsInputGrad, into }, { w }) {
     const [M, K] = rowsAndColumns(x)
@@ -50,9 +60,18 @@ const affine = defineOp({
     const together = dweight && dbias && dweight.accumulate === dbias.accumulate
     if (dweight) {
       const { view, accumulate } = dweight
-      const product = { a: dpre.view, b: x.view, c: view, M: N, N: K, K: M, layout: 'TN' } as const
-      const stored = { a: storage, b: x.storage, c: weight.storage }
-      matmulKernel(gpu, { ...product, stored, accumulate, sums: together ? dbias.view : undefined })
+      matmulKernel(gpu, {
+        a: dpre.view,
+        b: x.view,
+        c: view,
+        M: N,
+        N: K,
+        K: M,
+        layout: 'TN',
+        stored: { a: storage, b: x.storage, c: weight.storage },
+        accumulate,
+        sums: together ? dbias.view : undefined,
+      })
     }
     if (dbias && !together) {
       const { view, accumulate } = dbias
@@ -60,9 +79,8 @@ const affine = defineOp({
     }
     if (needsInputGrad.x) {
       const { view, accumulate } = into.x
-      const product = { a: dpre.view, b: w.view, c: view, M, N: K, K: N, layout: 'NN' } as const
       const stored = { a: storage, b: w.storage, c: x.storage }
-      matmulKernel(gpu, { ...product, stored, accumulate })
+      matmulKernel(gpu, { a: dpre.view, b: w.view, c: view, M, N: K, K: N, layout: 'NN', stored, accumulate })
     }
     if (pre) dpre.dispose()
   },
