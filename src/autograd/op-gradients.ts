@@ -14,7 +14,7 @@ interface Into {
 }
 
 /** What an operation's steps work with, under its names: see `OpForward` and `OpBackward`. */
-export interface Steps {
+interface Steps {
   [name: string]: unknown
   /** Of the backward step. */
   into?: Into
