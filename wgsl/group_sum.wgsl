@@ -1,10 +1,11 @@
 // Sums and maxima over LANES neighbouring invocations, for kernels that give a row to several: to a whole workgroup, or to 2, 4, … 32 of
 // its invocations. All of a workgroup call them, in uniform control flow, and each gets the result of its own LANES; the order is fixed.
 //   a workgroup, with SUBGROUPS  a sum in each subgroup, then over those sums, which pass through workgroup memory. Nothing is taken for
-//                                granted about subgroups: how many invocations one has is counted, as some drivers report more than run
+//                                granted about subgroups: how many invocations one has is counted, as some drivers report more than run,
+//                                and each sum has a place whichever invocations those are
 //   a workgroup, without         through workgroup memory: STAGE sums, then over those
 //   fewer                        through workgroup memory, each adds all
-// Stands before the text of the families that use it; WG is theirs, 32 or more where LANES is WG.
+// Stands before the text of the families that use it; WG is theirs, a power of two from 32 on.
 
 // @if SUBGROUPS*(LANES/WG)
 enable subgroups;
@@ -28,6 +29,10 @@ struct Place {
 fn row_of(p: Place) -> u32 { return group_index(p.wid, p.count) * (WG / LANES) + p.local / LANES; }
 fn lane_of(p: Place) -> u32 { return p.local % LANES; }
 
+// An invocation's place among those that hold what subgroups have: its number with the bits reversed. The first invocations of subgroups of
+// neighbours, whatever their size, so come to lie next to each other, and others share out their sums.
+fn place_of(p: Place) -> u32 { return reverseBits(p.local) >> (countLeadingZeros(WG) + 1u); }
+
 alias vec1f = f32;
 // @unroll n in 1..3
 var<workgroup> held$n: array<vec$(n)f, WG>;
@@ -35,7 +40,7 @@ var<workgroup> held$n: array<vec$(n)f, WG>;
 fn group_sum$n(p: Place, v: vec$(n)f) -> vec$(n)f {
   var total = vec$(n)f();
   // @if SUBGROUPS*(LANES/WG)
-  held$n[p.local] = select(vec$(n)f(), subgroupAdd(v), p.lane == 0u);
+  held$n[place_of(p)] = select(vec$(n)f(), subgroupAdd(v), p.lane == 0u);
   workgroupBarrier();
   let lanes = subgroupAdd(1u);
   for (var i = 0u; i < WG; i += lanes) { total += select(vec$(n)f(), held$n[min(i + p.lane, WG - 1u)], i + p.lane < WG); }
@@ -63,7 +68,7 @@ fn group_sum$n(p: Place, v: vec$(n)f) -> vec$(n)f {
 fn group_max(p: Place, v: f32) -> f32 {
   var top = LEAST;
   // @if SUBGROUPS*(LANES/WG)
-  held1[p.local] = select(LEAST, subgroupMax(v), p.lane == 0u);
+  held1[place_of(p)] = select(LEAST, subgroupMax(v), p.lane == 0u);
   workgroupBarrier();
   let lanes = subgroupAdd(1u);
   for (var i = 0u; i < WG; i += lanes) { top = max(top, held1[min(i + p.lane, WG - 1u)]); }

@@ -1,13 +1,25 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/cross_entropy.ts'
+import workgroupWgsl from '../wgsl/cross_entropy_workgroup.ts'
 import { expectSizes, expectViews, given } from './checks.ts'
 import { sum } from './reduce.ts'
+import { byOneGroup, byRow, byValue } from './softmax-rows.ts'
 
 const WG = 64
-const kernel = (entry: string, bindings: Access[]) =>
-  defineKernel({ name: 'cross_entropy', wgsl, entry, params: { rows: 'u32', C: 'u32' }, bindings })
-const forward = kernel('forward', ['read', 'read', 'write', 'write'])
-const backward = kernel('backward', ['read', 'read', 'read', 'write'])
+const params = { rows: 'u32', C: 'u32' } as const
+const declared = (entry: string, wgsl: string, bindings: Access[]) => ({
+  ...{ name: 'cross_entropy', wgsl, entry, params, bindings },
+})
+const FORWARD: Access[] = ['read', 'read', 'write', 'write']
+const BACKWARD: Access[] = ['read', 'read', 'read', 'write']
+const forward = defineKernel(declared('forward', wgsl, FORWARD))
+const backward = defineKernel(declared('backward', wgsl, BACKWARD))
+const forwardRows = byRow(declared('forward', workgroupWgsl, FORWARD))
+const forwardFew = byOneGroup(declared('few', workgroupWgsl, [...FORWARD, 'write']))
+const backwardValues = byValue(declared('backward', workgroupWgsl, BACKWARD))
+/** Logits, and classes, that one workgroup takes with their mean loss, an invocation a row. */
+const FEW = 4096
+const FEW_CLASSES = 8
 
 /**
  * losses[r] = log Σ exp(logits[r,·]) - logits[r, labels[r]]; loss[0] is their mean, 0 without rows; probs is the
@@ -23,7 +35,14 @@ export function crossEntropy(
   expectViews('crossEntropy', { logits, probs }, rows * C)
   expectViews('crossEntropy', { labels, losses }, rows)
   expectViews('crossEntropy', { loss }, 1)
-  if (rows > 0) gpu.launch(forward, { rows, C }, [logits, labels, losses, probs], Math.ceil(rows / WG))
+  const views = [logits, labels, losses, probs]
+  if (rows > 0 && gpu.forms.kind === 'hardware') {
+    if (rows * C <= FEW && C <= FEW_CLASSES) {
+      forwardFew(gpu, { rows, C }, [...views, loss])
+      return
+    }
+    forwardRows(gpu, { rows, C }, views)
+  } else if (rows > 0) gpu.launch(forward, { rows, C }, views, Math.ceil(rows / WG))
   sum(gpu, { x: losses, out: loss, n: rows, factor: 1 / Math.max(rows, 1) })
 }
 
@@ -37,5 +56,8 @@ export function crossEntropyBackward(
   expectViews('crossEntropyBackward', { probs, dlogits }, rows * C)
   expectViews('crossEntropyBackward', { labels }, rows)
   expectViews('crossEntropyBackward', { dloss }, 1)
-  if (rows > 0) gpu.launch(backward, { rows, C }, [probs, labels, dloss, dlogits], Math.ceil(rows / WG))
+  if (rows === 0) return
+  const views = [probs, labels, dloss, dlogits]
+  if (gpu.forms.kind === 'hardware') backwardValues(gpu, { rows, C }, views)
+  else gpu.launch(backward, { rows, C }, views, Math.ceil(rows / WG))
 }

@@ -53,8 +53,15 @@ function longRow(length: number, most: number): RowGroup {
   return held.reduce((best, one) => (waste(one) < waste(best) ? one : best))
 }
 
+/** The sharing of rows that are not held but read twice, so that PER counts for nothing. */
+export function readGroup(length: number): Omit<RowGroup, 'PER'> {
+  if (length <= 32) return shortRows(length)
+  const workgroup = length <= 256 ? 64 : 256
+  return { workgroup, LANES: workgroup }
+}
+
 /** Workgroups of so many rows. */
-export const rowGroups = (rows: number, { workgroup, LANES }: RowGroup): number =>
+export const rowGroups = (rows: number, { workgroup, LANES }: Omit<RowGroup, 'PER'>): number =>
   Math.ceil((rows * LANES) / workgroup)
 
 /** SUBGROUPS of group_sum.wgsl: what the device has, by way of subgroup operations or of workgroup memory. */
@@ -63,8 +70,8 @@ export const subgroupsOf = ({ subgroups }: Gpu): number => Number(subgroups !== 
 /** Invocations of a workgroup that adds up columns. */
 export const COLUMN_WG = 256
 
-/** Workgroups that add up columns without leaving much of a card idle. */
-const MANY = 16
+/** Workgroups that fill a card with what adds up columns: 12,288 invocations. */
+const MANY = 48
 
 /**
  * COLUMNS of column_sum.wgsl for `C` columns of `width` values: 128 bytes side by side, or, where that makes few workgroups, as few as

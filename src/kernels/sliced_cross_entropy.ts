@@ -1,27 +1,32 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/sliced_cross_entropy.ts'
+import workgroupWgsl from '../wgsl/sliced_cross_entropy_workgroup.ts'
 import { expectSizes, expectViews, given } from './checks.ts'
+import { byRow, byValue } from './softmax-rows.ts'
 
 const WG = 64
-/** Parts of a slice whose sums are kept apart. */
+/** Parts of a slice whose sums are kept apart; on a GPU a workgroup adds them up. */
 const PARTS = 16
-const kernel = <P extends string>(entry: string, params: Record<P, 'u32'>, bindings: Access[]) =>
-  defineKernel({ name: 'sliced_cross_entropy', wgsl, entry, params, bindings, constants: { PARTS } })
-const fold = kernel('fold', { rows: 'u32', C: 'u32', first: 'u32', at: 'u32', parts: 'u32' }, [
-  'read',
-  'read',
-  'read',
-  'write',
-  'write',
-])
-const finish = kernel('finish', { rows: 'u32', parts: 'u32' }, ['read', 'read', 'write', 'write', 'write'])
-const gradient = kernel('gradient', { rows: 'u32', C: 'u32', first: 'u32' }, [
-  'write',
-  'read',
-  'read',
-  'read',
-  'read',
-])
+const partsOf = ({ forms }: Gpu) => (forms.kind === 'hardware' ? 1 : PARTS)
+const kernel = <P extends string>(
+  entry: string,
+  params: Record<P, 'u32'>,
+  bindings: Access[],
+  text = wgsl,
+) => ({
+  ...{ name: 'sliced_cross_entropy', wgsl: text, entry, params, bindings },
+})
+const FOLD = { rows: 'u32', C: 'u32', first: 'u32', at: 'u32', parts: 'u32' } as const
+const READ_FOLD: Access[] = ['read', 'read', 'read', 'write', 'write']
+const GRADIENT = { rows: 'u32', C: 'u32', first: 'u32' } as const
+const READ_GRADIENT: Access[] = ['write', 'read', 'read', 'read', 'read']
+const fold = defineKernel({ ...kernel('fold', FOLD, READ_FOLD), constants: { PARTS } })
+const foldRows = byRow(kernel('fold', FOLD, READ_FOLD, workgroupWgsl))
+const gradient = defineKernel(kernel('gradient', GRADIENT, READ_GRADIENT))
+const gradientValues = byValue(kernel('gradient', GRADIENT, READ_GRADIENT, workgroupWgsl))
+const finish = defineKernel(
+  kernel('finish', { rows: 'u32', parts: 'u32' }, ['read', 'read', 'write', 'write', 'write']),
+)
 
 /** Logits without their bias, [rows, C], of the classes from `first` on, out of V. */
 export interface LogitSlice {
@@ -66,8 +71,11 @@ export function foldLogits(
   expectViews('foldLogits', { stats }, sliceStats(rows, Math.max(slices, slice + 1)))
   expectViews('foldLogits', { own }, rows)
   if (rows === 0) return
-  const params = { rows, C, first, at: slice * PARTS, parts: slices * PARTS }
-  gpu.launch(fold, params, [z, bias, labels, stats, own], Math.ceil((rows * PARTS) / WG))
+  const count = partsOf(gpu)
+  const params = { rows, C, first, at: slice * count, parts: slices * count }
+  const views = [z, bias, labels, stats, own]
+  if (gpu.forms.kind === 'hardware') foldRows(gpu, params, views)
+  else gpu.launch(fold, params, views, Math.ceil((rows * PARTS) / WG))
 }
 
 /**
@@ -92,7 +100,12 @@ export function finishSlices(
   expectViews('finishSlices', { own, losses, right }, rows)
   expectViews('finishSlices', { tops }, rows * 2)
   if (rows === 0) return
-  gpu.launch(finish, { rows, parts: slices * PARTS }, [stats, own, losses, tops, right], Math.ceil(rows / WG))
+  gpu.launch(
+    finish,
+    { rows, parts: slices * partsOf(gpu) },
+    [stats, own, losses, tops, right],
+    Math.ceil(rows / WG),
+  )
 }
 
 /** Puts the gradient of a slice's logits in their place: z = dlosses[r] (softmax - onehot). tops as `finishSlices` wrote it; dlosses: [rows] float32. */
@@ -105,5 +118,7 @@ export function sliceGradient(
   expectViews('sliceGradient', { tops }, rows * 2)
   expectViews('sliceGradient', { dlosses }, rows)
   if (rows * C === 0) return
-  gpu.launch(gradient, { rows, C, first }, [z, bias, labels, tops, dlosses], Math.ceil((rows * C) / WG))
+  const views = [z, bias, labels, tops, dlosses]
+  if (gpu.forms.kind === 'hardware') gradientValues(gpu, { rows, C, first }, views)
+  else gpu.launch(gradient, { rows, C, first }, views, Math.ceil((rows * C) / WG))
 }

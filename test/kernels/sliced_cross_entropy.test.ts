@@ -23,6 +23,8 @@ for (const [rows, sizes, scale] of [
   [13, [64, 3, 1], 4],
   [65, [17, 15, 16], 30],
   [129, [300, 211], 1e4],
+  [7, [1000, 4, 1, 60, 1024], 4],
+  [2, [5461, 5461], 4],
 ] as const) {
   const V = sizes.reduce<number>((sum, C) => sum + C, 0)
   test(`slices of ${sizes} logits for ${rows} rows, to ${scale}, come to what the whole comes to`, async () => {

@@ -7,13 +7,20 @@ import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
 
+/** Sums of so many values by one invocation round more than the bounds allow: on GPUs many share a row. */
+const LONG = gpu.forms.kind === 'hardware' ? [[2, 30_522, 4] as const] : []
+
 for (const [rows, C, scale] of [
+  ...LONG,
   [1, 1, 1],
   [1, 2, 80],
   [13, 2, 1],
   [67, 5, 1e4],
   [129, 31, 1e-8],
   [3, 1000, 10],
+  [7, 63, 4],
+  [800, 3, 4],
+  [2, 1001, 10],
 ] as const) {
   test(`softmax and its gradient agree with the oracle: ${rows} x ${C}, values to ${scale}`, async () => {
     const n = rows * C
@@ -37,6 +44,21 @@ for (const [rows, C, scale] of [
     for (const { checkNeighbours } of [y, dx, logs, dlogs]) await checkNeighbours()
   })
 }
+
+test('values of minus infinity get nothing, wherever they stand in a row', async () => {
+  for (const C of [3, 7, 8, 300, 1001]) {
+    const rows = 5
+    const x = seeded(rows * C, C, 4).map((v, i) => (i % C < C / 2 !== i % 2 > 0 ? v : -Infinity))
+    x.fill(-Infinity, 0, C)
+    x[C - 1] = 2
+    const y = guarded(gpu, rows * C)
+    softmax(gpu, { x: gpu.from(x), y: y.view, rows, C })
+    const found = await gpu.readFloats(y.view)
+    expectClose(found, reference.softmax({ x, rows, C }), 2e-6)
+    assert.equal([...found.subarray(0, C)], [...new Array(C - 1).fill(0), 1])
+    await y.checkNeighbours()
+  }
+})
 
 test('nothing is launched for no rows', () => {
   const { launches } = gpu.counts
