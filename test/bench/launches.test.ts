@@ -19,9 +19,6 @@ const MOST_SUBMITTED = 1e10
 
 /** Kernels whose launches are too small for a card yet, and why. Whoever gives one a form for cards deletes its line. */
 const SMALL: Record<string, string> = {
-  'attention.backward_kv': 'groups of 8 lanes',
-  'attention.backward_q': 'groups of 8 lanes',
-  'attention.forward': 'groups of 8 lanes',
   'matmul.main': '1,024 invocations for the products of the MLP',
 }
 

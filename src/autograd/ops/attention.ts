@@ -6,7 +6,7 @@ import { expectRank, expectTensor } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import type { Tensor } from '../tensor.ts'
 import { cast } from './cast.ts'
-import { expectRows, type PackedRows } from './packed-rows.ts'
+import { expectRows, longestRow, type PackedRows } from './packed-rows.ts'
 
 function checkHeads({ shape }: Tensor, heads: number): void {
   const H = shape[1]! / 3
@@ -52,6 +52,7 @@ const launch = (
   p,
   rng,
   storage: qkv.storage,
+  longest: longestRow(cuSeqlens),
 })
 
 /**

@@ -38,7 +38,20 @@ export function expectRows(op: string, rows: PackedRows, x: Tensor): void {
   right.set(cuSeqlens, { keyMask, rowIds })
 }
 
-/** The same of arrays; those that are not there are not checked. */
+const longest = new WeakMap<Tensor, number>()
+
+/** Tokens of the longest row, where offsets are known on the host. */
+export function longestRow(cuSeqlens: Tensor): number | undefined {
+  const { known } = cuSeqlens
+  let found = longest.get(cuSeqlens)
+  if (!known || found !== undefined) return found
+  found = 0
+  for (let b = 1; b < known.length; b++) found = Math.max(found, known[b]! - known[b - 1]!)
+  longest.set(cuSeqlens, found)
+  return found
+}
+
+/** `expectRows` of arrays; those that are not there are not checked. */
 export function checkPacked(
   op: string,
   rows: {
