@@ -85,7 +85,10 @@ export function attention(gpu: Gpu, options: AttentionOptions): void {
   expectViews('attention', { cuSeqlens }, 1)
   if (T === 0) return
   const tile = attentionTile(gpu, D, longestRow(options))
-  if (tile) return attentionByTiles(gpu, tile, options)
+  if (tile) {
+    attentionByTiles(gpu, tile, options)
+    return
+  }
   const { kernels, form, values, grid, work } = launchOf(gpu, options)
   inFloats(gpu, options, out, T * A * D, sums => {
     gpu.launch(kernels.forward[form], values, [qkv, keyMask, cuSeqlens, sums, lse], grid, work)
