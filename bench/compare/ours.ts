@@ -22,7 +22,10 @@ export function train(gpu: Gpu, model: TextTabularModel, work: TrainWork): Job {
   setHashedWeights(model, work.scale)
   const [encoder_learning_rate, learning_rate] = work.lr
   const groups = parameterGroups(model, { encoder_learning_rate, learning_rate })
-  const optimizer = new AdamW(gpu, groups, { weightDecay: work.weightDecay })
+  const optimizer = new AdamW(gpu, groups, {
+    weightDecay: work.weightDecay,
+    ...(work.eps !== undefined && { eps: work.eps }),
+  })
   const batches = work.batches.map(batch => collatePadded(batch, { padTokenId: work.pad }))
   const losses = gpu.acquire(4 * batches.length, 'losses')
   let next = 0

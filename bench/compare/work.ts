@@ -29,6 +29,8 @@ export interface TrainWork {
   /** Learning rates of the encoder (names with 'bert.') and of the rest. */
   lr: [number, number]
   weightDecay: number
+  /** AdamW's own unless given. */
+  eps?: number
   clip: number
   batches: PaddedRows[]
 }

@@ -138,6 +138,7 @@ class Training:
         self.optimizer = torch.optim.AdamW(
             [{"params": groups[0], "lr": work["lr"][0]}, {"params": groups[1], "lr": work["lr"][1]}],
             weight_decay=work["weightDecay"],
+            eps=work.get("eps", 1e-8),
         )
         self.clip = work["clip"]
         self.batches = [batch_of(work, raw) for raw in work["batches"]]
@@ -202,6 +203,8 @@ def main():
             answer = {}
             if kind == "open":
                 torch.set_num_threads(request["threads"])
+                if request.get("float64"):
+                    torch.set_default_dtype(torch.float64)
                 answer = {"version": f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"}
             elif kind == "train":
                 job = Training(request["work"])

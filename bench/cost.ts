@@ -1,0 +1,63 @@
+// What a launch has to do, the least time that takes on a card, and the time the cost model gives it: bench/NOTES.md has its assumptions.
+import type { Launched } from './launches.ts'
+
+/** What a card does at most, and what a launch costs it. */
+export interface Card {
+  /** 10⁹ operations a second, a multiply-add counted as two. */
+  gflops: number
+  /** The same in half precision; null where it has none. */
+  gflopsF16: number | null
+  /** 10⁹ bytes a second, read or written. */
+  gbps: number
+  /** Milliseconds of a launch that does nothing, among others. */
+  launchMs: number
+  /** Invocations at the same time. */
+  lanes: number
+}
+
+/** What a launch does. */
+export interface Work {
+  flops: number
+  /** Of every operand once; of what is updated in place, twice. */
+  bytes: number
+}
+
+/** What a kernel reaches of the peak that binds it, once it fills the card. */
+const REACHED = { matmul: 0.6, attention: 0.3, other: 0.75 }
+/** A launch that does not fill the card runs at the share of lanes that it has, but not below this. */
+const LEAST_FILL = 1 / 64
+
+/**
+ * @param pairs of tokens in a row, over all rows, times the hidden size: what attention multiplies
+ */
+export function workOf({ name, params, bytes, values, kernel }: Launched, pairs: number): Work {
+  const moved = bytes.reduce((sum, size, i) => {
+    const once = Math.min(size, 4 * values)
+    const updated = kernel.bindings[i] === 'write' && ('first_entry' in params || 'blocks' in params)
+    return sum + (updated ? 2 * once : once)
+  }, 0)
+  return { flops: flopsOf(name, params, pairs), bytes: moved }
+}
+
+function flopsOf(name: string, { M, N, K, splits }: Record<string, number>, pairs: number): number {
+  if (name === 'matmul.sum') return M! * N! * splits!
+  if (name.startsWith('matmul.')) return 2 * M! * N! * K!
+  if (!name.startsWith('attention.')) return 0
+  // Forward two products; backward scores and their gradient in each launch, and what it adds up.
+  if (!name.includes('backward')) return 4 * pairs
+  return name.endsWith('_q') ? 6 * pairs : name.endsWith('_kv') ? 8 * pairs : 10 * pairs
+}
+
+/** Milliseconds that no kernel can be below. */
+export const floorMs = ({ flops, bytes }: Work, { gflops, gbps }: Card): number =>
+  Math.max(flops / gflops, bytes / gbps) / 1e6
+
+/** Milliseconds by the model. */
+export function modelMs(launch: Launched, work: Work, card: Card, half = false): number {
+  const family = launch.name.split('.')[0]!
+  const reached = family in REACHED ? REACHED[family as 'matmul'] : REACHED.other
+  const fill = Math.min(1, Math.max(launch.invocations / card.lanes, LEAST_FILL))
+  const gflops = half && family === 'matmul' && card.gflopsF16 ? card.gflopsF16 : card.gflops
+  const { flops, bytes } = work
+  return card.launchMs + Math.max(flops / gflops / fill, bytes / card.gbps / Math.sqrt(fill)) / reached / 1e6
+}
