@@ -1,20 +1,34 @@
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/mean_pool.ts'
+import workgroupWgsl from '../wgsl/mean_pool_workgroup.ts'
 import { expectInside, expectSizes, expectViews, given } from './checks.ts'
-import { byWidth, formOf, rowLanes, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
+import { COLUMN_WG, COLUMN_WGSL } from './groups.ts'
+import { type ByWidth, byWidth, formOf, rowLanes, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 const WG = 64
+const params = { n: 'u32', H: 'u32', lanes: 'u32', stride: 'u32', column: 'u32' } as const
 const kernel = (entry: string, bindings: Access[]) =>
-  byWidth(
-    defineKernel({
-      name: 'mean_pool',
-      wgsl: STORAGE_WGSL + wgsl,
-      entry,
-      params: { n: 'u32', H: 'u32', lanes: 'u32', stride: 'u32', column: 'u32' },
-      bindings,
-    }),
-  )
-const mean = kernel('mean', ['read', 'read', 'write', 'read', 'write'])
+  byWidth(defineKernel({ name: 'mean_pool', wgsl: STORAGE_WGSL + wgsl, entry, params, bindings }))
+const MEAN: Access[] = ['read', 'read', 'write', 'read', 'write']
+const mean = kernel('mean', MEAN)
+
+const groupMeans = new Map<number, ByWidth<keyof typeof params>>()
+/** The mean on GPUs, of so many columns a workgroup. */
+function groupMean(COLUMNS: number): typeof mean {
+  let found = groupMeans.get(COLUMNS)
+  if (!found) {
+    found = byWidth(
+      defineKernel({
+        ...{ name: 'mean_pool', wgsl: STORAGE_WGSL + COLUMN_WGSL + workgroupWgsl, entry: 'mean', params },
+        ...{ bindings: MEAN, workgroup: COLUMN_WG, constants: { COLUMNS } },
+      }),
+    )
+    groupMeans.set(COLUMNS, found)
+  }
+  return found
+}
+/** Columns that neighbouring invocations have, at most: the others share out the tokens. */
+const MOST_COLUMNS = 16
 const meanBackward = kernel('mean_backward', ['read', 'read', 'write', 'read', 'read'])
 const first = kernel('first', ['read', 'read', 'write'])
 const firstBackward = kernel('first_backward', ['read', 'read', 'write', 'read'])
@@ -26,7 +40,7 @@ interface Place {
   storage?: Storage | undefined
 }
 
-/** One invocation per element of [B, H]. */
+/** One invocation per element of [B, H], or, of a mean on a GPU, some. */
 function pool(
   gpu: Gpu,
   kernels: typeof mean,
@@ -38,10 +52,16 @@ function pool(
   if (B * H === 0) return
   const width = widthOf(H, stride, column)
   const params = { n: B, H: H / width, lanes: 0, stride: stride / width, column: column / width }
-  gpu.launch(kernels[formOf(storage, H, stride, column)], params, views, Math.ceil((B * H) / width / WG))
+  const form = formOf(storage, H, stride, column)
+  if (kernels === mean && gpu.forms.kind === 'hardware') {
+    const columns = Math.min(MOST_COLUMNS, 2 ** Math.ceil(Math.log2(params.H)))
+    gpu.launch(groupMean(columns)[form], params, views, B * Math.ceil(params.H / columns))
+    return
+  }
+  gpu.launch(kernels[form], params, views, Math.ceil((B * H) / width / WG))
 }
 
-/** A few invocations per row of [T, H]. */
+/** A few invocations per row of [T, H], on a GPU one for each E. */
 function spread(
   gpu: Gpu,
   kernels: typeof mean,
@@ -52,7 +72,7 @@ function spread(
 ): void {
   if (T * H === 0) return
   const width = widthOf(H, stride, column)
-  const lanes = rowLanes(H / width)
+  const lanes = gpu.forms.kind === 'hardware' ? H / width : rowLanes(H / width)
   const params = { n: T, H: H / width, lanes, stride: stride / width, column: column / width }
   gpu.launch(kernels[formOf(storage, H, stride, column)], params, views, Math.ceil((T * lanes) / WG))
 }

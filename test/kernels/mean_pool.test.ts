@@ -44,6 +44,8 @@ for (const [lengths, H, scale] of [
   [[40, 3, 0], 768, 1],
   [[9, 9, 9, 9, 9, 9, 9], 64, 1e-8],
   [[0, 0], 8, 1],
+  [[300, 0, 1, 17], 65, 1],
+  [[5, 33], 1000, 1],
 ] as const) {
   const T = lengths.reduce((sum: number, length) => sum + length, 0)
   const [B, x, dy] = [lengths.length, seeded(T * H, T, scale), seeded(lengths.length * H, H)]
