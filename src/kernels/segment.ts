@@ -1,12 +1,42 @@
 // Segments of rows: lists of documents, words of a text, ids of a row.
 import { expectOneOf } from '../check.ts'
-import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import { type Access, defineKernel, type Gpu, type Kernel, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/segment.ts'
+import workgroupWgsl from '../wgsl/segment_workgroup.ts'
 import { expectSizes, expectView, given } from './checks.ts'
+import { COLUMN_WGSL } from './groups.ts'
 
 const WG = 64
-const kernel = (entry: string, bindings: Access[]) =>
-  defineKernel({ name: 'segment', wgsl, entry, params: { B: 'u32', I: 'u32', mean: 'u32' }, bindings })
+/** Columns that neighbouring invocations of a GPU have at most: the others share out a segment's rows. */
+const MOST_COLUMNS = 32
+
+interface Shape {
+  B: number
+  I: number
+  mean: number
+}
+
+/** What launches an entry: a column of a segment an invocation, or on a GPU some columns a workgroup. */
+function kernel(entry: string, bindings: Access[]) {
+  const declared = { name: 'segment', entry, params: { B: 'u32', I: 'u32', mean: 'u32' }, bindings } as const
+  const plain = defineKernel({ ...declared, wgsl })
+  const shared = defineKernel({ ...declared, wgsl: COLUMN_WGSL + workgroupWgsl, workgroup: WG })
+  const made = new Map<number, Kernel<keyof Shape>>()
+  return (gpu: Gpu, shape: Shape, views: View[]): void => {
+    const { B, I } = shape
+    if (gpu.forms.kind !== 'hardware') {
+      gpu.launch(plain, { ...shape }, views, Math.ceil((B * I) / WG))
+      return
+    }
+    const COLUMNS = Math.min(MOST_COLUMNS, 2 ** Math.ceil(Math.log2(I)))
+    let found = made.get(COLUMNS)
+    if (!found) {
+      found = withConstants(shared, { COLUMNS })
+      made.set(COLUMNS, found)
+    }
+    gpu.launch(found, { ...shape }, views, B * Math.ceil(I / COLUMNS))
+  }
+}
 const one = (entry: string) => ({
   forward: kernel(entry, ['read', 'read', 'write']),
   backward: kernel(`${entry}_backward`, ['read', 'read', 'read', 'read', 'write']),
@@ -71,7 +101,7 @@ export function segment(gpu: Gpu, options: Segments & { x: View; y: View }): voi
   checkSegments('segment', options, 'y', y)
   if (B * I === 0) return
   const params = { B, I, mean: Number(kind === 'mean') }
-  gpu.launch(KERNELS[kind].forward, params, [starts, x, y], Math.ceil((B * I) / WG))
+  KERNELS[kind].forward(gpu, params, [starts, x, y])
 }
 
 /** dx [N, I] = the gradient of `segment`, of its result y and dy of y's shape. Overwrites the rows of the segments. */
@@ -84,5 +114,5 @@ export function segmentBackward(
   if (B * I === 0) return
   const params = { B, I, mean: Number(kind === 'mean') }
   const read = READ[kind]({ x, y, dy })
-  gpu.launch(KERNELS[kind].backward, params, [starts, ...read, dx], Math.ceil((B * I) / WG))
+  KERNELS[kind].backward(gpu, params, [starts, ...read, dx])
 }

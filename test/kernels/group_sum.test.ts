@@ -81,8 +81,9 @@ const columns = defineKernel({
 ${COLUMN_WGSL}${HEAD}
 @compute @workgroup_size(WG)
 fn main(@builtin(local_invocation_index) local: u32) {
-  let total = column_sum(local, x[local]);
-  if (local < COLUMNS) { out[local] = vec4f(total, f32(params.rounds), 0.0); }
+  let total = column_total(local, x[local]);
+  let sum = column_sum(local, x[local] * f32(params.rounds));
+  out[local] = vec4f(total, select(vec2f(), sum, local < COLUMNS));
 }`,
   entry: 'main',
   params: { rounds: 'u32' },
@@ -99,17 +100,18 @@ for (const [workgroup, COLUMNS] of [
   test(`sums of ${COLUMNS} columns by ${workgroup} invocations`, async () => {
     const [gpu] = gpus as [(typeof gpus)[0]]
     const values = seeded(2 * workgroup, COLUMNS, 10).map(v => v + 3)
-    const out = guarded(gpu, 4 * COLUMNS)
+    const out = guarded(gpu, 4 * workgroup)
     gpu.launch(
       { ...columns, workgroup, constants: { COLUMNS } },
       { rounds: 7 },
       [gpu.from(values), out.view],
       1,
     )
-    const expected = Array.from({ length: COLUMNS }, (_, c) => {
+    const expected = Array.from({ length: workgroup }, (_, local) => {
       const sums = [0, 0]
-      for (let i = c; i < workgroup; i += COLUMNS) for (const k of [0, 1]) sums[k]! += values[2 * i + k]!
-      return [...sums, 7, 0]
+      for (let i = local % COLUMNS; i < workgroup; i += COLUMNS)
+        for (const k of [0, 1]) sums[k]! += values[2 * i + k]!
+      return [...sums, ...sums.map(sum => (local < COLUMNS ? 7 * sum : 0))]
     }).flat()
     expectClose(await gpu.readFloats(out.view), expected, 1e-6)
     await out.checkNeighbours()

@@ -13,6 +13,8 @@ for (const [starts, I, scale] of [
   [[0, 5, 5, 6, 13], 1, 1],
   [[0, 5, 5, 6, 13], 7, 1e4],
   [[0, 300, 301, 301], 3, 1],
+  [[0, 2, 2, 133], 33, 1],
+  [[0, 70, 71], 64, 1],
   [[0, ...Array.from({ length: 130 }, (_, b) => 2 * b + 2)], 5, 10],
 ] as [number[], number, number][]) {
   test(`segments and their gradients agree with the oracle: ${starts.length - 1} of [${starts.at(-1)}, ${I}], values to ${scale}`, async () => {
