@@ -69,8 +69,13 @@ export class LaunchLog {
 /** Values of the rows that a launch takes of a table, which is bound whole. */
 function rowsOf({ name, constants }: Kernel, params: Record<string, number>): number | undefined {
   const width = params.width ?? params.H
+  const wide = constants.WIDTH ?? 1
+  // Several tables at once: the columns that are joined, or the rows whose gradients are added up.
+  if ('ids0' in params) return params.n! * (params.last! - params.first!) * wide
+  if ('positions0' in params)
+    return Math.max(...Object.entries(params).map(([key, at]) => (key.startsWith('end') ? at : 0))) * wide
   const ofTable = 'first_entry' in params || name === 'embedding'
-  return ofTable && width !== undefined ? params.n! * width * (constants.WIDTH ?? 1) : undefined
+  return ofTable && width !== undefined ? params.n! * width * wide : undefined
 }
 
 const valuesOf = (kernel: Kernel, params: Record<string, number>, views: readonly View[]): number =>

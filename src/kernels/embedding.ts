@@ -2,8 +2,8 @@ import { shown } from '../check.ts'
 import { ArgumentError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/embedding.ts'
-import { expectSizes, expectViews, given } from './checks.ts'
-import { byWidth, formOf, rowLanes, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
+import { expectInside, expectSizes, expectViews, given } from './checks.ts'
+import { type ByWidth, byWidth, formOf, rowLanes, STORAGE_WGSL, type Storage, widthOf } from './width.ts'
 
 /** Rows firstRow … firstRow + rows - 1 of a table [V, H] float32; a table too large for one binding has several. */
 export interface TableShard {
@@ -95,15 +95,15 @@ export function embedding(
     rows,
     accumulate: 0,
   })
-  const together = position?.table.length === 1
+  const joined = position?.table.length === 1
   for (const shard of table) {
     const views = [shard.view, ids, out]
-    if (position && together) {
+    if (position && joined) {
       views.push(position.table[0]!.view, position.ids)
       gpu.launch(lookWithPosition[form], params(shard), views, groups)
     } else gpu.launch(look[form], params(shard), views, groups)
   }
-  if (!position || together) return
+  if (!position || joined) return
   for (const shard of position.table) {
     gpu.launch(lookAdding[form], params(shard), [shard.view, position.ids, out], groups)
   }
@@ -163,4 +163,145 @@ export function scatterAddRows(
   const lanes = rowLanes(H / width, gpu)
   const params = { n, H: H / width, lanes, first_row: 0, rows: 0, accumulate: 0 }
   gpu.launch(scatter[width], params, [source, map, target], Math.ceil((n * lanes) / WG))
+}
+
+/** Parts that one launch takes: with the ids and the whole matrix, the 8 storage buffers that WebGPU's default limits allow. */
+const PARTS = 6
+const PLACES = ['start', 'end', 'ids', 'first_row', 'rows'] as const
+const SEGMENT = ['begin', 'end', 'width', 'column', 'offsets', 'positions'] as const
+/** For ids: row i of the part goes to row i. */
+const OWN = 0xffffffff
+const together = new Map<string, ByWidth<string>>()
+
+function togetherKernel(entry: 'join' | 'segments', parts: number, ahead: number): ByWidth<string> {
+  const key = `${entry} ${parts} ${ahead}`
+  let found = together.get(key)
+  if (!found) {
+    const names = entry === 'join' ? ['n', 'whole', 'first', 'last'] : ['whole']
+    for (let k = 0; k < PARTS; k++)
+      for (const name of entry === 'join' ? PLACES : SEGMENT) names.push(`${name}${k}`)
+    const [whole, part]: Access[] = entry === 'join' ? ['write', 'read'] : ['read', 'write']
+    found = byWidth(
+      defineKernel({
+        name: 'embedding',
+        wgsl: STORAGE_WGSL + wgsl,
+        entry,
+        params: Object.fromEntries(names.map(name => [name, 'u32'])) as Record<string, 'u32'>,
+        bindings: [whole!, 'read', ...new Array<Access>(parts).fill(part!)],
+        constants: { POSITION: 0, ADD: 0, PARTS: parts, AHEAD: ahead },
+      }),
+    )
+    together.set(key, found)
+  }
+  return found
+}
+
+/** Columns `column` to `column` + width - 1 of a wider matrix, row by row from a table or another matrix. */
+export interface LookedUp {
+  /** [V, width]; one shard that holds as many rows as the wider matrix, for its own rows in their order. */
+  table: readonly TableShard[]
+  /** Where in `index` the ids of its rows begin; undefined for its own rows in their order. */
+  ids: number | undefined
+  width: number
+  column: number
+}
+
+/**
+ * target[r, column + c] = table[index[ids + r], c] for every part; other columns stay as they are. One launch for six shards of tables.
+ * target: [rows, targetWidth] float32; index: uint32, `rows` ids of every part (they are checked on the host).
+ */
+export function joinLookups(
+  gpu: Gpu,
+  options: { parts: readonly LookedUp[]; index: View; target: View; targetWidth: number; rows: number },
+): void {
+  const { parts, index, target, targetWidth, rows } = given('joinLookups', gpu, options)
+  expectSizes('joinLookups', { targetWidth, rows })
+  expectViews('joinLookups', { target }, rows * targetWidth)
+  if (!Array.isArray(parts))
+    throw new ArgumentError(`joinLookups: parts is ${shown(parts)}, expected an array`)
+  const looked: readonly LookedUp[] = parts
+  for (const [i, { table, ids, width, column }] of looked.entries()) {
+    expectSizes(`joinLookups: parts[${i}]`, { ids: ids ?? 0, width, column })
+    expectInside('joinLookups', `parts[${i}]: column`, column + width, targetWidth)
+    checkTable('joinLookups', `parts[${i}].table`, table, index, ids === undefined ? 0 : ids + rows, width)
+  }
+  const shards = looked.flatMap(part => (part.width ? part.table.map(shard => ({ ...part, shard })) : []))
+  if (rows === 0) return
+  for (let from = 0; from < shards.length; from += PARTS) {
+    const some = shards.slice(from, from + PARTS)
+    const by = widthOf(targetWidth, ...some.flatMap(({ width, column }) => [width, column]))
+    const first = Math.min(...some.map(({ column }) => column)) / by
+    const last = Math.max(...some.map(({ column, width }) => column + width)) / by
+    const params: Record<string, number> = { n: rows, whole: targetWidth / by, first, last }
+    for (let k = 0; k < PARTS; k++) {
+      const { column = 0, width = 0, ids = OWN, shard } = some[k] ?? {}
+      const { firstRow = 0, rows: held = 0 } = shard ?? {}
+      const values = [column / by, (column + width) / by, ids, firstRow, held]
+      for (const [i, name] of PLACES.entries()) params[`${name}${k}`] = values[i]!
+    }
+    const views = [target, index, ...some.map(({ shard }) => shard.view)]
+    gpu.launch(
+      togetherKernel('join', some.length, 1)[by],
+      params,
+      views,
+      Math.ceil((rows * (last - first)) / WG),
+    )
+  }
+}
+
+/** The gradient of a lookup's unique rows from its columns of dy. */
+export interface LookupGrad {
+  /** Where in `index` its U + 1 offsets and its positions begin. */
+  offsets: number
+  positions: number
+  /** [U, width] float32; overwritten. */
+  grad: View
+  U: number
+  width: number
+  column: number
+}
+
+/**
+ * grad[u, c] = the sum of dy[positions[k], column + c] for k in offsets[u] … offsets[u+1]-1 for every part, in that order: one launch for six of
+ * them. dy: [n, dyWidth], stored as `storage` says; index: uint32.
+ */
+export function lookupGradients(
+  gpu: Gpu,
+  options: {
+    parts: readonly LookupGrad[]
+    index: View
+    dy: View
+    dyWidth: number
+    storage?: Storage | undefined
+  },
+): void {
+  const { parts, index, dy, dyWidth, storage } = given('lookupGradients', gpu, options)
+  expectSizes('lookupGradients', { dyWidth })
+  expectViews('lookupGradients', { dy }, 0)
+  if (!Array.isArray(parts))
+    throw new ArgumentError(`lookupGradients: parts is ${shown(parts)}, expected an array`)
+  const sums: readonly LookupGrad[] = parts
+  for (const [i, { offsets, positions, grad, U, width, column }] of sums.entries()) {
+    expectSizes(`lookupGradients: parts[${i}]`, { offsets, positions, U, width, column })
+    expectInside('lookupGradients', `parts[${i}]: column`, column + width, dyWidth)
+    expectViews('lookupGradients', { index }, Math.max(offsets + U + 1, positions))
+    expectViews('lookupGradients', { [`parts[${i}].grad`]: grad }, U * width)
+  }
+  const wanted = sums.filter(({ U, width }) => U * width > 0)
+  const ahead = gpu.forms.kind === 'hardware' ? 4 : 1
+  for (let from = 0; from < wanted.length; from += PARTS) {
+    const some = wanted.slice(from, from + PARTS)
+    const lengths = [dyWidth, ...some.flatMap(({ width, column }) => [width, column])]
+    const by = widthOf(...lengths)
+    const params: Record<string, number> = { whole: dyWidth / by }
+    let units = 0
+    for (let k = 0; k < PARTS; k++) {
+      const { U = 0, width = 0, column = 0, offsets = 0, positions = 0 } = some[k] ?? {}
+      const values = [units, units + (U * width) / by, width / by, column / by, offsets, positions]
+      for (const [i, name] of SEGMENT.entries()) params[`${name}${k}`] = values[i]!
+      units += (U * width) / by
+    }
+    const kernel = togetherKernel('segments', some.length, ahead)[formOf(storage, ...lengths)]
+    gpu.launch(kernel, params, [dy, index, ...some.map(({ grad }) => grad)], Math.ceil(units / WG))
+  }
 }

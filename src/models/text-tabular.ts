@@ -4,6 +4,7 @@ import {
   meanPool,
   meanPoolConcat,
   type PackedRows,
+  type Part,
   softmax,
   type Tensor,
   tensor,
@@ -178,13 +179,13 @@ export class TextTabularModel extends Model<ClickInputs> {
   }
 
   /** Hidden states of the text, and the tabular features in the order they are concatenated. */
-  #inputs(batch: CheckedBatch): { hidden: Tensor; rows: PackedRows; tabular: Tensor[] } {
+  #inputs(batch: CheckedBatch): { hidden: Tensor; rows: PackedRows; tabular: Part[] } {
     const features = this.config.features_config
-    const categorical = namesByDtype(features, 'categorical').map(name =>
-      this.categorical_embeddings
-        .get(`${ownerOf(features, name)}_embedding`)
-        .forward(batch.categorical[name]!),
-    )
+    // Looked up where they are joined, all together.
+    const categorical = namesByDtype(features, 'categorical').map(name => ({
+      table: this.categorical_embeddings.get(`${ownerOf(features, name)}_embedding`).weight,
+      ids: batch.categorical[name]!,
+    }))
     const numerical = namesByDtype(features, 'numerical').map(name =>
       tensor(this.gpu, batch.numerical[name]!, [batch.size, 1]),
     )

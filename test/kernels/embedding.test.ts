@@ -1,6 +1,13 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { embedding, embeddingBackward, scatterAddRows, type TableShard } from '../../src/kernels/embedding.ts'
+import {
+  embedding,
+  embeddingBackward,
+  joinLookups,
+  lookupGradients,
+  scatterAddRows,
+  type TableShard,
+} from '../../src/kernels/embedding.ts'
 import * as reference from '../../src/reference/index.ts'
 import { expectClose, guarded } from '../../src/testing/index.ts'
 import { goldenFloats, goldenShape, goldenTest, goldenUints } from '../support/golden-ops.ts'
@@ -127,6 +134,107 @@ test('nothing is launched for no ids', () => {
   embeddingBackward(gpu, { dy: a, offsets: b, positions: c, grad: d, U: 0, H: 1 })
   scatterAddRows(gpu, { source: a, map: b, target: c, n: 0, H: 1 })
   assert.is(gpu.counts.launches, launches)
+})
+
+/** Tables of these widths, of `V` rows, looked up side by side from column `from` on. */
+function sideBySide(widths: readonly number[], { n, V, from }: { n: number; V: number; from: number }) {
+  let column = from
+  const tables = widths.map((width, k) => {
+    const at = column
+    column += width
+    return { width, column: at, table: seeded(V * width, k), ids: seededInts(n, 10 + k, V), own: k === 1 }
+  })
+  return { tables, whole: column }
+}
+
+for (const [widths, n, V, rows, from] of [
+  [[3], 5, 4, 4, 0],
+  [[4, 8, 16], 33, 9, 9, 12],
+  [[4, 1, 7, 64], 64, 20, 7, 5],
+  [[2, 2, 4, 6, 8, 4, 2, 2], 17, 30, 30, 3],
+  [[128, 4, 4, 4, 4, 4, 4], 9, 11, 3, 0],
+] as const) {
+  test(`lookups side by side, widths ${widths}, shards of ${rows} rows: columns and gradients as one by one`, async () => {
+    const { tables, whole: used } = sideBySide(widths, { n, V, from })
+    const whole = used + 4
+    const ids = tables.flatMap(({ ids, own }) => (own ? [] : [...ids]))
+    const index = gpu.from(Uint32Array.from([9, ...ids]))
+    let next = 1
+    const places = tables.map(({ own }) => {
+      if (own) return undefined
+      next += n
+      return next - n
+    })
+    const target = guarded(gpu, n * whole)
+    const before = seeded(n * whole, 99)
+    gpu.upload(target.view, before)
+    const own = tables.map(({ width }, k) => seeded(n * width, 50 + k))
+    const parts = tables.map(({ table, width, column }, k) => ({
+      table: places[k] === undefined ? shards(own[k]!, width, n) : shards(table, width, rows),
+      ids: places[k],
+      width,
+      column,
+    }))
+    joinLookups(gpu, { parts, index, target: target.view, targetWidth: whole, rows: n })
+    const expected = Float32Array.from(before)
+    for (const [k, { table, ids, width, column }] of tables.entries())
+      for (let r = 0; r < n; r++)
+        for (let c = 0; c < width; c++)
+          expected[r * whole + column + c] =
+            places[k] === undefined ? own[k]![r * width + c]! : table[ids[r]! * width + c]!
+    assert.equal(await gpu.readFloats(target.view), expected)
+    await target.checkNeighbours()
+
+    const dy = seeded(n * whole, 7)
+    const groups = tables.map(({ ids }) => group(ids, 2))
+    const pieces = groups.flatMap(({ offsets, positions }) => [...offsets, ...positions])
+    const segments = gpu.from(Uint32Array.from([5, 5, ...pieces]))
+    let at = 2
+    const sums = tables.map(({ width, column }, k) => {
+      const { rows, offsets, positions } = groups[k]!
+      const place = { offsets: at, positions: at + offsets.length }
+      at += offsets.length + positions.length
+      const grad = guarded(gpu, Math.max(rows.length * width, 1))
+      return { ...place, grad, U: rows.length, width, column }
+    })
+    const views = sums.map(({ grad, ...sum }) => ({ ...sum, grad: grad.view }))
+    const all = { parts: views, index: segments, dy: gpu.from(dy), dyWidth: whole }
+    lookupGradients(gpu, all)
+    for (const [k, { grad, U, width, column }] of sums.entries()) {
+      const cut = Float32Array.from({ length: n * width }, (_, i) => {
+        const r = Math.floor(i / width)
+        return dy[r * whole + column + i - r * width]!
+      })
+      const got = (await gpu.readFloats(grad.view)).subarray(0, U * width)
+      expectClose(got, reference.embeddingBackward({ dy: cut, ...groups[k]!, H: width }), 1e-6)
+      assert.equal(got, (await gradient(cut, groups[k]!, width)).subarray(0, U * width), 'as one by one')
+      await grad.checkNeighbours()
+    }
+  })
+}
+
+test('lookups side by side refuse what does not fit', () => {
+  const view = gpu.acquire(64)
+  const part = { table: [{ view, firstRow: 0, rows: 4 }], ids: 0, width: 4, column: 0 }
+  const join = { parts: [part], index: view, target: view, targetWidth: 4, rows: 4 }
+  assert.throws(
+    () => joinLookups(gpu, { ...join, parts: [{ ...part, column: 1 }] }),
+    /parts\[0\]: column and the columns from there on end at 5, expected at most 4/,
+  )
+  assert.throws(
+    () => joinLookups(gpu, { ...join, parts: [{ ...part, ids: 13 }] }),
+    /joinLookups: parts\[0\]\.table\.ids has 64 bytes, expected at least 68/,
+  )
+  const sum = { offsets: 0, positions: 0, grad: view, U: 4, width: 4, column: 0 }
+  const sums = { parts: [sum], index: view, dy: view, dyWidth: 4 }
+  assert.throws(
+    () => lookupGradients(gpu, { ...sums, parts: [{ ...sum, U: 5 }] }),
+    /parts\[0\]\.grad has 64 bytes, expected at least 80/,
+  )
+  assert.throws(
+    () => lookupGradients(gpu, { ...sums, parts: [{ ...sum, offsets: 12 }] }),
+    /lookupGradients: index has 64 bytes, expected at least 68/,
+  )
 })
 
 goldenTest('embedding and its gradient agree with PyTorch, the padding row without one', async () => {

@@ -4,7 +4,7 @@ export { addSame, reshape, scale, scaleBy } from './arithmetic.ts'
 export { attention } from './attention.ts'
 export type { Axes } from './axes.ts'
 export { cast } from './cast.ts'
-export { concatColumns } from './concat.ts'
+export { concatColumns, type Part } from './concat.ts'
 export {
   type CrossAttentionOptions,
   causalAttention,
@@ -13,9 +13,10 @@ export {
 } from './cross-attention.ts'
 export { labelCrossEntropy } from './cross-entropy.ts'
 export { dropout } from './dropout.ts'
-export { embedding, type Ids, type Lookup } from './embedding.ts'
+export { embedding } from './embedding.ts'
 export { type LayerNormOptions, layerNorm } from './layernorm.ts'
 export { linear } from './linear.ts'
+export type { Ids, Lookup } from './lookups.ts'
 export {
   bceWithLogits,
   type CrossEntropyOptions,

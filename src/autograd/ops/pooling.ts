@@ -7,9 +7,8 @@ import {
 import { expectRank, expectTensor } from '../checks.ts'
 import { defineOp } from '../define-op.ts'
 import { op } from '../tape.ts'
-import type { Tensor } from '../tensor.ts'
-import { cast } from './cast.ts'
-import { concatColumns, expectParts, sideBySide } from './concat.ts'
+import { empty, type Tensor } from '../tensor.ts'
+import { concatColumns, expectParts, type Part, sideBySide } from './concat.ts'
 import { expectRows, type PackedRows } from './packed-rows.ts'
 
 function expectTokens(op: string, x: Tensor, packed: PackedRows): void {
@@ -44,35 +43,41 @@ export function meanPool(x: Tensor, packed: PackedRows): Tensor {
 
 /**
  * concat([meanPool(x, rows), ...parts]): [B, H + the parts' widths], the mean written where it is wanted and all parts copied
- * together. A part is [B, w], or [B] as one column.
+ * together. A part is [B, w], or [B] as one column, or `{ table, ids }` in place of `embedding(table, ids)`.
  */
-export function meanPoolConcat(x: Tensor, packed: PackedRows, tabular: Tensor[]): Tensor {
+export function meanPoolConcat(x: Tensor, packed: PackedRows, tabular: Part[]): Tensor {
   expectTokens('meanPoolConcat', x, packed)
-  expectParts('meanPoolConcat', tabular, { name: 'the batch', gpu: x.gpu, rows: packed.cuSeqlens.size - 1 })
+  const B = packed.cuSeqlens.size - 1
+  const { parts } = expectParts('meanPoolConcat', tabular, { name: 'the batch', gpu: x.gpu, rows: B })
   // Halves are read four at a time, and the columns need not start or end at a multiple of four.
   if (x.dtype === 'f16') return concatColumns([meanPool(x, packed), ...tabular])
   const { keyMask, cuSeqlens, rowIds } = packed
-  const parts = tabular.map(part => cast(part, 'f32'))
   const [T, H] = x.shape as [number, number]
-  const B = cuSeqlens.size - 1
-  const { width, join, split } = sideBySide(parts, B, H)
-  return op('meanPoolConcat', x.gpu, [x, ...parts], ({ gpu, empty, saved }) => {
-    const out = empty([B, width])
-    const counts = saved([B])
-    const shared = { keyMask: keyMask.view, counts: counts.view, H }
-    const pooled = { x: x.view, cuSeqlens: cuSeqlens.view, out: out.view, outWidth: width, B }
-    meanPoolKernel(gpu, { ...shared, ...pooled })
-    join(gpu, out.view)
-    return {
-      output: out,
-      backward: dy => {
-        const dx = x.requiresGrad ? empty(x.shape) : undefined
-        const spread = { dy: dy.view, rowIds: rowIds.view, dyWidth: width, T }
-        if (dx) meanPoolBackward(gpu, { ...shared, ...spread, dx: dx.view })
-        return [dx, ...split(gpu, dy.view)]
-      },
-    }
-  })
+  const { width, tensors, trained, join, split } = sideBySide(parts, B, H)
+  return op(
+    'meanPoolConcat',
+    x.gpu,
+    [x, ...tensors],
+    context => {
+      const { gpu } = context
+      const out = context.empty([B, width])
+      const counts = context.saved([B])
+      const shared = { keyMask: keyMask.view, counts: counts.view, H }
+      const pooled = { x: x.view, cuSeqlens: cuSeqlens.view, out: out.view, outWidth: width, B }
+      meanPoolKernel(gpu, { ...shared, ...pooled })
+      join(context, out)
+      return {
+        output: out,
+        backward: dy => {
+          const dx = x.requiresGrad ? empty(gpu, x.shape) : undefined
+          const spread = { dy: dy.view, rowIds: rowIds.view, dyWidth: width, T }
+          if (dx) meanPoolBackward(gpu, { ...shared, ...spread, dx: dx.view })
+          return [dx, ...split(gpu, dy)]
+        },
+      }
+    },
+    trained,
+  )
 }
 
 const first = defineOp({
