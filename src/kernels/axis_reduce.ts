@@ -1,11 +1,13 @@
 // Sums, extremes and log-sum-exps over chosen dimensions, in a fixed order.
 import { expectOneOf } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
+import { type Access, defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/axis_reduce.ts'
+import workgroupWgsl from '../wgsl/axis_reduce_workgroup.ts'
 import { expectView, given } from './checks.ts'
+import { COLUMN_WGSL } from './groups.ts'
 import { numel } from './strides.ts'
-import { byWidth, STORAGE_WGSL, type Storage } from './width.ts'
+import { type ByWidth, byWidth, STORAGE_WGSL, type Storage } from './width.ts'
 
 const WG = 64
 /** Values along a line from which it is cut into parts, where there are few lines. */
@@ -13,29 +15,47 @@ const LONG = 128
 /** Lines that keep a device busy. */
 const MANY = 4096
 
-const kernel = (entry: string, constants = {}) =>
-  byWidth(
-    defineKernel({
-      name: 'axis_reduce',
-      wgsl: STORAGE_WGSL + wgsl,
-      entry,
-      params: { n: 'u32', R: 'u32', I: 'u32', per: 'u32', parts: 'u32', factor: 'f32' },
-      bindings: ['read', 'write'],
-      constants,
-    }),
-  )
-const pair = (entry: string, constants = {}) => {
-  const along = kernel(entry, constants)
+/** Workgroups that fill a card, columns that each has at most, and values an invocation of it adds up without another launch. */
+const FILL = 192
+const MOST_COLUMNS = 16
+const CHAIN = 64
+
+const params = { n: 'u32', R: 'u32', I: 'u32', per: 'u32', parts: 'u32', factor: 'f32' } as const
+type Kernels = ByWidth<keyof typeof params>
+
+function kernel(entry: string, text: string, constants: Record<string, number>): Kernels {
+  const bindings: Access[] = ['read', 'write']
+  return byWidth(defineKernel({ name: 'axis_reduce', wgsl: text, entry, params, bindings, constants }))
+}
+const across = (along: Kernels) => ({
+  4: withConstants(along[4], { ACROSS: 1 }),
+  f16: withConstants(along.f16, { ACROSS: 1 }),
+})
+
+/** A reduction's kernels: an invocation a line, or on a GPU a workgroup some lines. */
+function kernels(entry: string, { LEAST, ...constants }: { LEAST?: number; SIGN?: number } = {}) {
+  const along = kernel(entry, STORAGE_WGSL + wgsl, LEAST === undefined ? {} : { LEAST, ...constants })
+  const shared = STORAGE_WGSL + COLUMN_WGSL + workgroupWgsl
+  const made = new Map<number, ReturnType<typeof forms>>()
+  const forms = (along: Kernels) => ({ along, across: across(along) })
   return {
-    along,
-    across: { 4: withConstants(along[4], { ACROSS: 1 }), f16: withConstants(along.f16, { ACROSS: 1 }) },
+    ...forms(along),
+    /** With so many columns a workgroup. */
+    shared(COLUMNS: number) {
+      let found = made.get(COLUMNS)
+      if (!found) {
+        found = forms(kernel(entry, shared, { COLUMNS, ...constants }))
+        made.set(COLUMNS, found)
+      }
+      return found
+    },
   }
 }
 const KERNELS = {
-  sum: pair('sum'),
-  max: pair('top'),
-  min: pair('top', { LEAST: 1, SIGN: -1 }),
-  logSumExp: pair('log_sum_exp'),
+  sum: kernels('sum'),
+  max: kernels('top'),
+  min: kernels('top', { LEAST: 1, SIGN: -1 }),
+  logSumExp: kernels('log_sum_exp'),
 }
 
 /** What one value is made of a line of values. */
@@ -132,23 +152,51 @@ function reduceMiddle(
   factor: number,
 ): void {
   if (O * I === 0) return
-  const across = I === 1 && R % 4 === 0 && R > 0
-  const width = across || I % 4 === 0 ? 4 : 1
+  const ends = I === 1 && R % 4 === 0 && R > 0
+  const width = ends || I % 4 === 0 ? 4 : 1
   const form = x.storage === 'f16' ? 'f16' : width
-  const { along, across: acrossKernels } = KERNELS[kind]
-  const chosen = across ? acrossKernels[form as 4 | 'f16'] : along[form]
-  const [length, inner] = across ? [R / 4, 1] : [R, I / width]
-  const parts = length > LONG && O * inner < MANY ? Math.ceil(Math.sqrt(length)) : 1
+  const [length, inner] = ends ? [R / 4, 1] : [R, I / width]
+  const plan =
+    gpu.forms.kind === 'hardware' && sharesLines(length, inner, O)
+      ? sharedLines(KERNELS[kind], length, inner, O)
+      : ownLines(KERNELS[kind], length, inner, O)
+  const { parts, chosen, groups, n } = plan
   const per = Math.ceil(length / parts)
-  const n = O * parts * inner
-  const params = { n, R: length, I: inner, per, parts, factor: parts > 1 ? 1 : factor }
+  const launched = ends ? chosen.across[form as 4 | 'f16'] : chosen.along[form]
+  const given = { n, R: length, I: inner, per, parts, factor: parts > 1 ? 1 : factor }
   if (parts === 1) {
-    gpu.launch(chosen, params, [x.view, out], Math.ceil(n / WG))
+    gpu.launch(launched, given, [x.view, out], groups)
     return
   }
   gpu.scratch(take => {
     const partials = take(O * parts * I * 4, 'partial reduction')
-    gpu.launch(chosen, params, [x.view, partials], Math.ceil(n / WG))
+    gpu.launch(launched, given, [x.view, partials], groups)
     reduceMiddle(gpu, kind, { view: partials, storage: undefined }, { O, R: parts, I }, out, factor)
   })
+}
+
+/** Whether lines are long enough to be shared, and too few, or too far from each other, for an invocation each. */
+const sharesLines = (length: number, inner: number, O: number) =>
+  length > 8 && (inner < 8 || O * inner < FILL * WG)
+
+interface Plan {
+  chosen: Pick<(typeof KERNELS)['sum'], 'along' | 'across'>
+  /** Parts that a line is cut into, workgroups, and the number that tells the kernel which of them have something to do. */
+  parts: number
+  groups: number
+  n: number
+}
+
+function ownLines(chosen: (typeof KERNELS)['sum'], length: number, inner: number, O: number): Plan {
+  const parts = length > LONG && O * inner < MANY ? Math.ceil(Math.sqrt(length)) : 1
+  const n = O * parts * inner
+  return { chosen, parts, n, groups: Math.ceil(n / WG) }
+}
+
+function sharedLines({ shared }: (typeof KERNELS)['sum'], length: number, inner: number, O: number): Plan {
+  const columns = Math.min(MOST_COLUMNS, 2 ** Math.ceil(Math.log2(inner)))
+  const share = length / (WG / columns)
+  const lines = O * Math.ceil(inner / columns)
+  const parts = share > CHAIN ? Math.max(1, Math.min(Math.ceil(FILL / lines), Math.floor(share / 8))) : 1
+  return { chosen: shared(columns), parts, n: lines * parts, groups: lines * parts }
 }

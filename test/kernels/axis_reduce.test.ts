@@ -25,6 +25,9 @@ for (const [shape, axes, scale] of [
   [[2, 4 * 1033], [1], 1],
   [[1033, 12], [0], 1],
   [[70_001, 2], [1], 1],
+  [[3, 900, 20], [1], 1],
+  [[2, 300, 7], [1], 1],
+  [[100_003], [0], 1],
 ] as [number[], number[], number][]) {
   test(`reductions of [${shape}] over [${axes}] agree with the oracle, values to ${scale}`, async () => {
     const x = seeded(numel(shape), shape.length, scale)
