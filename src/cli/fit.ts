@@ -113,7 +113,11 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     letGo()
     progress.stop()
   }
-  const { global_step: step, max_steps: last } = run.state
+  const { global_step: step, max_steps: last, kernel_tuning: tuning } = run.state
+  if (tuning.settled || tuning.kept_for_later)
+    stream.write(
+      `kernel forms: ${tuning.settled} chosen before the first step, ${tuning.kept_for_later} kept for the next run, ${tuning.seconds.toFixed(1)} s\n`,
+    )
   if (run.interrupted) {
     throw new InterruptedError(
       `interrupted after step ${step} of ${last}; ${output}/checkpoint-${step} is saved, --resume goes on from it`,

@@ -1,4 +1,4 @@
-import { wait } from '#platform'
+import { prepareCache, wait } from '#platform'
 import {
   ConfigError,
   DeviceError,
@@ -376,7 +376,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     throw new ConfigError(`openGpu: memoryLimit is ${told(memoryLimit)}, expected bytes, more than 0`)
   if (workLimit !== undefined && !(typeof workLimit === 'number' && workLimit > 0))
     throw new ConfigError(`openGpu: workLimit is ${told(workLimit)}, expected multiply-adds, more than 0`)
-  const found = await findAdapter(options.adapter)
+  const [found] = await Promise.all([findAdapter(options.adapter), prepareCache()])
   const { adapter } = found
   formsFor(found, options.forms) // refused before there is a device
   const device = await adapter.requestDevice({

@@ -15,9 +15,10 @@ export const formsSetting = (): string | undefined => undefined
 
 export const tuningSetting = (): string | undefined => undefined
 
-/** A browser keeps no measurements: the built-in tables serve. */
-export const readCache = (_name: string): string | undefined => undefined
-export const writeCache = (_name: string, _text: string): string | undefined => undefined
+/** A browser does not tell; what it keeps stays on one machine. */
+export const processor = (): string => ''
+
+export { prepareCache, readCache, writeCache } from './cache-browser.ts'
 
 /** A browser's await sleeps by itself. */
 export const wait = <T>(promise: Promise<T>): Promise<T> => promise

@@ -1,6 +1,7 @@
 // What differs between Node and the browser: where WebGPU comes from, how to wait without burning a core, and where
 // measurements are kept.
 import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { clearIfDead, makeInCache, passingCacheName, readInCache } from './cache-folder.ts'
 import { openEmbedded, vulkanLoaderPresent } from './embedded.ts'
@@ -51,11 +52,17 @@ export const formsSetting = (): string | undefined => process.env.KERNELGRAD_FOR
 /** The setting `KERNELGRAD_TUNING`. */
 export const tuningSetting = (): string | undefined => process.env.KERNELGRAD_TUNING
 
+/** The processor's model: a cache folder may be shared by machines, and on software adapters it computes. */
+export const processor = (): string => cpus()[0]?.model.trim() ?? ''
+
+/** What is kept can be read at any time. */
+export const prepareCache = async (): Promise<void> => {}
+
 /** A file of the cache folder, or undefined where there is none. */
 export const readCache = (name: string): string | undefined => readInCache(name)
 
 /** Writes a file of the cache folder, in one piece or not at all; returns its path. */
-export function writeCache(name: string, text: string): string | undefined {
+export async function writeCache(name: string, text: string): Promise<string> {
   return makeInCache('what was measured', folder => {
     const path = join(folder, name)
     for (const other of readdirSync(folder)) if (other.startsWith(`${name}.`)) clearIfDead(folder, other)

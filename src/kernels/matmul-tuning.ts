@@ -1,5 +1,7 @@
 // Times the forms of the matrix product on the adapter at hand, per class of shapes, and keeps the fastest.
+import { DeviceLostError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
+import { fill } from './elementwise.ts'
 import { matmul } from './matmul.ts'
 import { candidates, type MatmulShape, shapeClass } from './matmul-forms.ts'
 import { type Choices, storeChoices } from './tuning.ts'
@@ -18,13 +20,29 @@ export interface TunedClass {
   builtInMs: number
 }
 
-/** Another form must be this much faster than the built-in one, or noise would choose. */
+/** Milliseconds that `count` calls of `run` take, which launches a form. */
+export type Measure = (gpu: Gpu, run: () => void, count: number, form: string) => Promise<number>
+
+/** How a class of shapes is timed. */
+export interface ClassTiming {
+  measure?: Measure
+  /** Asked before each form's first time, which compiles it, and before each round of all; false ends the class without a choice. */
+  mayGoOn?: () => boolean
+  /** Told of a form that does not run here; unless given, the error is thrown. */
+  onRefused?: (form: string, error: Error) => void
+}
+
+/** Another form must be this much faster than the built-in one. */
 const GAIN = 1.05
 const SAMPLE_MS = 8
+/** Times that each form is timed, all in turn: what disturbs one disturbs its neighbours. */
+const ROUNDS = 5
+/** Forms that take so many times as long as the best are not timed again. */
+const HOPELESS = 2
 
 /**
- * Times every candidate form once for the classes of `shapes` and their neighbours (batches half and twice as long), and
- * stores the choices: see `storeChoices`. Matrices are random.
+ * Times the candidate forms for the classes of `shapes` and their neighbours (batches half and twice as long), and
+ * stores the choices: see `storeChoices`.
  *
  * @returns what was measured, and the file that the choices were written to, if any
  */
@@ -41,13 +59,13 @@ export async function tuneMatmul(
     }
   }
   const tuned: TunedClass[] = []
-  for (const [name, shape] of classes) {
-    const result = await tuneClass(gpu, name, shape)
+  for (const shape of classes.values()) {
+    const result = (await tuneClass(gpu, shape))!
     tuned.push(result)
     onClass(result, tuned.length, classes.size)
   }
   const choices: Choices = Object.fromEntries(tuned.map(({ shapeClass, form }) => [shapeClass, form]))
-  return { tuned, path: storeChoices(gpu, choices) }
+  return { tuned, path: await storeChoices(gpu, choices) }
 }
 
 /** The dimension that follows a batch's length: rows of the result, or of the sum in a weight's gradient. */
@@ -60,36 +78,69 @@ function withNeighbours(shape: MatmulShape): MatmulShape[] {
   )
 }
 
-async function tuneClass(gpu: Gpu, name: string, shape: MatmulShape): Promise<TunedClass> {
+/** Times the forms that can run for a shape; undefined where `mayGoOn` ended it. Other work on the device is waited for first. */
+export async function tuneClass(
+  gpu: Gpu,
+  shape: MatmulShape,
+  { measure = measured, mayGoOn = () => true, onRefused }: ClassTiming = {},
+): Promise<TunedClass | undefined> {
+  await gpu.done() // what went wrong before is not about a form
   const { M, N, K } = shape
-  const random = (n: number) => gpu.from(Float32Array.from({ length: n }, Math.random))
-  const [a, b, c] = [random(M * K), random(K * N), gpu.acquire(M * N * 4)]
+  const [builtIn, ...others] = candidates(gpu, shape) as [string, ...string[]]
+  const views = [M * K, K * N, M * N].map(n => gpu.allocate(n * 4, 'tuning'))
+  const [a, b, c] = views as [(typeof views)[0], (typeof views)[0], (typeof views)[0]]
   try {
-    const [builtIn, ...others] = candidates(gpu, shape)
-    const time = (form: string) => timeOf(gpu, () => matmul(gpu, { ...shape, a, b, c, form }))
-    const builtInMs = await time(builtIn!)
-    let [form, ms] = [builtIn!, builtInMs]
-    for (const other of others) {
-      const took = await time(other)
-      if (took * GAIN < Math.min(ms, builtInMs)) [form, ms] = [other, took]
+    fill(gpu, { out: a, value: 0.5, n: M * K })
+    fill(gpu, { out: b, value: 0.25, n: K * N })
+    const times = (form: string, count: number) =>
+      measure(gpu, () => matmul(gpu, { ...shape, a, b, c, form }), count, form)
+    const samples = new Map<string, { once: number; count: number; ms: number[] }>()
+    for (const form of [builtIn, ...others]) {
+      if (!mayGoOn()) return undefined
+      try {
+        await times(form, 1) // compiles
+        const once = await times(form, 1)
+        samples.set(form, { once, count: Math.min(Math.max(Math.ceil(SAMPLE_MS / once), 1), 200), ms: [] })
+      } catch (error) {
+        if (!onRefused || form === builtIn || error instanceof DeviceLostError) throw error
+        onRefused(form, error as Error)
+      }
     }
-    return { shapeClass: name, form, ms, builtIn: builtIn!, builtInMs }
+    for (let round = 0; round < ROUNDS; round++) {
+      if (!mayGoOn()) return undefined
+      for (const [form, { count, ms }] of samples) ms.push((await times(form, count)) / count)
+      const bestOf = ({ once, ms }: { once: number; ms: number[] }) => Math.min(once, ...ms)
+      const best = Math.min(...[...samples.values()].map(bestOf))
+      for (const [form, times] of samples)
+        if (form !== builtIn && bestOf(times) > HOPELESS * best) samples.delete(form)
+    }
+    const sorted = new Map([...samples].map(([form, { ms }]) => [form, ms.sort((x, y) => x - y)]))
+    const form = fastestOf(builtIn, sorted)
+    const middle = (form: string) => sorted.get(form)![ROUNDS >> 1]!
+    return { shapeClass: shapeClass(shape), form, ms: middle(form), builtIn, builtInMs: middle(builtIn) }
   } finally {
-    for (const view of [a, b, c]) gpu.release(view)
+    for (const view of views) gpu.release(view)
   }
 }
 
-/** Milliseconds of one `run`, the best of three samples; the first run, which compiles, does not count. */
-async function timeOf(gpu: Gpu, run: () => void): Promise<number> {
-  const once = async (count: number) => {
-    const started = performance.now()
-    for (let i = 0; i < count; i++) run()
-    await gpu.done()
-    return performance.now() - started
-  }
-  await once(1)
-  const count = Math.min(Math.max(Math.ceil(SAMPLE_MS / (await once(1))), 1), 200)
-  let best = Number.POSITIVE_INFINITY
-  for (let i = 0; i < 3; i++) best = Math.min(best, (await once(count)) / count)
-  return best
+/**
+ * The form of the least median, if that is less than the built-in form's by more than either's times differ among themselves, and by
+ * a twentieth: within that, noise would choose. The slowest time of each is left out, because other work only ever adds.
+ */
+function fastestOf(builtIn: string, sorted: ReadonlyMap<string, readonly number[]>): string {
+  const middle = (form: string) => sorted.get(form)![ROUNDS >> 1]!
+  const spread = (form: string) => sorted.get(form)!.at(-2)! - sorted.get(form)![0]!
+  const standard = middle(builtIn)
+  const faster = [...sorted.keys()].filter(
+    form =>
+      middle(form) * GAIN < standard && standard - middle(form) > Math.max(spread(form), spread(builtIn)),
+  )
+  return faster.sort((x, y) => middle(x) - middle(y))[0] ?? builtIn
+}
+
+const measured: Measure = async (gpu, run, count) => {
+  const started = performance.now()
+  for (let i = 0; i < count; i++) run()
+  await gpu.done()
+  return performance.now() - started
 }

@@ -169,6 +169,15 @@ const PICKS = 4096
 /** The form taken for each shape seen, under the measured choices of the time. */
 const picks = new WeakMap<Gpu, { measured: ReadonlyMap<string, string>; forms: Map<string, string> }>()
 
+/** The shapes of products launched on a device so far, or some thousands of them: what a run may measure. */
+export function shapesMet(gpu: Gpu): MatmulShape[] {
+  return [...(picks.get(gpu)?.forms.keys() ?? [])].map(key => {
+    const [layout, ...sizes] = key.split(' ')
+    const [M, N, K] = sizes.map(Number) as [number, number, number]
+    return { M, N, K, layout: layout as MatmulShape['layout'] }
+  })
+}
+
 const collectors = new WeakMap<Gpu, MatmulShape[]>()
 
 /** The shapes of the products that `body` launches on a device: what `tuneMatmul` is to be given. */

@@ -1,8 +1,8 @@
 // Which form of a kernel family a device takes for a class of shapes. Every family has a built-in table; where forms were
-// timed on this very adapter (`tune`), their choice is kept on disk under adapter, driver and library version, and is
-// taken instead. A device's choices are read once, when its first kernel asks, and change only through `tune` and
-// `setChoices`: one choice, one order of summation, the same bits.
-import { readCache, tuningSetting, writeCache } from '#platform'
+// timed on this very adapter (`tune`, or a run of the Trainer), their choice is kept on disk under adapter, driver, library version and
+// processor, and is taken instead. A device's choices are read once, when its first kernel asks, and change only through `tune`,
+// `settleChoices` and `setChoices`: one choice, one order of summation, the same bits.
+import { processor, readCache, tuningSetting, writeCache } from '#platform'
 import { ConfigError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { fnv1a } from '../hash.ts'
@@ -16,6 +16,7 @@ export type Choices = Record<string, string>
 interface Stored {
   adapter: string
   version: string
+  processor: string
   choices: Choices
 }
 
@@ -34,8 +35,9 @@ export function bitsKey(gpu: Gpu): string {
   return `${adapterKey(gpu)} ${VERSION}`
 }
 
-function fileName(key: string): string {
-  return `tuning-${fnv1a(key).toString(16).padStart(8, '0')}.json`
+function fileName(adapter: string): string {
+  const key = fnv1a(`${adapter} ${VERSION} ${processor()}`)
+  return `tuning-${key.toString(16).padStart(8, '0')}.json`
 }
 
 /** What is in use on a device: for checkpoints, which record it. */
@@ -51,35 +53,48 @@ export function setChoices(gpu: Gpu, choices: Choices): void {
 /** The measured choices of a device by class; another map after each change. */
 export const measuredChoices = (gpu: Gpu): ReadonlyMap<string, string> => mapOf(gpu)
 
-/** Adds measured choices to a device's and writes all of them to disk; returns the file, where there is a disk. */
-export function storeChoices(gpu: Gpu, measured: Choices): string | undefined {
-  const choices = { ...choicesOf(gpu), ...measured }
-  setChoices(gpu, choices)
-  if (!storedAreUsed()) return undefined
+/** Adds measured choices to a device's and keeps all of them; returns where, unless KERNELGRAD_TUNING says that nothing is kept. */
+export async function storeChoices(gpu: Gpu, measured: Choices): Promise<string | undefined> {
+  settleChoices(gpu, measured)
+  return keepChoices(gpu, choicesOf(gpu))
+}
+
+/** Adds measured choices to a device's; nothing is written. */
+export function settleChoices(gpu: Gpu, measured: Choices): void {
+  setChoices(gpu, { ...choicesOf(gpu), ...measured })
+}
+
+/** Keeps measured choices, beside those that are, for devices opened later; those in use on this one stay. */
+export async function keepChoices(gpu: Gpu, measured: Choices): Promise<string | undefined> {
+  if (tuningOf() === 'off') return undefined
   const adapter = adapterKey(gpu)
-  const stored: Stored = { adapter, version: VERSION, choices }
-  return writeCache(fileName(bitsKey(gpu)), `${JSON.stringify(stored, null, 2)}\n`)
+  const choices = { ...readStored(adapter), ...measured }
+  const stored: Stored = { adapter, version: VERSION, processor: processor(), choices }
+  return writeCache(fileName(adapter), `${JSON.stringify(stored, null, 2)}\n`)
 }
 
 function mapOf(gpu: Gpu): Map<string, string> {
   let map = choicesByGpu.get(gpu)
   if (!map) {
-    map = new Map(Object.entries(storedAreUsed() ? readStored(adapterKey(gpu)) : {}))
+    map = new Map(Object.entries(tuningOf() === 'off' ? {} : readStored(adapterKey(gpu))))
     choicesByGpu.set(gpu, map)
   }
   return map
 }
 
-/** KERNELGRAD_TUNING=off leaves the built-in tables alone with the work. */
-function storedAreUsed(): boolean {
+/**
+ * What KERNELGRAD_TUNING says: 'off' leaves the built-in tables alone with the work, 'stored' takes what was measured before, and with 'on',
+ * the default, runs measure too.
+ */
+export function tuningOf(): 'on' | 'stored' | 'off' {
   const setting = tuningSetting() ?? 'on'
-  if (setting !== 'on' && setting !== 'off')
-    throw new ConfigError(`KERNELGRAD_TUNING is '${setting}', expected 'on' or 'off'`)
-  return setting === 'on'
+  if (setting !== 'on' && setting !== 'stored' && setting !== 'off')
+    throw new ConfigError(`KERNELGRAD_TUNING is '${setting}', expected 'on', 'stored' or 'off'`)
+  return setting
 }
 
 function readStored(adapter: string): Choices {
-  const name = fileName(`${adapter} ${VERSION}`)
+  const name = fileName(adapter)
   const text = readCache(name)
   if (text === undefined) return {}
   const refuse = (why: string, cause?: unknown): never => {
@@ -100,5 +115,6 @@ function readStored(adapter: string): Choices {
     choices !== null &&
     Object.values(choices).every(form => typeof form === 'string')
   if (!isChoices) return refuse('holds no kernel choices')
-  return stored?.adapter === adapter && stored.version === VERSION ? choices : {}
+  const same = stored?.adapter === adapter && stored.version === VERSION && stored.processor === processor()
+  return same ? choices : {}
 }

@@ -35,6 +35,7 @@ const stateSchema = v.looseObject({
   stage: count,
   early_stopping_patience_counter: count,
   kernel_choices: v.record(v.string(), v.string()),
+  kernel_tuning: v.optional(v.object({ settled: count, kept_for_later: count, seconds: v.number() })),
 })
 
 /** @throws ConfigError naming `where`, the key and what was expected. */

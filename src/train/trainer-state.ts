@@ -28,6 +28,18 @@ export interface TrainerState {
   early_stopping_patience_counter: number
   /** Kernel forms that were measured to be fastest and are used instead of the built-in ones: they decide the last bits. */
   kernel_choices: Choices
+  /** What was timed by the run itself: see `KernelTuning`. */
+  kernel_tuning: KernelTuning
+}
+
+/** What a run has timed of kernel forms, within 2% of its time. */
+export interface KernelTuning {
+  /** Classes of shapes whose form was chosen before the first step; 0 of a run that took what it found, as short ones do. */
+  settled: number
+  /** Classes that were timed later on: their choice is for the next run, this one goes on as it began. */
+  kept_for_later: number
+  /** Seconds that timing took. */
+  seconds: number
 }
 
 export function newState(gpu: Gpu, maxSteps: number): TrainerState {
@@ -42,6 +54,7 @@ export function newState(gpu: Gpu, maxSteps: number): TrainerState {
     stage: 0,
     early_stopping_patience_counter: 0,
     kernel_choices: choicesOf(gpu),
+    kernel_tuning: { settled: 0, kept_for_later: 0, seconds: 0 },
   }
 }
 

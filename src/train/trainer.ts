@@ -16,6 +16,7 @@ import { evaluate } from './evaluate.ts'
 import { LossLog } from './loss-log.ts'
 import { createOptimizer } from './optimizer.ts'
 import { checkScores } from './predict.ts'
+import { RunTuner, settleForms } from './run-tuner.ts'
 import { Saving } from './saving.ts'
 import { type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
 import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
@@ -57,6 +58,7 @@ export class Trainer {
   readonly #units: Units
   readonly #plan: Stage[]
   readonly #saving: Saving
+  readonly #tuner: RunTuner
   readonly #watch = new Stopwatch()
   readonly #control: TrainerControl = {
     shouldTrainingStop: false,
@@ -93,6 +95,8 @@ export class Trainer {
     this.#stage = this.#plan[0]!
     const { firstStep, steps } = this.#plan.at(-1)!
     this.state = newState(model.gpu, firstStep + steps)
+    const { onWarning: warn = console.warn } = options
+    this.#tuner = new RunTuner({ gpu: model.gpu, state: this.state, warn })
   }
 
   /** Seconds that the parts of `train` have taken. */
@@ -184,6 +188,7 @@ export class Trainer {
     this.#loader = createLoader(train, model.inputs, { batchSize, truncate, seed })
     try {
       if (resumed) await loadOptimizer(resumed, model, this)
+      else if (!this.state.global_step) await settleForms(this.#tuner, model, train, stage)
       const rates = this.optimizer.groups.map(({ lr }) => lr)
       do {
         await this.#runEpoch(rates)
@@ -279,6 +284,7 @@ export class Trainer {
     if (Date.now() - this.#lastRead > READ_EVERY_MS || last || this.#losses.filling) {
       await this.#readLosses()
       this.#report()
+      await this.#watch.time('wait', () => this.#tuner.later())
     }
     await this.#act(onPlan)
   }

@@ -1,15 +1,14 @@
-import { scope } from '../autograd/index.ts'
 import { COUNT, expectFlag, expectFunction, expectNumber, expectOptions } from '../check.ts'
-import { collate, type Dataset } from '../data/index.ts'
+import type { Dataset } from '../data/index.ts'
 import { unitsOf } from '../data/lists.ts'
-import { collectShapes } from '../kernels/matmul.ts'
 import { type TunedClass, tuneMatmul } from '../kernels/matmul-tuning.ts'
 import type { Model } from '../models/index.ts'
 import { checkData, expectModel } from './checks.ts'
+import { passOver } from './run-tuner.ts'
 
 /**
  * Measures which kernel forms are fastest for a model and its batches on the device it is on, and stores the choices for this
- * adapter, driver and library version. The model's weights and random state stay as they are.
+ * adapter, driver, library version and processor. The model's weights and random state stay as they are.
  */
 export async function tune(
   model: Model,
@@ -29,10 +28,6 @@ export async function tune(
   checkData('tune: data', data, model)
   const units = unitsOf(data, model.inputs)
   const rows = units.rowsOf(Uint32Array.from({ length: Math.min(batchSize, units.count) }, (_, i) => i))
-  const batch = collate(data, rows, model.inputs, { truncate })
-  const { step } = model.rng
-  const shapes = collectShapes(model.gpu, () => scope(() => model.loss(batch).backward()))
-  model.zeroGrad()
-  model.rng.step = step
+  const shapes = passOver(model, data, rows, { truncate, fp16: false })()
   return tuneMatmul(model.gpu, shapes, onClass)
 }

@@ -1,14 +1,20 @@
 // Measured choices of kernel forms: kept on disk by adapter and version, taken instead of the built-in ones.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Gpu, openGpu } from '../../src/gpu/index.ts'
 import { candidates, collectShapes, type MatmulShape, matmul } from '../../src/kernels/matmul.ts'
 import { shapeClass } from '../../src/kernels/matmul-forms.ts'
-import { tuneMatmul } from '../../src/kernels/matmul-tuning.ts'
-import { choicesOf, measuredChoices, setChoices, storeChoices } from '../../src/kernels/tuning.ts'
+import { tuneClass, tuneMatmul } from '../../src/kernels/matmul-tuning.ts'
+import {
+  choicesOf,
+  keepChoices,
+  measuredChoices,
+  setChoices,
+  storeChoices,
+} from '../../src/kernels/tuning.ts'
 import * as reference from '../../src/reference/index.ts'
 import { expectClose } from '../../src/testing/index.ts'
 import { seeded } from '../support/gpu.ts'
@@ -45,12 +51,12 @@ const fresh = (): Gpu => Object.create(gpu) as Gpu
 
 const SHAPE: MatmulShape = { M: 33, N: 20, K: 24, layout: 'NT' }
 
-test('choices are kept for the next device on the same adapter and version, and for no other', () =>
-  withSetting('on', () => {
+test('choices are kept for the next device on the same adapter, version and processor, and for no other', () =>
+  withSetting('on', async () => {
     const first = fresh()
     assert.equal(choicesOf(first), {})
-    assert.is(storeChoices(first, { a: '4x4', b: '8x8' }), file())
-    storeChoices(first, { b: '1x4' })
+    assert.is(await storeChoices(first, { a: '4x4', b: '8x8' }), file())
+    await storeChoices(first, { b: '1x4' })
     assert.equal(choicesOf(fresh()), { a: '4x4', b: '1x4' })
     assert.is(measuredChoices(fresh()).get('b'), '1x4')
     const stored = JSON.parse(readFileSync(file(), 'utf8'))
@@ -58,15 +64,29 @@ test('choices are kept for the next device on the same adapter and version, and 
     assert.equal(choicesOf(fresh()), {}, 'another version')
     writeFileSync(file(), JSON.stringify({ ...stored, adapter: 'another' }))
     assert.equal(choicesOf(fresh()), {}, 'another adapter')
+    writeFileSync(file(), JSON.stringify({ ...stored, processor: 'another' }))
+    assert.equal(choicesOf(fresh()), {}, 'another processor')
+    assert.is(stored.processor, cpus()[0]!.model.trim())
+  }))
+
+test('what is kept for later devices changes nothing on this one', () =>
+  withSetting('stored', async () => {
+    const first = fresh()
+    await storeChoices(first, { a: '4x4' })
+    await keepChoices(first, { b: '8x8' })
+    assert.equal(choicesOf(first), { a: '4x4' })
+    assert.equal(choicesOf(fresh()), { a: '4x4', b: '8x8' })
   }))
 
 test('switched off, nothing is read and nothing written', async () => {
-  await withSetting('on', () => void storeChoices(fresh(), { a: '4x4' }))
+  await withSetting('on', async () => {
+    await storeChoices(fresh(), { a: '4x4' })
+  })
   const before = readFileSync(file(), 'utf8')
-  await withSetting('off', () => {
+  await withSetting('off', async () => {
     const device = fresh()
     assert.equal(choicesOf(device), {})
-    assert.is(storeChoices(device, { a: '8x8' }), undefined)
+    assert.is(await storeChoices(device, { a: '8x8' }), undefined)
     assert.equal(choicesOf(device), { a: '8x8' }, 'in use on this device all the same')
   })
   assert.is(readFileSync(file(), 'utf8'), before)
@@ -74,7 +94,7 @@ test('switched off, nothing is read and nothing written', async () => {
 
 test('a setting that is none and a file that is no JSON are refused', async () => {
   await withSetting('maybe', () => {
-    assert.throws(() => choicesOf(fresh()), /KERNELGRAD_TUNING is 'maybe', expected 'on' or 'off'/)
+    assert.throws(() => choicesOf(fresh()), /KERNELGRAD_TUNING is 'maybe', expected 'on', 'stored' or 'off'/)
   })
   await withSetting('on', () => {
     writeFileSync(file(), '{"adapter"')
@@ -103,6 +123,46 @@ test('tuning times the candidates of a class and its neighbours, and its choice 
       tuned.find(t => t.shapeClass === shapeClass(SHAPE))!.form,
     )
   }))
+
+/** Large enough for three forms everywhere. */
+const FORMED: MatmulShape = { M: 64, N: 64, K: 256, layout: 'NN' }
+
+/** Times a class with the milliseconds that `ms` gives each form in its rounds, from the first on. */
+async function timed(ms: (form: string, round: number) => number) {
+  const rounds = new Map<string, number>()
+  const counts = new Map<string, number>()
+  const tuned = await tuneClass(gpu, FORMED, {
+    measure: async (_, run, count, form) => {
+      const round = (rounds.get(form) ?? -3) + 1 // compiled, sized, and then the rounds
+      rounds.set(form, round)
+      counts.set(form, count)
+      run()
+      return count * ms(form, Math.max(round, 0))
+    },
+  })
+  return { tuned: tuned!, rounds, counts }
+}
+
+test('a form is chosen for a gain that is more than its times, or the built-in one’s, differ among themselves', async () => {
+  const [builtIn, other, third] = candidates(gpu, FORMED) as [string, string, string]
+  const steady = await timed(form => (form === other ? 6 : 10))
+  assert.is(steady.tuned.form, other)
+  assert.equal([steady.tuned.ms, steady.tuned.builtInMs], [6, 10])
+  assert.is(steady.counts.get(other), 2, 'samples of 8 ms')
+  const once = await timed((form, round) => (form === other ? [6, 6, 90, 6, 6][round]! : 10))
+  assert.is(once.tuned.form, other, 'other work that came between once')
+  const noisy = await timed((form, round) => (form === other ? [6, 11, 6, 11, 6][round]! : 10))
+  assert.is(noisy.tuned.form, builtIn, 'its own times differ by 5')
+  const noise = await timed((form, round) => (form === other ? 6 : [10, 14, 10, 14, 10][round]!))
+  assert.is(noise.tuned.form, builtIn, 'the built-in one’s differ by 4')
+  const close = await timed(form => (form === other ? 9.6 : 10))
+  assert.is(close.tuned.form, builtIn, 'less than a twentieth')
+  const best = await timed(form => ({ [builtIn]: 10, [other]: 7 })[form] ?? 6)
+  assert.is.not(best.tuned.form, other)
+  assert.is(best.tuned.ms, 6)
+  const hopeless = await timed(form => (form === third ? 30 : 10))
+  assert.equal([hopeless.rounds.get(third), hopeless.rounds.get(other)], [0, 4], 'timed once')
+})
 
 test('whatever form is chosen, the product is right; a choice that cannot run is passed over', async () => {
   const { M, N, K } = SHAPE

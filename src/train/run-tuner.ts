@@ -1,0 +1,246 @@
+// Kernel forms that a run times by itself: before its first step, and while it goes on, within a share of its time. What is found before the
+// first step is taken by this run; what is found later is kept for the next one, because a run sums in one order from its first step to its last.
+
+import { isHooked, tableHooks } from '../autograd/hooks.ts'
+import { autocast, type Parameter, scope } from '../autograd/index.ts'
+import { collate, type Dataset } from '../data/index.ts'
+import { unitsOf } from '../data/lists.ts'
+import { OutOfMemoryError } from '../errors.ts'
+import type { Gpu } from '../gpu/index.ts'
+import { collectShapes, type MatmulShape, shapesMet } from '../kernels/matmul.ts'
+import { candidates, shapeClass } from '../kernels/matmul-forms.ts'
+import { type Measure, type TunedClass, tuneClass } from '../kernels/matmul-tuning.ts'
+import { type Choices, choicesOf, keepChoices, settleChoices, tuningOf } from '../kernels/tuning.ts'
+import type { Model } from '../models/index.ts'
+import { epochOrder } from './batches.ts'
+import { checkLoss } from './broken-loss.ts'
+import type { Stage } from './stages.ts'
+import type { TrainerState } from './trainer-state.ts'
+
+/** Of a run's time, what timing may take. */
+const SHARE = 0.02
+/** Two passes tell what a run meets and how long it takes: a hundredth of so many. */
+const LEAST_PASSES = 200
+/** What compiling a form and timing it may take, until it is known: lavapipe needs half a second for a large tile. */
+const FORM_MS = 1000
+
+/** What a run is tuned with; tests have a clock of their own. */
+export interface RunTunerOptions {
+  gpu: Gpu
+  /** Where it is noted what is in use, and what was found. */
+  state: Pick<TrainerState, 'kernel_choices' | 'kernel_tuning'>
+  warn: (message: string) => void
+  now?: () => number
+  measure?: Measure
+}
+
+const tried = new WeakMap<Gpu, Set<string>>()
+
+export class RunTuner {
+  readonly #gpu: Gpu
+  readonly #state: RunTunerOptions['state']
+  readonly #warn: (message: string) => void
+  readonly #now: () => number
+  readonly #measure: Measure | undefined
+  /** When the run began, and the milliseconds that timing has taken. */
+  readonly #began: number
+  #spent = 0
+  /** Of those, what stands in the state. */
+  #noted = 0
+  /** What lay between two questions whether to go on: at most, so far. */
+  #formMs: number | undefined
+  /** Classes that were timed on this device. */
+  readonly #tried: Set<string>
+  #active: boolean
+
+  constructor({ gpu, state, warn, now = () => performance.now(), measure }: RunTunerOptions) {
+    this.#gpu = gpu
+    this.#state = state
+    this.#warn = warn
+    this.#now = now
+    this.#measure = measure
+    this.#began = now()
+    this.#tried = tried.get(gpu) ?? new Set()
+    tried.set(gpu, this.#tried)
+    this.#active = tuningOf() === 'on'
+  }
+
+  /**
+   * Before the first step: times forms for the products of a pass, within the share of the time that `passes` of them will take, and has them
+   * used from now on. A short run is left alone.
+   * @param pass Records a forward and backward pass that changes nothing, and returns its products' shapes.
+   */
+  async settle(passes: number, pass: () => MatmulShape[]): Promise<void> {
+    if (!this.#active || passes < LEAST_PASSES) return
+    const compiling = await this.#timed(pass)
+    // The pass is at most as long, so this is the most that there may be to spend.
+    if (SHARE * passes * compiling.ms < 2 * FORM_MS) {
+      this.#spent += compiling.ms
+      this.#note()
+      return
+    }
+    const { ms, result: shapes } = await this.#timed(pass)
+    this.#spent += 2 * ms // the first one compiled what the run needs anyway
+    const budget = SHARE * passes * ms
+    const found = await this.#tune(shapes, () => budget - this.#spent)
+    if (!found.length) return
+    settleChoices(this.#gpu, choicesFrom(found))
+    this.#state.kernel_choices = choicesOf(this.#gpu)
+    this.#state.kernel_tuning.settled = found.length
+    await this.#keep(found)
+  }
+
+  /** While the run goes on: times forms for what it has met, for later runs, where the share of the time so far allows it. */
+  async later(): Promise<void> {
+    if (!this.#active) return
+    const left = () => SHARE * (this.#now() - this.#began) - this.#spent
+    if (left() < this.#classMs(1)) return
+    const found = await this.#tune(shapesMet(this.#gpu), left, 1)
+    if (!found.length) return
+    this.#state.kernel_tuning.kept_for_later += found.length
+    await this.#keep(found)
+  }
+
+  async #timed<T>(record: () => T): Promise<{ ms: number; result: T }> {
+    const begun = this.#now()
+    const result = record()
+    await this.#gpu.done()
+    return { ms: this.#now() - begun, result }
+  }
+
+  /** A run that goes on from a checkpoint has taken some before. */
+  #note(): void {
+    const { kernel_tuning } = this.#state
+    kernel_tuning.seconds = Math.round(kernel_tuning.seconds * 1000 + this.#spent - this.#noted) / 1000
+    this.#noted = this.#spent
+  }
+
+  /** What timing a class of so many forms may take. Nothing was timed yet: the first one shows it. */
+  #classMs(forms: number): number {
+    return this.#formMs === undefined ? 2 * FORM_MS : this.#formMs * forms
+  }
+
+  /** Times `most` classes of shapes that nobody has timed, those with the most work first. */
+  async #tune(shapes: readonly MatmulShape[], left: () => number, most = Infinity): Promise<TunedClass[]> {
+    const found: TunedClass[] = []
+    await this.#gpu.done() // what went wrong before is not about tuning
+    for (const shape of this.#unknown(shapes)) {
+      const name = shapeClass(shape)
+      if (found.length === most || left() < this.#classMs(candidates(this.#gpu, shape).length)) break
+      const tuned = await this.#tuneClass(name, shape, left)
+      if (tuned) found.push(tuned)
+      if (!this.#active) break
+    }
+    this.#note()
+    return found
+  }
+
+  async #tuneClass(name: string, shape: MatmulShape, left: () => number): Promise<TunedClass | undefined> {
+    const begun = this.#now()
+    const before = this.#spent
+    let formBegun = begun
+    let asked = 0
+    try {
+      const tuned = await tuneClass(this.#gpu, shape, {
+        ...(this.#measure && { measure: this.#measure }),
+        mayGoOn: () => {
+          const now = this.#now()
+          if (asked++ > 0) this.#formMs = Math.max(this.#formMs ?? 0, now - formBegun)
+          formBegun = now
+          this.#spent = before + now - begun
+          return left() >= (this.#formMs ?? FORM_MS)
+        },
+        onRefused: (form, error) =>
+          this.#warn(
+            `the form '${form}' of matrix products does not run here, and is passed over: ${error.message}`,
+          ),
+      })
+      if (tuned) this.#tried.add(name)
+      return tuned
+    } catch (error) {
+      // A run that only just fits goes on as it is.
+      if (!(error instanceof OutOfMemoryError)) throw error
+      this.#active = false
+      return undefined
+    } finally {
+      this.#spent = before + this.#now() - begun
+    }
+  }
+
+  /** One shape of each class that has several forms and no choice, the most work first. */
+  #unknown(shapes: readonly MatmulShape[]): MatmulShape[] {
+    const known = this.#state.kernel_choices
+    const classes = new Map<string, { shape: MatmulShape; work: number }>()
+    for (const shape of shapes) {
+      const name = shapeClass(shape)
+      if (name in known || this.#tried.has(name)) continue
+      const work = shape.M * shape.N * shape.K
+      const entry = classes.get(name)
+      if (entry) entry.work += work
+      else if (work > 0 && candidates(this.#gpu, shape).length > 1) classes.set(name, { shape, work })
+    }
+    return [...classes.values()].sort((a, b) => b.work - a.work).map(({ shape }) => shape)
+  }
+
+  /** What cannot be kept is used all the same, and the run goes on. */
+  async #keep(found: readonly TunedClass[]): Promise<void> {
+    try {
+      await keepChoices(this.#gpu, choicesFrom(found))
+    } catch (error) {
+      this.#warn(`${(error as Error).message}; later runs will time the same again`)
+      this.#active = false
+    }
+  }
+}
+
+const choicesFrom = (found: readonly TunedClass[]): Choices =>
+  Object.fromEntries(found.map(({ shapeClass, form }) => [shapeClass, form]))
+
+/**
+ * A forward and backward pass over rows of data that leaves weights, gradients and random state as they are; returns the shapes of its products.
+ */
+export function passOver(
+  model: Model,
+  data: Dataset,
+  rows: Uint32Array,
+  { truncate, fp16 }: { truncate: boolean; fp16: boolean },
+): () => MatmulShape[] {
+  const batch = collate(data, rows, model.inputs, { truncate })
+  return () => {
+    const { step } = model.rng
+    try {
+      return collectShapes(model.gpu, () =>
+        scope(() => autocast(fp16 ? 'f16' : 'f32', () => checkLoss(model, model.loss(batch))).backward()),
+      )
+    } finally {
+      model.zeroGrad()
+      model.rng.step = step
+    }
+  }
+}
+
+/** Settles the forms of a run that begins with a stage, for what its first batch meets. */
+export async function settleForms(tuner: RunTuner, model: Model, data: Dataset, stage: Stage): Promise<void> {
+  // Who has hooks counts gradients, or changes them: one more pass would be seen.
+  if ([...model.parameters()].some(hasHooks)) return
+  const { config, steps, firstEpoch } = stage
+  const { early_stopping_patience: patience, eval_steps } = config
+  const surely = patience ? Math.min(steps, patience * (eval_steps ?? stage.stepsPerEpoch)) : steps
+  const units = unitsOf(data, model.inputs)
+  let pass: (() => MatmulShape[]) | undefined
+  await tuner.settle(surely * config.gradient_accumulation_steps, () => {
+    if (!pass) {
+      const order = epochOrder(units.count, config, firstEpoch)
+      pass = passOver(
+        model,
+        data,
+        units.rowsOf(order.subarray(0, config.per_device_train_batch_size)),
+        config,
+      )
+    }
+    return pass()
+  })
+}
+
+const hasHooks = (parameter: Parameter): boolean =>
+  'shards' in parameter ? tableHooks.has(parameter) : isHooked(parameter)
