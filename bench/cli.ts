@@ -5,6 +5,7 @@ import { UsageError } from '../src/errors.ts'
 import { type Gpu, openGpu } from '../src/gpu/index.ts'
 import { compare } from './compare/compare.ts'
 import { benchData, dataTable } from './data.ts'
+import { estimates, estimateTable } from './estimate.ts'
 import { expectSome } from './filter.ts'
 import { benchGpuJs, DUEL_NAMES, gpuJsTable } from './gpujs.ts'
 import { benchKernels, kernelNames } from './kernels.ts'
@@ -151,6 +152,16 @@ export async function runBench(args: readonly string[]): Promise<number> {
     .option('--rows <count>', 'rows of the file, default 900,000', wholeNumber(1))
     .option('--json', 'print JSON instead of tables')
     .action(data)
+  program
+    .command('estimate')
+    .description(
+      'what training steps would take on cards that are not at hand, by the cost model; needs no device',
+    )
+    .option('--json', 'print JSON instead of a table')
+    .action(async ({ json }: Options) => {
+      const made = await estimates()
+      print(json ? JSON.stringify(made) : estimateTable(made))
+    })
   program
     .command('preprocess')
     .description('time and peak memory of preprocessing raw files of any size; needs Linux, and no GPU')

@@ -1,4 +1,5 @@
 // What a launch has to do, the least time that takes on a card, and the time the cost model gives it: bench/NOTES.md has its assumptions.
+import type { FeatureBatch } from '../src/config/index.ts'
 import type { Launched } from './launches.ts'
 
 /** What a card does at most, and what a launch costs it. */
@@ -23,8 +24,8 @@ export interface Work {
 }
 
 /** What a kernel reaches of the peak that binds it, once it fills the card. */
-const REACHED = { matmul: 0.6, attention: 0.3, other: 0.75 }
-/** A launch that does not fill the card runs at the share of lanes that it has, but not below this. */
+const REACHED = { matmul: 0.5, attention: 0.3, other: 0.75 }
+/** A launch runs at the share of lanes that it fills, but not below this. */
 const LEAST_FILL = 1 / 64
 
 /**
@@ -52,12 +53,26 @@ function flopsOf(name: string, { M, N, K, splits }: Record<string, number>, pair
 export const floorMs = ({ flops, bytes }: Work, { gflops, gbps }: Card): number =>
   Math.max(flops / gflops, bytes / gbps) / 1e6
 
-/** Milliseconds by the model. */
-export function modelMs(launch: Launched, work: Work, card: Card, half = false): number {
-  const family = launch.name.split('.')[0]!
-  const reached = family in REACHED ? REACHED[family as 'matmul'] : REACHED.other
-  const fill = Math.min(1, Math.max(launch.invocations / card.lanes, LEAST_FILL))
-  const gflops = half && family === 'matmul' && card.gflopsF16 ? card.gflopsF16 : card.gflops
-  const { flops, bytes } = work
+/**
+ * Milliseconds by the model: the card runs as many invocations as it has lanes, round by round, and the last round is not full. A product
+ * whose kernel computes in f16 runs at that rate.
+ */
+export function modelMs(launch: Launched, { flops, bytes }: Work, card: Card): number {
+  const { kernel, invocations, name } = launch
+  const family = name.split('.')[0]!
+  const reached = REACHED[family as keyof typeof REACHED] ?? REACHED.other
+  const rounds = invocations / card.lanes
+  const fill = Math.max(rounds / Math.ceil(rounds), LEAST_FILL)
+  const half = card.gflopsF16 !== null && /^enable f16;/m.test(kernel.wgsl)
+  const gflops = half ? card.gflopsF16! : card.gflops
+  // Fewer lanes than there are move nearly as many bytes.
   return card.launchMs + Math.max(flops / gflops / fill, bytes / card.gbps / Math.sqrt(fill)) / reached / 1e6
+}
+
+/** Pairs of tokens in a row times the hidden size. */
+export function pairsOf({ text }: FeatureBatch, dim: number): number {
+  const { cuSeqlens } = text!
+  let pairs = 0
+  for (let b = 0; b + 1 < cuSeqlens.length; b++) pairs += (cuSeqlens[b + 1]! - cuSeqlens[b]!) ** 2
+  return pairs * dim
 }

@@ -1,8 +1,8 @@
 // Every launch of a training step by the device's own clock, beside its floor and what the cost model gives it; and the dispatches that catch up.
-import { encoderShape, type FeatureBatch } from '../../src/config/index.ts'
+import { encoderShape } from '../../src/config/index.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
 import { median } from '../../src/testing/index.ts'
-import { type Card, floorMs, modelMs, workOf } from '../cost.ts'
+import { type Card, floorMs, modelMs, pairsOf, workOf } from '../cost.ts'
 import { LaunchTimes } from '../launch-times.ts'
 import { type Launched, LaunchLog } from '../launches.ts'
 import { measurePeaks } from '../peaks.ts'
@@ -47,14 +47,6 @@ async function cardOf(gpu: Gpu, quick: boolean): Promise<Card> {
   return { gflops, gflopsF16, gbps, launchMs: emptyMs, lanes: LANES[gpu.adapter.kind] }
 }
 
-/** Pairs of tokens in a row times the hidden size. */
-function pairsOf({ text }: FeatureBatch, dim: number): number {
-  const { cuSeqlens } = text!
-  let pairs = 0
-  for (let b = 0; b + 1 < cuSeqlens.length; b++) pairs += (cuSeqlens[b + 1]! - cuSeqlens[b]!) ** 2
-  return pairs * dim
-}
-
 export async function launches({ quick, report, say }: Context): Promise<void> {
   const steps: StepLaunches[] = []
   const counted = quick ? 1 : 5
@@ -76,9 +68,8 @@ export async function launches({ quick, report, say }: Context): Promise<void> {
         if (times) each.push(matched(last, await times.take()))
       }
       const { dim } = encoderShape(Object.values(training.model.encoders())[0]!.config)
-      const half = options.fp16 === true
       steps.push({
-        ...summary(name, last, each, card, pairsOf(training.first, dim), half),
+        ...summary(name, last, each, card, pairsOf(training.first, dim)),
         ...(untimed && { untimed }),
       })
       times?.remove()
@@ -104,7 +95,6 @@ function summary(
   each: number[][],
   card: Card,
   pairs: number,
-  half: boolean,
 ): StepLaunches {
   const alike = each.every(ms => ms.length === launches.length)
   const timeOf = (i: number) =>
@@ -129,7 +119,7 @@ function summary(
     row.times++
     if (ms !== null) row.ms = (row.ms ?? 0) + ms
     row.floorMs += floorMs(work, card)
-    row.modelMs += modelMs(launch, work, card, half)
+    row.modelMs += modelMs(launch, work, card)
     if (ms !== null && ms > (longest?.ms ?? 0)) longest = { name, ms }
   }
   const all = [...rows.values()]
