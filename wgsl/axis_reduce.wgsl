@@ -1,5 +1,5 @@
 // One value for each of the middle dimension's lines of x[O, R, I], which is cut into parts: out[O, parts, I], overwritten, float32.
-//   sum          factor times the sum
+//   sum          factor, whose bits are passed since it may be infinite, times the sum
 //   top          the largest value, or with LEAST the smallest; NaN where there is one
 //   log_sum_exp  log of the sum of exponentials, the line's largest value taken off first; -infinity of no values, or of -infinities
 // An invocation takes a part of a line, in order. With ACROSS the elements of an E lie along R (I is 1), else along I; R, I and n,
@@ -33,7 +33,7 @@ fn total_of(v: E) -> R { return v; }
 fn most_of(v: E) -> R { return v; }
 // @end
 
-struct Params { n: u32, R: u32, I: u32, per: u32, parts: u32, factor: f32 }
+struct Params { n: u32, R: u32, I: u32, per: u32, parts: u32, factor: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<S>;
 @group(0) @binding(2) var<storage, read_write> out: array<R>;
@@ -65,7 +65,7 @@ fn sum(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u,
     for (var r = at; r < min(at + 32u, line.end); r++) { some += load(x[line.first + r * params.I]); }
     total += some;
   }
-  out[unit] = params.factor * total_of(total);
+  out[unit] = bitcast<f32>(params.factor) * total_of(total);
 }
 
 fn top_of_line(line: Line) -> E {

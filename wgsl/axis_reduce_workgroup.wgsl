@@ -29,7 +29,7 @@ fn total_of(v: E) -> R { return v; }
 fn most_of(v: E) -> R { return v; }
 // @end
 
-struct Params { n: u32, R: u32, I: u32, per: u32, parts: u32, factor: f32 } // n: workgroups that have something to do
+struct Params { n: u32, R: u32, I: u32, per: u32, parts: u32, factor: u32 } // n: workgroups that have something to do
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<S>;
 @group(0) @binding(2) var<storage, read_write> out: array<R>;
@@ -80,7 +80,7 @@ fn sum(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u,
     own += some;
   }
   let total = column_sum(local, own);
-  if (line.leads) { out[line.unit] = params.factor * total_of(total); }
+  if (line.leads) { out[line.unit] = bitcast<f32>(params.factor) * total_of(total); }
 }
 
 fn top_of_line(line: Line, local: u32) -> E {

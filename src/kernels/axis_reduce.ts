@@ -4,7 +4,7 @@ import { ShapeError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/axis_reduce.ts'
 import workgroupWgsl from '../wgsl/axis_reduce_workgroup.ts'
-import { expectView, given } from './checks.ts'
+import { expectView, float32Bits, given } from './checks.ts'
 import { COLUMN_WGSL } from './groups.ts'
 import { numel } from './strides.ts'
 import { type ByWidth, byWidth, STORAGE_WGSL, type Storage } from './width.ts'
@@ -19,8 +19,10 @@ const MANY = 4096
 const FILL = 192
 const MOST_COLUMNS = 16
 const CHAIN = 64
+/** The bits of a factor of 1. */
+const ONE = 0x3f800000
 
-const params = { n: 'u32', R: 'u32', I: 'u32', per: 'u32', parts: 'u32', factor: 'f32' } as const
+const params = { n: 'u32', R: 'u32', I: 'u32', per: 'u32', parts: 'u32', factor: 'u32' } as const
 type Kernels = ByWidth<keyof typeof params>
 
 function kernel(entry: string, text: string, constants: Record<string, number>): Kernels {
@@ -92,7 +94,14 @@ export function axisReduce(
     throw new ShapeError(`axisReduce: axis ${wrong} is no dimension of shape [${shape}], from 0 on`)
   expectView('axisReduce', 'x', x, numel(shape), storage)
   expectView('axisReduce', 'out', out, numel(shape.filter((_, d) => !axes.includes(d))))
-  reduceGroups(gpu, kind, { view: x, storage }, groupsOf(shape, axes), out, factor)
+  reduceGroups(
+    gpu,
+    kind,
+    { view: x, storage },
+    groupsOf(shape, axes),
+    out,
+    float32Bits('axisReduce: factor', factor),
+  )
 }
 
 /** Reduces the last group of axes, then what is left. */
@@ -118,7 +127,7 @@ function reduceGroups(
   }
   gpu.scratch(take => {
     const view = take(middle.O * middle.I * 4, 'partial reduction')
-    reduceMiddle(gpu, kind, from, middle, view, 1)
+    reduceMiddle(gpu, kind, from, middle, view, ONE)
     reduceGroups(gpu, kind, { view, storage: undefined }, [...before, ...after], out, factor)
   })
 }
@@ -163,7 +172,7 @@ function reduceMiddle(
   const { parts, chosen, groups, n } = plan
   const per = Math.ceil(length / parts)
   const launched = ends ? chosen.across[form as 4 | 'f16'] : chosen.along[form]
-  const given = { n, R: length, I: inner, per, parts, factor: parts > 1 ? 1 : factor }
+  const given = { n, R: length, I: inner, per, parts, factor: parts > 1 ? ONE : factor }
   if (parts === 1) {
     gpu.launch(launched, given, [x.view, out], groups)
     return

@@ -70,8 +70,8 @@ export const subgroupsOf = ({ subgroups }: Gpu): number => Number(subgroups !== 
 /** Invocations of a workgroup that adds up columns. */
 export const COLUMN_WG = 256
 
-/** Workgroups that fill a card with what adds up columns: 12,288 invocations. */
-const MANY = 48
+/** Workgroups that fill a card with what adds up columns: 16,384 invocations. */
+const COLUMN_GROUPS = 64
 
 /**
  * COLUMNS of column_sum.wgsl for `C` columns of `width` values: 128 bytes side by side, or, where that makes few workgroups, as few as
@@ -79,6 +79,6 @@ const MANY = 48
  */
 export function columnsOf(C: number, width: 1 | 4): number {
   let columns = Math.min(32 / width, 2 ** Math.ceil(Math.log2(Math.max(C, 1))))
-  while (columns > 8 / width && Math.ceil(C / columns) < MANY) columns /= 2
+  while (columns > 8 / width && Math.ceil(C / columns) < COLUMN_GROUPS) columns /= 2
   return columns
 }

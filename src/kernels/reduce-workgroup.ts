@@ -13,7 +13,7 @@ const FINISH = 16_384
 /** Inputs of a launch that takes several. */
 const INPUTS = 7
 /** Rows that an invocation takes of a column at most. */
-const ROWS = 64
+const ROWS = 128
 
 function kernels<P extends string>(
   entry: string,
