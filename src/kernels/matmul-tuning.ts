@@ -1,6 +1,6 @@
 // Times the forms of the matrix product on the adapter at hand, per class of shapes, and keeps the fastest.
 import { DeviceLostError } from '../errors.ts'
-import type { Gpu } from '../gpu/index.ts'
+import type { Gpu, View } from '../gpu/index.ts'
 import { fill } from './elementwise.ts'
 import { matmul } from './matmul.ts'
 import { candidates, type MatmulShape, shapeClass } from './matmul-forms.ts'
@@ -25,11 +25,11 @@ export type Measure = (gpu: Gpu, run: () => void, count: number, form: string) =
 
 /** How a class of shapes is timed. */
 export interface ClassTiming {
-  measure?: Measure
-  /** Asked before each form's first time, which compiles it, and before each round of all; false ends the class without a choice. */
-  mayGoOn?: () => boolean
+  measure?: Measure | undefined
   /** Told of a form that does not run here; unless given, the error is thrown. */
   onRefused?: (form: string, error: Error) => void
+  /** Forms that are timed at most, in the order of `candidates`; all unless given. */
+  most?: number
 }
 
 /** Another form must be this much faster than the built-in one. */
@@ -60,7 +60,7 @@ export async function tuneMatmul(
   }
   const tuned: TunedClass[] = []
   for (const shape of classes.values()) {
-    const result = (await tuneClass(gpu, shape))!
+    const result = await tuneClass(gpu, shape)
     tuned.push(result)
     onClass(result, tuned.length, classes.size)
   }
@@ -78,48 +78,96 @@ function withNeighbours(shape: MatmulShape): MatmulShape[] {
   )
 }
 
-/** Times the forms that can run for a shape; undefined where `mayGoOn` ended it. Other work on the device is waited for first. */
-export async function tuneClass(
-  gpu: Gpu,
-  shape: MatmulShape,
-  { measure = measured, mayGoOn = () => true, onRefused }: ClassTiming = {},
-): Promise<TunedClass | undefined> {
-  await gpu.done() // what went wrong before is not about a form
-  const { M, N, K } = shape
-  const [builtIn, ...others] = candidates(gpu, shape) as [string, ...string[]]
-  const views = [M * K, K * N, M * N].map(n => gpu.allocate(n * 4, 'tuning'))
-  const [a, b, c] = views as [(typeof views)[0], (typeof views)[0], (typeof views)[0]]
-  try {
-    fill(gpu, { out: a, value: 0.5, n: M * K })
-    fill(gpu, { out: b, value: 0.25, n: K * N })
-    const times = (form: string, count: number) =>
-      measure(gpu, () => matmul(gpu, { ...shape, a, b, c, form }), count, form)
-    const samples = new Map<string, { once: number; count: number; ms: number[] }>()
-    for (const form of [builtIn, ...others]) {
-      if (!mayGoOn()) return undefined
-      try {
-        await times(form, 1) // compiles
-        const once = await times(form, 1)
-        samples.set(form, { once, count: Math.min(Math.max(Math.ceil(SAMPLE_MS / once), 1), 200), ms: [] })
-      } catch (error) {
-        if (!onRefused || form === builtIn || error instanceof DeviceLostError) throw error
-        onRefused(form, error as Error)
-      }
+/** Times the forms that can run for a shape. */
+export async function tuneClass(gpu: Gpu, shape: MatmulShape, how: ClassTiming = {}): Promise<TunedClass> {
+  const timer = new ClassTimer(gpu, shape, how)
+  while (!timer.result) await timer.step()
+  return timer.result
+}
+
+interface Samples {
+  /** Milliseconds of the first time after the one that compiled. */
+  once: number
+  /** Launches a sample. */
+  count: number
+  /** Of one launch, a sample a round. */
+  ms: number[]
+}
+
+/** The timing of one class in steps that other work may come between: a form each, which compile it, and then rounds of all forms in turn. */
+export class ClassTimer {
+  /** Once all is timed. */
+  result: TunedClass | undefined
+  readonly #gpu: Gpu
+  readonly #shape: MatmulShape
+  readonly #how: ClassTiming
+  readonly #builtIn: string
+  /** Those that have not run yet. */
+  readonly #left: string[]
+  readonly #samples = new Map<string, Samples>()
+  #rounds = 0
+
+  constructor(gpu: Gpu, shape: MatmulShape, how: ClassTiming) {
+    this.#gpu = gpu
+    this.#shape = shape
+    this.#how = how
+    this.#left = candidates(gpu, shape).slice(0, how.most)
+    this.#builtIn = this.#left[0]!
+  }
+
+  /** Milliseconds that the next step will take; undefined of one that compiles. */
+  get nextMs(): number | undefined {
+    if (this.#left.length) return undefined
+    return [...this.#samples.values()].reduce((sum, { once, count }) => sum + once * count, 0)
+  }
+
+  /** Takes the next step. Other work on the device is waited for first. */
+  async step(): Promise<void> {
+    const gpu = this.#gpu
+    await gpu.done() // what went wrong before is not about a form
+    const { M, N, K } = this.#shape
+    const views = [M * K, K * N, M * N].map(n => gpu.allocate(n * 4, 'tuning'))
+    const [a, b, c] = views as [View, View, View]
+    try {
+      fill(gpu, { out: a, value: 0.5, n: M * K })
+      fill(gpu, { out: b, value: 0.25, n: K * N })
+      const { measure = measured } = this.#how
+      const times = (form: string, count: number) =>
+        measure(gpu, () => matmul(gpu, { ...this.#shape, a, b, c, form }), count, form)
+      if (this.#left.length) await this.#first(this.#left.shift()!, times)
+      else await this.#round(times)
+    } finally {
+      for (const view of views) gpu.release(view)
     }
-    for (let round = 0; round < ROUNDS; round++) {
-      if (!mayGoOn()) return undefined
-      for (const [form, { count, ms }] of samples) ms.push((await times(form, count)) / count)
-      const bestOf = ({ once, ms }: { once: number; ms: number[] }) => Math.min(once, ...ms)
-      const best = Math.min(...[...samples.values()].map(bestOf))
-      for (const [form, times] of samples)
-        if (form !== builtIn && bestOf(times) > HOPELESS * best) samples.delete(form)
+  }
+
+  async #first(form: string, times: (form: string, count: number) => Promise<number>): Promise<void> {
+    try {
+      await times(form, 1) // compiles
+      const once = await times(form, 1)
+      const count = Math.min(Math.max(Math.ceil(SAMPLE_MS / once), 1), 200)
+      this.#samples.set(form, { once, count, ms: [] })
+    } catch (error) {
+      const { onRefused } = this.#how
+      if (!onRefused || form === this.#builtIn || error instanceof DeviceLostError) throw error
+      onRefused(form, error as Error)
     }
+  }
+
+  async #round(times: (form: string, count: number) => Promise<number>): Promise<void> {
+    const samples = this.#samples
+    for (const [form, { count, ms }] of samples) ms.push((await times(form, count)) / count)
+    const bestOf = ({ once, ms }: Samples) => Math.min(once, ...ms)
+    const best = Math.min(...[...samples.values()].map(bestOf))
+    for (const [form, times] of samples)
+      if (form !== this.#builtIn && bestOf(times) > HOPELESS * best) samples.delete(form)
+    if (++this.#rounds < ROUNDS) return
+    const builtIn = this.#builtIn
     const sorted = new Map([...samples].map(([form, { ms }]) => [form, ms.sort((x, y) => x - y)]))
     const form = fastestOf(builtIn, sorted)
     const middle = (form: string) => sorted.get(form)![ROUNDS >> 1]!
-    return { shapeClass: shapeClass(shape), form, ms: middle(form), builtIn, builtInMs: middle(builtIn) }
-  } finally {
-    for (const view of views) gpu.release(view)
+    const [ms, builtInMs] = [middle(form), middle(builtIn)]
+    this.result = { shapeClass: shapeClass(this.#shape), form, ms, builtIn, builtInMs }
   }
 }
 

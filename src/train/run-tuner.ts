@@ -9,7 +9,7 @@ import { OutOfMemoryError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { collectShapes, type MatmulShape, shapesMet } from '../kernels/matmul.ts'
 import { candidates, shapeClass } from '../kernels/matmul-forms.ts'
-import { type Measure, type TunedClass, tuneClass } from '../kernels/matmul-tuning.ts'
+import { ClassTimer, type Measure, type TunedClass } from '../kernels/matmul-tuning.ts'
 import { type Choices, choicesOf, keepChoices, settleChoices, tuningOf } from '../kernels/tuning.ts'
 import type { Model } from '../models/index.ts'
 import { epochOrder } from './batches.ts'
@@ -23,6 +23,8 @@ const SHARE = 0.02
 const LEAST_PASSES = 200
 /** What compiling a form and timing it may take, until it is known: lavapipe needs half a second for a large tile. */
 const FORM_MS = 1000
+/** Forms of a class that are timed: those the table wants most. */
+const FORMS = 5
 
 /** What a run is tuned with; tests have a clock of their own. */
 export interface RunTunerOptions {
@@ -47,8 +49,10 @@ export class RunTuner {
   #spent = 0
   /** Of those, what stands in the state. */
   #noted = 0
-  /** What lay between two questions whether to go on: at most, so far. */
-  #formMs: number | undefined
+  /** What a step that compiles took at most. */
+  #formMs = FORM_MS
+  /** Classes that are being timed. */
+  readonly #timers = new Map<string, ClassTimer>()
   /** Classes that were timed on this device. */
   readonly #tried: Set<string>
   #active: boolean
@@ -94,8 +98,8 @@ export class RunTuner {
   async later(): Promise<void> {
     if (!this.#active) return
     const left = () => SHARE * (this.#now() - this.#began) - this.#spent
-    if (left() < this.#classMs(1)) return
-    const found = await this.#tune(shapesMet(this.#gpu), left, 1)
+    if (left() < FORM_MS) return
+    const found = await this.#tune(shapesMet(this.#gpu), left)
     if (!found.length) return
     this.#state.kernel_tuning.kept_for_later += found.length
     await this.#keep(found)
@@ -115,60 +119,52 @@ export class RunTuner {
     this.#noted = this.#spent
   }
 
-  /** What timing a class of so many forms may take. Nothing was timed yet: the first one shows it. */
-  #classMs(forms: number): number {
-    return this.#formMs === undefined ? 2 * FORM_MS : this.#formMs * forms
-  }
-
-  /** Times `most` classes of shapes that nobody has timed, those with the most work first. */
-  async #tune(shapes: readonly MatmulShape[], left: () => number, most = Infinity): Promise<TunedClass[]> {
+  /** Goes on timing classes of shapes, those with the most work first, while there is time left for the next step. */
+  async #tune(shapes: readonly MatmulShape[], left: () => number): Promise<TunedClass[]> {
     const found: TunedClass[] = []
     await this.#gpu.done() // what went wrong before is not about tuning
-    for (const shape of this.#unknown(shapes)) {
-      const name = shapeClass(shape)
-      if (found.length === most || left() < this.#classMs(candidates(this.#gpu, shape).length)) break
-      const tuned = await this.#tuneClass(name, shape, left)
-      if (tuned) found.push(tuned)
-      if (!this.#active) break
+    for (const [name, shape] of this.#unknown(shapes)) {
+      let timer = this.#timers.get(name)
+      if (!timer) {
+        timer = new ClassTimer(this.#gpu, shape, {
+          measure: this.#measure,
+          most: FORMS,
+          onRefused: (form, error) =>
+            this.#warn(
+              `the form '${form}' of matrix products does not run here, and is passed over: ${error.message}`,
+            ),
+        })
+        this.#timers.set(name, timer)
+      }
+      while (this.#active && !timer.result && left() >= (timer.nextMs ?? this.#formMs))
+        await this.#step(timer)
+      if (!timer.result) break
+      found.push(timer.result)
+      this.#timers.delete(name)
+      this.#tried.add(name)
     }
     this.#note()
     return found
   }
 
-  async #tuneClass(name: string, shape: MatmulShape, left: () => number): Promise<TunedClass | undefined> {
+  async #step(timer: ClassTimer): Promise<void> {
     const begun = this.#now()
-    const before = this.#spent
-    let formBegun = begun
-    let asked = 0
+    const compiles = timer.nextMs === undefined
     try {
-      const tuned = await tuneClass(this.#gpu, shape, {
-        ...(this.#measure && { measure: this.#measure }),
-        mayGoOn: () => {
-          const now = this.#now()
-          if (asked++ > 0) this.#formMs = Math.max(this.#formMs ?? 0, now - formBegun)
-          formBegun = now
-          this.#spent = before + now - begun
-          return left() >= (this.#formMs ?? FORM_MS)
-        },
-        onRefused: (form, error) =>
-          this.#warn(
-            `the form '${form}' of matrix products does not run here, and is passed over: ${error.message}`,
-          ),
-      })
-      if (tuned) this.#tried.add(name)
-      return tuned
+      await timer.step()
     } catch (error) {
       // A run that only just fits goes on as it is.
       if (!(error instanceof OutOfMemoryError)) throw error
       this.#active = false
-      return undefined
     } finally {
-      this.#spent = before + this.#now() - begun
+      const ms = this.#now() - begun
+      this.#spent += ms
+      if (compiles) this.#formMs = Math.max(this.#formMs, ms)
     }
   }
 
-  /** One shape of each class that has several forms and no choice, the most work first. */
-  #unknown(shapes: readonly MatmulShape[]): MatmulShape[] {
+  /** One shape of each class that has several forms and no choice: what is begun first, then the most work. */
+  #unknown(shapes: readonly MatmulShape[]): [name: string, shape: MatmulShape][] {
     const known = this.#state.kernel_choices
     const classes = new Map<string, { shape: MatmulShape; work: number }>()
     for (const shape of shapes) {
@@ -179,7 +175,10 @@ export class RunTuner {
       if (entry) entry.work += work
       else if (work > 0 && candidates(this.#gpu, shape).length > 1) classes.set(name, { shape, work })
     }
-    return [...classes.values()].sort((a, b) => b.work - a.work).map(({ shape }) => shape)
+    const begun = (name: string) => Number(this.#timers.has(name))
+    return [...classes]
+      .sort(([a, x], [b, y]) => begun(b) - begun(a) || y.work - x.work)
+      .map(([name, { shape }]) => [name, shape])
   }
 
   /** What cannot be kept is used all the same, and the run goes on. */
