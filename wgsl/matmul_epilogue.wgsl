@@ -65,7 +65,7 @@ fn store(sums: vec4f, z: u32, m: u32, n: u32) {
     v *= normal_cdf(v, gauss(v));
     // @end
     // @if RELU
-    v = max(v, vec4f());
+    v = select(v, vec4f(), v <= vec4f()); // a NaN stays one
     // @end
     // @if C_4
     let i = first >> 2u;
