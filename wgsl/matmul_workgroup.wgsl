@@ -1,101 +1,253 @@
-// Matrix product, c[M,N] = a b, for GPUs: a tile of 64 x 64 per workgroup, RM x 4 CN of it per invocation.
+// Matrix product, c[M,N] = a b, for GPUs: a tile of TM x TN per workgroup, RM x RN of it per invocation.
 //   NN  a[M,K] b[K,N]     NT  a[M,K] b[N,K]     TN  a[K,M] b[K,N]
 // matmul_operands.wgsl and matmul_epilogue.wgsl stand before this text: how a and b are read; what happens to a sum, and where
 // it goes.
-// KT values of k of the tile's rows of a and columns of b pass through workgroup memory, 64 KT floats each, laid out
-// [k][m] and [k][n] whatever the layout, and loaded so that neighbouring invocations read neighbouring memory.
-// Past an edge zeros are put there.
+// KT values of k of the tile's rows of a and columns of b pass through workgroup memory, vectors of four neighbours along m or n,
+// laid out [k][m] and [k][n] whatever the layout. Invocations fetch blocks of 4 values of k by 4 neighbours, so that an operand
+// whose rows run along k is transposed in registers; lanes are counted along the operand's rows, so that neighbours read
+// neighbouring vectors. The next blocks are fetched into registers while those in workgroup memory are multiplied.
+// An invocation's rows are RM/4 fours, TM/RM fours apart, its columns likewise: neighbouring lanes read and store
+// neighbouring vectors. No two of eight lanes meet in a bank of workgroup memory: when lanes that hold the same neighbours at
+// several k store side by side, SWAP moves them apart, as it moves those who read.
+// Sums may be fewer values of k than KT at the end of a part: what lies there counts as 0. What lies past a tile's last row or
+// column is some other value of the operand, and its sum is not stored.
 
-const WG: u32 = 128; // 64 / RM * 16 / CN
-const RM: u32 = 4; // rows per invocation
-const CN: u32 = 2; // groups of four columns per invocation, 64 / CN columns apart
-const KT: u32 = 16;
+const WG: u32 = 256; // TM / RM * TN / RN
+const TM: u32 = 128; // rows of a tile, a multiple of 8 RM
+const TN: u32 = 128; // columns, a multiple of 8 RN
+const RM: u32 = 8; // rows per invocation: 4 or 8
+const RN: u32 = 8; // columns per invocation: 4 or 8
+const KT: u32 = 16; // 16 or 32; KT (TM + TN) values are in workgroup memory
 const A_T: u32 = 0; // 1: a[K,M]
 const B_T: u32 = 0; // 1: b[N,K]
-const ROW: u32 = 65; // floats between one k and the next: 64 and one more, so that transposing loads spread over banks
+const A_V: u32 = 1; // 1: rows of a are whole vectors of four
+const B_V: u32 = 1; // the same of b
+const HALVES: u32 = 0; // 1, with A_16 and B_16: tiles hold halves, which the feature shader-f16 multiplies as they are
+const SUMS: u32 = 0; // 1, A_T: sums[splits,M] = (+=) the sums of a over K, which are a bias's gradient beside its weight's
 
-var<workgroup> tile_a: array<f32, KT * ROW>;
-var<workgroup> tile_b: array<f32, KT * ROW>;
+const QUADS: u32 = KT / 4u; // blocks along k
+const MQ: u32 = TM / 4u; // blocks along m
+const NQ: u32 = TN / 4u; // blocks along n
+const BLOCKS_A: u32 = QUADS * MQ;
+const BLOCKS: u32 = QUADS * (MQ + NQ);
+const FETCHES: u32 = (BLOCKS + WG - 1u) / WG; // blocks per invocation
+const AM: u32 = TM / RM; // invocations along m
+const AN: u32 = TN / RN; // invocations along n
+const SWAP: u32 = 8u / QUADS;
+const A_UNIT: u32 = 1u + 3u * A_V; // values of a that an index counts
+const B_UNIT: u32 = 1u + 3u * B_V;
+
+// @if HALVES
+enable f16;
+alias Four = vec4h;
+alias Block = mat4x4h;
+fn four_a(i: u32) -> Four { return bitcast<vec4h>(a4[i]); }
+fn four_b(i: u32) -> Four { return bitcast<vec4h>(b4[i]); }
+// @else
+alias Four = vec4f;
+alias Block = mat4x4f;
+// @if A_V
+fn four_a(i: u32) -> Four { return a_4(i); }
+// @else
+fn four_a(i: u32) -> Four { return vec4f(a_1(i), a_1(i + 1u), a_1(i + 2u), a_1(i + 3u)); }
+// @end
+// @if B_V
+fn four_b(i: u32) -> Four { return b_4(i); }
+// @else
+fn four_b(i: u32) -> Four { return vec4f(b_1(i), b_1(i + 1u), b_1(i + 2u), b_1(i + 3u)); }
+// @end
+// @end
+
+var<workgroup> tiles: array<Four, KT * (MQ + NQ)>; // of a, then of b
+
+// @if SUMS
+@group(0) @binding(6) var<storage, read_write> sums: array<f32>;
+// Sums of blocks, where the tiles were: 16 KiB is all there is.
+// @if HALVES
+var<workgroup> block_sums: array<vec4f, BLOCKS_A>;
+fn keep_sum(i: u32, v: vec4f) { block_sums[i] = v; }
+fn sum_of(i: u32) -> vec4f { return block_sums[i]; }
+// @else
+fn keep_sum(i: u32, v: vec4f) { tiles[i] = v; }
+fn sum_of(i: u32) -> vec4f { return tiles[i]; }
+// @end
+fn store_sum(z: u32, m: u32, value: f32) {
+  let i = z * params.M + m;
+  if (m < params.M) { sums[i] = select(0.0, sums[i], params.accumulate == 1u) + value; }
+}
+// @end
+
+// The block of a, or of b, whose four vectors lie at `at`, a column for each k; only its first `left` values of k count.
+fn fetch(of_a: bool, at: vec4u, left: u32) -> Block {
+  var block: Block;
+  if (of_a) {
+    // @if A_T
+    block = Block(four_a(at.x), four_a(at.y), four_a(at.z), four_a(at.w));
+    // @else
+    block = transpose(Block(four_a(at.x), four_a(at.y), four_a(at.z), four_a(at.w)));
+    // @end
+  } else {
+    // @if B_T
+    block = transpose(Block(four_b(at.x), four_b(at.y), four_b(at.z), four_b(at.w)));
+    // @else
+    block = Block(four_b(at.x), four_b(at.y), four_b(at.z), four_b(at.w));
+    // @end
+  }
+  if (left < 4u) {
+    // @unroll j in 0..4
+    block[$j] = select(Four(), block[$j], $(j)u < left);
+    // @end
+  }
+  return block;
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let M = params.M;
   let N = params.N;
   let K = params.K;
-  let tiles_n = (N + 63u) / 64u;
-  let tiles_m = (M + 63u) / 64u;
+  let tiles_n = (N + TN - 1u) / TN;
+  let tiles_m = (M + TM - 1u) / TM;
   let index = group_index(wid, count);
   let band = index / tiles_n;
   let z = band / tiles_m;
   if (z >= params.splits) { return; }
-  let m0 = (band % tiles_m) * 64u;
-  let n0 = (index % tiles_n) * 64u;
-  let part = ((K + params.splits - 1u) / params.splits + 3u) & ~3u;
+  let m0 = (band % tiles_m) * TM;
+  let n0 = (index % tiles_n) * TN;
+  let part = ((K + params.splits - 1u) / params.splits + KT - 1u) & ~(KT - 1u);
   let start = min(z * part, K);
   let end = min(start + part, K);
-  let my_m = local / (16u / CN) * RM;
-  let my_n = local % (16u / CN) * 4u;
 
+  // Of this invocation's blocks: where their vectors lie, how far apart the next tile's are, where they go in workgroup memory,
+  // and their first k within the tile.
+  // @unroll i in 0..FETCHES
+  let e$i = local + $(i * WG)u;
+  let of_a$i = e$i < BLOCKS_A;
+  var at$i: vec4u;
+  var by$i: u32;
+  var quad$i: u32; // along k
+  var four$i: u32; // along m or n
+  if (of_a$i) {
+    // @if A_T
+    quad$i = e$i / MQ;
+    four$i = e$i % MQ;
+    at$i = ((start + 4u * quad$i + vec4u(0u, 1u, 2u, 3u)) * M + min(m0 + 4u * four$i, M - 1u)) / A_UNIT;
+    by$i = KT * M / A_UNIT;
+    // @else
+    quad$i = e$i % QUADS;
+    four$i = e$i / QUADS;
+    at$i = (min(vec4u(m0 + 4u * four$i) + vec4u(0u, 1u, 2u, 3u), vec4u(M - 1u)) * K + start + 4u * quad$i) / A_UNIT;
+    by$i = KT / A_UNIT;
+    // @end
+  } else {
+    let e = e$i - BLOCKS_A;
+    // @if B_T
+    quad$i = e % QUADS;
+    four$i = e / QUADS;
+    at$i = (min(vec4u(n0 + 4u * four$i) + vec4u(0u, 1u, 2u, 3u), vec4u(N - 1u)) * K + start + 4u * quad$i) / B_UNIT;
+    by$i = KT / B_UNIT;
+    // @else
+    quad$i = e / NQ;
+    four$i = e % NQ;
+    at$i = ((start + 4u * quad$i + vec4u(0u, 1u, 2u, 3u)) * N + min(n0 + 4u * four$i, N - 1u)) / B_UNIT;
+    by$i = KT * N / B_UNIT;
+    // @end
+  }
+  let width$i = select(NQ, MQ, of_a$i);
+  let to$i = select(KT * MQ, 0u, of_a$i) + 4u * quad$i * width$i + (four$i ^ (quad$i * SWAP));
+  // @end
+
+  let my_m = local / AN; // in fours; the next of its rows are AM fours on
+  let my_n = local % AN;
   // @unroll r in 0..RM
-  // @unroll g in 0..CN
+  // @unroll g in 0..RN/4
   var s$(r)_$g = vec4f();
   // @end
   // @end
+  // @unroll i in 0..FETCHES*SUMS
+  var all$i = vec4f();
+  // @end
 
-  for (var k = start; k < end; k += KT) {
-    for (var e = local; e < 64u * KT; e += WG) {
-      // @if A_T
-      let ak = e / 64u;
-      let am = e % 64u;
-      let ai = (k + ak) * M + m0 + am;
-      // @else
-      let ak = e % KT;
-      let am = e / KT;
-      let ai = (m0 + am) * K + k + ak;
+  // @unroll i in 0..FETCHES
+  var block$i: Block;
+  // @end
+  for (var k = start; ; k += KT) {
+    // This tile's blocks are under way while the last one's are multiplied.
+    if (k < end) {
+      // @unroll i in 0..FETCHES
+      if (e$i < BLOCKS) { block$i = fetch(of_a$i, at$i, end - min(k + 4u * quad$i, end)); }
+      at$i += vec4u(by$i);
       // @end
-      // @if B_T
-      let bk = e % KT;
-      let bn = e / KT;
-      let bi = (n0 + bn) * K + k + bk;
-      // @else
-      let bk = e / 64u;
-      let bn = e % 64u;
-      let bi = (k + bk) * N + n0 + bn;
-      // @end
-      var va = 0.0;
-      var vb = 0.0;
-      if (m0 + am < M && k + ak < end) { va = a_1(ai); }
-      if (n0 + bn < N && k + bk < end) { vb = b_1(bi); }
-      tile_a[ak * ROW + am] = va;
-      tile_b[bk * ROW + bn] = vb;
     }
+    if (k > start) {
+      // Four values of k without a branch; drivers unroll more where it gains something.
+      for (var p = 0u; p < QUADS; p++) {
+        let rows = p * (4u * MQ) + (my_m ^ (p * SWAP));
+        let columns = KT * MQ + p * (4u * NQ) + (my_n ^ (p * SWAP));
+        // @unroll q in 0..4
+        // @unroll h in 0..RM/4
+        let a$(q)_$h = vec4f(tiles[rows + $(q * MQ + h * AM)u]);
+        // @end
+        // @unroll g in 0..RN/4
+        let b$(q)_$g = vec4f(tiles[columns + $(q * NQ + g * AN)u]);
+        // @end
+        // @unroll r in 0..RM
+        // @unroll g in 0..RN/4
+        s$(r)_$g = fma(vec4f(a$(q)_$(r / 4)[$(r % 4)]), b$(q)_$g, s$(r)_$g);
+        // @end
+        // @end
+        // @end
+      }
+    }
+    if (k >= end) { break; }
     workgroupBarrier();
-    for (var q = 0u; q < KT; q++) {
-      // @unroll g in 0..CN
-      let bi$g = q * ROW + my_n + $(g * 64 / CN)u;
-      let b$g = vec4f(tile_b[bi$g], tile_b[bi$g + 1u], tile_b[bi$g + 2u], tile_b[bi$g + 3u]);
+    // @unroll i in 0..FETCHES
+    if (e$i < BLOCKS) {
+      // @unroll j in 0..4
+      tiles[to$i + $(j)u * width$i] = block$i[$j];
       // @end
-      // @unroll r in 0..RM
-      let a$r = tile_a[q * ROW + my_m + $(r)u];
-      // @unroll g in 0..CN
-      s$(r)_$g += a$r * b$g;
-      // @end
+      // @if SUMS
+      all$i += vec4f(block$i[0]) + vec4f(block$i[1]) + vec4f(block$i[2]) + vec4f(block$i[3]);
       // @end
     }
+    // @end
     workgroupBarrier();
   }
 
-  // @unroll g in 0..CN*BIAS
-  let bias$g = bias_of(n0 + my_n + $(g * 64 / CN)u);
+  // @if SUMS
+  // Each block's sum over its values of k, then over the blocks along k in order.
+  workgroupBarrier();
+  // @unroll i in 0..FETCHES
+  if (of_a$i) { keep_sum(quad$i * MQ + four$i, all$i); }
   // @end
-  // @unroll r in 0..RM*BIAS
-  // @unroll g in 0..CN
-  s$(r)_$g += bias$g;
+  workgroupBarrier();
+  if (n0 == 0u) {
+    for (var f = local; f < MQ; f += WG) {
+      var total = vec4f();
+      for (var q = 0u; q < QUADS; q++) { total += sum_of(q * MQ + f); }
+      // @unroll j in 0..4
+      store_sum(z, m0 + 4u * f + $(j)u, total[$j]);
+      // @end
+    }
+  }
   // @end
+
+  // @unroll g in 0..RN/4*BIAS
+  let bias$g = bias_of(n0 + 4u * (my_n + $(g * AN)u));
   // @end
-  // @unroll r in 0..RM
-  // @unroll g in 0..CN
-  store(s$(r)_$g, z, m0 + my_m + $(r)u, n0 + my_n + $(g * 64 / CN)u);
-  // @end
-  // @end
+  // Row by row: the epilogue once in the text.
+  for (var r = 0u; r < RM; r++) {
+    // @unroll g in 0..RN/4
+    var x$g = s0_$g;
+    // @unroll i in 1..RM
+    x$g = select(x$g, s$(i)_$g, r == $(i)u);
+    // @end
+    // @end
+    // @unroll g in 0..RN/4*BIAS
+    x$g += bias$g;
+    // @end
+    // @unroll g in 0..RN/4
+    store(x$g, z, m0 + 4u * (my_m + r / 4u * AM) + r % 4u, n0 + 4u * (my_n + $(g * AN)u));
+    // @end
+  }
 }

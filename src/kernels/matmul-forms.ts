@@ -1,5 +1,6 @@
 // The forms of the matrix product as data: what a form needs, from which size it pays, and which is tried first where.
-import type { AdapterKind, Gpu } from '../gpu/index.ts'
+import type { AdapterKind, Forms, Gpu } from '../gpu/index.ts'
+import { type Card, cardOf, cheapest, type GroupOfTiles } from './matmul-cards.ts'
 
 /** Which operand lies transposed in memory: NN a[M,K] b[K,N]; NT a[M,K] b[N,K]; TN a[K,M] b[K,N]. */
 export type MatmulLayout = 'NN' | 'NT' | 'TN'
@@ -20,7 +21,7 @@ export interface MatmulShape {
  * One way to compute the product, tile by tile. `how` says who owns a tile:
  * - invocation: one invocation, in registers (matmul.wgsl); needs nothing, and '1x4' is the plain form
  * - broadcast, quad: one subgroup, in registers, its lanes handing rows of a round (matmul_subgroup.wgsl)
- * - workgroup: 128 invocations, through workgroup memory (matmul_workgroup.wgsl)
+ * - workgroup: a workgroup, its operands in workgroup memory (matmul_workgroup.wgsl)
  */
 export interface MatmulForm {
   how: 'invocation' | 'broadcast' | 'quad' | 'workgroup'
@@ -29,6 +30,8 @@ export interface MatmulForm {
   columns: number
   /** Values of k per iteration; the adapter kind's unless given. */
   step?: number
+  /** Rows and columns of an invocation, for `workgroup`. */
+  lane?: readonly [rows: number, columns: number]
   /** Neighbouring invocations along M, for `invocation`. */
   lanesM?: number
   /** Multiply-adds per time on a busy device, beside the other forms that have one: it decides among them. */
@@ -47,13 +50,17 @@ export const matmulForms: Record<string, Readonly<MatmulForm>> = {
   'quad 32x32': { how: 'quad', rows: 32, columns: 32, step: 4, rate: 11, subgroup: 4, work: 2e7 },
   'quad 32x64': { how: 'quad', rows: 32, columns: 64, step: 8, rate: 14, subgroup: 4, work: 2e8 },
   'quad 16x32': { how: 'quad', rows: 16, columns: 32, step: 4, rate: 10, subgroup: 4, work: 1e5 },
-  'workgroup 64x64': { how: 'workgroup', rows: 64, columns: 64, work: 1e6 },
+  'workgroup 128x128': { how: 'workgroup', rows: 128, columns: 128, lane: [8, 8], step: 16, work: 1e7 },
+  'workgroup 64x64': { how: 'workgroup', rows: 64, columns: 64, lane: [4, 8], step: 16, work: 1e6 },
+  'workgroup 32x64': { how: 'workgroup', rows: 32, columns: 64, lane: [4, 4], step: 16, work: 2e5 },
+  'workgroup 32x32': { how: 'workgroup', rows: 32, columns: 32, lane: [4, 4], step: 16, work: 1e5 },
   '16x16': { how: 'invocation', rows: 16, columns: 16, lanesM: 2, work: 2e7 },
   '8x8': { how: 'invocation', rows: 8, columns: 8, lanesM: 2, work: 1e6 },
+  '8x4': { how: 'invocation', rows: 8, columns: 4, lanesM: 1, work: 1e6 },
   '4x4': { how: 'invocation', rows: 4, columns: 4, lanesM: 2, work: 0 },
   '1x4': { how: 'invocation', rows: 1, columns: 4, lanesM: 1, work: 0 },
 }
-Object.values(matmulForms).forEach(Object.freeze)
+for (const form of Object.values(matmulForms)) Object.freeze(Object.freeze(form).lane)
 
 interface Device {
   /** Invocations that keep it busy, and tiles of a subgroup or workgroup. */
@@ -67,7 +74,7 @@ interface Device {
    * so far apart, or a multiple of it, push each other out.
    */
   cacheSets?: number
-  /** Forms from the most to the least wanted. */
+  /** Forms from the most to the least wanted; on hardware the cost model decides (matmul-cards.ts). */
   prefers: string[]
 }
 
@@ -77,7 +84,7 @@ export const DEVICES: Record<AdapterKind, Device> = {
     tiles: 64,
     workgroup: 64,
     step: 4,
-    prefers: ['workgroup 64x64', '16x16', '8x8', '4x4', '1x4'],
+    prefers: [],
   },
   'system software': {
     lanes: 64,
@@ -115,7 +122,15 @@ export function tilesOf({ rows, columns, lanesM = 1 }: MatmulForm, M: number, N:
   return Math.ceil(M / (rows * lanesM)) * lanesM * Math.ceil(N / columns)
 }
 
-const wantedTiles = (form: MatmulForm, device: Device) =>
+/** What a workgroup of a form computes on hardware. */
+function groupOf({ how, rows, columns, lane, lanesM = 1, step }: MatmulForm): GroupOfTiles {
+  const { workgroup, step: own } = DEVICES.hardware
+  const per = { rows: rows * lanesM, columns, step: step ?? own }
+  if (how === 'invocation') return { ...per, tiles: workgroup / lanesM, lanes: workgroup }
+  return { ...per, tiles: 1, lanes: lane ? ((rows / lane[0]) * columns) / lane[1] : 32 }
+}
+
+const wantedTiles = (form: MatmulForm, device: Device): number =>
   form.how === 'invocation' ? device.lanes : device.tiles
 
 const mostSplits = (K: number) => Math.max(1, Math.min(Math.floor(K / PART), 64))
@@ -124,9 +139,16 @@ const mostSplits = (K: number) => Math.max(1, Math.min(Math.floor(K / PART), 64)
  * Parts into which K is cut so that the device is busy, and no sum is a chain of more than CHAIN products: gradient norms of
  * the full model were off by 9.5e-5 with chains of 3,072, and by 1.6e-5 with shorter ones.
  */
-export function splitsOf(kind: AdapterKind, form: MatmulForm, { M, N, K }: MatmulShape): number {
+export function splitsOf({ kind, vendor }: Forms, name: string, shape: MatmulShape): number {
+  const form = matmulForms[name]!
+  const { M, N, K } = shape
+  const least = Math.ceil(K / CHAIN)
+  if (kind === 'hardware') {
+    const card = cardOf(vendor)
+    return cheapest(card, groupOf(form), card.rates[name] ?? 100, shape, least).splits
+  }
   const busy = Math.ceil(wantedTiles(form, DEVICES[kind]) / tilesOf(form, M, N))
-  return Math.max(1, Math.min(busy, mostSplits(K)), Math.ceil(K / CHAIN))
+  return Math.max(1, Math.min(busy, mostSplits(K)), least)
 }
 
 /** Least rows of a product that are worth a pass over b. */
@@ -150,14 +172,26 @@ export function transposesB(
 export function candidates(gpu: Gpu, shape: MatmulShape): string[] {
   const { M, N, K } = shape
   const device = DEVICES[gpu.forms.kind]
-  const usable = device.prefers.filter(name => {
+  const card = gpu.forms.kind === 'hardware' ? cardOf(gpu.forms.vendor) : undefined
+  const usable = (card ? Object.keys(card.rates) : device.prefers).filter(name => {
     const form = matmulForms[name]!
     return M * N * K >= form.work && unusable(gpu, form) === undefined
   })
+  if (card) return byTime(card, usable, shape)
   if (M === 1) return ['1x4', ...usable.filter(name => name !== '1x4')]
   const busy = (name: string) => keepsBusy(matmulForms[name]!, device, shape)
   const first = fastest(usable, shape) ?? usable.find(busy) ?? '4x4'
   return [first, ...usable.filter(name => name !== first)]
+}
+
+/** The forms by what each would take with K cut as suits it best. */
+function byTime(card: Card, names: string[], shape: MatmulShape): string[] {
+  const least = Math.ceil(shape.K / CHAIN)
+  const timed = names.map(name => {
+    const group = groupOf(matmulForms[name]!)
+    return { name, time: cheapest(card, group, card.rates[name]!, shape, least).time }
+  })
+  return timed.sort((a, b) => a.time - b.time).map(({ name }) => name)
 }
 
 /** Sums of parts cost time of their own, so a smaller tile goes before a tile that only parts of K make enough of. */

@@ -34,7 +34,7 @@ export interface Fused {
   GELU: number
   RELU: number
   DROPOUT: number
-  /** The sums of a over K are written too; forms in registers only, and never with `PRE`. */
+  /** The sums of a over K are written too; never with `PRE`. */
   SUMS: number
 }
 
@@ -123,20 +123,24 @@ export function sumKernel(N: number, fused: Fused, stored: Stored): MatmulKernel
 const LAYOUTS = ['NN', 'NT', 'TN']
 const KINDS = Object.keys(DEVICES)
 
-/** The kernel that computes tiles. */
+/**
+ * The kernel that computes tiles. `halfTiles` says whether operands that are halves stay halves in workgroup memory, which needs
+ * the feature shader-f16: the products and sums are the same, float32.
+ */
 export function tileKernel(
   form: MatmulForm,
   kind: AdapterKind,
   shape: MatmulShape,
   fused: Fused,
   stored: Stored,
+  halfTiles: boolean,
 ): MatmulKernel {
   const { M, N, K, layout } = shape
   const where = LAYOUTS.indexOf(layout) * 3 + KINDS.indexOf(kind)
   // Every step below divides 8, every vector 4.
   const sizes = (M % 4) * 32 + (N % 4) * 8 + (K % 8)
-  const key = (bitsOf(fused, stored) * 9 + where) * 128 + sizes
-  return cached(form, key, () => tileKernelOf(form, kind, shape, fused, stored))
+  const key = ((bitsOf(fused, stored) * 9 + where) * 128 + sizes) * 2 + Number(halfTiles)
+  return cached(form, key, () => tileKernelOf(form, kind, shape, fused, stored, halfTiles))
 }
 
 function tileKernelOf(
@@ -145,6 +149,7 @@ function tileKernelOf(
   { M, N, K, layout }: MatmulShape,
   fused: Fused,
   stored: Stored,
+  halfTiles: boolean,
 ): MatmulKernel {
   const [tn, nt] = [layout === 'TN', layout === 'NT']
   const device = DEVICES[kind]
@@ -207,7 +212,22 @@ function tileKernelOf(
       }
       return make(form.how, lanes, constants, fused)
     }
-    case 'workgroup':
-      return make('workgroup', 128, { A_T: Number(tn), B_T: Number(nt), ...c }, fused)
+    case 'workgroup': {
+      const [RM, RN] = form.lane!
+      const constants = {
+        TM: rows,
+        TN: columns,
+        RM,
+        RN,
+        KT: step,
+        A_T: Number(tn),
+        B_T: Number(nt),
+        A_V: Number((tn ? M : K) % 4 === 0),
+        B_V: Number((nt ? K : N) % 4 === 0),
+        HALVES: Number(halfTiles && stored.a === 'f16' && stored.b === 'f16'),
+        ...c,
+      }
+      return make('workgroup', ((rows / RM) * columns) / RN, constants, fused)
+    }
   }
 }

@@ -23,7 +23,7 @@ import {
   sumKernel,
   tileKernel,
 } from './matmul-kernels.ts'
-import { columnSum } from './reduce.ts'
+import { columnSum, finishColumns } from './reduce.ts'
 import { transpose } from './transpose.ts'
 import { measuredChoices } from './tuning.ts'
 import { formOf as storageFormOf } from './width.ts'
@@ -107,8 +107,8 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   collectors.get(gpu)?.push(shape)
   const name = options.form ?? chosen(gpu, shape)
   const form = formOf(gpu, name)
-  const splits = options.splits ?? splitsOf(kind, form, shape)
-  if (options.sums && (layout !== 'TN' || splits > 1 || form.how === 'workgroup')) {
+  const splits = options.splits ?? partsOf(gpu, name, shape)
+  if (options.sums && (layout !== 'TN' || (splits > 1 && form.how !== 'workgroup'))) {
     if (layout !== 'TN') throw new ConfigError(`matmul sums a over K in layout TN only, got ${layout}`)
     const sums = { x: a, out: options.sums, rows: K, C: M, accumulate: options.accumulate }
     columnSum(gpu, { ...sums, ...(stored.a && { storage: stored.a }) })
@@ -125,10 +125,11 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   }
   const perGroup = form.how === 'invocation' ? DEVICES[kind].workgroup : 1
   const grid = Math.ceil((tilesOf(form, M, N) * splits) / perGroup)
+  const halfTiles = gpu.features.has('shader-f16')
   if (splits === 1) {
     launchEpilogue(
       gpu,
-      fused => tileKernel(form, kind, shape, fused, stored),
+      fused => tileKernel(form, kind, shape, fused, stored, halfTiles),
       [a, b, c],
       splits,
       grid,
@@ -138,36 +139,69 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   }
   gpu.scratch(take => {
     const parts = take(M * N * splits * 4, 'matmul parts')
-    const kernel = tileKernel(form, kind, shape, NOTHING, { ...stored, c: 'f32' })
-    gpu.launch(kernel, { ...OFF, M, N, K, splits }, [a, b, parts, a, a], grid, M * N * K)
+    const { sums, accumulate = false } = options
+    const sumParts = sums && take(M * splits * 4, 'matmul sums')
+    const fused = sums ? { ...NOTHING, SUMS: 1 } : NOTHING
+    const kernel = tileKernel(form, kind, shape, fused, { ...stored, c: 'f32' }, halfTiles)
+    const bound = [a, b, parts, a, a, ...(sumParts ? [sumParts] : [])]
+    gpu.launch(kernel, { ...OFF, M, N, K, splits }, bound, grid, M * N * K)
+    if (sums && sumParts)
+      finishColumns(gpu, { partials: sumParts, out: sums, blocks: splits, C: M, accumulate })
     const groups = Math.ceil((M * Math.ceil(N / 4)) / 64)
-    launchEpilogue(gpu, fused => sumKernel(N, fused, stored), [parts, parts, c], splits, groups, options)
+    const rest = { ...options, sums: undefined }
+    launchEpilogue(gpu, fused => sumKernel(N, fused, stored), [parts, parts, c], splits, groups, rest)
   })
 }
 
-/** The form measured to be fastest for such shapes, where that was done and it can run; else the built-in choice. */
-function chosen(gpu: Gpu, shape: MatmulShape): string {
-  const measured = measuredChoices(gpu)
-  let known = picks.get(gpu)
-  if (known?.measured !== measured || known.forms.size === PICKS) {
-    known = { measured, forms: new Map() }
-    picks.set(gpu, known)
-  }
-  const key = `${shape.layout} ${shape.M} ${shape.N} ${shape.K}`
-  let form = known.forms.get(key)
-  if (form === undefined) {
-    const tuned = measured.get(shapeClass(shape))
-    const possible = candidates(gpu, shape)
-    form = tuned !== undefined && possible.includes(tuned) ? tuned : possible[0]!
-    known.forms.set(key, form)
-  }
-  return form
+interface Known {
+  measured: ReadonlyMap<string, string>
+  forms: Map<string, string>
+  parts: Map<string, number>
 }
 
 /** Shapes remembered per device: batches differ in length, so there is no end to them. */
 const PICKS = 4096
-/** The form taken for each shape seen, under the measured choices of the time. */
-const picks = new WeakMap<Gpu, { measured: ReadonlyMap<string, string>; forms: Map<string, string> }>()
+/** The form taken for each shape seen under the measured choices of the time, and the parts of K by form and shape. */
+const picks = new WeakMap<Gpu, Known>()
+
+function knownOf(gpu: Gpu): Known {
+  const measured = measuredChoices(gpu)
+  let known = picks.get(gpu)
+  if (known?.measured !== measured || known.forms.size >= PICKS || known.parts.size >= PICKS) {
+    known = { measured, forms: new Map(), parts: new Map() }
+    picks.set(gpu, known)
+  }
+  return known
+}
+
+const keyOf = ({ layout, M, N, K }: MatmulShape) => `${layout} ${M} ${N} ${K}`
+
+/** The form measured to be fastest for such shapes, where that was done and it can run; else the built-in choice. */
+function chosen(gpu: Gpu, shape: MatmulShape): string {
+  const { measured, forms } = knownOf(gpu)
+  const key = keyOf(shape)
+  let form = forms.get(key)
+  if (form === undefined) {
+    const tuned = measured.get(shapeClass(shape))
+    const possible = candidates(gpu, shape)
+    form = tuned !== undefined && possible.includes(tuned) ? tuned : possible[0]!
+    forms.set(key, form)
+  }
+  return form
+}
+
+/** The parts that K is cut into; on hardware the answer takes a search. */
+function partsOf(gpu: Gpu, name: string, shape: MatmulShape): number {
+  if (gpu.forms.kind !== 'hardware') return splitsOf(gpu.forms, name, shape)
+  const { parts } = knownOf(gpu)
+  const key = `${name} ${keyOf(shape)}`
+  let count = parts.get(key)
+  if (count === undefined) {
+    count = splitsOf(gpu.forms, name, shape)
+    parts.set(key, count)
+  }
+  return count
+}
 
 /** The shapes of products launched on a device so far, or some thousands of them: what a run may measure. */
 export function shapesMet(gpu: Gpu): MatmulShape[] {

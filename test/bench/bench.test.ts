@@ -25,6 +25,7 @@ const NO_FAMILY = [
   'checks',
   'strides',
   'index',
+  'matmul-cards',
   'matmul-forms',
   'matmul-kernels',
   'matmul-tuning',

@@ -5,7 +5,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { attention, attentionBackward } from '../../src/kernels/attention.ts'
 import { type MatmulLayout, matmul, matmulForms } from '../../src/kernels/matmul.ts'
-import { unusable } from '../../src/kernels/matmul-forms.ts'
+import { tilesOf, unusable } from '../../src/kernels/matmul-forms.ts'
+import { NOTHING, tileKernel } from '../../src/kernels/matmul-kernels.ts'
 import * as reference from '../../src/reference/index.ts'
 import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
@@ -101,6 +102,40 @@ for (const [i, form] of usable.entries()) {
         if (layout === 'TN') await check({ M: 12, N: 8, K: 33, layout, stored, form })
       }
     }
+  })
+}
+
+// Products and sums are float32 either way, so the tiles' storage must not show: the same bits.
+const native = gpu.features.has('shader-f16')
+if (!native) console.log('skip: tiles of halves in workgroup memory: this adapter lacks shader-f16')
+for (const [layout, name] of Object.entries({ NT: '32x32', NN: '64x64', TN: '32x64' } as const)) {
+  if (!native) break
+  test(`workgroup ${name}: tiles of halves give the bits of tiles of float32, ${layout}`, async () => {
+    const [M, N, K, splits] = [68, 72, 40, 1]
+    const form = matmulForms[`workgroup ${name}`]!
+    const [a, b] = [halves(gpu, seeded(M * K, 1, 300)), halves(gpu, seeded(K * N, 2, 300))]
+    const results: Uint32Array[] = []
+    for (const halfTiles of [true, false]) {
+      const c = guarded(gpu, M * N)
+      const sums = guarded(gpu, M)
+      const fused = { ...NOTHING, SUMS: Number(layout === 'TN') }
+      const shape = { M, N, K, layout: layout as MatmulLayout }
+      const kernel = tileKernel(form, 'hardware', shape, fused, { a: 'f16', b: 'f16' }, halfTiles)
+      assert.is(kernel.constants.HALVES, Number(halfTiles))
+      const bound = [a.view, b.view, c.view, a.view, a.view, ...(fused.SUMS ? [sums.view] : [])]
+      const off = { accumulate: 0, threshold: 0, scale: 1, seed: 0, layer: 0, step: 0 }
+      gpu.launch(kernel, { M, N, K, splits, ...off }, bound, tilesOf(form, M, N))
+      results.push(await gpu.readUints(c.view))
+      if (fused.SUMS) results.push(await gpu.readUints(sums.view))
+      await c.checkNeighbours()
+      await sums.checkNeighbours()
+    }
+    const half = results.length / 2
+    assert.equal(results.slice(0, half), results.slice(half))
+    const product = reference.matmul({ a: a.values, b: b.values, M, N, K, layout: layout as MatmulLayout })
+    const got = new Float32Array(results[0]!.buffer, results[0]!.byteOffset, M * N)
+    // Sums beyond what a half holds: 300 x 300 x 40.
+    expectClose(got, product, 3e-7 * Math.sqrt(K) + 1e-6, { label: name })
   })
 }
 

@@ -86,6 +86,7 @@ async function check(
   for (const view of [a, b, bias, whole, ...(sums ? [sums] : [])]) gpu.release(view)
 }
 
+/** Sizes that cross a tile's edges each in its own way. */
 const EDGES = [
   [1, 1, 1],
   [1, 12, 8],
@@ -122,8 +123,13 @@ for (const [i, form] of usable.entries()) {
   if (!everything && left.includes(form)) continue
   for (const [j, layout] of LAYOUTS.entries()) {
     test(`form ${form} ${layout} agrees with the oracle over odd sizes`, async () => {
-      if (everything || !large.includes(form))
+      // Tiles of workgroups take seconds to compile for each way in which sizes divide by four.
+      const own = matmulForms[form]!.how === 'workgroup'
+      if ((everything && !own) || !large.includes(form))
         for (const [M, N, K] of EDGES) await check({ M, N, K, layout, form })
+      else if (everything)
+        for (const [M, N, K] of [...EDGES.slice(3, 5), [132, 260, 72] as const])
+          await check({ M, N, K, layout, form })
       // More than one tile each way, the last of them ragged.
       else if ((i + j) % 2) await check({ M: 70, N: 132, K: 24, layout, form }, 'plain')
       else await check({ M: 67, N: 69, K: 23, layout, form }, 'added')
@@ -230,7 +236,7 @@ const CHAINS: Chain[] = [
 ]
 
 // The largest tiles run the two chains that hold all of the epilogue, or the fuller of both.
-const LARGEST = /(32x64|64x64)$/
+const LARGEST = /(32x64|64x64|128x128|workgroup 32x32)$/
 const chainsOf = (form: string) =>
   [...CHAINS.entries()].filter(([i]) => !LARGEST.test(form) || i === 1 || i === 3)
 
@@ -257,6 +263,46 @@ test('fused epilogues over parts of K', async () => {
     await checkEpilogue({ M: 5, N: 7, K: 601, layout: 'NT', splits: 2 }, chain)
   }
 })
+
+/** A product of rows with a NaN, zeros and numbers of both signs, through ReLU. */
+async function checkNaN(N: number, form: string, splits: number): Promise<void> {
+  const [M, K] = [3, 64]
+  const [a, b] = [new Float32Array(M * K), seeded(K * N, 2)]
+  a.set(seeded(K, 1))
+  a[K] = Number.NaN // row 1 sums to NaN, row 2 to zeros
+  const views = [
+    gpu.from(a),
+    gpu.from(b),
+    gpu.acquire(M * N * 4),
+    gpu.acquire(M * N * 4),
+    gpu.acquire(M * N * 4),
+  ]
+  const [av, bv, c, x, y] = views as [View, View, View, View, View]
+  const product = { a: av, b: bv, M, N, K, layout: 'NN', form, splits } as const
+  matmul(gpu, { ...product, c, activation: 'relu' })
+  matmul(gpu, { ...product, c: x })
+  relu(gpu, { x, y, n: M * N })
+  const [fused, apart] = [await gpu.readUints(c), await gpu.readUints(y)]
+  assert.equal(fused, apart, `${form} splits ${splits} N ${N}: the bits of relu`)
+  const values = new Float32Array(fused.buffer, fused.byteOffset, M * N)
+  assert.ok(values.subarray(N, 2 * N).every(Number.isNaN), `${form} splits ${splits} N ${N}: NaN is kept`)
+  assert.ok(values.subarray(0, N).some(v => v > 0) && values.subarray(0, N).some(v => v === 0))
+  for (const view of views) gpu.release(view)
+}
+
+for (const form of usable) {
+  if (large.includes(form) && !(everything && /32x(32|64)$/.test(form))) continue
+  test(`form ${form}: ReLU in the epilogue keeps a NaN, and gives the bits of relu`, async () => {
+    for (const N of [8, 7]) await checkNaN(N, form, 1)
+    if (form === '4x4') for (const N of [8, 7]) await checkNaN(N, form, 2)
+  })
+}
+
+if (first.has('workgroup 32x32') || everything) {
+  test('sums of a beside a product in parts of K, through workgroup memory', async () => {
+    await check({ M: 36, N: 40, K: 100, layout: 'TN', form: 'workgroup 32x32', splits: 3 })
+  })
+}
 
 test('every candidate is usable, and none is named twice', () => {
   for (const [M, N, K] of [
