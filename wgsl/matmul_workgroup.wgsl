@@ -9,15 +9,17 @@
 // An invocation's rows are RM/4 fours, TM/RM fours apart, its columns likewise: neighbouring lanes read and store
 // neighbouring vectors. No two of eight lanes meet in a bank of workgroup memory: when lanes that hold the same neighbours at
 // several k store side by side, SWAP moves them apart, as it moves those who read.
+// With SLICES a small result keeps more invocations busy; what they summed meets in workgroup memory, and is added in their order.
 // Sums may be fewer values of k than KT at the end of a part: what lies there counts as 0. What lies past a tile's last row or
 // column is some other value of the operand, and its sum is not stored.
 
-const WG: u32 = 256; // TM / RM * TN / RN
+const WG: u32 = 256; // TM / RM * TN / RN * SLICES
 const TM: u32 = 128; // rows of a tile, a multiple of 8 RM
 const TN: u32 = 128; // columns, a multiple of 8 RN
 const RM: u32 = 8; // rows per invocation: 4 or 8
 const RN: u32 = 8; // columns per invocation: 4 or 8
-const KT: u32 = 16; // 16 or 32; KT (TM + TN) values are in workgroup memory
+const KT: u32 = 16; // a multiple of 16; KT (TM + TN) values are in workgroup memory
+const SLICES: u32 = 1; // 2 or more, without HALVES: so many invocations share a piece of the tile, each taking every SLICES-th four values of k
 const A_T: u32 = 0; // 1: a[K,M]
 const B_T: u32 = 0; // 1: b[N,K]
 const A_V: u32 = 1; // 1: rows of a are whole vectors of four
@@ -33,7 +35,8 @@ const BLOCKS: u32 = QUADS * (MQ + NQ);
 const FETCHES: u32 = (BLOCKS + WG - 1u) / WG; // blocks per invocation
 const AM: u32 = TM / RM; // invocations along m
 const AN: u32 = TN / RN; // invocations along n
-const SWAP: u32 = 8u / QUADS;
+const CELLS: u32 = AM * AN;
+const SWAP: u32 = 1u + 4u / QUADS;
 const A_UNIT: u32 = 1u + 3u * A_V; // values of a that an index counts
 const B_UNIT: u32 = 1u + 3u * B_V;
 
@@ -154,11 +157,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @end
   }
   let width$i = select(NQ, MQ, of_a$i);
-  let to$i = select(KT * MQ, 0u, of_a$i) + 4u * quad$i * width$i + (four$i ^ (quad$i * SWAP));
+  let to$i = select(KT * MQ, 0u, of_a$i) + 4u * quad$i * width$i + (four$i ^ (quad$i * SWAP % 8u));
   // @end
 
-  let my_m = local / AN; // in fours; the next of its rows are AM fours on
-  let my_n = local % AN;
+  let slice = local / CELLS;
+  let cell = local % CELLS;
+  let my_m = cell / AN; // in fours; the next of its rows are AM fours on
+  let my_n = cell % AN;
   // @unroll r in 0..RM
   // @unroll g in 0..RN/4
   var s$(r)_$g = vec4f();
@@ -181,9 +186,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     }
     if (k > start) {
       // Four values of k without a branch; drivers unroll more where it gains something.
-      for (var p = 0u; p < QUADS; p++) {
-        let rows = p * (4u * MQ) + (my_m ^ (p * SWAP));
-        let columns = KT * MQ + p * (4u * NQ) + (my_n ^ (p * SWAP));
+      for (var p = slice; p < QUADS; p += SLICES) {
+        let rows = p * (4u * MQ) + (my_m ^ (p * SWAP % 8u));
+        let columns = KT * MQ + p * (4u * NQ) + (my_n ^ (p * SWAP % 8u));
         // @unroll q in 0..4
         // @unroll h in 0..RM/4
         let a$(q)_$h = vec4f(tiles[rows + $(q * MQ + h * AM)u]);
@@ -235,12 +240,28 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   // @unroll g in 0..RN/4*BIAS
   let bias$g = bias_of(n0 + 4u * (my_n + $(g * AN)u));
   // @end
+  // @if SLICES/2
+  // Each slice takes every SLICES-th row of the cell.
+  workgroupBarrier();
+  // @unroll r in 0..RM
+  // @unroll g in 0..RN/4
+  tiles[(slice * $(RM * RN / 4)u + $(r * RN / 4 + g)u) * CELLS + cell] = s$(r)_$g;
+  // @end
+  // @end
+  workgroupBarrier();
+  for (var r = slice; r < RM; r += SLICES) {
+    // @unroll g in 0..RN/4
+    var x$g = vec4f();
+    for (var i = 0u; i < SLICES; i++) { x$g += tiles[(i * $(RM * RN / 4)u + r * $(RN / 4)u + $(g)u) * CELLS + cell]; }
+    // @end
+  // @else
   // Row by row: the epilogue once in the text.
   for (var r = 0u; r < RM; r++) {
     // @unroll g in 0..RN/4
     var x$g = s0_$g;
     // @unroll i in 1..RM
     x$g = select(x$g, s$(i)_$g, r == $(i)u);
+    // @end
     // @end
     // @end
     // @unroll g in 0..RN/4*BIAS

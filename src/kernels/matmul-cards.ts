@@ -28,6 +28,7 @@ const TILES = {
   'workgroup 64x64': 81,
   'workgroup 32x64': 63,
   'workgroup 32x32': 61,
+  'workgroup 32x32 sliced': 55,
   '8x8': 20,
   '4x4': 12,
   '1x4': 4,
@@ -50,12 +51,12 @@ const UNKNOWN: Card = { units: 96, rates: TILES }
 export const cardOf = (vendor: string): Card =>
   (Object.hasOwn(CARDS, vendor) ? CARDS[vendor] : undefined) ?? UNKNOWN
 
-/** Invocations that keep a compute unit busy: four subgroups of 32. */
-const BUSY = 128
+/** Invocations that hide what a compute unit waits for: eight subgroups of 32, twice the least that fill its lanes. */
+const BUSY = 256
 /** What a workgroup takes before its first and after its last product, in values of k. */
 const AROUND = 32
-/** The launch that adds up parts: about a microsecond of a unit. */
-const LAUNCH = 2e5
+/** The launch that adds up parts, with the gap before it: two to four microseconds of a unit. */
+const LAUNCH = 9e5
 /** A value of a part, written and read again. */
 const PART_VALUE = 64
 

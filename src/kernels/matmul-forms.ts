@@ -32,6 +32,8 @@ export interface MatmulForm {
   step?: number
   /** Rows and columns of an invocation, for `workgroup`. */
   lane?: readonly [rows: number, columns: number]
+  /** Invocations that share those and a step's values of k, for `workgroup`; 1 unless given. */
+  slices?: number
   /** Neighbouring invocations along M, for `invocation`. */
   lanesM?: number
   /** Multiply-adds per time on a busy device, beside the other forms that have one: it decides among them. */
@@ -54,6 +56,15 @@ export const matmulForms: Record<string, Readonly<MatmulForm>> = {
   'workgroup 64x64': { how: 'workgroup', rows: 64, columns: 64, lane: [4, 8], step: 16, work: 1e6 },
   'workgroup 32x64': { how: 'workgroup', rows: 32, columns: 64, lane: [4, 4], step: 16, work: 2e5 },
   'workgroup 32x32': { how: 'workgroup', rows: 32, columns: 32, lane: [4, 4], step: 16, work: 1e5 },
+  'workgroup 32x32 sliced': {
+    how: 'workgroup',
+    rows: 32,
+    columns: 32,
+    lane: [4, 4],
+    step: 64,
+    slices: 4,
+    work: 1e5,
+  },
   '16x16': { how: 'invocation', rows: 16, columns: 16, lanesM: 2, work: 2e7 },
   '8x8': { how: 'invocation', rows: 8, columns: 8, lanesM: 2, work: 1e6 },
   '8x4': { how: 'invocation', rows: 8, columns: 4, lanesM: 1, work: 1e6 },
@@ -123,11 +134,11 @@ export function tilesOf({ rows, columns, lanesM = 1 }: MatmulForm, M: number, N:
 }
 
 /** What a workgroup of a form computes on hardware. */
-function groupOf({ how, rows, columns, lane, lanesM = 1, step }: MatmulForm): GroupOfTiles {
+function groupOf({ how, rows, columns, lane, lanesM = 1, step, slices = 1 }: MatmulForm): GroupOfTiles {
   const { workgroup, step: own } = DEVICES.hardware
   const per = { rows: rows * lanesM, columns, step: step ?? own }
   if (how === 'invocation') return { ...per, tiles: workgroup / lanesM, lanes: workgroup }
-  return { ...per, tiles: 1, lanes: lane ? ((rows / lane[0]) * columns) / lane[1] : 32 }
+  return { ...per, tiles: 1, lanes: lane ? ((rows / lane[0]) * columns * slices) / lane[1] : 32 }
 }
 
 const wantedTiles = (form: MatmulForm, device: Device): number =>

@@ -214,20 +214,22 @@ function tileKernelOf(
     }
     case 'workgroup': {
       const [RM, RN] = form.lane!
+      const { slices = 1 } = form
       const constants = {
         TM: rows,
         TN: columns,
         RM,
         RN,
         KT: step,
+        SLICES: slices,
         A_T: Number(tn),
         B_T: Number(nt),
         A_V: Number((tn ? M : K) % 4 === 0),
         B_V: Number((nt ? K : N) % 4 === 0),
-        HALVES: Number(halfTiles && stored.a === 'f16' && stored.b === 'f16'),
+        HALVES: Number(halfTiles && slices === 1 && stored.a === 'f16' && stored.b === 'f16'),
         ...c,
       }
-      return make('workgroup', ((rows / RM) * columns) / RN, constants, fused)
+      return make('workgroup', ((rows / RM) * columns * slices) / RN, constants, fused)
     }
   }
 }

@@ -25,7 +25,7 @@ const invocationsOf = (name: string, { M, N }: MatmulShape, splits: number): num
   const form = matmulForms[name]!
   const tiles = tilesOf(form, M, N) * splits
   if (!form.lane) return Math.ceil(tiles / DEVICES.hardware.workgroup) * DEVICES.hardware.workgroup
-  return ((tiles * form.rows) / form.lane[0]) * (form.columns / form.lane[1])
+  return ((tiles * form.rows) / form.lane[0]) * (form.columns / form.lane[1]) * (form.slices ?? 1)
 }
 
 for (const vendor of ['nvidia', 'amd', 'apple', 'intel', '']) {
@@ -37,10 +37,11 @@ for (const vendor of ['nvidia', 'amd', 'apple', 'intel', '']) {
       const splits = splitsOf(device.forms, name, shape)
       const label = `${shape.layout} ${M}x${N}x${K} ${name} in ${splits}`
       assert.is(matmulForms[name]!.how, 'workgroup', label)
-      // The smallest tile with the shortest parts there are.
-      const possible = Math.ceil(M / 32) * Math.ceil(N / 32) * Math.max(1, Math.floor(K / 64)) * 64
-      // Three quarters: a part or a column of tiles more may cost more than it fills.
-      const wanted = Math.min(cardOf(vendor).units * 128, possible) * 0.75
+      // The smallest tile of as many invocations as a workgroup has: more would take another launch.
+      const possible = Math.ceil(M / 32) * Math.ceil(N / 32) * 256
+      assert.ok(possible >= 4096)
+      // Three quarters: a column of tiles more may cost more than it fills.
+      const wanted = Math.max(Math.min(cardOf(vendor).units * 128, possible) * 0.75, 4096)
       assert.ok(invocationsOf(name, shape, splits) >= wanted, label)
     }
   })
@@ -70,11 +71,13 @@ test('makers whose workgroup memory does not pay get forms in registers', () => 
 })
 
 test('tiles of workgroups keep to the limits that every WebGPU device has', () => {
-  for (const [name, { how, rows, columns, lane, step }] of Object.entries(matmulForms)) {
+  for (const [name, { how, rows, columns, lane, step, slices = 1 }] of Object.entries(matmulForms)) {
     if (how !== 'workgroup') continue
     assert.ok(lane && step && rows % (8 * lane[0]) === 0 && columns % (8 * lane[1]) === 0, name)
-    assert.ok((rows / lane[0]) * (columns / lane[1]) <= 256, name)
+    assert.ok((rows / lane[0]) * (columns / lane[1]) * slices <= 256, name)
     assert.ok(step * (rows + columns) * 4 <= 16384, name)
+    // Slices leave their sums where the tiles were.
+    if (slices > 1) assert.ok(slices * rows * columns <= step * (rows + columns), name)
   }
 })
 
