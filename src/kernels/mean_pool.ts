@@ -27,8 +27,8 @@ function groupMean(COLUMNS: number): typeof mean {
   }
   return found
 }
-/** Columns that neighbouring invocations have, at most: the others share out the tokens. */
-const MOST_COLUMNS = 16
+/** Columns that neighbouring invocations have, at most, by width: the others share out the tokens. */
+const MOST_COLUMNS = { 1: 32, 4: 16 }
 const meanBackward = kernel('mean_backward', ['read', 'read', 'write', 'read', 'read'])
 const first = kernel('first', ['read', 'read', 'write'])
 const firstBackward = kernel('first_backward', ['read', 'read', 'write', 'read'])
@@ -54,7 +54,7 @@ function pool(
   const params = { n: B, H: H / width, lanes: 0, stride: stride / width, column: column / width }
   const form = formOf(storage, H, stride, column)
   if (kernels === mean && gpu.forms.kind === 'hardware') {
-    const columns = Math.min(MOST_COLUMNS, 2 ** Math.ceil(Math.log2(params.H)))
+    const columns = Math.min(MOST_COLUMNS[width], 2 ** Math.ceil(Math.log2(params.H)))
     gpu.launch(groupMean(columns)[form], params, views, B * Math.ceil(params.H / columns))
     return
   }

@@ -1,16 +1,23 @@
 import { ShapeError } from '../errors.ts'
-import { defineKernel, type Gpu, type View } from '../gpu/index.ts'
+import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/topk.ts'
+import workgroupWgsl from '../wgsl/topk_workgroup.ts'
 import { expectSizes, expectView, given } from './checks.ts'
 
 const WG = 64
-const kernel = defineKernel({
+/** Of a GPU: invocations that share a line, values from which they do, and lines that fill it anyway. */
+const SHARED_WG = 128
+const LONG = 64
+const MANY = 16_384
+
+const declared = {
   name: 'topk',
-  wgsl,
   entry: 'main',
   params: { n: 'u32', R: 'u32', I: 'u32', k: 'u32' },
-  bindings: ['read', 'write'],
-})
+  bindings: ['read', 'write'] as Access[],
+} as const
+const kernel = defineKernel({ ...declared, wgsl })
+const shared = defineKernel({ ...declared, wgsl: workgroupWgsl, workgroup: SHARED_WG })
 
 /**
  * indices = where the k largest values of x [O, R, I] are along R, the largest first, of equal ones the first; NaN counts as the
@@ -25,5 +32,9 @@ export function topK(
   expectView('topK', 'x', x, O * R * I)
   expectView('topK', 'indices', indices, O * k * I)
   if (k > R) throw new ShapeError(`topK: k is ${k}, expected at most R, ${R}`)
-  if (O * I * k > 0) gpu.launch(kernel, { n: O * I, R, I, k }, [x, indices], Math.ceil((O * I) / WG))
+  const n = O * I
+  if (n * k === 0) return
+  if (gpu.forms.kind === 'hardware' && R >= LONG && n < MANY)
+    gpu.launch(shared, { n, R, I, k }, [x, indices], n)
+  else gpu.launch(kernel, { n, R, I, k }, [x, indices], Math.ceil(n / WG))
 }

@@ -13,6 +13,8 @@ for (const [O, R, I, k] of [
   [67, 31, 1, 3],
   [2, 5, 9, 2],
   [4, 1, 3, 0],
+  [3, 1000, 1, 10],
+  [2, 65, 3, 65],
 ] as const) {
   test(`the ${k} largest of ${R} agree with the oracle: [${O}, ${R}, ${I}], with equal values`, async () => {
     // Rounded, so that many are equal.
@@ -38,6 +40,23 @@ test('zeros of both signs are equal, NaN is the largest, and infinities are in t
   const out = guarded(gpu, 8)
   topK(gpu, { x: gpu.from(x), indices: out.view, O: 1, R: 8, I: 1, k: 8 })
   assert.equal([...(await gpu.readUints(out.view))], [3, 6, 4, 7, 0, 1, 5, 2])
+})
+
+test('the same far from each other in a long row', async () => {
+  const x = new Float32Array(500).fill(-2)
+  const places = [
+    [-0, 3],
+    [0, 170],
+    [Number.NEGATIVE_INFINITY, 171],
+    [Number.NaN, 200],
+  ] as const
+  for (const [value, at] of [...places, [Number.POSITIVE_INFINITY, 64], [-1, 65], [Number.NaN, 499]] as const)
+    x[at] = value
+  const out = guarded(gpu, 500)
+  topK(gpu, { x: gpu.from(x), indices: out.view, O: 1, R: 500, I: 1, k: 500 })
+  const found = [...(await gpu.readUints(out.view))]
+  assert.equal(found.slice(0, 8), [200, 499, 64, 3, 170, 65, 0, 1])
+  assert.is(found[499], 171)
 })
 
 test.after(() => gpu.close())
