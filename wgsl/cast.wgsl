@@ -5,7 +5,7 @@
 // f16.wgsl stands before this text. A workgroup that lies within n runs without bounds checks and loops.
 
 const WG: u32 = 256;
-const PER: u32 = 4; // fours per invocation, divides 16
+const PER: u32 = 4; // fours per invocation, divides 16; 1 on GPUs
 
 struct Params { n: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -17,6 +17,7 @@ struct Params { n: u32 }
 
 @compute @workgroup_size(WG)
 fn to_f16(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
     // @unroll j in 0..PER
@@ -25,10 +26,15 @@ fn to_f16(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec
   } else {
     for (var i = first; i < params.n; i += WG) { y[i] = pack4(x[i]); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { y[i] = pack4(x[i]); }
+  // @end
 }
 
 @compute @workgroup_size(WG)
 fn to_f32(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
     // @unroll j in 0..PER
@@ -37,6 +43,10 @@ fn to_f32(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec
   } else {
     for (var i = first; i < params.n; i += WG) { floats[i] = unpack4(halves[i]); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { floats[i] = unpack4(halves[i]); }
+  // @end
 }
 
 @group(0) @binding(2) var<storage, read> places: array<u32>;

@@ -4,7 +4,7 @@
 // philox.wgsl and storage.wgsl stand before this text. Elements are taken four at a time; the last group may run into the padding.
 
 const WG: u32 = 256;
-const PER: u32 = 2; // groups of four per invocation
+const PER: u32 = 2; // groups of four per invocation; 1 on GPUs
 
 alias E = vec4f;
 
@@ -20,6 +20,7 @@ fn dropout_at(i: u32) {
 
 @compute @workgroup_size(WG)
 fn dropout(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if ((first - local + WG * PER) * 4u <= params.n) {
     // @unroll j in 0..PER
@@ -28,4 +29,8 @@ fn dropout(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
   } else {
     for (var i = first; i * 4u < params.n; i += WG) { dropout_at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i * 4u < params.n) { dropout_at(i); }
+  // @end
 }

@@ -8,7 +8,7 @@
 // A workgroup that lies within n runs without bounds checks and loops, which halves the time on software adapters.
 
 const WG: u32 = 256;
-const PER: u32 = 4; // E per invocation
+const PER: u32 = 4; // E per invocation; 1 on GPUs
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 
 // @if WIDTH/4
@@ -34,6 +34,7 @@ fn add_at(i: u32) { sum[i] = keep(load(x[i]) + load(b[i])); }
 
 @compute @workgroup_size(WG)
 fn add(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
     // @unroll j in 0..PER
@@ -42,12 +43,17 @@ fn add(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u,
   } else {
     for (var i = first; i < params.n; i += WG) { add_at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { add_at(i); }
+  // @end
 }
 
 fn add_into_at(i: u32) { y[i] = keep(load(y[i]) + load(x[i])); }
 
 @compute @workgroup_size(WG)
 fn add_into(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
     // @unroll j in 0..PER
@@ -56,12 +62,17 @@ fn add_into(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   } else {
     for (var i = first; i < params.n; i += WG) { add_into_at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { add_into_at(i); }
+  // @end
 }
 
 fn scale_at(i: u32) { y[i] = keep(params.factor * load(x[i])); }
 
 @compute @workgroup_size(WG)
 fn scale(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
     // @unroll j in 0..PER
@@ -70,12 +81,17 @@ fn scale(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3
   } else {
     for (var i = first; i < params.n; i += WG) { scale_at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { scale_at(i); }
+  // @end
 }
 
 fn scale_by_at(i: u32) { scaled[i] = keep(factor[0] * load(x[i])); }
 
 @compute @workgroup_size(WG)
 fn scale_by(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
     // @unroll j in 0..PER
@@ -84,12 +100,17 @@ fn scale_by(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   } else {
     for (var i = first; i < params.n; i += WG) { scale_by_at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { scale_by_at(i); }
+  // @end
 }
 
 fn fill_at(i: u32) { filled[i] = E(bitcast<f32>(params.bits)); }
 
 @compute @workgroup_size(WG)
 fn fill(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
     // @unroll j in 0..PER
@@ -98,4 +119,8 @@ fn fill(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   } else {
     for (var i = first; i < params.n; i += WG) { fill_at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { fill_at(i); }
+  // @end
 }

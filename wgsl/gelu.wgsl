@@ -5,7 +5,7 @@
 // padding. A workgroup that lies within n runs without bounds checks and loops.
 
 const WG: u32 = 256;
-const PER: u32 = 4; // groups of four per invocation
+const PER: u32 = 4; // groups of four per invocation; 1 on GPUs
 
 alias E = vec4f;
 
@@ -24,6 +24,7 @@ fn forward_at(i: u32) {
 
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if ((first - local + WG * PER) * 4u <= params.n) {
     // @unroll j in 0..PER
@@ -32,6 +33,10 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
   } else {
     for (var i = first; i * 4u < params.n; i += WG) { forward_at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i * 4u < params.n) { forward_at(i); }
+  // @end
 }
 
 fn backward_at(i: u32) {
@@ -42,6 +47,7 @@ fn backward_at(i: u32) {
 
 @compute @workgroup_size(WG)
 fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if ((first - local + WG * PER) * 4u <= params.n) {
     // @unroll j in 0..PER
@@ -50,4 +56,8 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   } else {
     for (var i = first; i * 4u < params.n; i += WG) { backward_at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i * 4u < params.n) { backward_at(i); }
+  // @end
 }

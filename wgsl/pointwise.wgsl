@@ -7,7 +7,7 @@
 // text, and f16.wgsl where there are halves. out is overwritten; nothing past its last element is touched.
 
 const WG: u32 = 256;
-const PER: u32 = 4; // E per invocation
+const PER: u32 = 4; // E per invocation; 1 on GPUs
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 const INPUTS: u32 = 1; // operands in memory, at most 4
 const RANK: u32 = 1; // dimensions after merging
@@ -216,6 +216,7 @@ fn in_plane(i: u32, r: u32, c: u32) {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
     // @if PLANE
@@ -238,4 +239,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   } else {
     for (var i = first; i < params.n; i += WG) { at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { at(i); }
+  // @end
 }

@@ -5,7 +5,7 @@
 // A workgroup that lies within n runs without bounds checks and loops, which halves the time on software adapters.
 
 const WG: u32 = 256;
-const PER: u32 = 4; // E per invocation
+const PER: u32 = 4; // E per invocation; 1 on GPUs
 const WIDTH: u32 = 4; // 4: E is vec4f; 1: f32
 
 // @if WIDTH/4
@@ -30,6 +30,7 @@ fn forward_at(i: u32) {
 
 @compute @workgroup_size(WG)
 fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
     // @unroll j in 0..PER
@@ -38,12 +39,17 @@ fn forward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: ve
   } else {
     for (var i = first; i < params.n; i += WG) { forward_at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { forward_at(i); }
+  // @end
 }
 
 fn backward_at(i: u32) { dx[i] = keep(select(E(), load(dy[i]), load(y_in[i]) > E())); }
 
 @compute @workgroup_size(WG)
 fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  // @if PER-1
   let first = group_index(wid, count) * WG * PER + local;
   if (first - local + WG * PER <= params.n) {
     // @unroll j in 0..PER
@@ -52,4 +58,8 @@ fn backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: v
   } else {
     for (var i = first; i < params.n; i += WG) { backward_at(i); }
   }
+  // @else
+  let i = invocation_index(wid, count, local, WG);
+  if (i < params.n) { backward_at(i); }
+  // @end
 }

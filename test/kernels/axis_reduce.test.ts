@@ -119,5 +119,16 @@ test('nothing to reduce gives what begins', async () => {
   assert.is(gpu.counts.launches, launches)
 })
 
+test('an infinite factor, as that of a mean of nothing, is multiplied by', async () => {
+  const [x, out] = [gpu.from(Float32Array.of(1, 2, -3, 1, 0, 0)), gpu.acquire(12)]
+  axisReduce(gpu, { kind: 'sum', x, shape: [3, 2], axes: [1], out, factor: Number.POSITIVE_INFINITY })
+  const { POSITIVE_INFINITY: up, NEGATIVE_INFINITY: down, NaN: none } = Number
+  assert.equal([...(await gpu.readFloats({ ...out, size: 12 }))], [up, down, none])
+  const nothing = { kind: 'sum', x, shape: [3, 0], axes: [1], out } as const
+  axisReduce(gpu, { ...nothing, factor: Number.POSITIVE_INFINITY })
+  assert.equal([...(await gpu.readFloats({ ...out, size: 12 }))], [none, none, none])
+  assert.throws(() => axisReduce(gpu, { ...nothing, factor: none }), /axisReduce: factor is NaN/)
+})
+
 test.after(() => gpu.close())
 test.run()
