@@ -54,18 +54,21 @@ export const PACKED: Access[] = ['read', 'read', 'read']
 
 const NO_RNG: Rng = { seed: 0, layer: 0, step: 0 }
 
-/** Values of a launch that takes `N` tokens of a row at a time, `width` elements of a head in one. */
-export function packedValues(
-  { cuSeqlens, T, A, D, scale = 1 / Math.sqrt(D), p = 0, rng = NO_RNG }: AttentionOptions,
-  N: number,
+/** Values of every launch: `width` elements of a head are taken in one. */
+export function headValues(
+  { A, D, scale = 1 / Math.sqrt(D), p = 0, rng = NO_RNG }: AttentionOptions,
   width: number,
 ) {
   const { threshold, scale: keep } = dropoutParams(p)
   expectRng('attention: rng', rng)
   const { seed, layer, step } = rng
-  const B = cuSeqlens.size / 4 - 1
-  const slots = Math.floor(T / N) + B
-  return { B, A, D: D / width, slots, scale, threshold, keep, seed, layer, step }
+  return { A, D: D / width, scale, threshold, keep, seed, layer, step }
+}
+
+/** The same of one that takes `N` tokens of a row at a time. */
+export function packedValues(options: AttentionOptions, N: number, width: number) {
+  const B = options.cuSeqlens.size / 4 - 1
+  return { ...headValues(options, width), B, slots: Math.floor(options.T / N) + B }
 }
 
 /** Tokens of the longest row, or of what is taken for it. */

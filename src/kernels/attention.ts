@@ -3,6 +3,7 @@ import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import attentionWgsl from '../wgsl/attention.ts'
 import packedWgsl from '../wgsl/attention_packed.ts'
 import philox from '../wgsl/philox.ts'
+import { attentionBackwardOfLong, attentionOfLong, isLong } from './attention-long.ts'
 import {
   ATTENTION_PARAMS,
   type AttentionBackwardOptions,
@@ -89,6 +90,10 @@ export function attention(gpu: Gpu, options: AttentionOptions): void {
     attentionByTiles(gpu, tile, options)
     return
   }
+  if (isLong(gpu, options)) {
+    attentionOfLong(gpu, options)
+    return
+  }
   const { kernels, form, values, grid, work } = launchOf(gpu, options)
   inFloats(gpu, options, out, T * A * D, sums => {
     gpu.launch(kernels.forward[form], values, [qkv, keyMask, cuSeqlens, sums, lse], grid, work)
@@ -132,6 +137,7 @@ export function attentionBackward(gpu: Gpu, options: AttentionBackwardOptions): 
   gpu.scratch(take => {
     const delta = take(T * A * 4, 'attention delta')
     if (tile) return attentionBackwardByTiles(gpu, tile, options, delta)
+    if (isLong(gpu, options)) return attentionBackwardOfLong(gpu, options, delta)
     const { kernels, form, values, grid, work } = launchOf(gpu, options)
     inFloats(gpu, options, dqkv, 3 * T * A * D, sums => {
       const views = [qkv, keyMask, cuSeqlens, lse, dout, sums]
