@@ -19,8 +19,10 @@ import type { TrainerState } from './trainer-state.ts'
 
 /** Of a run's time, what timing may take. */
 const SHARE = 0.02
-/** Two passes tell what a run meets and how long it takes: a hundredth of so many. */
-const LEAST_PASSES = 200
+/** Before the first step, of the time that the run is thought to take: a busy machine may be idle later, and steps overlap as passes do not. */
+const SETTLING = SHARE / 2
+/** Two passes tell what a run meets and how long it takes: half of that share, of so many. */
+const LEAST_PASSES = 400
 /** What compiling a form and timing it may take, until it is known: lavapipe needs half a second for a large tile. */
 const FORM_MS = 1000
 /** Forms of a class that are timed: those the table wants most. */
@@ -78,14 +80,14 @@ export class RunTuner {
     if (!this.#active || passes < LEAST_PASSES) return
     const compiling = await this.#timed(pass)
     // The pass is at most as long, so this is the most that there may be to spend.
-    if (SHARE * passes * compiling.ms < 2 * FORM_MS) {
+    if (SETTLING * passes * compiling.ms < 2 * FORM_MS) {
       this.#spent += compiling.ms
       this.#note()
       return
     }
     const { ms, result: shapes } = await this.#timed(pass)
     this.#spent += 2 * ms // the first one compiled what the run needs anyway
-    const budget = SHARE * passes * ms
+    const budget = SETTLING * passes * ms
     const found = await this.#tune(shapes, () => budget - this.#spent)
     if (!found.length) return
     settleChoices(this.#gpu, choicesFrom(found))
