@@ -26,7 +26,7 @@ const LEAST_PASSES = 400
 /** What compiling a form and timing it may take, until it is known: lavapipe needs half a second for a large tile. */
 const FORM_MS = 1000
 /** Forms of a class that are timed: those the table wants most. */
-const FORMS = 5
+const FORMS = 8
 
 /** What a run is tuned with; tests have a clock of their own. */
 export interface RunTunerOptions {
