@@ -148,6 +148,10 @@ const PART = 512
 /** Most products that are summed one after the other. */
 const CHAIN = 1536
 
+/** Whether tiles of halves stay halves in workgroup memory. */
+export const keepsHalves = ({ features, forms }: Gpu): boolean =>
+  cardOf(forms.vendor).halves === true && features.has('shader-f16')
+
 /** Why a form cannot run on this device, or undefined when it can. */
 export function unusable(gpu: Gpu, { subgroup }: MatmulForm): string | undefined {
   if (subgroup === undefined) return undefined

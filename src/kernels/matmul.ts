@@ -6,6 +6,7 @@ import { dropoutParams, type Rng } from './dropout.ts'
 import {
   candidates,
   DEVICES,
+  keepsHalves,
   type MatmulForm,
   type MatmulShape,
   matmulForms,
@@ -125,7 +126,7 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   }
   const perGroup = form.how === 'invocation' ? DEVICES[kind].workgroup : 1
   const grid = Math.ceil((tilesOf(form, M, N) * splits) / perGroup)
-  const halfTiles = gpu.features.has('shader-f16')
+  const halfTiles = kind === 'hardware' && keepsHalves(gpu)
   if (splits === 1) {
     launchEpilogue(
       gpu,
