@@ -34,6 +34,7 @@ export interface AttentionOptions {
   longest?: number | undefined
 }
 
+/** What `attentionBackward` takes beside that: dout as out, [T, A D], and dqkv as qkv, [T, 3 A D], which is overwritten. */
 export type AttentionBackwardOptions = AttentionOptions & { dout: View; dqkv: View }
 
 export const ATTENTION_PARAMS = {

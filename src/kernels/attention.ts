@@ -19,7 +19,7 @@ import { expectSizes, expectViews, given } from './checks.ts'
 import { philoxShifts } from './dropout.ts'
 import { byWidth, compactFormOf, STORAGE_WGSL } from './width.ts'
 
-export type { AttentionOptions } from './attention-packed.ts'
+export type { AttentionBackwardOptions, AttentionOptions } from './attention-packed.ts'
 
 const WORKGROUP = 8
 /** Neighbouring tokens one invocation takes, and tokens of the row it meets at a time. */
