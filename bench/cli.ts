@@ -9,7 +9,7 @@ import { estimates, estimateTable } from './estimate.ts'
 import { expectSome } from './filter.ts'
 import { benchGpuJs, DUEL_NAMES, gpuJsTable } from './gpujs.ts'
 import { benchKernels, kernelNames } from './kernels.ts'
-import type { StepSize } from './models.ts'
+import { LONG, type StepSize } from './models.ts'
 import { measurePeaks } from './peaks.ts'
 import { benchPreprocess } from './preprocess.ts'
 import { jsonLine, peakLines } from './report.ts'
@@ -23,6 +23,7 @@ interface Options {
   tiny?: boolean
   small?: boolean
   full?: boolean
+  long?: boolean
   dropout?: boolean
   fp16?: boolean
   pretrain?: boolean
@@ -75,9 +76,11 @@ async function scaling(gpu: Gpu, options: Options): Promise<void> {
 
 async function step(gpu: Gpu, options: Options): Promise<void> {
   const size: StepSize = options.full ? 'full' : options.small ? 'small' : 'tiny'
-  const result = await benchStep(gpu, { ...options, size })
-  print(`${options.json ? '' : '\n'}${stepTable(result)}`)
-  if (options.json) print(JSON.stringify(result))
+  for (const each of options.long ? LONG : [size]) {
+    const result = await benchStep(gpu, { ...options, size: each })
+    print(`${options.json ? '' : '\n'}${stepTable(result)}`)
+    if (options.json) print(JSON.stringify(result))
+  }
 }
 
 /** Needs no device. */
@@ -118,6 +121,7 @@ export async function runBench(args: readonly string[]): Promise<number> {
   const peers = (made: Command) =>
     made
       .option('--full', 'with --compare: the notebook’s own size too, which takes gigabytes')
+      .option('--long', 'with --compare: the models with long texts instead, which take minutes')
       .option('--peer <word>', 'with --compare: only libraries whose name contains it')
   peers(rows(command('all', 'peaks, kernels and gpu.js (the default)', everything, true))).option(
     '--compare',
@@ -134,6 +138,13 @@ export async function runBench(args: readonly string[]): Promise<number> {
     .addOption(new Option('--tiny', 'hidden size 64 (the default)').conflicts(['small', 'full']))
     .addOption(new Option('--small', 'hidden size 256').conflicts('full'))
     .option('--full', 'the notebook’s model: 143,602,190 parameters')
+    .addOption(
+      new Option('--long', 'three models with texts of 64 to 512 tokens').conflicts([
+        'tiny',
+        'small',
+        'full',
+      ]),
+    )
     .option('--floor', 'with the least time it could take on this adapter; always with --full')
     .option('--dropout', 'with dropout 0.1')
     .addOption(

@@ -4,7 +4,10 @@ import type { FeatureBatch, FeaturesConfig, ModelConfig } from '../src/config/in
 import { collatePadded } from '../src/data/index.ts'
 import { generator, permutation, rowLengths } from '../src/testing/index.ts'
 
-export type StepSize = 'tiny' | 'small' | 'full' | 'long'
+export type StepSize = 'tiny' | 'small' | 'full' | 'long' | 'long-narrow' | 'long-wide'
+
+/** The configurations with long texts. */
+export const LONG: StepSize[] = ['long-narrow', 'long', 'long-wide']
 
 /** Rows of a batch, the length they are padded to, steps timed unless told otherwise, and the model. */
 export interface StepModel {
@@ -19,7 +22,7 @@ export interface StepModel {
 }
 
 function model(
-  encoder: { vocab: number; dim: number; heads: number },
+  encoder: { vocab: number; dim: number; heads: number; layers?: number | undefined },
   [advertisers, users]: [number, number],
   dropout: boolean,
 ): ModelConfig {
@@ -47,7 +50,7 @@ function model(
       dim: encoder.dim,
       hidden_dim: 4 * encoder.dim,
       n_heads: encoder.heads,
-      n_layers: 2,
+      n_layers: encoder.layers ?? 2,
       dropout: p,
       attention_dropout: p,
     },
@@ -60,6 +63,8 @@ const MODELS: Record<
     vocab: number
     dim: number
     heads: number
+    /** 2 unless given. */
+    layers?: number
     categories: [number, number]
   }
 > = {
@@ -76,12 +81,33 @@ const MODELS: Record<
     heads: 4,
     categories: [1000, 5000],
   },
+  'long-narrow': {
+    B: 64,
+    S: 128,
+    least: 64,
+    steps: 5,
+    vocab: 20000,
+    dim: 64,
+    heads: 4,
+    categories: [1000, 5000],
+  },
+  'long-wide': {
+    B: 8,
+    S: 128,
+    least: 64,
+    steps: 3,
+    vocab: 30522,
+    dim: 768,
+    heads: 12,
+    layers: 6,
+    categories: [1000, 5000],
+  },
 }
 
-/** `full` is the notebook's model, 143,602,190 parameters; `long` has texts of 256 to 512 tokens. */
+/** `full` is the notebook's model, 143,602,190 parameters; `long` has texts of 256 to 512 tokens, the others of 64 to 128. */
 export function stepModel(size: StepSize, { dropout = false } = {}): StepModel {
-  const { vocab, dim, heads, categories, ...batch } = MODELS[size]
-  return { ...batch, pad: vocab - 1, config: model({ vocab, dim, heads }, categories, dropout) }
+  const { vocab, dim, heads, layers, categories, ...batch } = MODELS[size]
+  return { ...batch, pad: vocab - 1, config: model({ vocab, dim, heads, layers }, categories, dropout) }
 }
 
 /** A batch before it is packed: B rows of S ids, `pad` where there is no token. */

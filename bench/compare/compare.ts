@@ -6,7 +6,7 @@ import type { Gpu } from '../../src/gpu/index.ts'
 import { TextTabularModel } from '../../src/models/index.ts'
 import { median } from '../../src/testing/index.ts'
 import { expectSome } from '../filter.ts'
-import { type StepSize, stepModel } from '../models.ts'
+import { LONG, type StepSize, stepModel } from '../models.ts'
 import { digits } from '../report.ts'
 import { type Operator, operators } from './operators.ts'
 import { train } from './ours.ts'
@@ -16,6 +16,8 @@ import { trainWork } from './work.ts'
 export interface CompareOptions {
   /** The notebook's own size too: gigabytes of memory. */
   full?: boolean
+  /** The models with long texts instead, and no operators. */
+  long?: boolean
   /** Rows whose name contains it. */
   filter?: string
   /** Peers whose name contains it; null for none. */
@@ -46,18 +48,30 @@ export interface Compared {
   counts: boolean
 }
 
-type SharedSize = Exclude<StepSize, 'long'>
 /** Steps of a turn, and turns after a first one of warm-up. */
-const TURNS: Record<SharedSize, { steps: number; turns: number }> = {
+const TURNS: Record<StepSize, { steps: number; turns: number }> = {
   tiny: { steps: 4, turns: 7 },
   small: { steps: 2, turns: 4 },
   full: { steps: 1, turns: 3 },
+  'long-narrow': { steps: 2, turns: 3 },
+  long: { steps: 1, turns: 3 },
+  'long-wide': { steps: 1, turns: 3 },
 }
 const WARM_UP = 2
 const LOSS_BOUND = 1e-3
 const OPERATOR_BOUND = 1e-4
 /** The most milliseconds that a peer's answer may take: some compile for minutes on a software adapter. */
 const LIMIT = 300_000
+
+/** Kernels are compiled in what is asked first, for minutes where a cache is cold. */
+const waiting = (peer: string, what: string) =>
+  `waiting for ${peer}: ${what}; given up after ${LIMIT / 1000} s`
+
+/** Says what is under way where it does not disturb JSON. */
+const teller =
+  ({ print, json }: CompareOptions) =>
+  (line: string) =>
+    json ? void process.stderr.write(`${line}\n`) : print(line)
 
 /** One side's turns, in milliseconds of one step or call. */
 interface Side {
@@ -74,10 +88,12 @@ const side = (variant: string, run: Side['run']): Side => ({ variant, run, times
 async function takeTurns(
   sides: Side[],
   { warmUp, count, turns }: { warmUp: number; count: number; turns: number },
+  say: (line: string) => void,
 ) {
   for (let turn = 0; turn <= turns; turn++) {
     for (const each of sides.filter(({ failure }) => !failure)) {
       const n = turn ? count : warmUp
+      if (!turn && each.variant !== 'kernelgrad') say(waiting(each.variant, 'its first steps'))
       const { error, ms, losses } = await each.run(n)
       if (error) each.failure = error.split('\n')[0]!
       else if (turn) each.times.push(ms! / n)
@@ -86,14 +102,16 @@ async function takeTurns(
   }
 }
 
-async function openPeers({ peer = '', print, json }: CompareOptions): Promise<Peer[]> {
-  const say = (line: string) => (json ? void process.stderr.write(`${line}\n`) : print(line))
+async function openPeers(options: CompareOptions): Promise<Peer[]> {
+  const { peer = '' } = options
+  const say = teller(options)
   const peers: Peer[] = []
   for (const found of findPeers().filter(({ name }) => peer !== null && name.includes(peer))) {
     if (found.missing) {
       say(`${found.name}: ${found.missing}`)
       continue
     }
+    say(waiting(found.name, 'its start'))
     const started = await Peer.start(found, LIMIT)
     if (started.failure) say(`${found.name} does not run here: ${started.failure}`)
     else {
@@ -106,9 +124,9 @@ async function openPeers({ peer = '', print, json }: CompareOptions): Promise<Pe
 
 /** Every library on training steps of the benchmark's models. */
 export async function compare(gpu: Gpu, options: CompareOptions): Promise<Compared[]> {
-  const { filter = '', full = false, json = false, print } = options
-  const sizes: SharedSize[] = full ? ['tiny', 'small', 'full'] : ['tiny', 'small']
-  const made = operators(options.quick)
+  const { filter = '', full = false, long = false, json = false, print } = options
+  const sizes: StepSize[] = long ? LONG : full ? ['tiny', 'small', 'full'] : ['tiny', 'small']
+  const made: Record<string, () => Operator> = long ? {} : operators(options.quick)
   const names = [...sizes.map(size => `step.${size}`), ...Object.keys(made).map(name => `${name}.forward`)]
   expectSome(filter, names)
   if (options.peer)
@@ -161,13 +179,14 @@ async function compareOperator(
   gpu: Gpu,
   peers: Peer[],
   operator: Operator,
-  { quick }: CompareOptions,
+  options: CompareOptions,
 ): Promise<Outcome> {
+  const { quick } = options
   const { work, shape, flops, bytes, expected } = operator
   const job = operator.ours(gpu)
   const sides = [side('kernelgrad', job.run), ...(await invite(peers, 'operator', work))]
   const { count, turns } = quick ? { count: 1, turns: 1 } : { count: 20, turns: 5 }
-  await takeTurns(sides, { warmUp: quick ? 1 : 5, count, turns })
+  await takeTurns(sides, { warmUp: quick ? 1 : 5, count, turns }, teller(options))
   const [ours] = sides as [Side]
   const rows: Compared[] = []
   for (const one of sides) {
@@ -190,16 +209,17 @@ async function compareOperator(
 async function compareSteps(
   gpu: Gpu,
   peers: Peer[],
-  size: SharedSize,
-  { quick }: CompareOptions,
+  size: StepSize,
+  options: CompareOptions,
 ): Promise<Outcome> {
+  const { quick } = options
   const { steps: count, turns } = quick ? { steps: 1, turns: 1 } : TURNS[size]
   const built = stepModel(size)
   const model = new TextTabularModel(built.config)
   const work = trainWork(built, model, WARM_UP + count * turns)
   const job = train(gpu, model, work)
   const sides = [side('kernelgrad', job.run), ...(await invite(peers, 'train', work))]
-  await takeTurns(sides, { warmUp: WARM_UP, count, turns })
+  await takeTurns(sides, { warmUp: WARM_UP, count, turns }, teller(options))
   job.dispose()
   gpu.pool.trim()
   for (const peer of peers) await peer.ask({ do: 'end' })
