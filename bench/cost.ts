@@ -1,5 +1,6 @@
 // What a launch has to do, the least time that takes on a card, and the time the cost model gives it: bench/NOTES.md has its assumptions.
 import type { FeatureBatch } from '../src/config/index.ts'
+import { type Kernel, wgslText } from '../src/gpu/index.ts'
 import type { Launched } from './launches.ts'
 
 /** What a card does at most, and what a launch costs it. */
@@ -53,6 +54,18 @@ function flopsOf(name: string, { M, N, K, splits }: Record<string, number>, pair
 export const floorMs = ({ flops, bytes }: Work, { gflops, gbps }: Card): number =>
   Math.max(flops / gflops, bytes / gbps) / 1e6
 
+const inF16 = new WeakMap<Kernel, boolean>()
+
+function computesInF16(kernel: Kernel): boolean {
+  let known = inF16.get(kernel)
+  if (known === undefined) {
+    const { prelude = '', wgsl, workgroup, constants } = kernel
+    known = /^enable f16;/m.test(wgslText(`${prelude}\n${wgsl}`, { WG: workgroup, ...constants }))
+    inF16.set(kernel, known)
+  }
+  return known
+}
+
 /**
  * Milliseconds by the model: the card runs as many invocations as it has lanes, round by round, and the last round is not full. A product
  * whose kernel computes in f16 runs at that rate.
@@ -63,7 +76,7 @@ export function modelMs(launch: Launched, { flops, bytes }: Work, card: Card): n
   const reached = REACHED[family as keyof typeof REACHED] ?? REACHED.other
   const rounds = invocations / card.lanes
   const fill = Math.max(rounds / Math.ceil(rounds), LEAST_FILL)
-  const half = card.gflopsF16 !== null && /^enable f16;/m.test(kernel.wgsl)
+  const half = card.gflopsF16 !== null && computesInF16(kernel)
   const gflops = half ? card.gflopsF16! : card.gflops
   // Fewer lanes than there are move nearly as many bytes.
   return card.launchMs + Math.max(flops / gflops / fill, bytes / card.gbps / Math.sqrt(fill)) / reached / 1e6

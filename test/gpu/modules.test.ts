@@ -21,6 +21,8 @@ const { device } = gpu
 const texts = [...modules.keys()].filter((_, i) => i % EVERY === 0)
 console.log(`${modules.size} modules, ${texts.length} of them checked`)
 
+/** What naga 30 takes for another type: the products of halves stay with Tint. */
+const MISTAKEN = 'bitcast<vec4h>'
 /** What stands in `enable` lines. */
 const extensionsOf = (code: string) =>
   [...code.matchAll(/^enable ([\w, ]+);/gm)].flatMap(([, names]) =>
@@ -57,18 +59,20 @@ const has = (name: string) => spawnSync(name, ['--version']).status === 0
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-modules-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
+const forNaga = texts.filter(code => !code.includes(MISTAKEN))
 const naga = has('naga')
 if (!naga) console.log('skip: no naga on this machine (cargo install naga-cli)')
 const spirvVal = naga && has('spirv-val')
 if (naga && !spirvVal) console.log('skip: no spirv-val on this machine')
 
 ;(naga ? test : test.skip)('naga accepts every module', () => {
-  const files = texts.map((code, i) => {
+  const files = forNaga.map((code, i) => {
     const file = join(folder, `${i}.wgsl`)
     writeFileSync(file, code.replace(/^enable subgroups;\n/m, ''))
     return file
   })
-  const counted = texts.filter(code => extensionsOf(code).includes('subgroups')).length
+  console.log(`skip: naga mistakes ${MISTAKEN}: ${texts.length - forNaga.length} modules`)
+  const counted = forNaga.filter(code => extensionsOf(code).includes('subgroups')).length
   console.log(`skip: naga knows no 'enable subgroups', ${counted} modules are checked without that line`)
   for (let i = 0; i < files.length; i += BATCH) {
     const { status, stderr, stdout } = spawnSync('naga', ['--bulk-validate', ...files.slice(i, i + BATCH)], {
@@ -79,7 +83,7 @@ if (naga && !spirvVal) console.log('skip: no spirv-val on this machine')
 })
 
 ;(spirvVal ? test : test.skip)('what naga makes of them is valid SPIR-V', () => {
-  for (const [i, code] of texts.entries()) {
+  for (const [i, code] of forNaga.entries()) {
     const made = join(folder, `${i}.spv`)
     const translated = spawnSync('naga', ['--spirv-version', '1.3', join(folder, `${i}.wgsl`), made], {
       encoding: 'utf8',
