@@ -21,7 +21,7 @@ import { createModel } from '../../src/models/index.ts'
 const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url))
 const kernels = new URL('../../../src/kernels/', import.meta.url)
 // Files that are no family; names with a hyphen are parts of one.
-const NO_FAMILY = ['checks', 'strides', 'index', 'tuning', 'width']
+const NO_FAMILY = ['checks', 'groups', 'strides', 'index', 'tuning', 'width']
 const PEAKS: Peaks = {
   gflops: 100,
   gflopsF16: null,
