@@ -42,24 +42,28 @@ export class LaunchTimes {
     let querySet: GPUQuerySet | undefined
     let made: Stamped | undefined
     encoder.beginComputePass = () => {
-      let pass: GPUComputePassEncoder | undefined
+      // Neighbouring launches of one kernel set its pipeline once: a pass begins with its dispatch.
+      let pipeline: GPUComputePipeline
+      let bound: Parameters<GPUComputePassEncoder['setBindGroup']>
       const stamped = {
-        setPipeline(pipeline: GPUComputePipeline) {
-          pass?.end()
+        setPipeline(given: GPUComputePipeline) {
+          pipeline = given
+        },
+        setBindGroup(...given: Parameters<GPUComputePassEncoder['setBindGroup']>) {
+          bound = given
+        },
+        dispatchWorkgroups(...groups: [number, number?, number?]) {
           querySet ??= device.createQuerySet({ type: 'timestamp', count: 2 * MOST })
           const at = 2 * names.push(pipeline.label) - 2
-          pass = begin({
+          const pass = begin({
             timestampWrites: { querySet, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
           })
           pass.setPipeline(pipeline)
+          pass.setBindGroup(...bound)
+          pass.dispatchWorkgroups(...groups)
+          pass.end()
         },
-        setBindGroup: (...given: Parameters<GPUComputePassEncoder['setBindGroup']>) =>
-          pass!.setBindGroup(...given),
-        dispatchWorkgroups: (...given: [number, number, number]) => pass!.dispatchWorkgroups(...given),
-        end() {
-          pass?.end()
-          pass = undefined
-        },
+        end() {},
       }
       return stamped as unknown as GPUComputePassEncoder
     }
