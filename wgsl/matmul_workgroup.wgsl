@@ -44,8 +44,8 @@ const B_UNIT: u32 = 1u + 3u * B_V;
 enable f16;
 alias Four = vec4h;
 alias Block = mat4x4h;
-fn four_a(i: u32) -> Four { return bitcast<vec4h>(a4[i]); }
-fn four_b(i: u32) -> Four { return bitcast<vec4h>(b4[i]); }
+fn four_a(i: u32) -> Four { return vec4h(unpack4(a4[i])); }
+fn four_b(i: u32) -> Four { return vec4h(unpack4(b4[i])); }
 // @else
 alias Four = vec4f;
 alias Block = mat4x4f;
