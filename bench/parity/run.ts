@@ -32,7 +32,7 @@ function checkerOf(
     return gpu => checkAdamWCase(gpu, folder, frozen as unknown as AdamWCase)
   if (hasFile(folder, 'optim.safetensors'))
     return gpu => checkOptimCase(gpu, folder, frozen as unknown as OptimCase)
-  if (Array.isArray(frozen.cases))
+  if (Array.isArray(frozen.cases) && frozen.cases.every(one => one && 'y' in one && 'roc_auc' in one))
     return async () => checkMetricsCase(folder, frozen as unknown as MetricsCase)
   if (hasFile(folder, 'train.parquet') && Array.isArray(frozen.runs))
     return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase, options)
