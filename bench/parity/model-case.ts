@@ -94,10 +94,14 @@ async function checkForward(
       }
     }),
   )
-  for (const [key, values] of Object.entries(got)) {
+  // All are waited for, so that what is missing below leaves no read behind.
+  const read = await Promise.all(
+    Object.entries(got).map(async ([key, values]) => [key, await values] as const),
+  )
+  for (const [key, values] of read) {
     const expected = need(frozen, key)
     const wanted = key === 'last_hidden_state' ? keptRows(expected, batch) : expected.data
-    check.tensor(key, await values, wanted)
+    check.tensor(key, values, wanted)
   }
   return check.done()
 }

@@ -20,6 +20,9 @@ export interface ParityOptions {
   fp16?: boolean
 }
 
+/** Models that there are cases of; what belongs to others is left out by name. */
+const MODELS: unknown[] = ['TextTabular', 'TextOnly']
+
 /** What a case folder holds decides who checks it; the folder's name does not matter. */
 function checkerOf(
   folder: string,
@@ -39,7 +42,7 @@ function checkerOf(
   if (hasFile(folder, 'linear_warmup.final.safetensors'))
     return gpu => checkTrainerCase(gpu, folder, frozen as unknown as TrainerCase)
   if (!hasFile(folder, 'batches.safetensors')) return undefined
-  if (hasFile(folder, 'weights.safetensors'))
+  if (hasFile(folder, 'weights.safetensors') && MODELS.includes(frozen.model))
     return gpu => checkModelCase(gpu, folder, frozen as unknown as ModelCase)
   if (Array.isArray(frozen.steps)) return gpu => checkFullCase(gpu, folder, frozen as unknown as FullCase)
   return undefined
