@@ -42,7 +42,7 @@ function inProcess(env: Record<string, string>, script: string): { out: string; 
 const module = (name: string) => pathToFileURL(resolve(`dist/src/gpu/${name}.js`)).href
 const WRITE = `
   import { readCache, writeCache } from '${module('platform-node')}'
-  try { const path = writeCache('a.json', 'text'); console.log(path, readCache('a.json')) }
+  try { const path = await writeCache('a.json', 'text'); console.log(path, readCache('a.json')) }
   catch (error) { console.log(error.name + ': ' + error.message) }`
 const passing = () => at('tmp', `kernelgrad-${uid}`, 'a.json')
 
@@ -101,7 +101,7 @@ test('a write that fails leaves neither file nor folder, and says every place an
     fs.fsyncSync = () => { throw Object.assign(new Error('full'), { code: 'ENOSPC' }) }
     syncBuiltinESMExports()
     const { writeCache } = await import('${module('platform-node')}')
-    try { writeCache('a.json', 'text') } catch (error) { console.log(error.name + ': ' + error.message) }`
+    try { await writeCache('a.json', 'text') } catch (error) { console.log(error.name + ': ' + error.message) }`
   const { out } = inProcess({}, full)
   assert.match(
     out,
