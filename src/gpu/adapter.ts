@@ -19,7 +19,7 @@ export interface AdapterFound {
 
 /** `choice`, or the setting KERNELGRAD_ADAPTER, or 'auto'. */
 function readChoice(choice?: string): AdapterChoice {
-  const wanted = choice ?? adapterSetting() ?? 'auto'
+  const wanted = choice === undefined ? (adapterSetting() ?? 'auto') : choice
   if (!CHOICES.includes(wanted as AdapterChoice)) {
     throw new ConfigError(`adapter '${wanted}' is unknown; expected one of ${CHOICES.join(', ')}`)
   }

@@ -369,9 +369,10 @@ export class Gpu {
  */
 export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   checkOptions('openGpu', options, OPTIONS)
-  const { memoryLimit, workLimit, subgroups = true } = options
-  if (typeof subgroups !== 'boolean')
-    throw new ConfigError(`openGpu: subgroups is ${told(subgroups)}, expected true or false`)
+  const { memoryLimit, workLimit, subgroups = true, poison = false, defaultLimits = false } = options
+  for (const [name, flag] of Object.entries({ subgroups, poison, defaultLimits }))
+    if (typeof flag !== 'boolean')
+      throw new ConfigError(`openGpu: ${name} is ${told(flag)}, expected true or false`)
   if (memoryLimit !== undefined && !(typeof memoryLimit === 'number' && memoryLimit > 0))
     throw new ConfigError(`openGpu: memoryLimit is ${told(memoryLimit)}, expected bytes, more than 0`)
   if (workLimit !== undefined && !(typeof workLimit === 'number' && workLimit > 0))
@@ -383,7 +384,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     requiredFeatures: WANTED_FEATURES.filter(
       f => adapter.features.has(f) && (subgroups || f !== 'subgroups'),
     ),
-    requiredLimits: options.defaultLimits
+    requiredLimits: defaultLimits
       ? {}
       : Object.fromEntries(WANTED_LIMITS.map(limit => [limit, adapter.limits[limit]])),
   })

@@ -48,6 +48,10 @@ const shiftless = entries({ DROP: 1, SHIFTS: 0 })
 
 function checkSizes(op: string, { T, A, D, longest = 0 }: AttentionOptions): void {
   expectSizes(op, { T, A, longest })
+  if (longest > T)
+    throw new ShapeError(
+      `${op}: longest is ${longest}, expected at most T, ${T}: the tokens of the longest row`,
+    )
   if (!(Number.isInteger(D) && D >= 1))
     throw new ShapeError(`${op}: attention head size D is ${D}; expected 1 or more`)
 }

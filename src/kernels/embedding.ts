@@ -196,6 +196,15 @@ function togetherKernel(entry: 'join' | 'segments', parts: number, ahead: number
   return found
 }
 
+function checkParts(op: string, parts: readonly unknown[]): void {
+  if (!Array.isArray(parts)) throw new ArgumentError(`${op}: parts is ${shown(parts)}, expected an array`)
+  for (const [i, part] of parts.entries())
+    if (typeof part !== 'object' || part === null)
+      throw new ArgumentError(
+        `${op}: parts[${i}] is ${shown(part)}, expected an object with width and column`,
+      )
+}
+
 /** Columns `column` to `column` + width - 1 of a wider matrix, row by row from a table or another matrix. */
 export interface LookedUp {
   /** [V, width]; one shard that holds as many rows as the wider matrix, for its own rows in their order. */
@@ -217,8 +226,7 @@ export function joinLookups(
   const { parts, index, target, targetWidth, rows } = given('joinLookups', gpu, options)
   expectSizes('joinLookups', { targetWidth, rows })
   expectViews('joinLookups', { target }, rows * targetWidth)
-  if (!Array.isArray(parts))
-    throw new ArgumentError(`joinLookups: parts is ${shown(parts)}, expected an array`)
+  checkParts('joinLookups', parts)
   const looked: readonly LookedUp[] = parts
   for (const [i, { table, ids, width, column }] of looked.entries()) {
     expectSizes(`joinLookups: parts[${i}]`, { ids: ids ?? 0, width, column })
@@ -278,8 +286,7 @@ export function lookupGradients(
   const { parts, index, dy, dyWidth, storage } = given('lookupGradients', gpu, options)
   expectSizes('lookupGradients', { dyWidth })
   expectViews('lookupGradients', { dy }, 0)
-  if (!Array.isArray(parts))
-    throw new ArgumentError(`lookupGradients: parts is ${shown(parts)}, expected an array`)
+  checkParts('lookupGradients', parts)
   const sums: readonly LookupGrad[] = parts
   for (const [i, { offsets, positions, grad, U, width, column }] of sums.entries()) {
     expectSizes(`lookupGradients: parts[${i}]`, { offsets, positions, U, width, column })

@@ -1,5 +1,8 @@
 // The forms of the matrix product as data: what a form needs, from which size it pays, and which is tried first where.
+import { expectDevice, expectOneOf, shown } from '../check.ts'
+import { ArgumentError } from '../errors.ts'
 import type { AdapterKind, Forms, Gpu } from '../gpu/index.ts'
+import { expectSizes } from './checks.ts'
 import { type Card, cardOf, cheapest, type GroupOfTiles } from './matmul-cards.ts'
 
 /** Which operand lies transposed in memory: NN a[M,K] b[K,N]; NT a[M,K] b[N,K]; TN a[K,M] b[K,N]. */
@@ -83,6 +86,15 @@ export const matmulForms: Record<string, Readonly<MatmulForm>> = {
   '1x4': { how: 'invocation', rows: 1, columns: 4, lanesM: 1, work: 0 },
 }
 for (const form of Object.values(matmulForms)) Object.freeze(Object.freeze(form).lane)
+
+/** @throws ArgumentError for what is no shape; ConfigError that names the size, or the layout */
+export function checkShape(op: string, shape: MatmulShape): void {
+  if (typeof shape !== 'object' || shape === null)
+    throw new ArgumentError(`${op}: shape is ${shown(shape)}, expected { M, N, K, layout }`)
+  const { M, N, K, layout } = shape
+  expectOneOf(`${op}: layout`, layout, ['NN', 'NT', 'TN'])
+  expectSizes(op, { M, N, K })
+}
 
 interface Device {
   /** Invocations that keep it busy, and tiles of a subgroup or workgroup. */
@@ -214,6 +226,8 @@ export function transposesB(
  * them and pass its own choice as `form`.
  */
 export function candidates(gpu: Gpu, shape: MatmulShape): string[] {
+  expectDevice('candidates: gpu', gpu)
+  checkShape('candidates', shape)
   const { M, N, K } = shape
   const device = DEVICES[gpu.forms.kind]
   const card = gpu.forms.kind === 'hardware' ? cardOf(gpu.forms.vendor) : undefined

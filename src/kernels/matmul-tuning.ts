@@ -1,9 +1,10 @@
 // Times the forms of the matrix product on the adapter at hand, per class of shapes, and keeps the fastest.
-import { DeviceLostError } from '../errors.ts'
+import { expectDevice, expectFunction, shown } from '../check.ts'
+import { ArgumentError, DeviceLostError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { fill } from './elementwise.ts'
 import { matmul } from './matmul.ts'
-import { candidates, type MatmulShape, shapeClass } from './matmul-forms.ts'
+import { candidates, checkShape, type MatmulShape, shapeClass } from './matmul-forms.ts'
 import { type Choices, storeChoices } from './tuning.ts'
 
 /** What was measured for one class of shapes. */
@@ -51,8 +52,15 @@ export async function tuneMatmul(
   shapes: Iterable<MatmulShape>,
   onClass: (tuned: TunedClass, index: number, count: number) => void = () => {},
 ): Promise<{ tuned: TunedClass[]; path: string | undefined }> {
+  expectDevice('tuneMatmul: gpu', gpu)
+  if (typeof shapes === 'string' || typeof shapes?.[Symbol.iterator] !== 'function')
+    throw new ArgumentError(
+      `tuneMatmul: shapes are ${shown(shapes)}, expected an array, as collectShapes() makes`,
+    )
+  expectFunction('tuneMatmul: onClass', onClass)
   const classes = new Map<string, MatmulShape>()
   for (const seen of shapes) {
+    checkShape('tuneMatmul', seen)
     for (const shape of withNeighbours(seen)) {
       const name = shapeClass(shape)
       if (!classes.has(name)) classes.set(name, shape)

@@ -1,10 +1,19 @@
-import { COUNT, expectNumber, expectOneOf } from '../check.ts'
+import {
+  COUNT,
+  expectDevice,
+  expectFunction,
+  expectNumber,
+  expectOneOf,
+  expectOptions,
+  shown,
+} from '../check.ts'
 import { ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
-import { expectOptional, expectSizes, expectView, given } from './checks.ts'
+import { expectOptional, expectView, given } from './checks.ts'
 import { dropoutParams, type Rng } from './dropout.ts'
 import {
   candidates,
+  checkShape,
   DEVICES,
   keepsHalves,
   type MatmulForm,
@@ -72,10 +81,12 @@ export interface MatmulOptions extends MatmulShape {
 }
 
 function checkMatmul(options: MatmulOptions): void {
-  const { a, b, c, M, N, K, layout, stored = {}, bias, pre, residual, sums, splits, activation } = options
-  expectOneOf('matmul: layout', layout, ['NN', 'NT', 'TN'])
+  const { a, b, c, M, N, K, stored = {}, bias, pre, residual, sums, splits, activation } = options
+  checkShape('matmul', options)
   expectOneOf('matmul: activation', activation, ['none', 'gelu', 'relu', undefined])
-  expectSizes('matmul', { M, N, K })
+  expectOptions('matmul: stored', stored, ['a', 'b', 'c'])
+  for (const name in stored)
+    expectOneOf(`matmul: stored.${name}`, stored[name as keyof Stored], ['f32', 'f16', undefined])
   if (splits !== undefined) expectNumber('matmul: splits', splits, COUNT)
   if (M === 0 || N === 0) return // nothing is launched
   expectView('matmul', 'a', a, M * K, stored.a)
@@ -106,7 +117,7 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   storageFormOf(stored.c, N)
   const { kind } = gpu.forms
   collectors.get(gpu)?.push(shape)
-  const name = options.form ?? chosen(gpu, shape)
+  const name = options.form === undefined ? chosen(gpu, shape) : options.form
   const form = formOf(gpu, name)
   const splits = options.splits ?? partsOf(gpu, name, shape)
   if (options.sums && (layout !== 'TN' || (splits > 1 && form.how !== 'workgroup'))) {
@@ -217,6 +228,8 @@ const collectors = new WeakMap<Gpu, MatmulShape[]>()
 
 /** The shapes of the products that `body` launches on a device: what `tuneMatmul` is to be given. */
 export function collectShapes(gpu: Gpu, body: () => void): MatmulShape[] {
+  expectDevice('collectShapes: gpu', gpu)
+  expectFunction('collectShapes: body', body)
   const shapes: MatmulShape[] = []
   collectors.set(gpu, shapes)
   try {
@@ -228,9 +241,11 @@ export function collectShapes(gpu: Gpu, body: () => void): MatmulShape[] {
 }
 
 function formOf(gpu: Gpu, name: string): MatmulForm {
-  const form = matmulForms[name]
+  const form = Object.hasOwn(matmulForms, name) ? matmulForms[name] : undefined
   if (!form)
-    throw new ConfigError(`matmul form '${name}' is unknown; expected one of ${Object.keys(matmulForms)}`)
+    throw new ConfigError(
+      `matmul: form is ${shown(name)}, which is unknown; expected one of ${Object.keys(matmulForms)}`,
+    )
   const reason = unusable(gpu, form)
   if (reason) throw new ConfigError(`matmul form '${name}' cannot run here: it ${reason}`)
   return form

@@ -3,6 +3,7 @@
 // processor, and is taken instead. A device's choices are read once, when its first kernel asks, and change only through `tune`,
 // `settleChoices` and `setChoices`: one choice, one order of summation, the same bits.
 import { processor, readCache, tuningSetting, writeCache } from '#platform'
+import { expectDevice, shown } from '../check.ts'
 import { ConfigError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { fnv1a } from '../hash.ts'
@@ -47,6 +48,8 @@ export function choicesOf(gpu: Gpu): Choices {
 
 /** Replaces what is in use on a device, as when a run goes on from a checkpoint. Nothing is written to disk. */
 export function setChoices(gpu: Gpu, choices: Choices): void {
+  expectDevice('setChoices: gpu', gpu)
+  checkChoices('setChoices', choices)
   choicesByGpu.set(gpu, new Map(Object.entries(choices)))
 }
 
@@ -55,12 +58,14 @@ export const measuredChoices = (gpu: Gpu): ReadonlyMap<string, string> => mapOf(
 
 /** Adds measured choices to a device's and keeps all of them; returns where, unless KERNELGRAD_TUNING says that nothing is kept. */
 export async function storeChoices(gpu: Gpu, measured: Choices): Promise<string | undefined> {
+  expectDevice('storeChoices: gpu', gpu)
   settleChoices(gpu, measured)
   return keepChoices(gpu, choicesOf(gpu))
 }
 
 /** Adds measured choices to a device's; nothing is written. */
 export function settleChoices(gpu: Gpu, measured: Choices): void {
+  checkChoices('measured choices', measured)
   setChoices(gpu, { ...choicesOf(gpu), ...measured })
 }
 
@@ -71,6 +76,18 @@ export async function keepChoices(gpu: Gpu, measured: Choices): Promise<string |
   const choices = { ...readStored(adapter), ...measured }
   const stored: Stored = { adapter, version: VERSION, processor: processor(), choices }
   return writeCache(fileName(adapter), `${JSON.stringify(stored, null, 2)}\n`)
+}
+
+const isChoices = (given: unknown): given is Choices =>
+  typeof given === 'object' &&
+  given !== null &&
+  [Object.prototype, null].includes(Object.getPrototypeOf(given)) &&
+  Object.values(given).every(form => typeof form === 'string')
+
+function checkChoices(where: string, given: unknown): void {
+  if (isChoices(given)) return
+  const what = `${where}: choices are ${shown(given)}`
+  throw new ConfigError(`${what}, expected names of forms by class of shapes, as choicesOf() tells them`)
 }
 
 function mapOf(gpu: Gpu): Map<string, string> {
@@ -110,11 +127,7 @@ function readStored(adapter: string): Choices {
     return refuse('is not valid JSON', error)
   }
   const { choices } = stored ?? {}
-  const isChoices =
-    typeof choices === 'object' &&
-    choices !== null &&
-    Object.values(choices).every(form => typeof form === 'string')
-  if (!isChoices) return refuse('holds no kernel choices')
+  if (!isChoices(choices)) return refuse('holds no kernel choices')
   const same = stored?.adapter === adapter && stored.version === VERSION && stored.processor === processor()
   return same ? choices : {}
 }

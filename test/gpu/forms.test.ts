@@ -30,4 +30,15 @@ for (const forms of ['', 'gpu', 'hardware/', 'hardware/amd/x', 'toString', 7 as 
     assert.match((fault as Error).message, /forms is '.*', expected hardware, system, embedded/)
   })
 
+for (const option of ['subgroups', 'poison', 'defaultLimits', 'workLimit', 'adapter'])
+  for (const wrong of [null, Number.NaN, -1, 'x', [], {}])
+    test(`openGpu refuses ${option} ${JSON.stringify(wrong)}`, async () => {
+      const fault = await openGpu({ [option]: wrong }).then(
+        gpu => gpu.close(),
+        (error: unknown) => error,
+      )
+      assert.instance(fault, ConfigError)
+      assert.match((fault as Error).message, option)
+    })
+
 test.run()

@@ -15,7 +15,16 @@ const rng = { seed: 1, layer: 2, step: 3 }
 const [rows, H, B, T, C, n] = [3, 8, 2, 5, 4, 12]
 
 const slice = { z: of(rows * C), first: 0, C, bias: of(C), labels: of(rows), rows, V: C }
-const packed = { qkv: of(T * 3 * 4), keyMask: of(T), cuSeqlens: of(B + 1), T, A: 2, D: 2, lse: of(T * 2) }
+const packed = {
+  longest: 4,
+  qkv: of(T * 3 * 4),
+  keyMask: of(T),
+  cuSeqlens: of(B + 1),
+  T,
+  A: 2,
+  D: 2,
+  lse: of(T * 2),
+}
 const layer = { x: of(rows * H), weight: of(H), mean: of(rows), rstd: of(rows), rows, H }
 /** Options that each launcher takes. */
 const right: Record<string, Record<string, unknown>> = {
@@ -154,10 +163,27 @@ const right: Record<string, Record<string, unknown>> = {
     dx: of(rows * H),
     dweight: of(H),
     dbias: of(H),
+    form: 'rows',
     accumulate: false,
     storage: 'f32',
   },
+  joinLookups: {
+    parts: [{ table: [{ view: of(20), firstRow: 0, rows: 5 }], ids: 0, width: 4, column: 0 }],
+    index: of(rows),
+    target: of(rows * H),
+    targetWidth: H,
+    rows,
+  },
+  lookupGradients: {
+    parts: [{ offsets: 0, positions: 3, grad: of(8), U: 2, width: 4, column: 0 }],
+    index: of(6),
+    dy: of(rows * H),
+    dyWidth: H,
+    storage: 'f32',
+  },
   matmul: {
+    form: '1x4',
+    stored: { a: 'f32' },
     a: of(6),
     b: of(12),
     c: of(8),
@@ -195,7 +221,7 @@ const NONSENSE: unknown[] = [
 ]
 /** What else some options take: they may be left out, or are any number. */
 const OPTIONAL =
-  /^(storage|accumulate|outWidth|outColumn|dyWidth|dyColumn|offset|factor|dweight|dbias|activation|bias|splits|p|rng)$/
+  /^(storage|accumulate|outWidth|outColumn|dyWidth|dyColumn|offset|factor|dweight|dbias|activation|bias|splits|p|rng|form|stored|longest)$/
 const NUMBERS: Record<string, (x: number) => boolean> = {
   factor: Number.isFinite,
   value: x => typeof x === 'number',
@@ -211,6 +237,13 @@ const fine = (name: string, key: string, x: unknown) =>
   (x === undefined && OPTIONAL.test(key)) ||
   (key === 'accumulate' && x === true) ||
   (typeof x === 'number' && !(name === 'scaleBy' && key === 'factor') && NUMBERS[key]?.(x)) ||
+  // Operands of float32 need no naming.
+  (key === 'stored' &&
+    typeof x === 'object' &&
+    x !== null &&
+    !Object.keys(x).length &&
+    !Array.isArray(x) &&
+    !(x instanceof Promise)) ||
   (key === 'parts' && Array.isArray(x) && !x.length)
 
 const launchers = kernels as unknown as Record<string, (gpu: unknown, options: unknown) => void>
@@ -241,6 +274,47 @@ for (const [name, options] of Object.entries(right))
         )
       }
     assert.equal(missed, [])
+  })
+
+test('what a part of several is nonsense in, is named by its place', () => {
+  for (const name of ['joinLookups', 'lookupGradients']) {
+    const { parts } = right[name] as { parts: [Record<string, unknown>] }
+    for (const key of Object.keys(parts[0]))
+      for (const nonsense of NONSENSE) {
+        if (nonsense === undefined && key === 'ids') continue
+        const given = { ...right[name], parts: [{ ...parts[0], [key]: nonsense }] }
+        const what = `${name}, ${key} = ${typeof nonsense}`
+        try {
+          launchers[name]!(gpu, given)
+          assert.unreachable(what)
+        } catch (error) {
+          assert.instance(error, KernelgradError, `${what} ended in ${error}`)
+        }
+      }
+  }
+})
+
+const CALLS: [name: string, call: (x: never) => unknown, fine: (x: unknown) => boolean][] = [
+  ['candidates', x => kernels.candidates(gpu, x), () => false],
+  ['collectShapes', x => kernels.collectShapes(gpu, x), x => typeof x === 'function'],
+  ['tuneMatmul', x => kernels.tuneMatmul(gpu, x), x => Array.isArray(x) && !x.length],
+  ['setChoices', x => kernels.setChoices(gpu, x), x => isPlain(x) && !('buffer' in (x as object))],
+  ['storeChoices', x => kernels.storeChoices(gpu, x), x => isPlain(x) && !('buffer' in (x as object))],
+]
+const isPlain = (x: unknown) =>
+  typeof x === 'object' && x !== null && Object.getPrototypeOf(x) === Object.prototype
+for (const [name, call, fine] of CALLS)
+  test(`${name} refuses nonsense`, async () => {
+    for (const nonsense of NONSENSE) {
+      if (fine(nonsense)) continue
+      let fault: unknown = 'nothing'
+      try {
+        await call(nonsense as never)
+      } catch (error) {
+        fault = error
+      }
+      assert.instance(fault, KernelgradError, `${name}(${typeof nonsense}) ended in ${fault}`)
+    }
   })
 
 test.run()
