@@ -4,7 +4,6 @@ import {
   chmodSync,
   cpSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   realpathSync,
@@ -17,6 +16,7 @@ import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { UsageError } from '../../src/errors.ts'
+import { makeFolder } from './folder.ts'
 import { CLAIMS } from './tests.ts'
 
 // Seen from dist/bench/accept.
@@ -47,11 +47,10 @@ exec "$here/node" "$here/dist/bench/accept/main.js" "$@"
 `
 
 /** Makes the folder. @returns the exit code */
-export function bundle(folder: string, print: (line: string) => void): number {
+export async function bundle(folder: string, print: (line: string) => void): Promise<number> {
   if (process.platform === 'win32') throw new UsageError('--bundle is made on Linux and macOS only')
-  if (existsSync(folder) && readdirSync(folder).length)
-    throw new UsageError(`--bundle ${folder}: the folder is not empty`)
-  mkdirSync(folder, { recursive: true })
+  await makeFolder('--bundle', folder)
+  if (readdirSync(folder).length) throw new UsageError(`--bundle ${folder}: the folder is not empty`)
   const copy = (path: string, keep: (path: string) => boolean = () => true) => {
     const from = join(ROOT, path)
     cpSync(from, join(folder, path), {

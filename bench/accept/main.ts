@@ -1,6 +1,6 @@
 // From arguments to an exit code: 0 all claims hold, 1 something does not, 2 called wrongly, a signal's own where one came.
 import { parseArgs } from 'node:util'
-import { UsageError } from '../../src/errors.ts'
+import { KernelgradError, UsageError } from '../../src/errors.ts'
 import { bundle } from './bundle.ts'
 import type { Context } from './part.ts'
 import { PARTS } from './parts.ts'
@@ -60,8 +60,8 @@ try {
 } catch (error) {
   const { code = '' } = error as NodeJS.ErrnoException
   const wrong = error instanceof UsageError || code.startsWith('ERR_PARSE_ARGS')
-  process.stderr.write(
-    wrong ? `error: ${(error as Error).message}\n${USAGE}\n` : `error: ${(error as Error).stack}\n`,
-  )
+  const { message, stack } = error as Error
+  const told = wrong ? `${message}\n${USAGE}` : error instanceof KernelgradError ? message : stack
+  process.stderr.write(`error: ${told}\n`)
   process.exitCode = wrong ? 2 : 1
 }

@@ -1,8 +1,9 @@
 // Runs the parts one after the other, each in a process of its own and within its time, and keeps what they report: a part that fails, hangs or takes
 // the driver down stops no other.
 import { fork } from 'node:child_process'
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { writeFileAtomic, writeJson } from '../../src/data/files.ts'
+import { makeFolder } from './folder.ts'
 import { pageOf } from './page.ts'
 import type { Ended, Part } from './part.ts'
 import { PARTS } from './parts.ts'
@@ -51,7 +52,10 @@ export async function accept({ quick, out, minutes, only, print }: AcceptOptions
       stopped ??= signal
       end()
     })
-  mkdirSync(out, { recursive: true })
+  // What cannot be written is told before anything is measured.
+  await makeFolder('--out', out)
+  found.problems = problemsOf(found.parts)
+  await write(out, found)
   for (const [i, part] of parts.entries()) {
     if (stopped) break
     const left = parts.slice(i).reduce((sum, { seconds }) => sum + seconds, 0)
@@ -67,10 +71,8 @@ export async function accept({ quick, out, minutes, only, print }: AcceptOptions
       print(`    ${status} after ${seconds.toFixed(1)} s${error ? `: ${error.split('\n')[0]}` : ''}`)
     } else print('    no time is left for it')
     found.problems = problemsOf(found.parts)
-    write(out, found)
+    await write(out, found)
   }
-  found.problems = problemsOf(found.parts)
-  write(out, found)
   for (const problem of found.problems) print(`PROBLEM ${problem}`)
   print(`${join(out, 'gpu-accept.json')} and ${join(out, 'gpu-accept.html')} hold what was found`)
   print(found.problems.length ? `${found.problems.length} problems` : 'all claims hold')
@@ -134,19 +136,7 @@ function runPart(
 }
 
 /** Writes both files, each in one piece or not at all. */
-function write(out: string, found: Acceptance): void {
-  for (const [name, text] of [
-    ['gpu-accept.json', `${JSON.stringify(found, null, 1)}\n`],
-    ['gpu-accept.html', pageOf(found)],
-  ] as const) {
-    const path = join(out, name)
-    const file = openSync(`${path}.tmp`, 'w')
-    try {
-      writeFileSync(file, text)
-      fsyncSync(file)
-    } finally {
-      closeSync(file)
-    }
-    renameSync(`${path}.tmp`, path)
-  }
+async function write(out: string, found: Acceptance): Promise<void> {
+  await writeJson(join(out, 'gpu-accept.json'), found)
+  await writeFileAtomic(join(out, 'gpu-accept.html'), file => file.write(pageOf(found)))
 }

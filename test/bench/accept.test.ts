@@ -1,9 +1,9 @@
 // Waits for CI: it runs every part of the acceptance run, and makes a bundle
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { StepLaunches } from '../../bench/accept/launches.ts'
@@ -82,8 +82,16 @@ test('Ctrl-C keeps what was measured', async () => {
 
 test('a part that runs out of time is told by name and stops no other', () => {
   const out = join(folder, 'late')
+  // The process of the part never gets to it, on however fast a machine.
+  const hang = join(folder, 'hang.mjs')
+  writeFileSync(
+    hang,
+    `const { argv } = process
+if (argv[argv.indexOf('--part') + 1] === 'steps') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)`,
+  )
+  const env = { ...process.env, NODE_OPTIONS: `--import ${pathToFileURL(hang)}` }
   const args = [main, '--quick', '--only', 'steps', '--only', 'tests', '--minutes', '0.03', '--out', out]
-  const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+  const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', env })
   assert.is(status, 1, stdout)
   const { parts, problems } = read(out)
   assert.is(parts.steps!.status, 'out of time')
@@ -105,7 +113,18 @@ test('a claim that does not hold, a failed test and a loss that is off are probl
 })
 
 test('a wrong call is exit code 2', () => {
-  for (const args of [['--fast'], ['--only', 'nothing'], ['--minutes', '0'], ['--bundle', '.']]) {
+  const file = fileURLToPath(import.meta.url)
+  for (const args of [
+    ['--fast'],
+    ['--only', 'nothing'],
+    ['--minutes', '0'],
+    ['--bundle', '.'],
+    ['--bundle', file],
+    ['--bundle', '/proc/none'],
+    ['--out', file],
+    ['--out', '/proc/none'],
+  ]) {
+    if (args[1]?.startsWith('/proc') && process.platform !== 'linux') continue
     const { status, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' })
     assert.is(status, 2, args.join(' '))
     assert.match(stderr, /^error: /)

@@ -353,7 +353,7 @@ test('an unknown form is an error', () => {
   const view = gpu.acquire(4)
   assert.throws(
     () => matmul(gpu, { a: view, b: view, c: view, M: 1, N: 1, K: 1, layout: 'NN', form: '3x3' }),
-    /form '3x3'/,
+    /form is '3x3', which is unknown; expected one of /,
   )
 })
 

@@ -1,10 +1,10 @@
 // Compiles the pipelines of training steps with the compilers of five cards, none of which is needed, and says which kernels are not fit for them.
 // usage: npm run gpu-lab -- [--gpu NAME]… [--step full|f16|long]… [--new] [--json FILE]
-import { renameSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { formatTable } from '../../dist/src/cli/table.js'
+import { writeJson } from '../../dist/src/data/files.js'
 import { CARDS } from './cards.mjs'
 import { STEPS } from './steps.mjs'
 import { reader } from './told.mjs'
@@ -92,7 +92,10 @@ const said = text => process.stderr.write(`${text}\n`)
 
 async function run() {
   const { gpus, steps, old, json } = options()
+  if (json === '') throw new Error("--json is '', expected a file")
   const cannot = missing()
+  // What cannot be written is told before anything is compiled.
+  if (json && !cannot) await writeJson(json, [])
   const { root, why } = cannot ? { why: cannot } : tree(said)
   if (why) {
     console.log(`skip: gpu-lab: ${why}`)
@@ -120,10 +123,7 @@ async function run() {
         failed++
         console.log(`FAIL ${error.message}`)
       }
-      if (json) {
-        writeFileSync(`${json}.tmp`, `${JSON.stringify(results, null, 1)}\n`)
-        renameSync(`${json}.tmp`, json)
-      }
+      if (json) await writeJson(json, results)
     }
   }
   const rows = results.flatMap(({ rows }) => rows)

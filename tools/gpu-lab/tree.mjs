@@ -2,8 +2,8 @@
 // the card, over a kernel driver that does nothing. Nothing is installed beside that folder; the mounts live in a mount namespace of their own.
 import { spawn, spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { makeInCache } from '../../dist/src/gpu/cache-folder.js'
 
 const PACKAGES = 'mesa-vulkan-drivers,mesa-drm-shim,libvulkan1'
 const RELEASE = 'trixie'
@@ -21,9 +21,7 @@ export function missing() {
   return undefined
 }
 
-const folder = () =>
-  process.env.GPU_LAB ||
-  join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kernelgrad', 'gpu-lab')
+const folder = () => process.env.GPU_LAB || makeInCache('the lab', cache => join(cache, 'gpu-lab'))
 
 /** The tree, which the first call makes in some minutes; or why it cannot be had. */
 export function tree(say) {
