@@ -16,12 +16,17 @@ export { Gpu, type GpuOptions, openGpu } from './gpu/index.ts'
 export * from './inputs.ts'
 export { Evaluation, type Metric } from './metrics/index.ts'
 export {
+  bytesToVectors,
   createModel,
   DistilBertForSequenceClassification,
+  isTwoSided,
   Model,
   type ModelConfiguration,
   registerModel,
   TextTabularModel,
+  TwinModel,
+  type TwoSided,
+  vectorsToBytes,
 } from './models/index.ts'
 export * as nn from './nn/index.ts'
 export { Module } from './nn/index.ts'

@@ -4,7 +4,7 @@ import { DenseParameter, type Parameter, scope } from '../../src/autograd/index.
 import type { Gpu } from '../../src/gpu/index.ts'
 import { fnv1a } from '../../src/hash.ts'
 import { TextTabularModel } from '../../src/models/index.ts'
-import { LayerNorm } from '../../src/nn/index.ts'
+import { LayerNorm, type Module } from '../../src/nn/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import { parameterGroups } from '../../src/train/index.ts'
 import { type CaseConfig, frozenBatch, modelConfig, readTensors } from './frozen.ts'
@@ -94,7 +94,7 @@ export function hashed(
 }
 
 /** Every parameter from its own name; LayerNorm weights stand around 1, the padding row stays zero. */
-export function setHashedWeights(model: TextTabularModel, scale: number): void {
+export function setHashedWeights(model: Module, scale: number): void {
   const norms = new Set<Parameter>()
   for (const [, module] of model.namedModules()) if (module instanceof LayerNorm) norms.add(module.weight)
   for (const [name, parameter] of model.namedParameters()) {

@@ -7,6 +7,8 @@ import { checkIds, checkText } from '../nn/check-text.ts'
 
 /** What a click model reads. */
 interface Wanted {
+  /** Names of its texts. */
+  texts: readonly string[]
   categorical?: readonly string[]
   numerical?: readonly string[]
   classes: number
@@ -14,7 +16,6 @@ interface Wanted {
 
 interface Given {
   size: number
-  text?: PackedTokens | undefined
   categorical?: Record<string, Ids> | undefined
   numerical?: Record<string, ArrayLike<number>> | undefined
   labels?: ArrayLike<number> | undefined
@@ -23,31 +24,41 @@ interface Given {
 }
 
 /** A batch whose columns are there, of one length, and hold what the model can read. */
-export interface CheckedBatch {
+interface CheckedRows {
   size: number
-  text: PackedTokens
+  texts: Record<string, PackedTokens>
   categorical: Record<string, Ids>
   numerical: Record<string, Float32Array>
   labels: Uint32Array | undefined
 }
 
+/** The same of a model with one text. */
+export type CheckedBatch = CheckedRows & { text: PackedTokens }
+
 /** @throws an error of its kind naming model, column and row */
-export function checkBatch(model: string, batch: unknown, wanted: Wanted): CheckedBatch {
+export function checkBatch(model: string, batch: unknown, wanted: Omit<Wanted, 'texts'>): CheckedBatch {
+  const checked = checkRows(model, batch, { ...wanted, texts: ['text'] })
+  return { ...checked, text: checked.texts.text! }
+}
+
+/** {@link checkBatch} of a model with several texts. */
+export function checkRows(model: string, batch: unknown, wanted: Wanted): CheckedRows {
   if (typeof batch !== 'object' || batch === null || Array.isArray(batch) || ArrayBuffer.isView(batch))
     throw new ArgumentError(
-      `${model}: batch is ${shown(batch)}, expected { size, text, … }, as collate() gives`,
+      `${model}: batch is ${shown(batch)}, expected { size, ${wanted.texts.join(', ')}, … }, as collate() gives`,
     )
-  const { size, text, categorical, numerical, labels, rows } = batch as Given
-  if (!text) throw new ConfigError(`${model} needs a batch with text; the features have no token_id`)
-  const checked = checkText(model, text)
+  const { size, categorical, numerical, labels, rows } = batch as Given
+  const texts = each(wanted.texts, name => checkText(model, textOf(model, batch, name), name))
   expectNumber(`${model}: batch.size`, size, NATURAL)
-  const B = checked.cuSeqlens.length - 1
-  if (B !== size)
-    throw new ShapeError(`${model}: batch.text has ${B} rows, expected ${size}, the batch's size`)
+  for (const [name, { cuSeqlens }] of Object.entries(texts)) {
+    const B = cuSeqlens.length - 1
+    if (B !== size)
+      throw new ShapeError(`${model}: batch.${name} has ${B} rows, expected ${size}, the batch's size`)
+  }
   const rowOf = (b: number) => rows?.[b] ?? b
   return {
     size,
-    text: checked,
+    texts,
     categorical: each(wanted.categorical, name =>
       checkIds(`${model}: column '${name}'`, column(categorical, name), size, 'row'),
     ),
@@ -64,6 +75,16 @@ export function checkBatch(model: string, batch: unknown, wanted: Wanted): Check
         ? undefined
         : checkLabels(model, labels, size, wanted.classes, rowOf),
   }
+}
+
+function textOf(model: string, batch: object, name: string): PackedTokens {
+  const text = Object.hasOwn(batch, name) ? (batch as Record<string, unknown>)[name] : undefined
+  if (text) return text as PackedTokens
+  throw new ConfigError(
+    name === 'text'
+      ? `${model} needs a batch with text; the features have no token_id`
+      : `${model} needs a batch with the text '${name}', as collate() gives of the model's inputs`,
+  )
 }
 
 function checkLabels(

@@ -48,8 +48,11 @@ export function lossOf({ loss }: ModelOutput, model: string): Tensor {
 export const probabilityNames = (classes: number): (string | null)[] =>
   classes === 2 ? [null, 'probability'] : Array.from({ length: classes }, (_, c) => `probability_${c}`)
 
+/** What every configuration of a click model has. */
+type Comparable = Omit<ResolvedModelConfig, 'architecture'> & { architecture: string }
+
 /** A configuration with what means the same written the same. Features are a list: their order counts. */
-export function comparableClick(config: ResolvedModelConfig): unknown {
+export function comparableClick(config: Comparable): unknown {
   const { features_config, mlp_config, pretrained_model_config, ...rest } = config
   return {
     ...rest,

@@ -4,6 +4,7 @@
  * @module kernelgrad/models
  */
 export type { ClickInputs, ModelOutput } from './click.ts'
+export type { CosineCrossing, CrossingConfig, ResidualCrossing } from './crossing.ts'
 export { DistilBertForMaskedLM, type MaskedLMConfig, type MaskedLMInputs } from './masked-lm.ts'
 export { Model, type ModelConfiguration } from './model.ts'
 export { readOptions, textInputs, tokenizerOf } from './reading.ts'
@@ -19,3 +20,6 @@ export {
 } from './registry.ts'
 export { DistilBertForSequenceClassification, type TextOnlyInputs } from './sequence-classification.ts'
 export { TextTabularModel } from './text-tabular.ts'
+export { type ResolvedTwinConfig, type TwinConfig, type TwinInputs, TwinModel } from './twin.ts'
+export { isTwoSided, type SideName, type Sides, type TableBatch, type TwoSided } from './two-sided.ts'
+export { bytesToVectors, vectorsToBytes } from './vector-bytes.ts'

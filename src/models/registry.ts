@@ -9,6 +9,7 @@ import { DistilBertForMaskedLM } from './masked-lm.ts'
 import type { Model, ModelConfiguration } from './model.ts'
 import { DistilBertForSequenceClassification } from './sequence-classification.ts'
 import { TextTabularModel } from './text-tabular.ts'
+import { type TwinConfig, TwinModel } from './twin.ts'
 
 /** A schema of valibot, zod, arktype or whatever else keeps to Standard Schema (https://standardschema.dev). */
 export interface StandardSchema<T = unknown> {
@@ -56,7 +57,7 @@ export function registerModel(model: ModelClass): void {
   models.set(model.architecture, model)
 }
 
-for (const model of [TextTabularModel, DistilBertForSequenceClassification, DistilBertForMaskedLM])
+for (const model of [TextTabularModel, DistilBertForSequenceClassification, DistilBertForMaskedLM, TwinModel])
   models.set(model.architecture, model)
 
 /** Architectures that are known. */
@@ -124,8 +125,9 @@ function classOf(architecture: unknown, where: string): ModelClass {
  * @throws ConfigError naming the key that is wrong, or what the model's declaration lacks.
  */
 export function createModel(config: ModelConfig): TextTabularModel | DistilBertForSequenceClassification
+export function createModel(config: TwinConfig & { architecture: 'TwinModel' }): TwinModel
 export function createModel<M extends Model = Model>(config: ModelConfiguration): M
-export function createModel(config: ModelConfig | ModelConfiguration): Model {
+export function createModel(config: ModelConfig | TwinConfig | ModelConfiguration): Model {
   const resolved = parseConfiguration(config, 'the model configuration')
   return makeModel(classOf(resolved.architecture, 'the model configuration'), resolved)
 }

@@ -10,28 +10,19 @@ import {
   tensor,
 } from '../autograd/index.ts'
 import {
-  embeddingTableOf,
   encoderShape,
   type FeatureBatch,
   type ModelConfig,
-  namesByDtype,
-  ownerOf,
   parseModelConfig,
-  type ResolvedMlpLayerConfig,
   type ResolvedModelConfig,
 } from '../config/index.ts'
 import { Evaluation } from '../metrics/index.ts'
 import {
   createEncoder,
-  Dropout,
-  Embedding,
+  type Embedding,
   type Encoder,
-  GELU,
-  type Layer,
-  LayerNorm,
   Linear,
-  ModuleDict,
-  ReLU,
+  type ModuleDict,
   Sequential,
 } from '../nn/index.ts'
 import { type CheckedBatch, checkBatch } from './check-batch.ts'
@@ -44,27 +35,7 @@ import {
   probabilityNames,
 } from './click.ts'
 import { Model } from './model.ts'
-
-const ACTIVATIONS: Record<string, () => Layer> = { ReLU: () => new ReLU(), GELU: () => new GELU() }
-
-/** Linear, normalization, activation, dropout per layer, each after the first optional. */
-function mlpLayers(
-  inFeatures: number,
-  config: ResolvedMlpLayerConfig[],
-): { layers: Layer[]; outFeatures: number } {
-  const layers: Layer[] = []
-  let width = inFeatures
-  for (const layer of config) {
-    layers.push(new Linear(width, layer.hidden_size))
-    if (layer.normalization_function) {
-      layers.push(new LayerNorm(layer.hidden_size, { eps: layer.normalization_function_kwargs?.eps }))
-    }
-    if (layer.activation_function) layers.push(ACTIVATIONS[layer.activation_function]!())
-    if (layer.dropout_p > 0) layers.push(new Dropout(layer.dropout_p))
-    width = layer.hidden_size
-  }
-  return { layers, outFeatures: width }
-}
+import { embeddingTables, mlpLayers, tabularParts } from './tabular.ts'
 
 /**
  * The click model: a DistilBERT or BERT encoder over the text, mean-pooled, beside categorical embeddings and numerical
@@ -109,15 +80,9 @@ export class TextTabularModel extends Model<ClickInputs> {
     this.inputs = clickInputs(resolved)
     const features = resolved.features_config
     this.bert = createEncoder(resolved.pretrained_model_config)
-    const tables: Record<string, Embedding> = {}
-    let width =
-      encoderShape(resolved.pretrained_model_config).dim + namesByDtype(features, 'numerical').length
-    for (const name of namesByDtype(features, 'categorical')) {
-      const { owner, vocabSize, embeddingSize } = embeddingTableOf(features, name)
-      tables[`${owner}_embedding`] ??= new Embedding(vocabSize, embeddingSize)
-      width += embeddingSize
-    }
-    this.categorical_embeddings = new ModuleDict(tables)
+    const { tables, width: tabular } = embeddingTables(features)
+    const width = encoderShape(resolved.pretrained_model_config).dim + tabular
+    this.categorical_embeddings = tables
     const { layers, outFeatures } = mlpLayers(width, resolved.mlp_config ?? [])
     this.mlp = resolved.mlp_config ? new Sequential(layers) : undefined
     this.head = new Linear(outFeatures, resolved.num_labels)
@@ -181,15 +146,8 @@ export class TextTabularModel extends Model<ClickInputs> {
   /** Hidden states of the text, and the tabular features in the order they are concatenated. */
   #inputs(batch: CheckedBatch): { hidden: Tensor; rows: PackedRows; tabular: Part[] } {
     const features = this.config.features_config
-    // Looked up where they are joined, all together.
-    const categorical = namesByDtype(features, 'categorical').map(name => ({
-      table: this.categorical_embeddings.get(`${ownerOf(features, name)}_embedding`).weight,
-      ids: batch.categorical[name]!,
-    }))
-    const numerical = namesByDtype(features, 'numerical').map(name =>
-      tensor(this.gpu, batch.numerical[name]!, [batch.size, 1]),
-    )
-    return { ...this.bert.forward(batch.text), tabular: [...categorical, ...numerical] }
+    const tabular = tabularParts(this.gpu, features, this.categorical_embeddings, batch)
+    return { ...this.bert.forward(batch.text), tabular }
   }
 
   #outputs(mlpInput: Tensor): { mlpInput: Tensor; logits: Tensor } {

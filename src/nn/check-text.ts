@@ -15,22 +15,22 @@ export function checkIds(where: string, ids: unknown, n: number, of: string): Ui
   return isGrouped(ids) ? ids : given
 }
 
-/** Packed tokens, with their numbers in typed arrays. */
-export function checkText(where: string, text: PackedTokens): PackedTokens {
+/** Packed tokens, with their numbers in typed arrays; `name` is what they are called in a batch. */
+export function checkText(where: string, text: PackedTokens, name = 'text'): PackedTokens {
   if (typeof text !== 'object' || text === null || Array.isArray(text) || ArrayBuffer.isView(text))
     throw new ArgumentError(
-      `${where}: text is ${shown(text)}, expected packed tokens, as batch.text of collate()`,
+      `${where}: ${name} is ${shown(text)}, expected packed tokens, as batch.${name} of collate()`,
     )
-  const keyMask = toUints(`${where}: text.keyMask`, text.keyMask)
-  const cuSeqlens = toUints(`${where}: text.cuSeqlens`, text.cuSeqlens)
-  const rowIds = toUints(`${where}: text.rowIds`, text.rowIds)
+  const keyMask = toUints(`${where}: ${name}.keyMask`, text.keyMask)
+  const cuSeqlens = toUints(`${where}: ${name}.cuSeqlens`, text.cuSeqlens)
+  const rowIds = toUints(`${where}: ${name}.rowIds`, text.rowIds)
   const T = keyMask.length
   if (rowIds.length !== T)
-    throw new ShapeError(`${where}: text.rowIds has ${rowIds.length} values, expected ${T}, one per token`)
-  if (cuSeqlens.length < 1) throw new ShapeError(`${where}: text.cuSeqlens is empty, expected [B + 1]`)
-  const inputIds = checkIds(`${where}: text.inputIds`, text.inputIds, T, 'token')
-  const positionIds = checkIds(`${where}: text.positionIds`, text.positionIds, T, 'token')
-  checkPacked(`${where}: text`, { keyMask, cuSeqlens, rowIds }, T)
+    throw new ShapeError(`${where}: ${name}.rowIds has ${rowIds.length} values, expected ${T}, one per token`)
+  if (cuSeqlens.length < 1) throw new ShapeError(`${where}: ${name}.cuSeqlens is empty, expected [B + 1]`)
+  const inputIds = checkIds(`${where}: ${name}.inputIds`, text.inputIds, T, 'token')
+  const positionIds = checkIds(`${where}: ${name}.positionIds`, text.positionIds, T, 'token')
+  checkPacked(`${where}: ${name}`, { keyMask, cuSeqlens, rowIds }, T)
   return { ...text, inputIds, positionIds, keyMask, cuSeqlens, rowIds }
 }
 
