@@ -81,9 +81,13 @@ function checkCommand(line, where) {
   const words = line.replace(/#.*/, '').trim().split(/\s+/)
   const tool = words.indexOf('kernelgrad')
   if (tool >= 0) {
-    const name = words.slice(tool + 1).find(word => !word.startsWith('-'))
-    const command = COMMANDS.find(known => known.name === name)
-    if (!command && name !== 'COMMAND') fail(`${where}: kernelgrad has no command ${name}`)
+    const [name, second] = words.slice(tool + 1).filter(word => !word.startsWith('-'))
+    const known = COMMANDS.find(known => known.name === name)
+    if (!known && name !== 'COMMAND') fail(`${where}: kernelgrad has no command ${name}`)
+    const { commands } = known ?? {}
+    const command = commands
+      ? (commands.find(({ name }) => name === second) ?? commands.find(({ isDefault }) => isDefault))
+      : known
     const options = command?.options.map(({ flags }) => flags.split(' ')[0]) ?? []
     for (const word of words.filter(word => word.startsWith('--')))
       if (!GLOBAL.includes(word) && !options.includes(word))

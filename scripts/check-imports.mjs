@@ -22,7 +22,7 @@ const ROOMS = {
   models: ['errors', 'check', 'inputs', 'metrics', 'config', 'autograd', 'nn', 'data'],
   optim: ['errors', 'check', 'ids', 'gpu', 'wgsl', 'kernels', 'autograd', 'nn'],
   data: ['errors', 'check', 'ids', 'inputs', 'config'],
-  datasets: ['errors', 'check', 'config', 'data'],
+  datasets: ['errors', 'check', 'metrics', 'config', 'data'],
   train: [
     'errors',
     'check',

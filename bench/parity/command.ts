@@ -1,5 +1,5 @@
 import type { CommandSpec } from '../../src/cli/command.ts'
-import { ADAPTER } from '../../src/cli/commands.ts'
+import { ADAPTER } from '../../src/cli/options.ts'
 
 /** `npm run parity -- FOLDER` */
 export const PARITY: CommandSpec = {

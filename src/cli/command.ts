@@ -12,10 +12,22 @@ export interface OptionSpec {
   parse?: (text: string) => unknown
 }
 
-/** A subcommand: what it takes, and where its body is loaded from once it is asked for. */
-export interface CommandSpec {
+/** A subcommand: a body, or a group of commands. */
+export type CommandSpec = BodySpec | GroupSpec
+
+/** A name that commands stand under, as 'experiment' in 'experiment pretrain'. */
+export interface GroupSpec {
   name: string
   description: string
+  commands: readonly BodySpec[]
+}
+
+/** What a command takes, and where its body is loaded from once it is asked for. */
+export interface BodySpec {
+  name: string
+  description: string
+  /** Of a group: the one that runs where the options come without a name. */
+  isDefault?: boolean
   /** Positional arguments, all required; each value joins the options under its name. Of the last, there may be several. */
   arguments?: readonly { name: string; description: string; variadic?: boolean }[]
   options: readonly OptionSpec[]

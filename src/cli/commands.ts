@@ -1,11 +1,6 @@
 import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
-
-/** Which adapter, where a command needs one. */
-export const ADAPTER: OptionSpec = {
-  flags: '--adapter <kind>',
-  description: 'which adapter to use (default: KERNELGRAD_ADAPTER, or auto)',
-  choices: ['auto', 'hardware', 'system', 'embedded'],
-}
+import { EXPERIMENTS } from './experiments/commands.ts'
+import { ADAPTER, JSON_LINE } from './options.ts'
 
 const TRUNCATE: OptionSpec = {
   flags: '--truncate',
@@ -26,11 +21,6 @@ const MODEL: readonly OptionSpec[] = [
   { flags: '--batch-size <rows>', description: 'rows a batch', default: 256, parse: wholeNumber(1) },
   TRUNCATE,
 ]
-
-const JSON_LINE: OptionSpec = {
-  flags: '--json',
-  description: 'print the result as one line of JSON, everything else to stderr',
-}
 
 const FEATURES: OptionSpec = {
   flags: '--features <file>',
@@ -149,29 +139,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'experiment',
-    description:
-      'train text + tabular against text only at the notebook’s settings and compare (its own ROC AUC: 0.709 and 0.679)',
-    options: [
-      { flags: '--train <files...>', description: 'Parquet files to train on', required: true },
-      { flags: '--eval <files...>', description: 'Parquet files to evaluate on', required: true },
-      { flags: '--features <file>', description: 'features.json of preprocess', required: true },
-      { flags: '--out <folder>', description: 'folder for both models and results.json', required: true },
-      {
-        flags: '--size <name>',
-        description: 'the notebook’s 143.6 M parameters, or the demo’s models to try it out',
-        default: 'notebook',
-        choices: ['notebook', 'demo'],
-      },
-      {
-        flags: '--max-steps <count>',
-        description: 'stop each model after so many optimizer steps',
-        parse: wholeNumber(1),
-      },
-      { flags: '--seed <number>', description: 'seed of both models', default: 42, parse: wholeNumber(0) },
-      ADAPTER,
-      JSON_LINE,
-    ],
-    load: () => import('./commands/experiment.ts'),
+    description: 'train models against each other and compare',
+    commands: EXPERIMENTS,
   },
   {
     name: 'demo',

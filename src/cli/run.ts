@@ -2,7 +2,7 @@
 // comes only when asked for.
 import { Command, CommanderError, Option } from 'commander'
 import { KernelgradError, UsageError } from '../errors.ts'
-import type { CommandSpec } from './command.ts'
+import type { BodySpec, CommandSpec, GroupSpec, OptionSpec } from './command.ts'
 import { InterruptedError } from './interrupt.ts'
 
 /** Where a run of the command line reads its surroundings and writes its messages. */
@@ -26,6 +26,7 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     code = exit
   })
   try {
+    checkGroup(args, context.commands)
     await program.parseAsync(args, { from: 'user' })
     return code
   } catch (error) {
@@ -36,6 +37,16 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     if (error instanceof InterruptedError) return error.code
     return error instanceof UsageError ? 2 : 1
   }
+}
+
+/** A misspelt name within a group would pass for an argument of its default command, whose options are then missed. */
+function checkGroup(args: readonly string[], commands: readonly CommandSpec[]): void {
+  const [name, word] = args.filter(arg => arg !== '--stack')
+  const group = commands.find(spec => spec.name === name)
+  if (word === undefined || word.startsWith('-') || !group || !('commands' in group)) return
+  const known = group.commands.map(spec => spec.name)
+  if (!known.includes(word))
+    throw new UsageError(`unknown command '${name} ${word}', expected one of ${known.join(', ')}`)
 }
 
 /** The lines that stderr shows for a failure. */
@@ -53,7 +64,9 @@ function traces(error: Error): string {
   return error.cause instanceof Error ? `${own}\ncaused by: ${traces(error.cause)}` : own
 }
 
-function programOf(context: CliContext, setCode: (code: number) => void): Command {
+type SetCode = (code: number) => void
+
+function programOf(context: CliContext, setCode: SetCode): Command {
   const { out = text => process.stdout.write(text), err = text => process.stderr.write(text) } = context
   const program = new Command('kernelgrad')
     .description('Train and serve BERT-CTR on any WebGPU device')
@@ -64,17 +77,27 @@ function programOf(context: CliContext, setCode: (code: number) => void): Comman
     .configureOutput({ writeOut: out, writeErr: err })
     .exitOverride()
   for (const spec of context.commands) {
-    const command = program.command(spec.name).description(spec.description)
-    for (const { name, description, variadic } of spec.arguments ?? [])
-      command.argument(variadic ? `<${name}...>` : `<${name}>`, description)
-    for (const option of spec.options) command.addOption(optionOf(option))
-    command.action(async () => {
-      const positional = (spec.arguments ?? []).map(({ name }, i) => [name, command.processedArgs[i]])
-      const { run } = await spec.load()
-      setCode((await run({ ...command.opts(), ...Object.fromEntries(positional) })) ?? 0)
-    })
+    if ('commands' in spec) addGroup(program, spec, setCode)
+    else addCommand(program, spec, setCode)
   }
   return program
+}
+
+function addGroup(program: Command, { name, description, commands }: GroupSpec, setCode: SetCode): void {
+  const group = program.command(name).description(description).helpCommand(false)
+  for (const spec of commands) addCommand(group, spec, setCode)
+}
+
+function addCommand(parent: Command, spec: BodySpec, setCode: SetCode): void {
+  const command = parent.command(spec.name, { isDefault: spec.isDefault }).description(spec.description)
+  for (const { name, description, variadic } of spec.arguments ?? [])
+    command.argument(variadic ? `<${name}...>` : `<${name}>`, description)
+  for (const option of spec.options) command.addOption(optionOf(option))
+  command.action(async () => {
+    const positional = (spec.arguments ?? []).map(({ name }, i) => [name, command.processedArgs[i]])
+    const { run } = await spec.load()
+    setCode((await run({ ...command.opts(), ...Object.fromEntries(positional) })) ?? 0)
+  })
 }
 
 function optionOf({ flags, description, required, default: value, choices, parse }: OptionSpec): Option {
@@ -94,4 +117,3 @@ function optionOf({ flags, description, required, default: value, choices, parse
   }
   return option
 }
-type OptionSpec = CommandSpec['options'][number]

@@ -5,3 +5,4 @@
  */
 export * from './synthetic.ts'
 export * from './synthetic-raw.ts'
+export * from './text-world.ts'

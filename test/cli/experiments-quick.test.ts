@@ -1,0 +1,67 @@
+// The experiments on planted rows in their quick form, each from its rows to its report.
+// Waits for CI: it trains eight small models
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Figures } from '../../src/cli/experiments/experiment.ts'
+import { kernelgrad } from './capture.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-quick-experiments-'))
+test.after(() => rmSync(folder, { recursive: true }))
+
+interface Results {
+  experiment: string
+  quick: boolean
+  trials: { seed: number; figures: Figures }[]
+  checks: { says: string; pass: boolean; found: string }[]
+  pass: boolean
+}
+const resultsIn = (out: string): Results => JSON.parse(readFileSync(join(out, 'results.json'), 'utf8'))
+
+/** A quick run of one seed: it passes, and what it leaves is whole. Returns its figures. */
+async function quick(name: string, models: readonly string[]): Promise<{ out: string; figures: Figures }> {
+  const out = join(folder, name)
+  const run = await kernelgrad('experiment', name, '--quick', '--seeds', '1', '--seed', '4', '--out', out)
+  assert.is(run.code, 0, run.err + run.out)
+  assert.match(run.out, /\nROC AUC +seed 4( +PyTorch)?\n[- ]+\n/)
+  assert.match(
+    run.out,
+    /\npass {2}.*\n\npassed in (?:\d+m)?\d+s; models, results\.json and report\.html are in /,
+  )
+  assert.not.match(run.out, /FAIL|NaN|undefined/)
+  const results = resultsIn(out)
+  assert.equal([results.experiment, results.quick, results.pass], [name, true, true])
+  assert.equal(
+    results.trials.map(({ seed }) => seed),
+    [4],
+  )
+  assert.ok(results.checks.length > 0 && results.checks.every(({ pass }) => pass))
+  const page = readFileSync(join(out, 'report.html'), 'utf8')
+  const { figures } = results.trials[0]!
+  for (const model of models) {
+    assert.ok(figures[model]! > 0.3 && figures[model]! < 1, `${model} ${figures[model]}`)
+    assert.ok(page.includes(model), `${model} is in the report`)
+    assert.ok(existsSync(join(out, 'seed-4', model, 'model.safetensors')), model)
+  }
+  return { out, figures }
+}
+
+test('pretrain, quick: the encoder learns from texts, the click models are saved with their figures', async () => {
+  const { out, figures } = await quick('pretrain', ['scratch_500', 'pretrained_500'])
+  const data = join(out, 'seed-4', 'data')
+  for (const name of ['scratch_500', 'pretrained_500']) {
+    const model = ['--model', join(out, 'seed-4', name), '--data', join(data, 'test.parquet')]
+    const { out: told } = await kernelgrad('evaluate', ...model, '--batch-size', '500', '--json')
+    assert.is(JSON.parse(told).metrics.roc_auc, figures[name])
+  }
+  const again = await kernelgrad('experiment', 'pretrain', '--quick', '--out', out)
+  assert.is(again.code, 1)
+  assert.match(
+    again.err,
+    /pretrain already holds (results\.json|seed-4) of an earlier run; name a new folder/,
+  )
+})
+
+test.run()
