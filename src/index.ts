@@ -20,6 +20,7 @@ export {
   createModel,
   DistilBertForSequenceClassification,
   isTwoSided,
+  LateFusionModel,
   Model,
   type ModelConfiguration,
   registerModel,

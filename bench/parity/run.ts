@@ -10,7 +10,7 @@ import { checkOpsCase } from './ops-case.ts'
 import { checkOptimCase, type OptimCase } from './optim-case.ts'
 import { checkPlantedCase, type PlantedCase } from './planted-case.ts'
 import { type Finding, findingsTable, passes } from './report.ts'
-import { checkSidedCase, SIDED, type SidedCase } from './sided-case.ts'
+import { checkSidedCase, isSided, type SidedCase } from './sided-case.ts'
 import { type AdamWCase, checkAdamWCase, checkMetricsCase, type MetricsCase } from './small-cases.ts'
 import { checkTrainerCase, type TrainerCase } from './trainer-case.ts'
 
@@ -43,7 +43,7 @@ function checkerOf(
   if (hasFile(folder, 'linear_warmup.final.safetensors'))
     return gpu => checkTrainerCase(gpu, folder, frozen as unknown as TrainerCase)
   if (!hasFile(folder, 'batches.safetensors')) return undefined
-  if (SIDED.includes(frozen.model)) return gpu => checkSidedCase(gpu, folder, frozen as unknown as SidedCase)
+  if (isSided(frozen)) return gpu => checkSidedCase(gpu, folder, frozen as unknown as SidedCase)
   if (hasFile(folder, 'weights.safetensors') && MODELS.includes(frozen.model))
     return gpu => checkModelCase(gpu, folder, frozen as unknown as ModelCase)
   if (Array.isArray(frozen.steps)) return gpu => checkFullCase(gpu, folder, frozen as unknown as FullCase)

@@ -5,12 +5,16 @@ import { ArgumentError, ConfigError, DataError, ShapeError } from '../errors.ts'
 import type { PackedTokens } from '../inputs.ts'
 import { checkIds, checkText } from '../nn/check-text.ts'
 
-/** What a click model reads. */
-interface Wanted {
-  /** Names of its texts. */
-  texts: readonly string[]
+/** Columns of a table. */
+interface WantedTable {
   categorical?: readonly string[]
   numerical?: readonly string[]
+}
+
+/** What a click model reads. */
+interface Wanted extends WantedTable {
+  /** Names of its texts. */
+  texts: readonly string[]
   classes: number
 }
 
@@ -23,12 +27,16 @@ interface Given {
   rows?: ArrayLike<number>
 }
 
-/** A batch whose columns are there, of one length, and hold what the model can read. */
-interface CheckedRows {
+/** Columns that are there, of one length, and hold what the model can read. */
+export interface CheckedTable {
   size: number
-  texts: Record<string, PackedTokens>
   categorical: Record<string, Ids>
   numerical: Record<string, Float32Array>
+}
+
+/** A whole batch of that kind. */
+interface CheckedRows extends CheckedTable {
+  texts: Record<string, PackedTokens>
   labels: Uint32Array | undefined
 }
 
@@ -47,7 +55,7 @@ export function checkRows(model: string, batch: unknown, wanted: Wanted): Checke
     throw new ArgumentError(
       `${model}: batch is ${shown(batch)}, expected { size, ${wanted.texts.join(', ')}, … }, as collate() gives`,
     )
-  const { size, categorical, numerical, labels, rows } = batch as Given
+  const { size, labels, rows } = batch as Given
   const texts = each(wanted.texts, name => checkText(model, textOf(model, batch, name), name))
   expectNumber(`${model}: batch.size`, size, NATURAL)
   for (const [name, { cuSeqlens }] of Object.entries(texts)) {
@@ -57,8 +65,26 @@ export function checkRows(model: string, batch: unknown, wanted: Wanted): Checke
   }
   const rowOf = (b: number) => rows?.[b] ?? b
   return {
-    size,
+    ...checkTable(model, batch as Given, { ...wanted, size }),
     texts,
+    labels:
+      labels === undefined || labels === null
+        ? undefined
+        : checkLabels(model, labels, size, wanted.classes, rowOf),
+  }
+}
+
+/** The table of a batch of `size` rows. */
+export function checkTable(
+  model: string,
+  batch: Pick<Given, 'categorical' | 'numerical' | 'rows'>,
+  { size, ...wanted }: WantedTable & { size: number },
+): CheckedTable {
+  if (typeof batch !== 'object' || batch === null)
+    throw new ArgumentError(`${model}: batch is ${shown(batch)}, expected { categorical, numerical, … }`)
+  const { categorical, numerical, rows } = batch
+  return {
+    size,
     categorical: each(wanted.categorical, name =>
       checkIds(`${model}: column '${name}'`, column(categorical, name), size, 'row'),
     ),
@@ -68,12 +94,9 @@ export function checkRows(model: string, batch: unknown, wanted: Wanted): Checke
       expectRowCount(where, values, size)
       const wrong = values.findIndex(value => !Number.isFinite(value))
       if (wrong < 0) return values
-      throw new DataError(`${where}, row ${rowOf(wrong)}: value ${values[wrong]}, expected a finite number`)
+      const row = rows?.[wrong] ?? wrong
+      throw new DataError(`${where}, row ${row}: value ${values[wrong]}, expected a finite number`)
     }),
-    labels:
-      labels === undefined || labels === null
-        ? undefined
-        : checkLabels(model, labels, size, wanted.classes, rowOf),
   }
 }
 

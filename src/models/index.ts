@@ -5,6 +5,12 @@
  */
 export type { ClickInputs, ModelOutput } from './click.ts'
 export type { CosineCrossing, CrossingConfig, ResidualCrossing } from './crossing.ts'
+export {
+  type LateFusionConfig,
+  type LateFusionInputs,
+  LateFusionModel,
+  type ResolvedLateFusionConfig,
+} from './late-fusion.ts'
 export { DistilBertForMaskedLM, type MaskedLMConfig, type MaskedLMInputs } from './masked-lm.ts'
 export { Model, type ModelConfiguration } from './model.ts'
 export { readOptions, textInputs, tokenizerOf } from './reading.ts'

@@ -5,6 +5,7 @@ import { type ModelConfig, parseTrainerConfig, type ResolvedTrainerConfig } from
 import { isObject } from '../config/schema.ts'
 import { ConfigError } from '../errors.ts'
 import { checkClass, checkModel, guarded } from './check.ts'
+import { type LateFusionConfig, LateFusionModel } from './late-fusion.ts'
 import { DistilBertForMaskedLM } from './masked-lm.ts'
 import type { Model, ModelConfiguration } from './model.ts'
 import { DistilBertForSequenceClassification } from './sequence-classification.ts'
@@ -57,7 +58,13 @@ export function registerModel(model: ModelClass): void {
   models.set(model.architecture, model)
 }
 
-for (const model of [TextTabularModel, DistilBertForSequenceClassification, DistilBertForMaskedLM, TwinModel])
+for (const model of [
+  TextTabularModel,
+  DistilBertForSequenceClassification,
+  DistilBertForMaskedLM,
+  TwinModel,
+  LateFusionModel,
+])
   models.set(model.architecture, model)
 
 /** Architectures that are known. */
@@ -126,8 +133,9 @@ function classOf(architecture: unknown, where: string): ModelClass {
  */
 export function createModel(config: ModelConfig): TextTabularModel | DistilBertForSequenceClassification
 export function createModel(config: TwinConfig & { architecture: 'TwinModel' }): TwinModel
+export function createModel(config: LateFusionConfig & { architecture: 'LateFusionModel' }): LateFusionModel
 export function createModel<M extends Model = Model>(config: ModelConfiguration): M
-export function createModel(config: ModelConfig | TwinConfig | ModelConfiguration): Model {
+export function createModel(config: ModelConfig | TwinConfig | LateFusionConfig | ModelConfiguration): Model {
   const resolved = parseConfiguration(config, 'the model configuration')
   return makeModel(classOf(resolved.architecture, 'the model configuration'), resolved)
 }
