@@ -67,9 +67,10 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const model: Model = createModel(config).to(gpu, { seed: trainer.seed })
   model.tokenizer = tokenizer
   if (config.use_pretrained) {
-    const note = (text: string) => stream.write(`note: ${text}\n`)
-    for (const encoder of Object.values(model.encoders()))
-      await loadEncoder(encoder, config.model_name!, { note })
+    const notes = new Set<string>()
+    for (const [role, encoder] of Object.entries(model.encoders()))
+      await loadEncoder(encoder, config.model_name!, { role, note: text => notes.add(text) })
+    for (const text of notes) stream.write(`note: ${text}\n`)
   }
   const started = performance.now()
   const curves = new Map<number, Curves | undefined>()

@@ -38,8 +38,8 @@ export async function readTrainingConfig(
   const merged = isObject(own) ? { ...saved, ...own } : own
   const config = parse({ ...json, pretrained_model_config: merged }, path, truncate)
   const { trainer: _, ...model } = config
-  for (const encoder of Object.values(createModel(model).encoders()))
-    await checkEncoder(encoder.config, json.model_name)
+  for (const [role, encoder] of Object.entries(createModel(model).encoders()))
+    await checkEncoder(encoder.config, json.model_name, { role })
   return config
 }
 

@@ -4,7 +4,7 @@
  * @module kernelgrad/models
  */
 export type { ClickInputs, ModelOutput } from './click.ts'
-export type { CosineCrossing, CrossingConfig, ResidualCrossing } from './crossing.ts'
+export type { CosineCrossing, Crossed, Crossing, CrossingConfig, ResidualCrossing } from './crossing.ts'
 export {
   type LateFusionConfig,
   type LateFusionInputs,

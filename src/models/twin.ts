@@ -13,14 +13,20 @@ import {
 } from '../autograd/index.ts'
 import { withoutBookkeeping } from '../config/encoder.ts'
 import { type EncoderConfig, encoderShape, type FeaturesConfig } from '../config/index.ts'
-import { count, oneOf, parseStrict, strict } from '../config/schema.ts'
+import { oneOf, parseStrict, strict } from '../config/schema.ts'
 import { ConfigError } from '../errors.ts'
 import type { BatchOf, ClassesInput, PackedTokens, TextInput } from '../inputs.ts'
 import { Evaluation } from '../metrics/index.ts'
 import type { Encoder } from '../nn/index.ts'
 import { checkRows } from './check-batch.ts'
 import { comparableClick, lossOf, type ModelOutput, probabilityNames } from './click.ts'
-import { Crossing, type CrossingConfig, parseCrossing } from './crossing.ts'
+import {
+  type CosineCrossing,
+  Crossing,
+  type CrossingConfig,
+  parseCrossing,
+  type ResidualCrossing,
+} from './crossing.ts'
 import { Model } from './model.ts'
 import { finishSides, type SidedConfig, sideEntries, sideInputs, textFeatures } from './sides.ts'
 import { Towers } from './towers.ts'
@@ -30,7 +36,14 @@ const schema = strict({
   architecture: v.optional(v.literal('TwinModel'), 'TwinModel'),
   ...sideEntries,
   pooling: v.optional(oneOf(['weighted', 'first_token']), 'weighted'),
-  downscale: v.nullish(count, null),
+  downscale: v.nullish(
+    v.custom<number>(
+      size => Number.isSafeInteger(size) && (size as number) >= 1,
+      ({ input }) =>
+        `expected an integer of at least 1, or null for vectors of the encoder's size, got ${JSON.stringify(input)}`,
+    ),
+    null,
+  ),
   crossing: v.optional(v.unknown(), 'cosine'),
 })
 
@@ -48,7 +61,7 @@ export interface TwinConfig {
   /** Size of the vectors, behind a linear layer and tanh; null, as unless given, leaves the encoder's. */
   downscale?: number | null
   /** 'cosine' unless given, or 'residual', or an object with its options. */
-  crossing?: 'cosine' | 'residual' | { type: 'cosine' } | ResidualOptions
+  crossing?: 'cosine' | 'residual' | CosineCrossing | ({ type: 'residual' } & Partial<ResidualCrossing>)
   /** Classes, 2 unless given; the cosine takes no more. */
   num_labels?: number
   /** The encoder of each tower. */
@@ -58,9 +71,6 @@ export interface TwinConfig {
   /** Start from the weights in the folder `model_name`; default false. */
   use_pretrained?: boolean
 }
-type Residual = Extract<CrossingConfig, { type: 'residual' }>
-type ResidualOptions = Pick<Residual, 'type'> & Partial<Omit<Residual, 'type'>>
-
 /** {@link TwinConfig} with every default filled in. */
 export interface ResolvedTwinConfig extends SidedConfig {
   architecture: 'TwinModel'

@@ -18,6 +18,8 @@ import { expectModule, expectPath } from './checks.ts'
 export interface PretrainedOptions {
   /** Told what was left aside. */
   note?: (text: string) => void
+  /** What the encoder's model calls it: of a folder of several encoders, the one of that name is taken. */
+  role?: string
 }
 
 const { join } = files
@@ -46,7 +48,7 @@ export async function fromPretrained(
 ): Promise<Encoder> {
   expectGpu('fromPretrained: gpu', gpu)
   expectPath('fromPretrained: folder', folder)
-  expectOptions('fromPretrained: options', options, ['note'])
+  expectOptions('fromPretrained: options', options, ['note', 'role'])
   const encoder = createEncoder(await pretrainedConfig(folder, options)).to(gpu)
   try {
     await loadEncoder(encoder, folder, options)
@@ -76,7 +78,7 @@ export async function pretrainedConfig(
   if (config.model_type !== 'bert') return config
   const { tensors, close } = await openWeights(folder)
   await close()
-  const pooled = [...tensors.keys()].some(name => /^(bert\.)?pooler\.dense\.weight$/.test(name))
+  const pooled = [...tensors.keys()].some(name => /^((query_|ad_)?bert\.)?pooler\.dense\.weight$/.test(name))
   return { ...config, add_pooling_layer: pooled }
 }
 
@@ -87,14 +89,14 @@ export async function pretrainedConfig(
 export async function loadEncoder(
   encoder: Encoder,
   folder: string,
-  { note }: PretrainedOptions = {},
+  { note, role }: PretrainedOptions = {},
 ): Promise<void> {
   expectEncoderModule('loadEncoder', encoder)
   expectPath('loadEncoder: folder', folder)
   const pretraining = await pretrainingOf(folder)
   const file = withoutMask(await openWeights(folder), pretraining)
   try {
-    const { names, aside } = match(encoder, file)
+    const { names, aside } = match(encoder, file, role)
     if (aside.length) note?.(`${file.path}: left aside ${listed(aside)}`)
     await encoder.gpu.compiled()
     for (const [name, parameter] of encoder.namedParameters())
@@ -109,10 +111,14 @@ export async function loadEncoder(
  * Checks the weights of a folder against encoder settings, which needs no device.
  * @throws CheckpointError as {@link loadEncoder}.
  */
-export async function checkEncoder(config: ResolvedEncoderConfig, folder: string): Promise<void> {
+export async function checkEncoder(
+  config: ResolvedEncoderConfig,
+  folder: string,
+  { role }: PretrainedOptions = {},
+): Promise<void> {
   const file = withoutMask(await openWeights(folder), await pretrainingOf(folder))
   try {
-    match(createEncoder(config), file)
+    match(createEncoder(config), file, role)
   } finally {
     await file.close()
   }
@@ -167,12 +173,18 @@ function expectEncoderModule(where: string, encoder: unknown): void {
 function match(
   encoder: Encoder,
   { path, tensors }: SafetensorsFile,
+  role?: string,
 ): { names: Map<string, string>; aside: string[] } {
   const parameters = new Map(encoder.namedParameters())
-  const prefix = PREFIXES.find(before => tensors.has(`${before}embeddings.word_embeddings.weight`))
+  const prefixes = role === undefined ? PREFIXES : [`${role}.`, ...PREFIXES]
+  const prefix = prefixes.find(before => tensors.has(before + WORDS))
   if (prefix === undefined) {
+    const others = [...tensors.keys()].filter(name => name.endsWith(WORDS))
+    const found = others.length
+      ? `holds ${others.join(' and ')}, and no encoder of another name`
+      : 'holds no encoder'
     throw new CheckpointError(
-      `${path} holds no encoder: expected embeddings.word_embeddings.weight, bare or after 'distilbert.' or 'bert.'`,
+      `${path} ${found}: expected ${WORDS}, bare or after ${prefixes.flatMap(before => (before ? [`'${before}'`] : [])).join(' or ')}`,
     )
   }
   const parts = [...encoder.namedChildren()].map(([name]) => `${prefix}${name}.`)
