@@ -176,15 +176,13 @@ function match(
   role?: string,
 ): { names: Map<string, string>; aside: string[] } {
   const parameters = new Map(encoder.namedParameters())
-  const prefixes = role === undefined ? PREFIXES : [`${role}.`, ...PREFIXES]
+  const prefixes = role === undefined ? PREFIXES : [...new Set([`${role}.`, ...PREFIXES])]
   const prefix = prefixes.find(before => tensors.has(before + WORDS))
   if (prefix === undefined) {
     const others = [...tensors.keys()].filter(name => name.endsWith(WORDS))
-    const found = others.length
-      ? `holds ${others.join(' and ')}, and no encoder of another name`
-      : 'holds no encoder'
+    const wanted = prefixes.flatMap(before => (before ? [`'${before}'`] : [])).join(' or ')
     throw new CheckpointError(
-      `${path} ${found}: expected ${WORDS}, bare or after ${prefixes.flatMap(before => (before ? [`'${before}'`] : [])).join(' or ')}`,
+      `${path} holds no encoder: expected ${WORDS}, bare or after ${wanted}${others.length ? `; it has ${others.join(' and ')}` : ''}`,
     )
   }
   const parts = [...encoder.namedChildren()].map(([name]) => `${prefix}${name}.`)
