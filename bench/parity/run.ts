@@ -13,6 +13,7 @@ import { type Finding, findingsTable, passes } from './report.ts'
 import { checkSidedCase, isSided, type SidedCase } from './sided-case.ts'
 import { type AdamWCase, checkAdamWCase, checkMetricsCase, type MetricsCase } from './small-cases.ts'
 import { checkTrainerCase, type TrainerCase } from './trainer-case.ts'
+import { checkUltrFilesCase, isUltrFiles, type UltrFilesCase } from './ultr-files-case.ts'
 
 export interface ParityOptions {
   folder: string
@@ -42,6 +43,7 @@ function checkerOf(
     return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase, options)
   if (hasFile(folder, 'linear_warmup.final.safetensors'))
     return gpu => checkTrainerCase(gpu, folder, frozen as unknown as TrainerCase)
+  if (isUltrFiles(frozen)) return () => checkUltrFilesCase(folder, frozen as unknown as UltrFilesCase)
   if (!hasFile(folder, 'batches.safetensors')) return undefined
   if (isSided(frozen)) return gpu => checkSidedCase(gpu, folder, frozen as unknown as SidedCase)
   if (hasFile(folder, 'weights.safetensors') && MODELS.includes(frozen.model))

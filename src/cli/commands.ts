@@ -37,9 +37,21 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'preprocess',
-    description: 'turn raw KDD Cup 2012 track 2 files into Parquet (needs @duckdb/node-api)',
-    arguments: [{ name: 'folder', description: 'folder with training.txt, the token and the profile files' }],
+    description: 'turn raw files into Parquet: KDD Cup 2012 track 2 (needs @duckdb/node-api) or Baidu-ULTR',
+    arguments: [
+      {
+        name: 'folder',
+        description:
+          'folder with training.txt, the token and the profile files, or with session files part-*.gz and an annotated file',
+      },
+    ],
     options: [
+      {
+        flags: '--format <name>',
+        description: 'whose files they are',
+        default: 'kdd',
+        choices: ['kdd', 'ultr'],
+      },
       {
         flags: '--out <folder>',
         description: 'folder for train.parquet, test.parquet and features.json',
@@ -47,20 +59,18 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
       {
         flags: '--rows <count>',
-        description: 'rows read from the start of training.txt',
-        default: 1_000_000,
+        description: 'of kdd: rows read from the start of training.txt (default: 1000000)',
         parse: wholeNumber(1),
       },
       {
         flags: '--seed <number>',
-        description: 'decides which tenth of the rows is the test',
+        description: 'decides which tenth of the rows, or of the queries of ultr, is the test',
         default: 42,
         parse: wholeNumber(0),
       },
       {
         flags: '--memory <MiB>',
-        description: 'what DuckDB may hold; the rest is spilled below --out',
-        default: 768,
+        description: 'of kdd: what DuckDB may hold; the rest is spilled below --out (default: 768)',
         parse: wholeNumber(128),
       },
       JSON_LINE,

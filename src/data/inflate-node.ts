@@ -1,5 +1,6 @@
 // Node's own decoders, which hold gzip's checksum against what they made.
-import { brotliDecompressSync, unzipSync } from 'node:zlib'
+import { pipeline, Readable, type Transform } from 'node:stream'
+import { brotliDecompressSync, createGunzip, createGzip, unzipSync } from 'node:zlib'
 import { wrongSize } from './compressed-blocks.ts'
 
 export const gunzip = (input: Uint8Array, size: number): Uint8Array => limited(unzipSync, 'gzip', input, size)
@@ -16,4 +17,20 @@ function limited(decode: typeof unzipSync, codec: string, input: Uint8Array, siz
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw wrongSize(codec, 'more', size)
     throw error
   }
+}
+
+const PIECE = 1 << 18
+
+/** What gzip'd bytes hold, piece by piece; ends in an error where they are damaged or cut short. */
+export const gunzipStream = (bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> =>
+  through(bytes, createGunzip({ chunkSize: PIECE }))
+
+/** Bytes as gzip has them, piece by piece. */
+export const gzipStream = (bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> =>
+  through(bytes, createGzip({ chunkSize: PIECE }))
+
+function through(bytes: AsyncIterable<Uint8Array>, coder: Transform): AsyncIterable<Uint8Array> {
+  // An error on the way ends the coder with it, and so the loop that reads it.
+  pipeline(Readable.from(bytes, { objectMode: true, highWaterMark: 1 }), coder, () => {})
+  return coder
 }

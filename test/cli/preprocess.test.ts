@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { writeRawKdd } from '../../bench/raw-kdd.ts'
 import { parseFeatureSizes } from '../../src/config/index.ts'
 import { writeSyntheticRaw } from '../../src/datasets/index.ts'
+import { writeUltrWorld } from '../../src/datasets/ultr/index.ts'
 import { interrupted } from '../support/interrupted.ts'
 import { kernelgrad } from './capture.ts'
 
@@ -52,6 +53,35 @@ test('preprocess refuses raw files that cannot be', async () => {
   const memory = await kernelgrad('preprocess', raw, '--out', data, '--memory', '5')
   assert.is(memory.code, 2)
   assert.match(memory.err, /'--memory <MiB>': expected a whole number of at least 128, got '5'/)
+})
+
+test('preprocess turns session files into Parquet', async () => {
+  const [input, out] = [join(folder, 'sessions'), join(folder, 'ultr')]
+  const { annotated } = await writeUltrWorld({
+    folder: input,
+    sessions: 200,
+    queries: 30,
+    judged: 6,
+    seed: 2,
+  })
+  const made = await kernelgrad('preprocess', input, '--format', 'ultr', '--out', out, '--json')
+  assert.is(made.code, 0, made.err)
+  assert.equal(readdirSync(out).sort(), ['annotated.parquet', ...files])
+  const { rows, sessions, judged } = JSON.parse(made.out)
+  assert.equal(judged, { rows: annotated.length, queries: 6 })
+  assert.is(sessions.train + sessions.test, 200)
+  assert.is(rows.read, rows.train + rows.test)
+  assert.match(made.err, /^read part-00000\.gz 100\/100\nread annotation_data\.txt 100\/100\n$/)
+  const people = await kernelgrad('preprocess', input, '--format', 'ultr', '--out', out)
+  assert.match(
+    people.out,
+    /\ntraining sessions +\d+\ndocuments +[\d,]+\n(.*\n)*done in \d+s: .*annotated\.parquet\n$/,
+  )
+  const wrong = await kernelgrad('preprocess', input, '--format', 'ultr', '--out', out, '--rows', '5')
+  assert.is(wrong.code, 2)
+  assert.match(wrong.err, /--rows is for --format kdd/)
+  const none = await kernelgrad('preprocess', raw, '--format', 'ultr', '--out', out)
+  assert.match(none.err, /^error: .*raw has no session files, expected part-\*\.gz\n$/)
 })
 
 test('Ctrl-C stops preprocessing, ends with 130 and leaves the older result', async () => {

@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import type { FeatureSizes } from '../../config/index.ts'
 import { preprocessKdd } from '../../datasets/kdd/index.ts'
+import { type PreprocessUltrResult, preprocessUltr } from '../../datasets/ultr/index.ts'
+import { UsageError } from '../../errors.ts'
 import { InterruptedError, onInterrupt } from '../interrupt.ts'
 import { createProgress, formatSeconds } from '../progress.ts'
 import { talkStream } from '../say.ts'
@@ -9,26 +11,34 @@ import { count, formatTable } from '../table.ts'
 export interface PreprocessCommandOptions {
   folder: string
   out: string
-  rows: number
+  format: keyof typeof FORMATS
+  rows?: number
   seed: number
-  memory: number
+  memory?: number
   json?: boolean
 }
 
-/** Turns raw KDD Cup 2012 track 2 files into Parquet; a signal removes what is half done. */
+/** What a format's work ends with: the result as JSON, and as a person reads it. */
+interface Made {
+  json: object
+  told: string
+}
+type Work = (
+  options: PreprocessCommandOptions,
+  how: { signal: AbortSignal; onStage: (label: string) => { update(share: number): void; done(): void } },
+) => Promise<Made>
+
+const FORMATS = { kdd, ultr } satisfies Record<string, Work>
+
+/** Turns raw files into Parquet; a signal removes what is half done. */
 export async function run(options: PreprocessCommandOptions): Promise<void> {
-  const { folder, out, rows, seed, memory, json } = options
+  const { out, format, json } = options
   const started = Date.now()
   const stream = talkStream(json)
   const abort = new AbortController()
   const letGo = onInterrupt(() => abort.abort())
   try {
-    const { features, ...files } = await preprocessKdd({
-      input: folder,
-      output: out,
-      rows,
-      seed,
-      memoryMiB: memory,
+    const made = await FORMATS[format](options, {
       signal: abort.signal,
       onStage(label) {
         const progress = createProgress({ total: 100, label, stream })
@@ -42,20 +52,59 @@ export async function run(options: PreprocessCommandOptions): Promise<void> {
       },
     })
     const seconds = (Date.now() - started) / 1000
-    if (json) {
-      process.stdout.write(`${JSON.stringify({ ...files, ...features, seconds })}\n`)
-      return
-    }
-    stream.write(`\n${sizesTable(features)}\n\ndone in ${formatSeconds(seconds)}; train with:\n`)
-    stream.write(
-      `npx kernelgrad train --config model.json --features ${files.featuresFile} --train ${files.train} --eval ${files.test} --out ${join('runs', 'mine')}\n`,
-    )
+    if (json) process.stdout.write(`${JSON.stringify({ ...made.json, seconds })}\n`)
+    else stream.write(made.told.replace('{time}', formatSeconds(seconds)))
   } catch (error) {
     if (!abort.signal.aborted) throw error
     throw new InterruptedError(`stopped; ${out} is as it was`, { cause: error })
   } finally {
     letGo()
   }
+}
+
+async function kdd(...[options, how]: Parameters<Work>): Promise<Made> {
+  const { folder, out, rows, seed, memory } = options
+  const { features, ...files } = await preprocessKdd({
+    ...{ input: folder, output: out, seed, ...how },
+    ...(rows === undefined ? {} : { rows }),
+    ...(memory === undefined ? {} : { memoryMiB: memory }),
+  })
+  return {
+    json: { ...files, ...features },
+    told:
+      `\n${sizesTable(features)}\n\ndone in {time}; train with:\n` +
+      `npx kernelgrad train --config model.json --features ${files.featuresFile} --train ${files.train} --eval ${files.test} --out ${join('runs', 'mine')}\n`,
+  }
+}
+
+async function ultr(...[options, how]: Parameters<Work>): Promise<Made> {
+  const { folder, out, seed } = options
+  for (const name of ['rows', 'memory'] as const)
+    if (options[name] !== undefined)
+      throw new UsageError(`--${name} is for --format kdd; session files are read whole, a piece at a time`)
+  const result = await preprocessUltr({ input: folder, output: out, seed, ...how })
+  const { features, ...files } = result
+  return {
+    json: { ...files, ...features },
+    told: `\n${sessionsTable(result)}\n\ndone in {time}: ${[files.train, files.test, files.annotated ?? []].flat().join(', ')}\n`,
+  }
+}
+
+function sessionsTable({ features: { rows, clicks }, sessions, judged }: PreprocessUltrResult): string {
+  return formatTable(
+    ['', 'number'],
+    [
+      ['training sessions', count(sessions.train)],
+      ['documents', count(rows.train)],
+      ['with a click', count(clicks.train)],
+      ['test sessions', count(sessions.test)],
+      ['documents', count(rows.test)],
+      ['with a click', count(clicks.test)],
+      ['sessions without a text', count(sessions.empty)],
+      ['judged documents', count(judged.rows)],
+      ['of queries', count(judged.queries)],
+    ],
+  )
 }
 
 function sizesTable({ rows, clicks, vocab_size, features_config }: FeatureSizes): string {
