@@ -5,6 +5,7 @@ import type { FeatureSizes } from '../../config/index.ts'
 import { isThere, reason, writeJson } from '../../data/files.ts'
 import { randomStream } from '../../data/shuffle.ts'
 import { ArgumentError, DataError } from '../../errors.ts'
+import type { StageProgress } from '../kdd/index.ts'
 import { type Outlet, outlet } from '../outlet.ts'
 import { readAnnotated } from './annotated.ts'
 import { frequencyOf, type UltrSession } from './format.ts'
@@ -24,7 +25,7 @@ export interface PreprocessUltrOptions {
   /** Stops the work and removes what it has made so far. */
   signal?: AbortSignal
   /** Called at the start of each file; what it returns hears the share done, from 0 to 1, and the end. */
-  onStage?: (name: string) => { update(share: number): void; done(): void }
+  onStage?: (name: string) => StageProgress
 }
 
 /** What preprocessing made. */
