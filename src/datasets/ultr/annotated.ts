@@ -3,9 +3,9 @@ import { shown } from '../../check.ts'
 import { writeFileAtomic } from '../../data/files.ts'
 import { ArgumentError, DataError } from '../../errors.ts'
 import { ANNOTATED_COLUMNS, MOST_BUCKET, MOST_LABEL, type UltrAnnotated } from './format.ts'
-import { eachLine } from './lines.ts'
+import { eachLine, type ReadUltrOptions } from './lines.ts'
 import { qidAt, refuse, refuseColumns, tokensAt, wholeAt } from './parse.ts'
-import { checkReading, type ReadUltrOptions } from './sessions.ts'
+import { checkReading } from './sessions.ts'
 import { expectField, tokenText, WRITE_LINES } from './write.ts'
 
 /**

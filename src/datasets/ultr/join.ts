@@ -19,7 +19,7 @@ export const ULTR_VOCAB_SIZE = 22_000
 
 /**
  * [CLS] query [SEP] title [SEP] abstract [SEP], cut at `longest` and padded to it.
- * @param longest tokens, default 128.
+ * @param options.longest tokens, default 128.
  * @returns the ids, and the segments: 0 up to the first [SEP], 1 behind it and on padding.
  */
 export function joinTexts(

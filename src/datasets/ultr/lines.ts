@@ -23,7 +23,8 @@ export interface Line {
   from: Int32Array
 }
 
-export interface LinesOptions {
+/** How a file is read. */
+export interface ReadUltrOptions {
   /** Stops with the signal's reason. */
   signal?: AbortSignal
   /** Called with the share of the file's bytes read so far. */
@@ -42,7 +43,7 @@ const MOST_COLUMNS = 64
 export async function* eachLine(
   path: string,
   take: (line: Line) => void,
-  options: LinesOptions = {},
+  options: ReadUltrOptions = {},
 ): AsyncGenerator<void> {
   const from = new Int32Array(MOST_COLUMNS + 2)
   let number = 0
@@ -104,7 +105,7 @@ function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
 /** What is wrong with gzip's data. */
 class Damaged extends Error {}
 
-async function* piecesOf(path: string, options: LinesOptions): AsyncGenerator<Uint8Array> {
+async function* piecesOf(path: string, options: ReadUltrOptions): AsyncGenerator<Uint8Array> {
   const { signal, onProgress } = options
   const refuse = (error: unknown): never => {
     throw new DataError(`cannot read ${path}: ${reason(error)}`, { cause: error })

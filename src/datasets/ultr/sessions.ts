@@ -11,7 +11,7 @@ import {
   type UltrDocument,
   type UltrSession,
 } from './format.ts'
-import { eachLine, type Line, type LinesOptions } from './lines.ts'
+import { eachLine, type Line, type ReadUltrOptions } from './lines.ts'
 import {
   checkOthers,
   numberAt,
@@ -23,9 +23,6 @@ import {
   tokensAt,
   wholeAt,
 } from './parse.ts'
-
-/** How a file is read. */
-export type ReadUltrOptions = LinesOptions
 
 const DOCUMENT_NAMES = DOCUMENT_COLUMNS.map(([name]) => name)
 const MOST_WHOLE = 999_999_999
