@@ -12,6 +12,7 @@ import { candidates, shapeClass } from '../kernels/matmul-forms.ts'
 import { ClassTimer, type Measure, type TunedClass } from '../kernels/matmul-tuning.ts'
 import { type Choices, choicesOf, keepChoices, settleChoices, tuningOf } from '../kernels/tuning.ts'
 import type { Model } from '../models/index.ts'
+import { BatchNorm1d } from '../nn/index.ts'
 import { epochOrder } from './batches.ts'
 import { checkLoss } from './broken-loss.ts'
 import type { Stage } from './stages.ts'
@@ -209,6 +210,11 @@ export function passOver(
   const batch = collate(data, rows, model.inputs, { truncate })
   return () => {
     const { step } = model.rng
+    // Their running statistics would move; what is multiplied is the same either way.
+    const norms = [...model.namedModules()].flatMap(([, module]) =>
+      module instanceof BatchNorm1d && module.training ? [module] : [],
+    )
+    for (const norm of norms) norm.training = false
     try {
       return collectShapes(model.gpu, () =>
         scope(() => autocast(fp16 ? 'f16' : 'f32', () => checkLoss(model, model.loss(batch))).backward()),
@@ -216,6 +222,7 @@ export function passOver(
     } finally {
       model.zeroGrad()
       model.rng.step = step
+      for (const norm of norms) norm.training = true
     }
   }
 }

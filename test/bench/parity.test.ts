@@ -10,13 +10,16 @@ import { captured } from '../cli/capture.ts'
 const parity = (...args: string[]) => captured([PARITY], ['parity', ...args])
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-parity-'))
 const CASES = ['adamw', 'metrics', 'nomlp', 'optim', 'textonly', 'tiny', 'tiny_empty_row', 'trainer']
+/** Cases that stand in a folder of their family. */
+const FAMILIES = ['distill/student', 'twin/cosine']
 
 test('every small case agrees with PyTorch within its bound', async () => {
-  for (const name of CASES) cpSync(`test/golden/${name}`, join(folder, 'all', name), { recursive: true })
+  for (const name of [...CASES, ...FAMILIES])
+    cpSync(`test/golden/${name}`, join(folder, 'all', name), { recursive: true })
   const { code, out } = await parity(join(folder, 'all'))
   assert.is(code, 0, out)
-  for (const name of CASES) assert.match(out, new RegExp(`^${name}/`, 'm'))
-  assert.match(out.trimEnd().split('\n').at(-1)!, /^parity: 42 of 42 within their bounds$/)
+  for (const name of [...CASES, ...FAMILIES]) assert.match(out, new RegExp(`^${name}/`, 'm'))
+  assert.match(out.trimEnd().split('\n').at(-1)!, /^parity: 54 of 54 within their bounds$/)
 })
 
 test('a wrong value is found, named and fails', async () => {
