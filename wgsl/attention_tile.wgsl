@@ -1,6 +1,7 @@
 // Attention for GPUs: attention.wgsl has the formulas. A workgroup takes one head of N neighbouring tokens of a row, its own, and goes
 // through the tokens that they meet by tiles of M: scores first, then what they add to the results, which stay in registers.
-// attention_tile_packed.wgsl or attention_tile_crossed.wgsl stands before this text: where tokens lie, and where results go.
+// attention_tile_packed.wgsl or attention_tile_crossed.wgsl stands before this text: where tokens lie, where results go, and whether
+// attention is causal, so that a query meets the keys at its own place of the row and before.
 // Four values (vec4f) are the unit. Of a tile a slice of G of them at a time passes through workgroup memory, own tokens in tile_a,
 // those they meet in tile_b, loaded so that neighbouring invocations read neighbouring memory, with zeros past an end. An invocation
 // has the R x 4 scores of R own tokens and four met ones, then R x W of the results of a slice; scores go to it through tile_a.
@@ -13,7 +14,6 @@ const M: u32 = 32; // a multiple of 4
 const R: u32 = 4; // divides N; 1, 2 or 4
 const W: u32 = 1;
 const SL: u32 = 2;
-const CAUSAL: u32 = 0; // 1: a query meets the keys at its own place of the row and before
 const CX: u32 = M / 4; // invocations side by side
 const G: u32 = CX * W;
 const ROW: u32 = G + 1; // one more, so that neighbouring rows begin in other banks
@@ -161,14 +161,12 @@ fn four_keys(j: u32, end: u32) -> vec4<bool> {
 
 // Which of the keys j … j + 3 of a row that begins at `begin` a query at this place of its row meets.
 fn seen(keys: vec4<bool>, j: u32, begin: u32, place: u32) -> vec4<bool> {
-  if (CAUSAL == 0u) { return keys; }
+  if (!causal()) { return keys; }
   return keys & (vec4u(j - begin) + vec4u(0u, 1u, 2u, 3u) <= vec4u(place));
 }
 
-fn factors(words: vec4u) -> vec4f { return select(vec4f(), vec4f(params.keep), words >= vec4u(params.threshold)); }
-
 // The end of the keys that any of the own queries meets.
 fn keys_end(span: Span) -> u32 {
-  if (CAUSAL == 0u) { return span.until; }
+  if (!causal()) { return span.until; }
   return min(span.until, span.begin + span.first - span.start + N);
 }

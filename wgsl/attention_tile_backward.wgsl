@@ -12,11 +12,11 @@ fn backward_q(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count:
   // @unroll r in 0..R
   let t$r = min(span.first + own + $(r)u, span.end - 1u);
   let i$r = t$r * params.A + span.a;
-  let lse$r = lse[i$r];
+  let lse$r = lse_of(t$r, span.a);
   // @end
   // @if GIVEN
   // @unroll r in 0..R
-  let delta$r = delta[i$r];
+  let delta$r = delta_of(t$r, span.a);
   // @end
   // @else
   // @unroll r in 0..R
@@ -87,7 +87,7 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count
   let x = local % CX;
   let own = local / CX * R;
   var begin = span.begin;
-  if (CAUSAL == 1u) { begin = min(span.until, begin + span.first - span.start); }
+  if (causal()) { begin = min(span.until, begin + span.first - span.start); }
   // @unroll r in 0..R
   let j$r = min(span.first + own + $(r)u, span.end - 1u);
   let is$r = is_key(j$r);
@@ -105,9 +105,10 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count
       along = products(select(KEY, VALUE, both == 1u), select(QUERY, GRADIENT, both == 1u), span, t0, local);
     }
     let t = vec4u(t0 + 4u * x) + vec4u(0u, 1u, 2u, 3u);
-    let i = min(t, vec4u(span.until - 1u)) * params.A + span.a;
-    let lses = vec4f(lse[i.x], lse[i.y], lse[i.z], lse[i.w]);
-    let deltas = vec4f(delta[i.x], delta[i.y], delta[i.z], delta[i.w]);
+    let at = min(t, vec4u(span.until - 1u));
+    let i = at * params.A + span.a;
+    let lses = vec4f(lse_of(at.x, span.a), lse_of(at.y, span.a), lse_of(at.z, span.a), lse_of(at.w, span.a));
+    let deltas = vec4f(delta_of(at.x, span.a), delta_of(at.y, span.a), delta_of(at.z, span.a), delta_of(at.w, span.a));
     // @if SHARED
     // A draw is four keys', and here more than one invocation's: a query's, four keys by four, in a row of tile_b.
     for (var d = local; d < M * N / 4u; d += WG) {
@@ -136,7 +137,7 @@ fn backward_kv(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count
     // @end
     // @unroll r in 0..R
     var counts$r = (t < vec4u(span.until)) & vec4<bool>(is$r);
-    if (CAUSAL == 1u) { counts$r &= t - vec4u(span.begin) >= vec4u(j$r - span.start); }
+    if (causal()) { counts$r &= t - vec4u(span.begin) >= vec4u(j$r - span.start); }
     let weight$r = exp(params.scale * dots.r$r - lses);
     let ds$r = select(vec4f(), params.scale * weight$r * (f$r * along.r$r - deltas), counts$r);
     // @end

@@ -15,7 +15,11 @@ fn gradient(t: u32, a: u32, g: u32) -> vec4f { return load(dout[(t * params.A + 
 fn gradient(t: u32, a: u32, g: u32) -> vec4f { return vec4f(); }
 // @end
 fn result(t: u32, a: u32, g: u32) -> vec4f { return load(out_in[(t * params.A + a) * params.D + g]); }
+fn causal() -> bool { return false; }
 fn is_key(j: u32) -> bool { return key_mask[j] != 0u; }
+fn lse_of(t: u32, a: u32) -> f32 { return lse[t * params.A + a]; }
+fn delta_of(t: u32, a: u32) -> f32 { return delta[t * params.A + a]; }
+fn factors(words: vec4u) -> vec4f { return select(vec4f(), vec4f(params.keep), words >= vec4u(params.threshold)); }
 
 fn store_out(t: u32, a: u32, g: u32, v: vec4f) { tile_out[(t * params.A + a) * params.D + g] = keep(v); }
 fn store_dq(t: u32, a: u32, g: u32, v: vec4f) { tile_dqkv[at(t, 0u, a) + g] = keep(v); }

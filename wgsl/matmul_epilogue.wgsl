@@ -15,6 +15,7 @@ const PRE: u32 = 0;
 const GELU: u32 = 0;
 const RELU: u32 = 0;
 const DROPOUT: u32 = 0;
+const RANK: u32 = 0; // of many products at once: dimensions of batches, stepped through as in bmm.wgsl
 
 // @if C_16
 alias C4 = vec2u;
@@ -30,6 +31,12 @@ struct Params {
   M: u32, N: u32, K: u32, splits: u32,
   accumulate: u32, // 0 or 1
   threshold: u32, scale: f32, seed: u32, layer: u32, step: u32, // dropout
+  // @if RANK
+  batches: u32,
+  // @unroll d in 0..RANK
+  d$d: u32, a_step$d: u32, b_step$d: u32,
+  // @end
+  // @end
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(3) var<storage, read_write> c4: array<C4>;

@@ -9,6 +9,7 @@
 // An invocation's rows are RM/4 fours, TM/RM fours apart, its columns likewise: neighbouring lanes read and store
 // neighbouring vectors. No two of eight lanes meet in a bank of workgroup memory: when lanes that hold the same neighbours at
 // several k store side by side, SWAP moves them apart, as it moves those who read.
+// With RANK there are many products, and their matrices lie one after the other in c, for each part of K.
 // With SLICES a small result keeps more invocations busy; what they summed meets in workgroup memory, and is added in their order.
 // Sums may be fewer values of k than KT at the end of a part: what lies there counts as 0. What lies past a tile's last row or
 // column is some other value of the operand, and its sum is not stored.
@@ -113,7 +114,22 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
   let tiles_m = (M + TM - 1u) / TM;
   let index = group_index(wid, count);
   let band = index / tiles_n;
-  let z = band / tiles_m;
+  let matrix = band / tiles_m;
+  // @if RANK
+  let z = matrix / params.batches;
+  var rest = matrix % params.batches;
+  var a0 = 0u;
+  var b0 = 0u;
+  // @unroll d in 0..RANK
+  a0 += rest % params.d$d * params.a_step$d;
+  b0 += rest % params.d$d * params.b_step$d;
+  rest = rest / params.d$d;
+  // @end
+  // @else
+  let z = matrix;
+  let a0 = 0u;
+  let b0 = 0u;
+  // @end
   if (z >= params.splits) { return; }
   let m0 = (band % tiles_m) * TM;
   let n0 = (index % tiles_n) * TN;
@@ -134,12 +150,12 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @if A_T
     quad$i = e$i / MQ;
     four$i = e$i % MQ;
-    at$i = ((start + 4u * quad$i + vec4u(0u, 1u, 2u, 3u)) * M + min(m0 + 4u * four$i, M - 1u)) / A_UNIT;
+    at$i = (a0 + (start + 4u * quad$i + vec4u(0u, 1u, 2u, 3u)) * M + min(m0 + 4u * four$i, M - 1u)) / A_UNIT;
     by$i = KT * M / A_UNIT;
     // @else
     quad$i = e$i % QUADS;
     four$i = e$i / QUADS;
-    at$i = (min(vec4u(m0 + 4u * four$i) + vec4u(0u, 1u, 2u, 3u), vec4u(M - 1u)) * K + start + 4u * quad$i) / A_UNIT;
+    at$i = (a0 + min(vec4u(m0 + 4u * four$i) + vec4u(0u, 1u, 2u, 3u), vec4u(M - 1u)) * K + start + 4u * quad$i) / A_UNIT;
     by$i = KT / A_UNIT;
     // @end
   } else {
@@ -147,12 +163,12 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     // @if B_T
     quad$i = e % QUADS;
     four$i = e / QUADS;
-    at$i = (min(vec4u(n0 + 4u * four$i) + vec4u(0u, 1u, 2u, 3u), vec4u(N - 1u)) * K + start + 4u * quad$i) / B_UNIT;
+    at$i = (b0 + min(vec4u(n0 + 4u * four$i) + vec4u(0u, 1u, 2u, 3u), vec4u(N - 1u)) * K + start + 4u * quad$i) / B_UNIT;
     by$i = KT / B_UNIT;
     // @else
     quad$i = e / NQ;
     four$i = e % NQ;
-    at$i = ((start + 4u * quad$i + vec4u(0u, 1u, 2u, 3u)) * N + min(n0 + 4u * four$i, N - 1u)) / B_UNIT;
+    at$i = (b0 + (start + 4u * quad$i + vec4u(0u, 1u, 2u, 3u)) * N + min(n0 + 4u * four$i, N - 1u)) / B_UNIT;
     by$i = KT * N / B_UNIT;
     // @end
   }
@@ -268,7 +284,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u
     x$g += bias$g;
     // @end
     // @unroll g in 0..RN/4
-    store(x$g, z, m0 + 4u * (my_m + r / 4u * AM) + r % 4u, n0 + 4u * (my_n + $(g * AN)u));
+    store(x$g, matrix, m0 + 4u * (my_m + r / 4u * AM) + r % 4u, n0 + 4u * (my_n + $(g * AN)u));
     // @end
   }
 }

@@ -43,9 +43,16 @@ export function attentionTile({ forms }: Gpu, D: number, longest: number): Atten
   return tile && { ...tile, W: Math.min(tile.W, 2 ** Math.ceil(Math.log2(Math.max(1, D / tile.M)))) }
 }
 
-/** Invocations of a workgroup, and slices of a head. */
-const lanesOf = ({ N, M, R }: AttentionTile) => ((N / R) * M) / 4
-const slicesOf = ({ M, W }: AttentionTile, D: number) => Math.ceil(D / (M * W))
+/** Invocations of a workgroup. */
+export const lanesOf = ({ N, M, R }: AttentionTile): number => ((N / R) * M) / 4
+/** A tile as constants of attention_tile.wgsl, with the slices of a head of D values. */
+export const tileConstants = ({ N, M, R, W }: AttentionTile, D: number) => ({
+  N,
+  M,
+  R,
+  W,
+  SL: Math.ceil(D / (M * W)),
+})
 
 const TEXT = philox + STORAGE_WGSL + packedWgsl + packedTileWgsl + tileWgsl
 const BINDINGS: Record<string, Access[]> = {
@@ -60,10 +67,9 @@ function tileKernel(
   tile: AttentionTile,
   options: AttentionOptions,
 ) {
-  const { N, M, R, W } = tile
   const { D, p = 0, storage } = options
-  const SL = slicesOf(tile, D)
-  const key = `${entry} ${N} ${W} ${SL} ${p > 0} ${storage}`
+  const cut = tileConstants(tile, D)
+  const key = `${entry} ${cut.N} ${cut.W} ${cut.SL} ${p > 0} ${storage}`
   const known = made.get(key)
   if (known) return known
   const BACKWARD = Number(entry !== 'forward')
@@ -74,7 +80,7 @@ function tileKernel(
     params: ATTENTION_PARAMS,
     bindings: BINDINGS[entry]!,
     workgroup: lanesOf(tile),
-    constants: { N, M, R, W, SL, BACKWARD, DROP: Number(p > 0), F16: Number(storage === 'f16') },
+    constants: { ...cut, BACKWARD, DROP: Number(p > 0), F16: Number(storage === 'f16') },
   })
   made.set(key, kernel)
   return kernel

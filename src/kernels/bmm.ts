@@ -4,7 +4,9 @@ import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/bmm.ts'
 import { expectSizes, expectView, given } from './checks.ts'
-import { matmul } from './matmul.ts'
+import { matmul, OFF } from './matmul.ts'
+import { batchedForm, type MatmulShape, matmulForms, tilesOf } from './matmul-forms.ts'
+import { batchedKernel, NOTHING, sumKernel } from './matmul-kernels.ts'
 import { broadcastShapes, broadcastStrides, numel } from './strides.ts'
 
 const WG = 64
@@ -51,6 +53,19 @@ export function bmm(
   if (batches.length > MOST_DIMENSIONS)
     throw new ShapeError(`matmul: batches [${batches}] have more than ${MOST_DIMENSIONS} dimensions`)
   const [aSteps, bSteps] = [aBatches, bBatches].map(own => broadcastStrides(own, batches))
+  const rank = Math.max(batches.length, 1)
+  const steps: Record<string, number> = { batches: count }
+  for (let d = 0; d < rank; d++) {
+    const at = rank - 1 - d
+    steps[`d${d}`] = batches[at] ?? 1
+    steps[`a_step${d}`] = (aSteps![at] ?? 0) * M * K
+    steps[`b_step${d}`] = (bSteps![at] ?? 0) * K * N
+  }
+  const tiled = gpu.forms.kind === 'hardware' ? batchedForm(gpu.forms, { M, N, K, count }) : undefined
+  if (tiled) {
+    byTiles(gpu, tiled, { a, b, c, M, N, K, layout }, steps, rank)
+    return
+  }
   if (M * N * K >= LARGE && [M * K, K * N, M * N].every(size => size % 64 === 0)) {
     each(batches, (z, index) => {
       const at = (view: View, steps: readonly number[] | undefined, size: number) => {
@@ -66,7 +81,6 @@ export function bmm(
   const [aRow, aColumn] = layout === 'TN' ? [1, M] : [K, 1]
   const [bRow, bColumn] = layout === 'NT' ? [1, K] : [N, 1]
   const B_N4 = Number(fours && bColumn === 1)
-  const rank = Math.max(batches.length, 1)
   const params: Record<string, number> = {
     M,
     N,
@@ -76,12 +90,7 @@ export function bmm(
     a_k: aColumn,
     b_k: bRow,
     b_n: bColumn,
-  }
-  for (let d = 0; d < rank; d++) {
-    const at = rank - 1 - d
-    params[`d${d}`] = batches[at] ?? 1
-    params[`a_step${d}`] = (aSteps![at] ?? 0) * M * K
-    params[`b_step${d}`] = (bSteps![at] ?? 0) * K * N
+    ...steps,
   }
   const constants = { RANK: rank, B_N4, C_N4: Number(fours) }
   const key = JSON.stringify(constants)
@@ -99,6 +108,35 @@ export function bmm(
   }
   const tiles = Math.ceil(M / ROWS) * Math.ceil(N / COLUMNS) * count
   gpu.launch(kernel, params, [a, b, c], Math.ceil(tiles / WG), M * N * K * count)
+}
+
+/** On GPUs: each matrix by tiles through workgroup memory, all in one launch, and another where K is cut into parts. */
+function byTiles(
+  gpu: Gpu,
+  { name, splits }: { name: string; splits: number },
+  { a, b, c, ...shape }: MatmulShape & { a: View; b: View; c: View },
+  steps: Record<string, number>,
+  rank: number,
+): void {
+  const { M, N, K } = shape
+  const count = steps.batches!
+  const form = matmulForms[name]!
+  const kernel = batchedKernel(form, shape, rank)
+  const groups = tilesOf(form, M, N) * count * splits
+  const launch = (to: View) =>
+    gpu.launch(kernel, { ...OFF, M, N, K, splits, ...steps }, [a, b, to, a, a], groups, M * N * K * count)
+  if (splits === 1) {
+    launch(c)
+    return
+  }
+  gpu.scratch(take => {
+    const parts = take(M * N * count * splits * 4, 'bmm parts')
+    launch(parts)
+    const rows = M * count
+    const values = { ...OFF, M: rows, N, K, splits }
+    const sums = Math.ceil((rows * Math.ceil(N / 4)) / WG)
+    gpu.launch(sumKernel(N, NOTHING, {}), values, [parts, parts, c, parts, parts], sums, rows * N * splits)
+  })
 }
 
 /** Every index of a shape, with its number. */

@@ -3,6 +3,7 @@ import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/cross_attention.ts'
 import { axisReduce } from './axis_reduce.ts'
 import { expectOptional, expectSizes, expectView, expectViews, given } from './checks.ts'
+import { type Crossed, crossedBackward, crossedForward, crossedTile } from './cross_attention-tiles.ts'
 import { pointwise } from './pointwise.ts'
 import { byWidth, widthOf } from './width.ts'
 
@@ -58,14 +59,14 @@ export interface CrossAttentionOptions {
   scale?: number
 }
 
-function launchOf({
-  A,
-  B,
-  D,
-  causal = false,
-  masked = false,
-  scale = 1 / Math.sqrt(D),
-}: CrossAttentionOptions) {
+const crossed = (options: CrossAttentionOptions): Crossed => ({
+  ...options,
+  causal: options.causal ?? false,
+  masked: options.masked ?? false,
+  scale: options.scale ?? 1 / Math.sqrt(options.D),
+})
+
+function launchOf({ A, B, D, causal, masked, scale }: Crossed) {
   const width = widthOf(D)
   const kernels = KERNELS[causal ? 1 : 0][masked ? 1 : 0]
   const params = (tokens: number) => ({ B, A, D: D / width, tokens, scale })
@@ -92,7 +93,12 @@ export function crossAttention(gpu: Gpu, options: CrossAttentionOptions): void {
   checkAttention('crossAttention', options)
   const { q, k, v, index, out, lse, Tq, A, D } = options
   if (Tq * A * D === 0) return
-  const { width, kernels, params, groups } = launchOf(options)
+  const tile = crossedTile(gpu, crossed(options), Tq)
+  if (tile) {
+    crossedForward(gpu, tile, crossed(options))
+    return
+  }
+  const { width, kernels, params, groups } = launchOf(crossed(options))
   gpu.launch(kernels.forward[width], params(Tq), [q, k, v, index, out, lse], groups(Tq))
 }
 
@@ -106,7 +112,11 @@ export function crossAttentionBackward(
   expectOptional('crossAttentionBackward', { dout, dq }, options.Tq * options.A * options.D)
   expectOptional('crossAttentionBackward', { dk, dv }, options.Tk * options.A * options.D)
   const { q, k, v, index, out, lse, Tq, Tk, A, D } = options
-  const { width, kernels, params, groups } = launchOf(options)
+  if (crossedTile(gpu, crossed(options), Tq)) {
+    crossedBackward(gpu, { ...crossed(options), dout, dq, dk, dv })
+    return
+  }
+  const { width, kernels, params, groups } = launchOf(crossed(options))
   const shape = [Tq, A, D]
   gpu.scratch(take => {
     const delta = take(Tq * A * 4)

@@ -24,6 +24,14 @@ export interface GroupOfTiles {
   step: number
 }
 
+/** Sizes of a product, or of `count` of them at once. */
+interface Products {
+  M: number
+  N: number
+  K: number
+  count?: number
+}
+
 /** Percent of the largest tile's, by the loads of a multiply-add and what the lab's compilers make of the loops (bench/NOTES.md). */
 const TILES = {
   'workgroup 128x128': 100,
@@ -35,6 +43,8 @@ const TILES = {
   '4x4': 12,
   '1x4': 4,
 }
+/** The same of bmm.wgsl's 4x8, beside those tiles. */
+export const PLAIN_BATCHED = { rate: 15, group: { rows: 4, columns: 8, tiles: 64, lanes: 64, step: 1 } }
 /** Workgroup memory of Mali lies in its main memory, and Adreno's is slower than its texture cache: registers alone. */
 const REGISTERS = { '8x8': 100, '8x4': 80, '4x4': 60, '1x4': 20 }
 
@@ -73,14 +83,14 @@ function timeOf(
   { units }: Card,
   { rows, columns, tiles, lanes, step }: GroupOfTiles,
   rate: number,
-  { M, N, K }: { M: number; N: number; K: number },
+  { M, N, K, count = 1 }: Products,
   splits: number,
 ): number {
-  const groups = Math.ceil((Math.ceil(M / rows) * Math.ceil(N / columns) * splits) / tiles)
+  const groups = Math.ceil((count * Math.ceil(M / rows) * Math.ceil(N / columns) * splits) / tiles)
   const each = Math.ceil(groups / units)
   const depth = Math.ceil(Math.ceil(K / splits) / step) * step + AROUND
   const speed = (rate / 100) * Math.min(1, (each * lanes) / BUSY)
-  const parts = splits > 1 ? LAUNCH + (PART_VALUE * M * N * splits) / units : 0
+  const parts = splits > 1 ? LAUNCH + (PART_VALUE * count * M * N * splits) / units : 0
   return (each * tiles * rows * columns * depth) / speed + parts
 }
 
@@ -93,7 +103,7 @@ export function cheapest(
   card: Card,
   group: GroupOfTiles,
   rate: number,
-  shape: { M: number; N: number; K: number },
+  shape: Products,
   least: number,
 ): { splits: number; time: number } {
   const from = Math.max(least, 1)

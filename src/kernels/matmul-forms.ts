@@ -3,7 +3,7 @@ import { expectDevice, expectOneOf, shown } from '../check.ts'
 import { ArgumentError } from '../errors.ts'
 import type { AdapterKind, Forms, Gpu } from '../gpu/index.ts'
 import { expectSizes } from './checks.ts'
-import { type Card, cardOf, cheapest, type GroupOfTiles } from './matmul-cards.ts'
+import { type Card, cardOf, cheapest, type GroupOfTiles, PLAIN_BATCHED } from './matmul-cards.ts'
 
 /** Which operand lies transposed in memory: NN a[M,K] b[K,N]; NT a[M,K] b[N,K]; TN a[K,M] b[K,N]. */
 export type MatmulLayout = 'NN' | 'NT' | 'TN'
@@ -250,6 +250,32 @@ function byTime(card: Card, names: string[], shape: MatmulShape): string[] {
     return { name, time: cheapest(card, group, card.rates[name]!, shape, least).time }
   })
   return timed.sort((a, b) => a.time - b.time).map(({ name }) => name)
+}
+
+/** The form by which many products at once are done first on a GPU, and its parts of K; undefined where a tile an invocation is better. */
+export function batchedForm(
+  { vendor }: Forms,
+  shape: Omit<MatmulShape, 'layout'> & { count: number },
+): { name: string; splits: number } | undefined {
+  const card = cardOf(vendor)
+  const { M, N, K, count } = shape
+  const names = Object.keys(card.rates).filter(name => {
+    const { how, work } = matmulForms[name]!
+    return how === 'workgroup' && M * N * K * count >= work
+  })
+  const least = Math.ceil(K / CHAIN)
+  let best: { name: string; splits: number } | undefined
+  // Its sums are not cut into parts.
+  let time =
+    least > 1
+      ? Number.POSITIVE_INFINITY
+      : cheapest(card, PLAIN_BATCHED.group, PLAIN_BATCHED.rate, { ...shape, K }, 1).time
+  for (const name of names) {
+    const found = cheapest(card, groupOf(matmulForms[name]!), card.rates[name]!, shape, least)
+    if (found.time < time) best = { name, splits: found.splits }
+    time = Math.min(time, found.time)
+  }
+  return best
 }
 
 /** Sums of parts cost time of their own, so a smaller tile goes before a tile that only parts of K make enough of. */

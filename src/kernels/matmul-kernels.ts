@@ -120,6 +120,19 @@ export function sumKernel(N: number, fused: Fused, stored: Stored): MatmulKernel
   )
 }
 
+/** A tile kernel of the `workgroup` forms for many products at once, with batches of so many dimensions. */
+export function batchedKernel(form: MatmulForm, shape: MatmulShape, rank: number): Kernel {
+  const one = tileKernel(form, 'hardware', shape, NOTHING, {}, false)
+  return cached(one, rank, () => {
+    const batches = [
+      'batches',
+      ...Array.from({ length: rank }, (_, d) => [`d${d}`, `a_step${d}`, `b_step${d}`]).flat(),
+    ]
+    const more = Object.fromEntries(batches.map(name => [name, 'u32' as const]))
+    return { ...withConstants(one, { RANK: rank }), name: 'bmm', params: { ...params, ...more } }
+  })
+}
+
 const LAYOUTS = ['NN', 'NT', 'TN']
 const KINDS = Object.keys(DEVICES)
 

@@ -252,7 +252,18 @@ function formOf(gpu: Gpu, name: string): MatmulForm {
 }
 
 /** Parameters of a launch without an epilogue. All names are here: copies that grow take several times as long. */
-const OFF = { M: 0, N: 0, K: 0, splits: 1, accumulate: 0, threshold: 0, scale: 1, seed: 0, layer: 0, step: 0 }
+export const OFF = {
+  M: 0,
+  N: 0,
+  K: 0,
+  splits: 1,
+  accumulate: 0,
+  threshold: 0,
+  scale: 1,
+  seed: 0,
+  layer: 0,
+  step: 0,
+}
 
 /** Launches the kernel that finishes c. What it binds but does not read is stood in for by its first view. */
 function launchEpilogue(

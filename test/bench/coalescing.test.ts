@@ -1,6 +1,9 @@
 // Neighbouring lanes touch neighbouring memory: the addresses of one launch of each kernel of a training step, in its form for cards.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { bmmRows } from '../../bench/rows/bmm.ts'
+import { crossAttentionRows } from '../../bench/rows/cross_attention.ts'
+import { SIZES } from '../../bench/size.ts'
 import { startTraining } from '../../bench/training.ts'
 import { defineKernel, findAdapter, Gpu } from '../../src/gpu/index.ts'
 import { type Traced, traceLaunches } from '../support/traced.ts'
@@ -60,10 +63,13 @@ for (const fp16 of modes) {
   await gpu.done()
   training.dispose()
 }
+// Families that no step of this model launches.
+const beside = [...bmmRows(SIZES.tiny), ...crossAttentionRows(SIZES.tiny)]
+for (const row of beside) row.setup(gpu).run()
 const traced = await tracing.take()
 const apart = traced.filter(place => used(place) < USED)
 
-test('every family of the step is traced', () => {
+test('every family of the step is traced, and those beside it', () => {
   const families = new Set(traced.map(({ kernel }) => kernel.split('.')[0]))
   for (const family of [
     'matmul',
@@ -74,6 +80,8 @@ test('every family of the step is traced', () => {
     'reduce',
     'AdamW',
     'mean_pool',
+    'bmm',
+    'cross_attention',
   ])
     assert.ok(families.has(family), family)
 })

@@ -2,19 +2,21 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as kg from '../../src/autograd/index.ts'
 import { scope, type Tensor, tensor } from '../../src/autograd/index.ts'
-import { crossAttention } from '../../src/kernels/cross_attention.ts'
+import { crossAttention, crossAttentionBackward } from '../../src/kernels/cross_attention.ts'
 import * as reference from '../../src/reference/index.ts'
 import { cuSeqlens, expectClose, gradcheck, guarded, mask } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
 
-for (const [queryLengths, keyLengths, A, D] of [
+const CASES: [queries: number[], keys: number[], A: number, D: number][] = [
   [[1], [1], 1, 1],
   [[5, 0, 3, 1], [2, 4, 0, 7], 2, 3],
   [[13, 1], [9, 11], 3, 8],
   [Array(40).fill(2), Array(40).fill(3), 2, 4],
-] as [number[], number[], number, number][]) {
+  [[70, 3], [37, 99], 2, 20],
+]
+for (const [queryLengths, keyLengths, A, D] of CASES) {
   for (const causal of [false, true]) {
     for (const masked of [false, true]) {
       test(`attention of rows of ${queryLengths.slice(0, 4)} to rows of ${keyLengths.slice(0, 4)}, ${A} heads of ${D}${causal ? ', causal' : ''}${masked ? ', masked' : ''}`, async () => {
@@ -22,19 +24,45 @@ for (const [queryLengths, keyLengths, A, D] of [
         const [Tq, Tk] = [queryStarts.at(-1)!, keyStarts.at(-1)!]
         const keyMask = masked ? mask(Tk, 3) : undefined
         const [q, k, v] = [seeded(Tq * A * D, 1, 2), seeded(Tk * A * D, 2, 2), seeded(Tk * A * D, 3)]
-        const [out, lse] = [guarded(gpu, Tq * A * D), guarded(gpu, Tq * A)]
+        const dout = seeded(Tq * A * D, 4)
+        const [query, key] = [Tq * A * D, Tk * A * D].map(n => () => guarded(gpu, n))
+        const made = { out: query!(), lse: guarded(gpu, Tq * A), dq: query!(), dk: key!(), dv: key!() }
         const index = gpu.from(Uint32Array.of(...queryStarts, ...keyStarts, ...(keyMask ?? [])))
-        const views = { q: gpu.from(q), k: gpu.from(k), v: gpu.from(v), index, out: out.view, lse: lse.view }
-        crossAttention(gpu, { ...views, B: queryLengths.length, Tq, Tk, A, D, causal, masked })
-        const expected = reference.crossAttention({ q, k, v, queryStarts, keyStarts, A, D, causal, keyMask })
-        expectClose(await gpu.readFloats(out.view), expected.out, 2e-6)
-        expectClose(await gpu.readFloats(lse.view), expected.lse, 2e-6)
-        await out.checkNeighbours()
-        await lse.checkNeighbours()
+        const inputs = { q: gpu.from(q), k: gpu.from(k), v: gpu.from(v), index }
+        const views = { ...inputs, out: made.out.view, lse: made.lse.view }
+        const sizes = { B: queryLengths.length, Tq, Tk, A, D, causal, masked }
+        crossAttention(gpu, { ...views, ...sizes })
+        const grads = { dq: made.dq.view, dk: made.dk.view, dv: made.dv.view }
+        crossAttentionBackward(gpu, { ...views, ...sizes, dout: gpu.from(dout), ...grads })
+        const given = { q, k, v, queryStarts, keyStarts, A, D, causal, keyMask }
+        const expected = reference.crossAttention(given)
+        const expectedGrads = reference.crossAttentionBackward({ ...given, ...expected, dout })
+        for (const name of ['out', 'lse'] as const)
+          expectClose(await gpu.readFloats(made[name].view), expected[name], 2e-6, { label: name })
+        for (const name of ['dq', 'dk', 'dv'] as const)
+          expectClose(await gpu.readFloats(made[name].view), expectedGrads[name], 1e-5, { label: name })
+        for (const { checkNeighbours } of Object.values(made)) await checkNeighbours()
       })
     }
   }
 }
+
+test('a gradient that is not asked for changes no other', async () => {
+  const [T, A, D] = [9, 2, 8]
+  const index = gpu.from(Uint32Array.of(0, 4, T, 0, 4, T))
+  const [q, k, v, dout] = [1, 2, 3, 4].map(seed => gpu.from(seeded(T * A * D, seed)))
+  const views = { q: q!, k: k!, v: v!, index, out: gpu.acquire(T * A * D * 4), lse: gpu.acquire(T * A * 4) }
+  const sizes = { B: 2, Tq: T, Tk: T, A, D }
+  crossAttention(gpu, { ...views, ...sizes })
+  const taken = (...names: string[]) => {
+    const grads = Object.fromEntries(names.map(name => [name, gpu.acquire(T * A * D * 4)]))
+    crossAttentionBackward(gpu, { ...views, ...sizes, dout: dout!, ...grads })
+    return Promise.all(Object.values(grads).map(view => gpu.readFloats({ ...view, size: T * A * D * 4 })))
+  }
+  const all = await taken('dq', 'dk', 'dv')
+  const apart = [await taken('dq'), await taken('dk'), await taken('dv')].flat()
+  assert.equal(apart, all)
+})
 
 test('gradients of queries, keys and values agree with differences', async () => {
   const [queryStarts, keyStarts] = [Uint32Array.of(0, 3, 3, 7), Uint32Array.of(0, 5, 7, 9)]

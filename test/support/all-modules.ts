@@ -4,6 +4,8 @@ import { FAMILIES } from '../../bench/rows/index.ts'
 import { SIZES } from '../../bench/size.ts'
 import { startTraining } from '../../bench/training.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
+import { bmm } from '../../src/kernels/bmm.ts'
+import { crossAttention, crossAttentionBackward } from '../../src/kernels/cross_attention.ts'
 import { type MatmulOptions, matmul, matmulForms } from '../../src/kernels/matmul.ts'
 import { type Offered, openRecordingGpu } from './recording-gpu.ts'
 
@@ -33,6 +35,8 @@ export async function allModules({ quick = false } = {}): Promise<Modules> {
     const { gpu, seen } = openRecordingGpu(offered)
     rows(gpu, quick)
     products(gpu)
+    manyProducts(gpu)
+    crossedRows(gpu)
     for (const fp16 of [false, true])
       for (const dropout of [false, true]) {
         const training = startTraining(gpu, { size: 'tiny', batches: 1, dropout, fp16 })
@@ -84,6 +88,34 @@ function products(gpu: Gpu): void {
               matmul(gpu, { a: a!, b: b!, c: c!, M, N, K, layout, form, stored, ...epilogue })
             unlessUnusable(launch)
           }
+}
+
+/** Many products at once, in every layout, large and small, with batches of one dimension and of two, and sums that are cut. */
+function manyProducts(gpu: Gpu): void {
+  const [a, b, c] = [4e6, 4e6, 4e6].map(n => gpu.acquire(n))
+  for (const layout of ['NN', 'NT', 'TN'] as const)
+    for (const batches of [[12], [3, 4]])
+      for (const [M, N, K] of [
+        [64, 64, 64],
+        [33, 30, 35],
+        [8, 12, 1600],
+      ] as const) {
+        const sizes = { M, N, K, layout, batches, aBatches: batches, bBatches: batches }
+        bmm(gpu, { a: a!, b: b!, c: c!, ...sizes })
+      }
+}
+
+/** Attention between rows of several lengths, over heads of several sizes. */
+function crossedRows(gpu: Gpu): void {
+  for (const T of [16, 200])
+    for (const D of [7, 16, 64, 128]) {
+      const side = { B: 2, Tq: T, Tk: T, A: 1, D }
+      const [q, k, v, out, dout, dq, dk, dv] = Array.from({ length: 8 }, () => gpu.acquire(T * D * 4))
+      const index = gpu.from(Uint32Array.of(0, T / 2, T, 0, T / 2, T))
+      const views = { q: q!, k: k!, v: v!, index, out: out!, lse: gpu.acquire(T * 4) }
+      crossAttention(gpu, { ...views, ...side })
+      crossAttentionBackward(gpu, { ...views, ...side, dout: dout!, dq: dq!, dk: dk!, dv: dv! })
+    }
 }
 
 /** A form that this device cannot run says so. */
