@@ -33,7 +33,8 @@ export function initialize(parameter: Parameter, seed: number, stream: number): 
       // A shard that starts off the generator's groups of four has no place in the stream: its values are still seeded.
       const drawn = { out, n: size, seed, stream, offset: Math.ceil(start / 4) * 4 }
       if (init.kind === 'normal') normalFill(gpu, { ...drawn, mean: init.mean ?? 0, std: init.std })
-      else if (init.kind === 'uniform') uniformFill(gpu, { ...drawn, low: -init.bound, high: init.bound })
+      else if (init.kind === 'uniform')
+        uniformFill(gpu, { ...drawn, low: init.low ?? -init.bound, high: init.bound })
       else fill(gpu, { out, value: init.value, n: size })
       if (!bindable) gpu.copy(out, view, size * 4)
     })

@@ -8,10 +8,10 @@ import type { TableParameter } from './table-parameter.ts'
 import type { GradTarget } from './tape.ts'
 import { type Shape, Tensor } from './tensor.ts'
 
-/** How a parameter starts, as torch.nn.init names it. */
+/** How a parameter starts, as torch.nn.init names it. 'uniform' draws from `low` (-bound unless given) to below `bound`. */
 export type Init =
   | { kind: 'normal'; mean?: number; std: number }
-  | { kind: 'uniform'; bound: number }
+  | { kind: 'uniform'; bound: number; low?: number }
   | { kind: 'constant'; value: number }
 
 /** @throws ArgumentError unless a shape is a list of sizes of 1 or more */
@@ -22,12 +22,18 @@ export function expectSizes(what: string, shape: unknown): void {
 
 /** @throws ConfigError unless `init` says how to start */
 export function expectInit(where: string, init: unknown): asserts init is Init {
-  const { kind, mean, std, bound, value } = (init ?? {}) as Record<string, unknown>
+  const { kind, mean, std, bound, low, value } = (init ?? {}) as Record<string, unknown>
   if (kind === 'normal') {
     expectNumber(`${where}: init.std`, std, NON_NEGATIVE)
     if (mean !== undefined) expectNumber(`${where}: init.mean`, mean, FINITE)
-  } else if (kind === 'uniform') expectNumber(`${where}: init.bound`, bound, NON_NEGATIVE)
-  else if (kind === 'constant') expectNumber(`${where}: init.value`, value, FINITE)
+  } else if (kind === 'uniform') {
+    expectNumber(`${where}: init.bound`, bound, NON_NEGATIVE)
+    if (low !== undefined)
+      expectNumber(`${where}: init.low`, low, {
+        says: `a number of at most ${bound}`,
+        takes: x => x <= bound && x > -Infinity,
+      })
+  } else if (kind === 'constant') expectNumber(`${where}: init.value`, value, FINITE)
   else {
     const got =
       typeof init === 'object' && init !== null ? `init.kind is ${shown(kind)}` : `init is ${shown(init)}`

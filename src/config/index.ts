@@ -13,6 +13,7 @@ export {
 } from './encoder.ts'
 export { type FeatureSizes, fillSizes, parseFeatureSizes } from './feature-sizes.ts'
 export * from './features.ts'
+export { FUSION_METHODS, type FusionConfig, type FusionMethod } from './fusion.ts'
 export {
   type MlpLayerConfig,
   type ModelConfig,

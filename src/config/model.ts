@@ -7,7 +7,15 @@ import {
   type ResolvedEncoderConfig,
   withoutBookkeeping,
 } from './encoder.ts'
-import { checkFeatures, FEATURE_DTYPES, type FeatureConfig, type FeaturesConfig } from './features.ts'
+import {
+  checkFeatures,
+  embeddingTableOf,
+  FEATURE_DTYPES,
+  type FeatureConfig,
+  type FeaturesConfig,
+  namesByDtype,
+} from './features.ts'
+import { checkFusionTable, type FusionConfig, type FusionMethod, parseFusion } from './fusion.ts'
 import { count, flag, integer, oneOf, parseStrict, positive, probability, strict, text } from './schema.ts'
 
 const ACTIVATION_FUNCTIONS = ['ReLU', 'GELU'] as const
@@ -60,6 +68,7 @@ const featureSchemas = {
 export const modelEntries = {
   architecture: v.optional(oneOf(ARCHITECTURES), 'TextTabularModel'),
   features_config: v.unknown(),
+  fusion: v.optional(v.unknown()),
   mlp_config: v.nullish(v.array(layerSchema, 'expected a list of layers or null'), null),
   num_labels: v.optional(integer(2), 2),
   model_name: v.optional(text),
@@ -74,7 +83,12 @@ export interface ModelConfig {
   architecture?: (typeof ARCHITECTURES)[number]
   /** The columns that the model reads. */
   features_config: FeaturesConfig
-  /** Layers between the concatenated features and the head; none when left out. */
+  /**
+   * How text and table meet, a method of `Combiner` by its name or with options; 'concat' when left out, and then saved
+   * configurations have no such key. Of TextTabularModel alone.
+   */
+  fusion?: FusionMethod | FusionConfig
+  /** Layers between what fusion gives and the head; none when left out. */
   mlp_config?: MlpLayerConfig[] | null
   /** Number of classes, default 2. */
   num_labels?: number
@@ -88,6 +102,8 @@ export interface ModelConfig {
 
 /** {@link ModelConfig} with every default filled in. */
 export interface ResolvedModelConfig extends ModelConfig {
+  /** Absent where text and table are concatenated. */
+  fusion?: FusionConfig
   architecture: (typeof ARCHITECTURES)[number]
   mlp_config: ResolvedMlpLayerConfig[] | null
   num_labels: number
@@ -126,7 +142,7 @@ export function parseFeaturesConfig(json: unknown, where: string): FeaturesConfi
 const missingDtype = `expected an object whose dtype is one of ${FEATURE_DTYPES.join(', ')}`
 
 export function finishModel(raw: v.InferOutput<typeof modelSchema>, where: string): ResolvedModelConfig {
-  const { model_name, ...rest } = raw
+  const { model_name, fusion: how, ...rest } = raw
   const pretrained_model_config = parseEncoderConfig(
     raw.pretrained_model_config,
     `${where}: pretrained_model_config`,
@@ -156,12 +172,32 @@ export function finishModel(raw: v.InferOutput<typeof modelSchema>, where: strin
   if (!texts) {
     throw new ConfigError(`${where}: features_config has no feature of dtype 'token_id' or 'text'`)
   }
+  const fusion = fusionOf(how, raw.architecture, features_config, `${where}: fusion`)
   return {
     ...rest,
     ...(model_name === undefined ? {} : { model_name }),
     features_config,
+    ...(fusion ? { fusion } : {}),
     pretrained_model_config,
   }
+}
+
+/** What 'concat' stands for is what a model without the key does. */
+function fusionOf(
+  given: unknown,
+  architecture: string,
+  features: FeaturesConfig,
+  where: string,
+): FusionConfig | undefined {
+  if (given === undefined) return undefined
+  const fusion = parseFusion(given, where)
+  if (architecture !== 'TextTabularModel')
+    throw new ConfigError(`${where}: ${architecture} reads no table, expected TextTabularModel`)
+  if (fusion.method === 'concat') return undefined
+  const categorical = namesByDtype(features, 'categorical')
+  const width = categorical.reduce((sum, name) => sum + embeddingTableOf(features, name).embeddingSize, 0)
+  checkFusionTable(fusion.method, width, namesByDtype(features, 'numerical').length, where)
+  return fusion
 }
 
 /**

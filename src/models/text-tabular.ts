@@ -12,12 +12,16 @@ import {
 import {
   encoderShape,
   type FeatureBatch,
+  type FeaturesConfig,
+  type FusionConfig,
   type ModelConfig,
+  namesByDtype,
   parseModelConfig,
   type ResolvedModelConfig,
 } from '../config/index.ts'
 import { Evaluation } from '../metrics/index.ts'
 import {
+  Combiner,
   createEncoder,
   type Embedding,
   type Encoder,
@@ -37,9 +41,27 @@ import {
 import { Model } from './model.ts'
 import { embeddingTables, mlpLayers, tabularParts } from './tabular.ts'
 
+/** Features without the table's. */
+const textsOf = ({ features_config }: ResolvedModelConfig): FeaturesConfig =>
+  Object.fromEntries(
+    Object.entries(features_config).filter(([, { dtype }]) => dtype === 'token_id' || dtype === 'text'),
+  )
+
+const combinerOf = (
+  { method, batch_norm, mlp_division, dropout, gating_beta }: FusionConfig,
+  sizes: { text: number; categorical: number; numerical: number },
+): Combiner =>
+  new Combiner(method, {
+    ...sizes,
+    batchNorm: batch_norm,
+    mlpDivision: mlp_division,
+    dropout,
+    gatingBeta: gating_beta,
+  })
+
 /**
  * The click model: a DistilBERT or BERT encoder over the text, mean-pooled, beside categorical embeddings and numerical
- * values, through an MLP to class logits.
+ * values, through an MLP to class logits. `fusion` says how text and table meet, side by side where it says nothing: see `Combiner`.
  *
  * @example
  * ```ts
@@ -67,22 +89,32 @@ export class TextTabularModel extends Model<ClickInputs> {
   readonly bert: Encoder
   /** A table per feature that owns one, named `<feature>_embedding`. */
   readonly categorical_embeddings: ModuleDict<Embedding>
+  /** undefined where text and table stand side by side. */
+  readonly tabular_combiner: Combiner | undefined
   /** undefined where the configuration has none. */
   readonly mlp: Sequential | undefined
   /** To the class logits. */
   readonly head: Linear
+  readonly #features: FeaturesConfig
 
   /** @throws ConfigError naming the key that is wrong */
   constructor(config: ModelConfig) {
     super()
     const resolved = parseModelConfig(config, 'the model configuration')
     this.config = resolved
-    this.inputs = clickInputs(resolved)
-    const features = resolved.features_config
+    const { fusion } = resolved
+    // The text alone: no column of the table is read.
+    const features = fusion?.method === 'text_only' ? textsOf(resolved) : resolved.features_config
+    this.#features = features
+    this.inputs = clickInputs({ ...resolved, features_config: features })
     this.bert = createEncoder(resolved.pretrained_model_config)
     const { tables, width: tabular } = embeddingTables(features)
-    const width = encoderShape(resolved.pretrained_model_config).dim + tabular
     this.categorical_embeddings = tables
+    const text = encoderShape(resolved.pretrained_model_config).dim
+    const numerical = namesByDtype(features, 'numerical').length
+    const sizes = { text, categorical: tabular - numerical, numerical }
+    this.tabular_combiner = fusion && combinerOf(fusion, sizes)
+    const width = this.tabular_combiner?.width ?? text + tabular
     const { layers, outFeatures } = mlpLayers(width, resolved.mlp_config ?? [])
     this.mlp = resolved.mlp_config ? new Sequential(layers) : undefined
     this.head = new Linear(outFeatures, resolved.num_labels)
@@ -95,10 +127,7 @@ export class TextTabularModel extends Model<ClickInputs> {
    */
   forward(batch: FeatureBatch): ModelOutput {
     const checked = this.#checked(batch)
-    const { hidden, rows, tabular } = this.#inputs(checked)
-    const { logits } = this.#outputs(
-      tabular.length ? meanPoolConcat(hidden, rows, tabular) : meanPool(hidden, rows),
-    )
+    const { logits } = this.#outputs(this.#joined(checked))
     const { labels } = checked
     return { logits, loss: labels && labelCrossEntropy(logits, tensor(this.gpu, labels)) }
   }
@@ -129,11 +158,11 @@ export class TextTabularModel extends Model<ClickInputs> {
     return { bert: this.bert }
   }
 
-  /** Every stage by itself: hidden states [T, H], text embedding [B, H], MLP input and logits. */
+  /** Every stage by itself: hidden states [T, H], text embedding [B, H], MLP input (what fusion gives) and logits. */
   parts(batch: FeatureBatch): { hidden: Tensor; textEmbedding: Tensor; mlpInput: Tensor; logits: Tensor } {
     const { hidden, rows, tabular } = this.#inputs(this.#checked(batch))
     const textEmbedding = meanPool(hidden, rows)
-    const mlpInput = tabular.length ? concatColumns([textEmbedding, ...tabular]) : textEmbedding
+    const mlpInput = this.#combined(textEmbedding, tabular)
     return { hidden, textEmbedding, ...this.#outputs(mlpInput) }
   }
 
@@ -143,10 +172,29 @@ export class TextTabularModel extends Model<ClickInputs> {
     return checkBatch('TextTabularModel', batch, { ...columns, classes: this.config.num_labels })
   }
 
+  /** The MLP's input; where text and table stand side by side, pooling and concatenation are one launch. */
+  #joined(batch: CheckedBatch): Tensor {
+    const { hidden, rows, tabular } = this.#inputs(batch)
+    if (this.tabular_combiner) return this.#combined(meanPool(hidden, rows), tabular)
+    return tabular.length ? meanPoolConcat(hidden, rows, tabular) : meanPool(hidden, rows)
+  }
+
+  /** Text and table by the method. */
+  #combined(text: Tensor, tabular: Part[]): Tensor {
+    if (!this.tabular_combiner) return tabular.length ? concatColumns([text, ...tabular]) : text
+    const part = (columns: Part[]) => (columns.length ? concatColumns(columns) : undefined)
+    const categorical = namesByDtype(this.#features, 'categorical').length
+    return this.tabular_combiner.forward(
+      text,
+      part(tabular.slice(0, categorical)),
+      part(tabular.slice(categorical)),
+    )
+  }
+
   /** Hidden states of the text, and the tabular features in the order they are concatenated. */
   #inputs(batch: CheckedBatch): { hidden: Tensor; rows: PackedRows; tabular: Part[] } {
-    const features = this.config.features_config
-    const tabular = tabularParts(this.gpu, features, this.categorical_embeddings, batch)
+    // Looked up where they are joined, all together.
+    const tabular = tabularParts(this.gpu, this.#features, this.categorical_embeddings, batch)
     return { ...this.bert.forward(batch.text), tabular }
   }
 

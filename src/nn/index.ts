@@ -17,6 +17,8 @@ export {
   Tanh,
 } from './activations.ts'
 export { BertLayer, BertModel, BertPooler } from './bert.ts'
+export { Buffer, Counter } from './buffers.ts'
+export { Combiner, type CombinerOptions } from './combiner.ts'
 export {
   DistilBertModel,
   FFN,

@@ -300,7 +300,7 @@ export class ModuleDict<M extends Module> extends Module {
 }
 
 /** A float as Python prints it. */
-function pythonFloat(value: number): string {
+export function pythonFloat(value: number): string {
   return String(value)
     .replace(/e-(\d)$/, 'e-0$1')
     .replace(/^0\.0000(\d)$/, '$1e-05')

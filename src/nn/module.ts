@@ -13,6 +13,7 @@ import {
 import { expectFlag, expectNumber, expectOptions, shown, UINT32 } from '../check.ts'
 import { ConfigError, KernelgradError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
+import { Buffer, Counter } from './buffers.ts'
 import { chooseNames } from './patterns.ts'
 import { type LoadResult, readState, type StateDict, type StateTensor, writeState } from './state-dict.ts'
 
@@ -68,12 +69,22 @@ export abstract class Module {
   /** Parameters by their PyTorch name; a shared one once, under its first name. */
   *namedParameters(): Generator<[string, Parameter]> {
     const seen = new Set<Parameter>()
+    for (const [prefix, module] of this.namedModules())
+      for (const [name, value] of ownParameters(module, seen)) yield [join(prefix, name), value]
+  }
+
+  /** What is saved with the parameters and not trained, by its PyTorch name: `torch.nn.Module.named_buffers`. */
+  *namedBuffers(): Generator<[string, Buffer | Counter]> {
+    for (const [prefix, module] of this.namedModules())
+      for (const [name, value] of ownBuffers(module)) yield [join(prefix, name), value]
+  }
+
+  /** All that is saved, by name: of every module its parameters, then its buffers, as PyTorch orders them. */
+  *namedState(): Generator<[string, Parameter | Counter]> {
+    const seen = new Set<Parameter>()
     for (const [prefix, module] of this.namedModules()) {
-      for (const [name, value] of Object.entries(module)) {
-        if (!(value instanceof DenseParameter || value instanceof TableParameter) || seen.has(value)) continue
-        seen.add(value)
-        yield [join(prefix, name), value]
-      }
+      for (const [name, value] of ownParameters(module, seen)) yield [join(prefix, name), value]
+      for (const [name, value] of ownBuffers(module)) yield [join(prefix, name), value]
     }
   }
 
@@ -171,14 +182,20 @@ export abstract class Module {
       )
     }
     const parameters = [...this.parameters()]
+    const buffers = [...this.namedBuffers()].map(([, buffer]) => buffer)
+    const kept = buffers.filter(buffer => buffer instanceof Buffer)
     const rng = { seed, step: 0 }
     try {
       this.#arenas = allocateDense(
         gpu,
         parameters.filter(parameter => parameter instanceof DenseParameter),
       )
+      // Apart: they change with every batch, and f16 copies are made of whole arenas.
+      this.#arenas.push(...allocateDense(gpu, kept))
       for (const parameter of parameters) if (parameter instanceof TableParameter) parameter.allocate(gpu)
-      for (const [stream, parameter] of parameters.entries()) initialize(parameter, seed, stream)
+      for (const [stream, parameter] of [...parameters, ...kept].entries())
+        initialize(parameter, seed, stream)
+      for (const buffer of buffers) if (buffer instanceof Counter) buffer.value = 0
     } catch (error) {
       this.#release(gpu)
       throw error
@@ -191,13 +208,13 @@ export abstract class Module {
     return this
   }
 
-  /** The values of every parameter by name, read from the device: `torch.nn.Module.state_dict`. A shared one stands once. */
+  /** The values of every parameter and buffer by name, read from the device: `torch.nn.Module.state_dict`. A shared one stands once. */
   stateDict(): Promise<StateDict> {
-    return readState(this.namedParameters())
+    return readState(this.namedState())
   }
 
   /**
-   * Sets parameters by name, from a `stateDict()` or the tensors of `parseSafetensors`: `torch.nn.Module.load_state_dict`. The
+   * Sets parameters and buffers by name, from a `stateDict()` or the tensors of `parseSafetensors`: `torch.nn.Module.load_state_dict`. The
    * model is on a device. Nothing is set when anything does not fit.
    * @param options.strict whether names that are missing or too many are an error; true unless given.
    * @throws CheckpointError naming the parameter, what it is in the state, and what was expected.
@@ -209,7 +226,7 @@ export abstract class Module {
     expectOptions('loadStateDict: options', options, ['strict'])
     const { strict = true } = options
     expectFlag('loadStateDict: strict', strict)
-    return writeState(this.namedParameters(), state, strict)
+    return writeState(this.namedState(), state, strict)
   }
 
   /** Forgets every gradient. */
@@ -270,6 +287,20 @@ export abstract class Module {
   }
 }
 
+function* ownParameters(module: Module, seen: Set<Parameter>): Generator<[string, Parameter]> {
+  for (const [name, value] of Object.entries(module)) {
+    const trained = value instanceof DenseParameter || value instanceof TableParameter
+    if (!trained || value instanceof Buffer || seen.has(value)) continue
+    seen.add(value)
+    yield [name, value]
+  }
+}
+
+function* ownBuffers(module: Module): Generator<[string, Buffer | Counter]> {
+  for (const [name, value] of Object.entries(module))
+    if (value instanceof Buffer || value instanceof Counter) yield [name, value]
+}
+
 /** Fields that hold what is trained, where `parameters()` does not look. */
 function checkFields(module: Module): void {
   for (const [name, value] of Object.entries(module)) {
@@ -294,7 +325,10 @@ const membersOf = (value: object): unknown[] => {
 }
 
 const isTrained = (value: unknown): boolean =>
-  value instanceof Module || value instanceof DenseParameter || value instanceof TableParameter
+  value instanceof Module ||
+  value instanceof DenseParameter ||
+  value instanceof TableParameter ||
+  value instanceof Counter
 
 const join = (prefix: string, name: string) => (prefix ? `${prefix}.${name}` : name)
 

@@ -11,11 +11,13 @@ import {
   square,
   sub,
   type Tensor,
+  valuesChanged,
   variance,
-  weightsChanged,
 } from '../autograd/index.ts'
+import { COUNT, expectFlag, expectNumber, expectOptions, POSITIVE, PROBABILITY } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import type { Layer } from './layers.ts'
+import { Buffer, Counter } from './buffers.ts'
+import { type Layer, pythonFloat } from './layers.ts'
 import { Module } from './module.ts'
 
 /** What normalization over a root mean square takes. */
@@ -48,15 +50,6 @@ export class RMSNorm extends Module implements Layer {
   }
 }
 
-/** A statistic that is carried from batch to batch and saved with the weights; nothing trains it, whatever is unfrozen. */
-class Statistic extends DenseParameter {
-  override get requiresGrad(): boolean {
-    return false
-  }
-
-  override set requiresGrad(_: boolean) {}
-}
-
 /** What a batch normalization takes. */
 export interface BatchNormOptions {
   /** Added to the variance; 1e-5 unless given. */
@@ -67,9 +60,33 @@ export interface BatchNormOptions {
   affine?: boolean
 }
 
+let still = false
+
+/** Runs what leaves running statistics as they are, also in training mode. Only what is recorded within the call. */
+export function withStillStatistics<T>(run: () => T): T {
+  const before = still
+  still = true
+  try {
+    return run()
+  } finally {
+    still = before
+  }
+}
+
 /**
- * Every column over its mean and variance: `torch.nn.BatchNorm1d`. While training they are the batch's, and move the running ones; in
- * evaluation mode the running ones count.
+ * Every column over its mean and variance: `torch.nn.BatchNorm1d`. While training they are the batch's (the variance divided by n),
+ * and move the running ones (the variance divided by n - 1); in evaluation mode the running ones count. Freezing stops weight
+ * and bias alone, as in PyTorch: in evaluation mode the running statistics stand still.
+ *
+ * A batch of one row has no variance: while training it is refused. `Trainer` leaves out the last row of an epoch where it
+ * would be a batch by itself.
+ *
+ * @example
+ * ```ts
+ * import { nn } from 'kernelgrad'
+ *
+ * const layers = new nn.Sequential([new nn.Linear(8, 32), new nn.BatchNorm1d(32), new nn.ReLU(), new nn.Linear(32, 2)])
+ * ```
  */
 export class BatchNorm1d extends Module implements Layer {
   /** [C], starts at 1; absent without `affine`. */
@@ -77,22 +94,30 @@ export class BatchNorm1d extends Module implements Layer {
   /** [C], starts at 0; absent without `affine`. */
   readonly bias: DenseParameter | undefined
   /** [C], starts at 0. */
-  readonly running_mean: DenseParameter
+  readonly running_mean: Buffer
   /** [C], starts at 1. */
-  readonly running_var: DenseParameter
+  readonly running_var: Buffer
+  /** Batches that moved them. */
+  readonly num_batches_tracked = new Counter()
   /** Added to the variance. */
   readonly eps: number
   /** Share of a batch in the running statistics. */
   readonly momentum: number
 
   /** `features` is C, the second dimension. */
-  constructor(features: number, { eps = 1e-5, momentum = 0.1, affine = true }: BatchNormOptions = {}) {
+  constructor(features: number, options: BatchNormOptions = {}) {
     super()
+    expectNumber('BatchNorm1d: features', features, COUNT)
+    expectOptions('BatchNorm1d: options', options, ['eps', 'momentum', 'affine'])
+    const { eps = 1e-5, momentum = 0.1, affine = true } = options
+    expectNumber('BatchNorm1d: eps', eps, POSITIVE)
+    expectNumber('BatchNorm1d: momentum', momentum, PROBABILITY)
+    expectFlag('BatchNorm1d: affine', affine)
     const filled = (value: number) => new DenseParameter([features], { kind: 'constant', value })
     this.weight = affine ? filled(1) : undefined
     this.bias = affine ? filled(0) : undefined
-    this.running_mean = new Statistic([features], { kind: 'constant', value: 0 })
-    this.running_var = new Statistic([features], { kind: 'constant', value: 1 })
+    this.running_mean = new Buffer([features], { kind: 'constant', value: 0 })
+    this.running_var = new Buffer([features], { kind: 'constant', value: 1 })
     this.eps = eps
     this.momentum = momentum
   }
@@ -123,12 +148,15 @@ export class BatchNorm1d extends Module implements Layer {
     const n = x.size / C
     if (n < 2)
       throw new ShapeError(
-        `BatchNorm1d: a batch of shape [${x.shape.join(', ')}] has ${n} values a column, expected 2 or more`,
+        `BatchNorm1d: a batch of shape [${x.shape.join(', ')}] has ${n} values a column, expected 2 or more while training; ` +
+          'eval() takes the running statistics',
       )
     const [average, spread] = [
       mean(x, axes, { keepdim: true }),
       variance(x, axes, { keepdim: true, correction: 0 }),
     ]
+    if (still) return [average, spread]
+    this.num_batches_tracked.value++
     noGrad(() =>
       scope(() => {
         this.#move(this.running_mean, average, 1)
@@ -139,11 +167,16 @@ export class BatchNorm1d extends Module implements Layer {
   }
 
   /** running = (1 - momentum) running + momentum factor batch. */
-  #move(running: DenseParameter, batch: Tensor, factor: number): void {
+  #move(running: Buffer, batch: Tensor, factor: number): void {
     const { momentum } = this
     const flat = reshape(batch, [running.size])
     const moved = add(mul(running, 1 - momentum), mul(flat, momentum * factor))
     running.gpu.copy(moved.view, running.view, running.bytes)
-    weightsChanged(running.arena!)
+    valuesChanged(running)
+  }
+
+  protected override extraRepr(): string {
+    const affine = this.weight ? 'True' : 'False'
+    return `${this.running_mean.size}, eps=${pythonFloat(this.eps)}, momentum=${this.momentum}, affine=${affine}, track_running_stats=True`
   }
 }

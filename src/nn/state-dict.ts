@@ -2,6 +2,7 @@
 import { type Parameter, readParameter, writeParameter } from '../autograd/index.ts'
 import { shown } from '../check.ts'
 import { ArgumentError, CheckpointError } from '../errors.ts'
+import { Counter } from './buffers.ts'
 
 /** One tensor of a state dict; `parseSafetensors` gives the same. Row-major. */
 export interface StateTensor {
@@ -11,50 +12,59 @@ export interface StateTensor {
   data: ArrayLike<number | bigint>
 }
 
-/** Values by parameter name, in the model's order. */
-export type StateDict = Map<string, { shape: readonly number[]; data: Float32Array<ArrayBuffer> }>
+/** Values by name, in the model's order: float32 of parameters and buffers, int64 of counters. */
+export type StateDict = Map<
+  string,
+  { shape: readonly number[]; data: Float32Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> }
+>
 
 /** What loading left out. */
 export interface LoadResult {
-  /** Parameters that the state has no values for; they keep theirs. */
+  /** What the state has no values for; it keeps its own. */
   missingKeys: string[]
-  /** Names in the state that are no parameters. */
+  /** Names in the state that the module has not. */
   unexpectedKeys: string[]
 }
 
-export async function readState(parameters: Iterable<[string, Parameter]>): Promise<StateDict> {
+export async function readState(named: Iterable<[string, Parameter | Counter]>): Promise<StateDict> {
   const state: StateDict = new Map()
-  for (const [name, parameter] of parameters)
-    state.set(name, { shape: parameter.shape, data: await readParameter(parameter) })
+  for (const [name, one] of named) {
+    const data = one instanceof Counter ? BigInt64Array.of(BigInt(one.value)) : await readParameter(one)
+    state.set(name, { shape: one.shape, data })
+  }
   return state
 }
 
 /** Sets values by name. Everything is checked before the first value is set. */
 export function writeState(
-  parameters: Iterable<[string, Parameter]>,
+  named: Iterable<[string, Parameter | Counter]>,
   state: Iterable<readonly [string, StateTensor]>,
   strict: boolean,
 ): LoadResult {
-  const known = new Map(parameters)
+  const known = new Map(named)
   const given = entriesOf(state)
   const missingKeys = [...known.keys()].filter(name => !given.has(name))
   const unexpectedKeys = [...given.keys()].filter(name => !known.has(name))
-  const found = [...known].flatMap(([name, parameter]) =>
-    given.has(name) ? [{ name, parameter, tensor: given.get(name) }] : [],
+  const found = [...known].flatMap(([name, one]) =>
+    given.has(name) ? [{ name, one, tensor: given.get(name) }] : [],
   )
   // All of it is said at once: whoever mends one name should not meet the next.
-  const faults = found.flatMap(({ name, parameter, tensor }) => faultOf(name, parameter, tensor) ?? [])
+  const faults = found.flatMap(({ name, one, tensor }) => faultOf(name, one, tensor) ?? [])
   const names = [
     missingKeys.length ? `no values for ${missingKeys.join(', ')}` : '',
     unexpectedKeys.length ? `values for ${unexpectedKeys.join(', ')}, which the module has not` : '',
   ].filter(Boolean)
   const says = strict && names.length ? [`the state dict has ${names.join('; ')}`, ...faults] : faults
   if (says.length) throw new CheckpointError(says.join('; '))
-  const values = found.map(({ tensor }) => {
+  const values = found.map(({ one, tensor }) => {
     const { data } = tensor as StateTensor
+    if (one instanceof Counter) return Number(data[0])
     return data instanceof Float32Array ? data : Float32Array.from(data as ArrayLike<number>)
   })
-  for (const [i, { parameter }] of found.entries()) writeParameter(parameter, values[i]!)
+  for (const [i, { one }] of found.entries()) {
+    if (one instanceof Counter) one.value = values[i] as number
+    else writeParameter(one, values[i] as Float32Array)
+  }
   return { missingKeys, unexpectedKeys }
 }
 
@@ -69,18 +79,22 @@ function entriesOf(state: unknown): Map<string, unknown> {
   )
 }
 
-/** What is wrong with the values for a parameter. */
-function faultOf(name: string, parameter: Parameter, tensor: unknown): string | undefined {
+/** What is wrong with the values for a parameter, buffer or counter. */
+function faultOf(name: string, one: Parameter | Counter, tensor: unknown): string | undefined {
   const where = `the state dict's '${name}'`
   const { shape, data } = (tensor ?? {}) as Partial<StateTensor>
   if (!Array.isArray(shape) || typeof data !== 'object' || data === null || !('length' in data))
     return `${where} is ${shown(tensor)}, expected { shape, data }`
-  if (shape.join() !== parameter.shape.join())
-    return `${where} has shape [${shape}], expected [${parameter.shape}]`
+  if (shape.join() !== one.shape.join()) return `${where} has shape [${shape}], expected [${one.shape}]`
+  if (one instanceof Counter) {
+    const count = data.length === 1 ? Number(data[0]) : Number.NaN
+    return Number.isSafeInteger(count) && count >= 0
+      ? undefined
+      : `${where} is ${data.length === 1 ? String(data[0]) : `${data.length} values`}, expected one count of at least 0`
+  }
   const integers = ArrayBuffer.isView(data) && !(data instanceof Float32Array || data instanceof Float64Array)
   const wrong = Array.isArray(data) ? data.findIndex(value => typeof value !== 'number') : -1
-  if (data.length === parameter.size && typeof data[0] !== 'bigint' && !integers && wrong < 0)
-    return undefined
+  if (data.length === one.size && typeof data[0] !== 'bigint' && !integers && wrong < 0) return undefined
   const kind = integers ? `values in ${shown(data)}` : `${typeof data[Math.max(wrong, 0)]}s`
-  return `${where} has ${data.length} ${kind}, expected ${parameter.size} floating-point numbers`
+  return `${where} has ${data.length} ${kind}, expected ${one.size} floating-point numbers`
 }

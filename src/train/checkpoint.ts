@@ -12,7 +12,7 @@ import {
 import { CheckpointError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { createModel, type Model, parseConfiguration, tokenizerOf } from '../models/index.ts'
-import type { Module } from '../nn/index.ts'
+import { Counter, type Module } from '../nn/index.ts'
 import {
   CHECKSUMS_FILE,
   type CheckpointFile,
@@ -30,7 +30,7 @@ const { join } = files
 export const CONFIG_FILE = 'config.json'
 const METADATA = { format: 'pt' }
 
-/** Writes a module's parameters as safetensors, in one piece or not at all. */
+/** Writes a module's parameters and buffers as safetensors, in one piece or not at all. */
 export async function saveWeights(model: Module, path: string): Promise<void> {
   expectModule('saveWeights', model)
   expectPath('saveWeights: path', path)
@@ -38,12 +38,16 @@ export async function saveWeights(model: Module, path: string): Promise<void> {
 }
 
 function weightTensors(model: Module): TensorStream[] {
-  return [...model.namedParameters()].map(([name, parameter]) => ({
+  return [...model.namedState()].map(([name, one]) => ({
     name,
-    dtype: 'F32',
-    shape: parameter.shape,
-    chunks: valuesOf(parameter),
+    dtype: one instanceof Counter ? 'I64' : 'F32',
+    shape: one.shape,
+    chunks: one instanceof Counter ? countOf(one) : valuesOf(one),
   }))
+}
+
+async function* countOf({ value }: Counter): AsyncGenerator<Uint8Array> {
+  yield new Uint8Array(BigInt64Array.of(BigInt(value)).buffer)
 }
 
 async function* valuesOf(parameter: Parameter): AsyncGenerator<Uint8Array> {
@@ -51,7 +55,7 @@ async function* valuesOf(parameter: Parameter): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * Reads a module's parameters from a safetensors file. Every tensor is checked before the first value is set.
+ * Reads a module's parameters and buffers from a safetensors file. Every tensor is checked before the first value is set.
  * @throws CheckpointError naming the file and a tensor that is missing, extra, or of another shape.
  */
 export async function loadWeights(model: Module, path: string): Promise<void> {
@@ -59,10 +63,12 @@ export async function loadWeights(model: Module, path: string): Promise<void> {
   expectPath('loadWeights: path', path)
   const file = await openSafetensors(path)
   try {
-    const parameters = new Map(model.namedParameters())
-    checkNames(parameters, file)
+    const state = new Map(model.namedState())
+    checkNames(state, file)
+    const counts = await readCounts(state, file)
     await model.gpu.compiled()
-    for (const [name, parameter] of parameters) await loadParameter(parameter, name, file)
+    for (const [name, one] of state) if (!(one instanceof Counter)) await loadParameter(one, name, file)
+    for (const [counter, value] of counts) counter.value = value
   } finally {
     await file.close()
   }
@@ -77,26 +83,46 @@ export async function checkWeights(model: Module, path: string): Promise<void> {
   expectPath('checkWeights: path', path)
   const file = await openSafetensors(path)
   try {
-    checkNames(new Map(model.namedParameters()), file)
+    checkNames(new Map(model.namedState()), file)
   } finally {
     await file.close()
   }
 }
 
 /** All that does not fit is named at once. */
-function checkNames(parameters: Map<string, Parameter>, { path, tensors }: SafetensorsFile): void {
+function checkNames(state: Map<string, Parameter | Counter>, { path, tensors }: SafetensorsFile): void {
   const faults: string[] = []
-  for (const [name, { shape }] of parameters) {
+  for (const [name, one] of state) {
+    const { shape } = one
+    const dtypes = one instanceof Counter ? ['I64'] : ['F32', 'F16', 'BF16', 'F64']
     const info = tensors.get(name)
     if (!info) faults.push(`tensor '${name}' is missing, expected with shape [${shape}]`)
     else if (info.shape.join() !== shape.join())
       faults.push(`tensor '${name}' has shape [${info.shape}], expected [${shape}]`)
-    else if (!['F32', 'F16', 'BF16', 'F64'].includes(info.dtype))
-      faults.push(`tensor '${name}' has dtype ${info.dtype}, expected a floating-point one`)
+    else if (!dtypes.includes(info.dtype)) {
+      const wanted = one instanceof Counter ? 'I64' : 'a floating-point one'
+      faults.push(`tensor '${name}' has dtype ${info.dtype}, expected ${wanted}`)
+    }
   }
   for (const name of tensors.keys())
-    if (!parameters.has(name)) faults.push(`tensor '${name}' is not part of the model`)
+    if (!state.has(name)) faults.push(`tensor '${name}' is not part of the model`)
   if (faults.length) throw new CheckpointError(`${path}: ${faults.join('; ')}`)
+}
+
+/** @throws CheckpointError for what is no count */
+async function readCounts(
+  state: Map<string, Parameter | Counter>,
+  file: SafetensorsFile,
+): Promise<[Counter, number][]> {
+  const counts: [Counter, number][] = []
+  for (const [name, one] of state) {
+    if (!(one instanceof Counter)) continue
+    const value = Number((await file.read(name))[0])
+    if (!(Number.isSafeInteger(value) && value >= 0))
+      throw new CheckpointError(`${file.path}: tensor '${name}' is ${value}, expected a count of at least 0`)
+    counts.push([one, value])
+  }
+  return counts
 }
 
 /** Sets a parameter's values from the tensor of that name, whose shape is checked. */

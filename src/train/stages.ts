@@ -2,6 +2,9 @@
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { stageOptim } from '../config/optimizer.ts'
 import type { Units } from '../data/lists.ts'
+import { ConfigError } from '../errors.ts'
+import type { Model } from '../models/index.ts'
+import { BatchNorm1d } from '../nn/index.ts'
 import { type Schedule, schedule } from '../optim/index.ts'
 import { epochOrder } from './batches.ts'
 
@@ -13,6 +16,8 @@ export interface Stage {
   /** Micro-batches and optimizer steps an epoch; the last window of an epoch may be short. */
   microBatches: number
   stepsPerEpoch: number
+  /** Rows at the end of an epoch's order that are not trained on: 1 where it would be a batch that cannot be normalized. */
+  leftOut: number
   /** Optimizer steps of the stage, and where it starts. */
   steps: number
   firstStep: number
@@ -28,23 +33,39 @@ export interface Position {
   microBatch: number
 }
 
-/** The stages of a run over so many rows, or lists of rows. */
-export function planStages(config: ResolvedTrainerConfig, units: number): Stage[] {
+/**
+ * The stages of a run over so many rows, or lists of rows.
+ * @param normalizes whether batches are normalized: one of a single row has no variance. A last row that would be one by itself is
+ *   left out; which row that is differs by epoch where rows are shuffled.
+ * @throws ConfigError where every batch would have one row.
+ */
+export function planStages(config: ResolvedTrainerConfig, units: number, normalizes = false): Stage[] {
   const plan: Stage[] = []
   let [firstStep, firstEpoch] = [0, 0]
   // What one stage freezes is not frozen in the next, unless that says so.
   const freeze = config.freeze ?? (config.stages.some(stage => stage.freeze) ? [] : undefined)
   for (const [index, changes] of (config.stages.length ? config.stages : [{}]).entries()) {
     const own: ResolvedTrainerConfig = { ...config, freeze, ...changes, ...stageOptim(config, changes) }
-    const microBatches = Math.ceil(units / own.per_device_train_batch_size)
+    const size = own.per_device_train_batch_size
+    if (normalizes && (size === 1 || units === 1))
+      throw new ConfigError(
+        `${size === 1 ? 'per_device_train_batch_size is 1' : 'the training data has 1 row'}, and the model has batch normalization ` +
+          '(BatchNorm1d), which takes batches of 2 rows or more while training',
+      )
+    const leftOut = normalizes && units % size === 1 ? 1 : 0
+    const microBatches = Math.ceil((units - leftOut) / size)
     const stepsPerEpoch = Math.ceil(microBatches / own.gradient_accumulation_steps)
     const steps = own.max_steps ?? Math.ceil(own.num_train_epochs * stepsPerEpoch)
-    plan.push({ index, config: own, microBatches, stepsPerEpoch, steps, firstStep, firstEpoch })
+    plan.push({ index, config: own, microBatches, stepsPerEpoch, leftOut, steps, firstStep, firstEpoch })
     firstStep += steps
     firstEpoch += Math.ceil(steps / stepsPerEpoch)
   }
   return plan
 }
+
+/** Whether rows of a batch are normalized by one another. A model of lists is left alone: how many rows its batches have is its data's affair. */
+export const normalizesRows = (model: Model, { lists }: Units): boolean =>
+  !lists && [...model.namedModules()].some(([, module]) => module instanceof BatchNorm1d)
 
 /** Where micro-batch `microBatch` of step `step` (counted through all stages) stands. */
 export function positionOf(plan: readonly Stage[], step: number, microBatch: number): Position {
@@ -60,13 +81,13 @@ export function positionOf(plan: readonly Stage[], step: number, microBatch: num
 /** Rows that a run has gone through after `steps` steps, of data with `rows` rows in such units. */
 export function rowsAfter(plan: readonly Stage[], steps: number, rows: number, units: Units): number {
   let sum = 0
-  for (const { config, firstStep, firstEpoch, stepsPerEpoch, steps: own } of plan) {
+  for (const { config, firstStep, firstEpoch, stepsPerEpoch, leftOut, steps: own } of plan) {
     const taken = Math.min(Math.max(steps - firstStep, 0), own)
     const window = config.per_device_train_batch_size * config.gradient_accumulation_steps
     const epochs = Math.floor(taken / stepsPerEpoch)
-    const rest = Math.min((taken % stepsPerEpoch) * window, units.count)
+    const rest = Math.min((taken % stepsPerEpoch) * window, units.count - leftOut)
     const begun = () => epochOrder(units.count, config, firstEpoch + epochs).subarray(0, rest)
-    sum += epochs * rows + (units.lists && rest ? units.rowsOf(begun()).length : rest)
+    sum += epochs * (rows - leftOut) + (units.lists && rest ? units.rowsOf(begun()).length : rest)
   }
   return sum
 }

@@ -20,7 +20,7 @@ import type { Model, ModelClass } from '../models/index.ts'
 import { configurationOf } from '../models/registry.ts'
 import type { TrainerCallback } from './callbacks.ts'
 import { checkData, expectModel, expectPath } from './checks.ts'
-import { planStages } from './stages.ts'
+import { normalizesRows, planStages, type Stage } from './stages.ts'
 import type { LogEntry } from './trainer-state.ts'
 
 /** How far a run is. */
@@ -140,14 +140,25 @@ export function checkTrainerOptions(options: TrainerOptions): TrainerOptions {
   if (callbacks !== undefined) checkCallbacks(callbacks)
   for (const name of HEARERS)
     if (options[name] !== undefined) expectFunction(`Trainer: ${name}`, options[name])
-  const patience = planStages(config, unitsOf(train, model.inputs).count).find(
-    stage => stage.config.early_stopping_patience,
-  )
+  const units = unitsOf(train, model.inputs)
+  const plan = planStages(config, units.count, normalizesRows(model, units))
+  tellLeftOut(plan, options)
+  const patience = plan.find(stage => stage.config.early_stopping_patience)
   if (patience && !evaluation)
     throw new ConfigError(
       `early_stopping_patience is ${patience.config.early_stopping_patience}, and there is no evaluation data to go by`,
     )
   return options
+}
+
+/** Warns of rows that are not trained on. */
+function tellLeftOut(plan: readonly Stage[], { onWarning = console.warn, train }: TrainerOptions): void {
+  const stage = plan.find(({ leftOut }) => leftOut)
+  if (stage)
+    onWarning(
+      `${train.length} rows in batches of ${stage.config.per_device_train_batch_size} leave one for the last batch of an epoch, which batch ` +
+        `normalization cannot take: that row is left out${stage.config.shuffle ? ', another one each epoch' : ''}`,
+    )
 }
 
 const HOOKS = [

@@ -18,7 +18,7 @@ import { createOptimizer } from './optimizer.ts'
 import { checkScores } from './predict.ts'
 import { RunTuner, settleForms } from './run-tuner.ts'
 import { Saving } from './saving.ts'
-import { type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
+import { normalizesRows, type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
 import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
 import type { TrainerOptions, TrainOptions } from './trainer-options.ts'
 import { checkTrainerOptions, checkTrainOptions } from './trainer-options.ts'
@@ -91,7 +91,7 @@ export class Trainer {
     this.#saving = new Saving(options)
     this.#gpu = model.gpu
     this.#units = unitsOf(train, model.inputs)
-    this.#plan = planStages(config, this.#units.count)
+    this.#plan = planStages(config, this.#units.count, normalizesRows(model, this.#units))
     this.#stage = this.#plan[0]!
     const { firstStep, steps } = this.#plan.at(-1)!
     this.state = newState(model.gpu, firstStep + steps)
