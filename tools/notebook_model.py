@@ -28,6 +28,8 @@ class TextTabular(nn.Module):
 
     def __init__(self, config):
         super().__init__()
+        if config.get('fusion'):
+            raise ValueError(f"fusion is {config['fusion']}: only models that concatenate text and table are built here")
         self.features = config['features_config']
         self.bert = encoder_of(config['pretrained_model_config'])
         width, tables = self.bert.config.hidden_size, {}

@@ -127,8 +127,9 @@ export async function checkGrads(
   loss: (index: number) => Tensor,
   frozen: Tensors,
   name: string,
+  bound = 2e-5,
 ): Promise<Finding[]> {
-  const check = new Check(`${name}/grads`, 2e-5)
+  const check = new Check(`${name}/grads`, bound)
   scope(() => loss(0).backward())
   let largest = 0
   for (const { data } of frozen.values())

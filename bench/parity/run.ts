@@ -5,6 +5,14 @@ import { DataError } from '../../src/errors.ts'
 import { type Gpu, openGpu } from '../../src/gpu/index.ts'
 import { hasFile } from './frozen.ts'
 import { checkFullCase, type FullCase } from './full-case.ts'
+import {
+  checkFusedTextCase,
+  checkFusionCase,
+  type FusedTextCase,
+  type FusionCase,
+  isFusedTextCase,
+  isFusionCase,
+} from './fusion-case.ts'
 import { checkModelCase, type ModelCase } from './model-case.ts'
 import { checkOpsCase } from './ops-case.ts'
 import { checkOptimCase, type OptimCase } from './optim-case.ts'
@@ -46,6 +54,9 @@ function checkerOf(
   if (isUltrFiles(frozen)) return () => checkUltrFilesCase(folder, frozen as unknown as UltrFilesCase)
   if (!hasFile(folder, 'batches.safetensors')) return undefined
   if (isSided(frozen)) return gpu => checkSidedCase(gpu, folder, frozen as unknown as SidedCase)
+  if (isFusionCase(frozen)) return gpu => checkFusionCase(gpu, folder, frozen as unknown as FusionCase)
+  if (isFusedTextCase(frozen))
+    return gpu => checkFusedTextCase(gpu, folder, frozen as unknown as FusedTextCase)
   if (hasFile(folder, 'weights.safetensors') && MODELS.includes(frozen.model))
     return gpu => checkModelCase(gpu, folder, frozen as unknown as ModelCase)
   if (Array.isArray(frozen.steps)) return gpu => checkFullCase(gpu, folder, frozen as unknown as FullCase)
@@ -105,4 +116,5 @@ const familyFolders = (folder: string): string[] =>
   readdirSync(folder)
     .sort()
     .map(name => join(folder, name))
-    .filter(path => statSync(path).isDirectory() && hasFile(path, 'case.json'))
+    .filter(path => statSync(path).isDirectory())
+    .flatMap(path => (hasFile(path, 'case.json') ? [path] : familyFolders(path)))

@@ -1,4 +1,7 @@
 // Modules made of operators: normalizations, bags of ids, activations, layers without a bias.
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readParameter, scope, sum, type Tensor, tensor, writeParameter } from '../../src/autograd/index.ts'
@@ -6,6 +9,7 @@ import { nn } from '../../src/index.ts'
 import { AdamW } from '../../src/optim/index.ts'
 import * as reference from '../../src/reference/index.ts'
 import { expectClose, gradcheck, uniform } from '../../src/testing/index.ts'
+import { loadWeights, saveWeights } from '../../src/train/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
@@ -120,20 +124,19 @@ for (const [N, C, L] of [
   })
 }
 
-test('running statistics are saved under their names, and no optimizer moves them', async () => {
+test('running statistics are buffers: saved under their names, in no optimizer, loaded as they were', async () => {
   const model = new nn.Sequential([new nn.Linear(3, 4), new nn.BatchNorm1d(4)]).to(gpu, { seed: 3 })
   model.unfreeze('*')
   assert.equal(
     [...model.namedParameters()].map(([name, { requiresGrad }]) => `${name} ${requiresGrad}`),
-    [
-      '0.weight true',
-      '0.bias true',
-      '1.weight true',
-      '1.bias true',
-      '1.running_mean false',
-      '1.running_var false',
-    ],
+    ['0.weight true', '0.bias true', '1.weight true', '1.bias true'],
   )
+  const buffers = ['1.running_mean', '1.running_var', '1.num_batches_tracked']
+  assert.equal(
+    [...model.namedBuffers()].map(([name]) => name),
+    buffers,
+  )
+  assert.is(model.numParameters(), 24)
   const optimizer = new AdamW(gpu, [{ params: model.parameters() }], { lr: 0.1, weightDecay: 0.5 })
   scope(() => sum(model.forward(tensor(gpu, uniform(15, 1), [5, 3]))).backward())
   const norm = [...model.namedModules()]
@@ -143,6 +146,29 @@ test('running statistics are saved under their names, and no optimizer moves the
   optimizer.step()
   assert.equal(await readParameter(norm.running_mean), mean)
   assert.not.equal(await readParameter(norm.weight!), weight)
+  assert.is(norm.num_batches_tracked.value, 1)
+  const state = await model.stateDict()
+  assert.equal([...state.keys()].slice(-3), buffers)
+  assert.equal(state.get('1.num_batches_tracked'), { shape: [], data: BigInt64Array.of(1n) })
+  assert.not.equal([...mean], [0, 0, 0, 0])
+  const path = join(mkdtempSync(join(tmpdir(), 'kernelgrad-buffers-')), 'model.safetensors')
+  await saveWeights(model, path)
+  const again = new nn.Sequential([new nn.Linear(3, 4), new nn.BatchNorm1d(4)]).to(gpu, { seed: 7 })
+  await loadWeights(again, path)
+  assert.equal(await again.stateDict(), state)
+  again.loadStateDict([['1.num_batches_tracked', { shape: [], data: [9] }]], { strict: false })
+  assert.equal((await again.stateDict()).get('1.num_batches_tracked')!.data, BigInt64Array.of(9n))
+  for (const [data, shape] of [
+    [[-1], []],
+    [[1.5], []],
+    [[1, 2], []],
+    [[1], [1]],
+  ] as const)
+    assert.throws(
+      () => again.loadStateDict([['1.num_batches_tracked', { shape, data }]], { strict: false }),
+      /'1\.num_batches_tracked' (is .*, expected one count of at least 0|has shape \[1\], expected \[\])/,
+    )
+  again.free()
   model.free()
 })
 
@@ -152,7 +178,7 @@ test('BatchNorm1d refuses what it cannot normalize', () => {
   assert.throws(() => layer.forward(x(2, 4)), /^BatchNorm1d takes \[N, 3\] or \[N, 3, L\], got \[2, 4\]/)
   assert.throws(
     () => layer.forward(x(1, 3)),
-    /a batch of shape \[1, 3\] has 1 values a column, expected 2 or more/,
+    /a batch of shape \[1, 3\] has 1 values a column, expected 2 or more while training/,
   )
   layer.free()
 })
