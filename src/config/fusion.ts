@@ -1,22 +1,8 @@
 // How a model's text and table meet: the methods of Multimodal-Toolkit, their options and what each of them takes.
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
+import { FUSION_METHODS, type FusionMethod } from './fusion-methods.ts'
 import { flag, integer, isObject, nonNegative, oneOf, parseStrict, probability, strict } from './schema.ts'
-
-/** The ways in which text and table meet, under Multimodal-Toolkit's names. */
-export const FUSION_METHODS = [
-  'text_only',
-  'concat',
-  'mlp_on_categorical_then_concat',
-  'mlp_on_concatenated_cat_and_numerical_feats_then_concat',
-  'individual_mlps_on_cat_and_numerical_feats_then_concat',
-  'attention_on_cat_and_numerical_feats',
-  'gating_on_cat_and_num_feats_then_sum',
-  'weighted_feature_sum_on_transformer_cat_and_numerical_feats',
-] as const
-
-/** One of {@link FUSION_METHODS}. */
-export type FusionMethod = (typeof FUSION_METHODS)[number]
 
 /** How text and table meet. Options that a method does not have are refused. */
 export interface FusionConfig {
@@ -65,28 +51,4 @@ export function parseFusion(given: unknown, where: string): FusionConfig {
     throw new ConfigError(`${where}: ${key} is ${value}, which method '${raw.method}' does not take: ${why}`)
   }
   return { ...defaults, ...raw }
-}
-
-/**
- * Holds a method against the width of the table's two parts.
- * @throws ConfigError naming the method and what it lacks
- */
-export function checkFusionTable(
-  method: FusionMethod,
-  categorical: number,
-  numerical: number,
-  where: string,
-): void {
-  const lacks = (what: string) => {
-    throw new ConfigError(
-      `${where}: method '${method}' needs ${what}, and there is none; 'text_only' and 'concat' do without`,
-    )
-  }
-  if (method === 'text_only' || method === 'concat') return
-  if (method === 'mlp_on_categorical_then_concat' && !categorical) lacks('a categorical feature')
-  if (method === 'mlp_on_concatenated_cat_and_numerical_feats_then_concat') {
-    if (!categorical) lacks('a categorical feature')
-    if (!numerical) lacks('a numerical feature')
-  }
-  if (!categorical && !numerical) lacks('a categorical or numerical feature')
 }

@@ -13,7 +13,8 @@ export {
 } from './encoder.ts'
 export { type FeatureSizes, fillSizes, parseFeatureSizes } from './feature-sizes.ts'
 export * from './features.ts'
-export { FUSION_METHODS, type FusionConfig, type FusionMethod } from './fusion.ts'
+export type { FusionConfig } from './fusion.ts'
+export { FUSION_METHODS, type FusionMethod } from './fusion-methods.ts'
 export {
   type MlpLayerConfig,
   type ModelConfig,

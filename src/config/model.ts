@@ -15,7 +15,8 @@ import {
   type FeaturesConfig,
   namesByDtype,
 } from './features.ts'
-import { checkFusionTable, type FusionConfig, type FusionMethod, parseFusion } from './fusion.ts'
+import { type FusionConfig, parseFusion } from './fusion.ts'
+import { checkFusionTable, type FusionMethod } from './fusion-methods.ts'
 import { count, flag, integer, oneOf, parseStrict, positive, probability, strict, text } from './schema.ts'
 
 const ACTIVATION_FUNCTIONS = ['ReLU', 'GELU'] as const

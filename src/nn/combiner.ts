@@ -20,7 +20,7 @@ import {
   type Tensor,
 } from '../autograd/index.ts'
 import { COUNT, expectFlag, expectNumber, expectOneOf, expectOptions, NATURAL, type Range } from '../check.ts'
-import { checkFusionTable, FUSION_METHODS, type FusionMethod } from '../config/fusion.ts'
+import { checkFusionTable, FUSION_METHODS, type FusionMethod } from '../config/fusion-methods.ts'
 import { ShapeError } from '../errors.ts'
 import { Dropout, type Layer, Linear, ModuleList } from './layers.ts'
 import { Module } from './module.ts'
