@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { modelsTableFaults } from './models-table.mjs'
 
 const root = resolve(process.argv[2] ?? '.')
 const SKIPPED = new Set(['node_modules', 'dist', '.git', 'golden', 'runs', 'site'])
@@ -73,7 +74,8 @@ function* blocksOf(text) {
 }
 
 const { COMMANDS } = await import(pathToFileURL(join(root, 'dist/src/cli/commands.js')))
-const { parseRunConfig } = await import(pathToFileURL(join(root, 'dist/src/models/index.js')))
+const models = await import(pathToFileURL(join(root, 'dist/src/models/index.js')))
+const { parseRunConfig } = models
 const { scripts, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const GLOBAL = ['--stack', '--help', '--version', '--prefix']
 
@@ -98,6 +100,11 @@ function checkCommand(line, where) {
   for (const [, file] of line.matchAll(/(?:node|python3?) ((?:tools|bench|scripts)\/\S+)/g))
     if (!existsSync(join(root, file))) fail(`${where}: there is no ${file}`)
 }
+
+const modelsPage = join(root, 'docs', 'models.md')
+if (existsSync(modelsPage))
+  for (const fault of modelsTableFaults(readFileSync(modelsPage, 'utf8'), models))
+    fail(`docs/models.md: ${fault}`)
 
 const site = join(root, 'docs', 'typedoc.json')
 if (existsSync(site)) {

@@ -12,9 +12,11 @@ import { type WriteColumn, writeParquet } from '../data/write.ts'
 import { ArgumentError } from '../errors.ts'
 import { rocAuc } from '../metrics/index.ts'
 
-/** Tokens of the world; token i is about topic i % TOPICS. The padding id comes after them, and no text holds it. */
+/** Tokens of the world; token i is about topic i % TOPICS. Separator and padding come after them; no text holds either. */
 const TOKENS = 240
 const TOPICS = 12
+const SEPARATOR = TOKENS
+const PADDING = TOKENS + 1
 
 /** Sizes of the world's data; every field has a default. */
 export interface TextWorldSizes {
@@ -34,7 +36,7 @@ export interface TextWorldOptions extends TextWorldSizes {
 
 /** Rows as `writeParquet` takes them, and the truth about them. */
 export interface TextWorldRows {
-  /** query_id, ad_id, tokenized_query, tokenized_ad, depth, label. */
+  /** query_id, ad_id, tokenized_query, separator, tokenized_ad, depth, label. */
   columns: WriteColumn[]
   /** True click probability of each row. */
   probability: Float64Array
@@ -52,6 +54,8 @@ interface TextWorldFacts {
   /** Rows of the word table, padding included. */
   vocabSize: number
   padTokenId: number
+  /** What stands between query and ad, in a column of its own, for models that read both as one text. */
+  separatorId: number
   numLabels: number
 }
 
@@ -81,7 +85,8 @@ const SIZES = ['trainRows', 'testRows', 'seed']
  *
  * There are 240 tokens in 12 topics (token % 12). A query has 1 to 4 tokens, 85% of them of its topic t; an ad has 3 to 8, 80% of them of its
  * topic u, which is t in 40% of the rows; the others are of any other topic, all alike. `depth` is uniform in [0, 1). The logit of a
- * click is -1.2 + 2.5 cos(2 pi (t - u) / 12) + 1.2 (depth - 0.5).
+ * click is -1.2 + 2.5 cos(2 pi (t - u) / 12) + 1.2 (depth - 0.5). The column `separator` holds one token, for models that read query and ad as
+ * one text.
  * @throws ArgumentError naming the size that cannot be
  */
 export function textWorld(sizes: TextWorldSizes = {}): TextWorldColumns {
@@ -95,11 +100,13 @@ export function textWorld(sizes: TextWorldSizes = {}): TextWorldColumns {
     test: draw(testRows, randomStream(seed, 2)),
     features_config: {
       tokenized_query: { dtype: 'token_id' },
+      separator: { dtype: 'token_id' },
       tokenized_ad: { dtype: 'token_id' },
       depth: { dtype: 'numerical' },
     },
-    vocabSize: TOKENS + 1,
-    padTokenId: TOKENS,
+    vocabSize: TOKENS + 2,
+    padTokenId: PADDING,
+    separatorId: SEPARATOR,
     numLabels: 2,
   }
 }
@@ -187,6 +194,7 @@ function draw(rows: number, random: RandomStream): TextWorldRows {
       { name: 'query_id', kind: 'int64', data: index },
       { name: 'ad_id', kind: 'int64', data: index },
       { name: 'tokenized_query', kind: 'list<int64>', data: queries! },
+      { name: 'separator', kind: 'list<int64>', data: queries!.map(() => [SEPARATOR]) },
       { name: 'tokenized_ad', kind: 'list<int64>', data: ads! },
       { name: 'depth', kind: 'double', data: depth },
       { name: 'label', kind: 'int64', data: labels },

@@ -38,13 +38,25 @@ npm run nothing
 \`\`\`
 `
 
-test('a dead link, a heading, an error of types, a command, an option, a script and a configuration are named', () => {
+/** A table that says less than there is, and more. */
+const MODELS = `# The models
+
+| architecture       | what it is | reads                   | two sides |
+| ------------------ | ---------- | ----------------------- | --------- |
+| \`TextTabularModel\` | one        | \`text\`, \`labels\`        | no        |
+| \`TwinModel\`        | two        | \`query\`, \`ad\`, \`labels\` | no        |
+| \`OtherModel\`       | three      | \`text\`                  | no        |
+`
+
+test('a dead link, a heading, an error of types, a command, an option, a script, a configuration and a wrong table of models are named', () => {
   const copy = mkdtempSync(join(tmpdir(), 'kernelgrad-docs-'))
   try {
     for (const name of ['dist', 'node_modules']) symlinkSync(resolve(name), join(copy, name), 'junction')
     for (const name of ['package.json', 'tsconfig.json']) copyFileSync(name, join(copy, name))
     mkdirSync(join(copy, 'src'))
     writeFileSync(join(copy, 'README.md'), PAGE)
+    mkdirSync(join(copy, 'docs'))
+    writeFileSync(join(copy, 'docs', 'models.md'), MODELS)
     const { status, out } = check(copy)
     assert.is(status, 1)
     for (const line of [
@@ -53,6 +65,10 @@ test('a dead link, a heading, an error of types, a command, an option, a script 
       'README.md:10: kernelgrad has no command trian',
       'README.md:10: kernelgrad train has no option --confg',
       'README.md:10: package.json has no script nothing',
+      'docs/models.md: TextTabularModel reads text, categorical, numerical, labels, the table says text, labels',
+      'docs/models.md: TwinModel has two sides, the table says otherwise',
+      'docs/models.md: the table has no row for LateFusionModel',
+      'docs/models.md: there is no model OtherModel',
       "README.md:16: the configuration: features_config has no feature of dtype 'token_id' or 'text'",
     ])
       assert.ok(out.includes(line), `${line} is missing in\n${out}`)

@@ -63,7 +63,7 @@ export const overSeeds = (values: readonly number[]): string =>
 
 /** A check that the mean over the seeds is at least a bound. */
 export function atLeast(says: string, values: readonly number[], bound: number): Check {
-  return { says, pass: mean(values) >= bound, found: `${overSeeds(values)}, wanted ${short(bound)}` }
+  return { says, pass: mean(values) >= bound, found: `${overSeeds(values)}, at least ${short(bound)}` }
 }
 
 /** The table: mean, spread and every seed, beside what PyTorch came to. */

@@ -30,6 +30,11 @@ const encoderOf = ({ vocabSize, padTokenId }: TextWorldData) => ({
   max_position_embeddings: 64,
 })
 
+/** Behind the texts, of teacher and student. */
+const MLP = [
+  { hidden_size: 64, dropout_p: 0.1, activation_function: 'ReLU', normalization_function: 'LayerNorm' },
+]
+
 /** Rows a batch; a quick run makes up for its few rows by more steps. */
 const batchOf = ({ quick }: Bench) => ({
   per_device_train_batch_size: quick ? 64 : 192,
@@ -50,6 +55,7 @@ export async function pretrain(bench: Bench, data: TextWorldData): Promise<{ fol
     name: 'masked',
     config: {
       architecture: 'DistilBertForMaskedLM',
+      special_token_ids: [data.separatorId],
       features_config: data.features_config,
       pretrained_model_config: encoderOf(data),
     },
@@ -75,14 +81,7 @@ export async function crossEncoder(
     name,
     config: {
       features_config: data.features_config,
-      mlp_config: [
-        {
-          hidden_size: 64,
-          dropout_p: 0.1,
-          activation_function: 'ReLU',
-          normalization_function: 'LayerNorm',
-        },
-      ],
+      mlp_config: MLP,
       pretrained_model_config: encoderOf(data),
       ...(pretrained === undefined ? {} : { model_name: pretrained, use_pretrained: true }),
     },
