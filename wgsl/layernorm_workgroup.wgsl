@@ -4,6 +4,8 @@
 //   backward  dy, sum, weight, mean, rstd (, y) -> dx (, dropped); with SUMS also
 //             sums[blocks, 2, H]: over each block of per_block rows, which its invocations take in turn, of dy * n and of dy
 //   finish    sums -> dweight, dbias [H]: over the blocks; overwrites, or adds with accumulate
+//   backward_whole  backward and finish in one, for rows so few that COLUMNS columns of all of them are soon added up: those groups come first,
+//             and then the rows' own, which know nothing of them. dweight is at 0 of gradients, dbias at params.second
 // A row is read once and held in registers; of a longer one (PER is 0) every pass reads memory again. Mean and variance are taken of
 // values less the row's first, so that a row of equal values has variance 0 exactly; the second pass, over what is left
 // once the mean is off, mends mean and variance by what rounding left in it (Chan, Golub and LeVeque 1983).
@@ -12,6 +14,7 @@
 const WG: u32 = 64;
 const PER: u32 = 4;
 const SUMS: u32 = 0;
+const WHOLE: u32 = 0; // 1: the entry is backward_whole
 
 var<workgroup> fronts: array<f32, WG / LANES>;
 // The first value of the row, which its first invocation has.
@@ -86,9 +89,8 @@ fn forward(p: Place) {
 @group(0) @binding(7) var<storage, read_write> sums: array<E>;
 // @end
 
-@compute @workgroup_size(WG)
-fn backward(p: Place) {
-  let block = row_of(p);
+// Of a block of rows; all of a workgroup are here.
+fn gradients_of(p: Place, block: u32) {
   let lane = lane_of(p);
   let size = f32(params.H * WIDTH);
   // @unroll j in 0..PER
@@ -166,6 +168,58 @@ fn backward(p: Place) {
   }
   // @end
 }
+
+@compute @workgroup_size(WG)
+fn backward(p: Place) { gradients_of(p, row_of(p)); }
+
+// @if WHOLE
+@group(0) @binding(7) var<storage, read_write> gradients: array<E>;
+
+fn add_gradient(i: u32, total: E) { gradients[i] = select(E(), gradients[i], params.accumulate == 1u) + total; }
+
+// Builtins one by one: a branch on the member of a struct in which others are an invocation's own would not count as uniform.
+@compute @workgroup_size(WG)
+fn backward_whole(
+  @builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32,
+  // @if SUBGROUPS*(LANES/WG)
+  @builtin(subgroup_invocation_id) lane: u32,
+  // @end
+) {
+  let groups = (params.H + COLUMNS - 1u) / COLUMNS;
+  let group = group_index(wid, count);
+  if (group >= groups) {
+    // @if SUBGROUPS*(LANES/WG)
+    let p = Place(wid, count, local, lane);
+    // @else
+    let p = Place(wid, count, local);
+    // @end
+    gradients_of(p, row_of(p) - groups * (WG / LANES));
+    return;
+  }
+  let c = group * COLUMNS + local % COLUMNS;
+  let within = c < params.H;
+  var dweight = E();
+  var dbias = E();
+  for (var row = local / COLUMNS; row < params.rows; row += 4u * SLICES) {
+    // @unroll k in 0..4
+    let row$k = row + $(k)u * SLICES;
+    let r$k = min(row$k, params.rows - 1u);
+    let at$k = r$k * params.H + min(c, params.H - 1u);
+    let d$k = select(E(), gradient(at$k), row$k < params.rows);
+    let n$k = select(E(), (load(sum_in[at$k]) - mean_in[r$k]) * rstd_in[r$k], row$k < params.rows);
+    // @end
+    dweight += (d0 * n0 + d1 * n1) + (d2 * n2 + d3 * n3);
+    dbias += (d0 + d1) + (d2 + d3);
+  }
+  let weight_sum = column_sum(local, dweight);
+  workgroupBarrier();
+  let bias_sum = column_sum(local, dbias);
+  if (local < COLUMNS && within) {
+    add_gradient(c, weight_sum);
+    add_gradient(params.second + c, bias_sum);
+  }
+}
+// @end
 
 @group(0) @binding(1) var<storage, read> sums_in: array<E>;
 @group(0) @binding(2) var<storage, read_write> dweight_out: array<E>;

@@ -31,6 +31,7 @@ export interface Variant {
   BLOCK?: number
   SHIFTS?: number
   SUMS?: number
+  WHOLE?: number
   LANES?: number
   PER?: number
   SUBGROUPS?: number
@@ -47,7 +48,7 @@ const FORMS = {
   },
   workgroup: {
     wgsl: GROUP_WGSL + philox + STORAGE_WGSL + values + COLUMN_WGSL + workgroupWgsl,
-    constants: { ...DEFAULTS, SUMS: 0 },
+    constants: { ...DEFAULTS, SUMS: 0, WHOLE: 0 },
   },
 }
 

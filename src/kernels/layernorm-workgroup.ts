@@ -1,4 +1,4 @@
-// LayerNorm's launches on GPUs: some invocations a row, and two launches for all of the backward pass.
+// LayerNorm's launches on GPUs: some invocations a row, and one launch for all of the backward pass, or two where rows are many.
 import type { Access, Gpu, View } from '../gpu/index.ts'
 import { dropoutBackward, dropoutParams, philoxShifts } from './dropout.ts'
 import { COLUMN_WG, columnsOf, type RowGroup, rowGroup, rowGroups, subgroupsOf } from './groups.ts'
@@ -8,6 +8,8 @@ import { formOf, type Storage } from './width.ts'
 /** Invocations that fill a large card, and blocks of rows that one launch still adds up quickly. */
 const FILL = 32_768
 const MOST_BLOCKS = 1024
+/** Rows that an invocation adds up a column of while others compute the rows' own gradients: more would last longer than a launch. */
+const MOST_IN_TURN = 32
 
 interface Forward {
   x: View
@@ -92,11 +94,15 @@ export function backwardByGroups(gpu: Gpu, options: Backward): void {
   const width = form === 1 ? 1 : 4
   const group = rowGroup(H / width, width)
   const sums = dweight && dbias
+  const columns = columnsOf(H / width, width)
+  const whole =
+    sums && rows * columns <= MOST_IN_TURN * group.workgroup ? asOne(dweight, dbias, H) : undefined
   const most = Math.min(MOST_BLOCKS, FILL / group.LANES)
-  const perBlock = sums ? Math.ceil(rows / most) : 1
+  const perBlock = sums && !whole ? Math.ceil(rows / most) : 1
   const blocks = Math.ceil(rows / perBlock)
   gpu.scratch(take => {
-    const partials = sums && take(2 * blocks * H * 4, 'sums of columns')
+    const partials = sums && !whole && take(2 * blocks * H * 4, 'sums of columns')
+    const added = whole || partials || undefined
     const bindings: Access[] = ['read', 'read', 'read', 'read', 'read', 'write']
     const views = [dy, x, mean, rstd, weight, dropout ? dropout.dresidual : dx]
     const more = (view: View | undefined, access: Access) => {
@@ -104,25 +110,47 @@ export function backwardByGroups(gpu: Gpu, options: Backward): void {
       bindings.push(access)
       views.push(view)
     }
-    more(partials, 'write')
+    more(added, 'write')
     more(y, 'read')
     more(dropout && dx, 'write')
-    const kernel = layerNormKernel('workgroup', 'backward', bindings, group.workgroup, {
-      RELU: Number(y !== undefined),
-      DROP_IN: Number(dropout !== undefined),
-      DROP_OUT: Number(outputDropout !== undefined && y === undefined),
-      SHIFTS: philoxShifts(gpu.forms.kind),
-      SUMS: Number(partials !== undefined),
-      AFTER: partials ? 8 : 7,
-      ...shares(group, gpu),
-    })
+    const kernel = layerNormKernel(
+      'workgroup',
+      whole ? 'backward_whole' : 'backward',
+      bindings,
+      group.workgroup,
+      {
+        RELU: Number(y !== undefined),
+        DROP_IN: Number(dropout !== undefined),
+        DROP_OUT: Number(outputDropout !== undefined && y === undefined),
+        SHIFTS: philoxShifts(gpu.forms.kind),
+        SUMS: Number(added !== undefined && !whole),
+        WHOLE: Number(whole !== undefined),
+        COLUMNS: columns,
+        AFTER: added ? 8 : 7,
+        ...shares(group, gpu),
+      },
+    )
     const gate = y ? dropoutParams(outputDropout?.p ?? 0).scale : 1
-    const values = { ...layerNormParams(rows, H, width, dropout ?? outputDropout), gate }
-    gpu.launch(kernel[form], { ...values, per_block: perBlock }, views, rowGroups(blocks, group))
-    if (!partials) return
+    const values = { ...layerNormParams(rows, H, width, dropout ?? outputDropout), gate, per_block: perBlock }
+    const groups = rowGroups(blocks, group)
+    const accumulates = Number(accumulate)
+    if (whole) {
+      const second = (dbias!.offset - whole.offset) / 4 / width
+      const params = { ...values, accumulate: accumulates, second }
+      gpu.launch(kernel[form], params, views, Math.ceil(H / width / columns) + groups)
+      return
+    }
+    gpu.launch(kernel[form], values, views, groups)
+    if (!sums || !partials) return
     const COLUMNS = columnsOf((2 * H) / width, width)
     const finish = layerNormKernel('workgroup', 'finish', ['read', 'write', 'write'], COLUMN_WG, { COLUMNS })
-    const last = { ...values, rows: blocks, accumulate: Number(accumulate) }
+    const last = { ...values, rows: blocks, accumulate: accumulates }
     gpu.launch(finish[width], last, [partials, dweight, dbias], Math.ceil((2 * H) / width / COLUMNS))
   })
+}
+
+/** Both gradients as one view, where the second lies behind the first in the same memory, as a layer's parameters do. */
+function asOne(first: View, second: View, H: number): View | undefined {
+  if (first.buffer !== second.buffer || second.offset < first.offset + H * 4) return undefined
+  return { buffer: first.buffer, offset: first.offset, size: second.offset + H * 4 - first.offset }
 }

@@ -136,7 +136,7 @@ export function layerNormBackward(
   const { dy, x, weight, mean, rstd, dx, dweight, dbias, rows, H, accumulate = false } = options
   const { y, dropout, outputDropout, storage } = options
   expectSizes('layerNormBackward', { rows, H })
-  expectOneOf('layerNormBackward: form', options.form, ['rows', 'blocks', undefined])
+  expectOneOf('layerNormBackward: form', options.form, ['rows', 'blocks', 'groups', undefined])
   expectViews('layerNormBackward', { dy, x, dx }, rows * H, storage)
   expectOptional('layerNormBackward', { y }, rows * H, storage)
   expectViews('layerNormBackward', { weight }, H)

@@ -1,5 +1,5 @@
 // LayerNorm with what can be fused into it, by one launch and by separate ones, and the oracle's.
-import type { Gpu } from '../../src/gpu/index.ts'
+import type { Gpu, View } from '../../src/gpu/index.ts'
 import { dropout, dropoutBackward } from '../../src/kernels/dropout.ts'
 import { layerNorm, layerNormBackward } from '../../src/kernels/layernorm.ts'
 import { relu, reluBackward } from '../../src/kernels/relu.ts'
@@ -34,6 +34,8 @@ export async function runLayerNorm(
   H: number,
   { before, after, activation, residual }: Given,
   fused: boolean,
+  /** The gradients of weight and bias lie in one buffer, as a layer's do. */
+  together = false,
 ) {
   const n = rows * H
   const given = inputs(rows, H)
@@ -42,7 +44,7 @@ export async function runLayerNorm(
   const { x, weight, bias, dy } = views
   const empty = (size = n) => gpu.acquire(size * 4)
   const [y, sum, mean, rstd, dx, dresidual] = [empty(), empty(), empty(rows), empty(rows), empty(), empty()]
-  const [dweight, dbias] = [empty(H), empty(H)]
+  const [dweight, dbias] = together ? besideEachOther(gpu, H) : [empty(H), empty(H)]
   const shape = { rows, H, eps: 1e-5 }
   const stats = { mean, rstd, ...shape }
   const drop = (p: number) => (p ? { p, rng } : undefined)
@@ -80,6 +82,13 @@ export async function runLayerNorm(
   const read: Record<string, Float32Array> = {}
   for (const [name, view] of Object.entries(results)) read[name] = (await gpu.readFloats(view)).slice()
   return read
+}
+
+/** Two views of H values of one buffer. */
+function besideEachOther(gpu: Gpu, H: number): [View, View] {
+  const { buffer } = gpu.acquire(H * 4 + Math.ceil((H * 4) / 256) * 256)
+  const view = (offset: number) => ({ buffer, offset, size: H * 4 })
+  return [view(0), view(Math.ceil((H * 4) / 256) * 256)]
 }
 
 /** The same from the oracle. */
