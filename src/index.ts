@@ -1,6 +1,6 @@
 /**
  * kernelgrad: handwritten WGSL kernels, a small tape autograd and nn modules, for training on any WebGPU device. The
- * subpaths `kernelgrad/gpu`, `/kernels`, `/reference`, `/autograd`, `/nn`, `/optim`, `/data`, `/datasets`, `/train` and `/testing` hold the rooms one by
+ * subpaths `kernelgrad/gpu`, `/kernels`, `/reference`, `/autograd`, `/losses`, `/nn`, `/optim`, `/data`, `/datasets`, `/train` and `/testing` hold the rooms one by
  * one; this entry is what most programs need.
  *
  * @module kernelgrad
@@ -14,6 +14,7 @@ export { collate, collatePadded, type Dataset, loadDataset, openParquet } from '
 export * from './errors.ts'
 export { Gpu, type GpuOptions, openGpu } from './gpu/index.ts'
 export * from './inputs.ts'
+export * as losses from './losses/index.ts'
 export { Evaluation, type Metric } from './metrics/index.ts'
 export {
   bytesToVectors,

@@ -22,6 +22,7 @@ import { checkSidedCase, isSided, type SidedCase } from './sided-case.ts'
 import { type AdamWCase, checkAdamWCase, checkMetricsCase, type MetricsCase } from './small-cases.ts'
 import { checkTrainerCase, type TrainerCase } from './trainer-case.ts'
 import { checkUltrFilesCase, isUltrFiles, type UltrFilesCase } from './ultr-files-case.ts'
+import { checkUltrLossesCase, isUltrLosses, type UltrLossesCase } from './ultr-losses-case.ts'
 
 export interface ParityOptions {
   folder: string
@@ -51,6 +52,8 @@ function checkerOf(
     return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase, options)
   if (hasFile(folder, 'linear_warmup.final.safetensors'))
     return gpu => checkTrainerCase(gpu, folder, frozen as unknown as TrainerCase)
+  if (isUltrLosses(frozen))
+    return gpu => checkUltrLossesCase(gpu, folder, frozen as unknown as UltrLossesCase)
   if (isUltrFiles(frozen)) return () => checkUltrFilesCase(folder, frozen as unknown as UltrFilesCase)
   if (!hasFile(folder, 'batches.safetensors')) return undefined
   if (isSided(frozen)) return gpu => checkSidedCase(gpu, folder, frozen as unknown as SidedCase)

@@ -1,0 +1,8 @@
+/**
+ * Losses over what models answer: they take logits or scores and know no model.
+ *
+ * @module kernelgrad/losses
+ */
+export type { ClickLists } from './click-lists.ts'
+export { type PairDebiasOptions, type PairTables, pairDebias } from './pair-debias.ts'
+export * from './unbiased.ts'
