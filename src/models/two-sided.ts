@@ -67,7 +67,7 @@ export interface TwoSided {
 
 /** Whether a model keeps its two texts apart. */
 export function isTwoSided<M extends Pick<Model, 'inputs'>>(model: M): model is M & TwoSided {
-  const { sides, encode, cross, tower } = model as Partial<TwoSided>
+  const { sides, encode, cross, tower } = Object(model) as Partial<TwoSided>
   return typeof sides === 'object' && [encode, cross, tower].every(method => typeof method === 'function')
 }
 

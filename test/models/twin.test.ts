@@ -195,6 +195,39 @@ for (const crossing of FORMS) {
   })
 }
 
+test('what is no side, text or vector of its size is refused by name', () => {
+  const model = new TwinModel(CONFIG).to(gpu, { seed: 3 })
+  const text = textOf(LISTS)
+  for (const side of ['title', '', undefined, null, 0])
+    assert.throws(() => model.encode(side as never, text), /side is .*, expected 'query' or 'ad'/)
+  assert.throws(() => model.tower('doc' as never), /side is 'doc', expected 'query' or 'ad'/)
+  for (const nothing of [null, undefined, 'a b', [1, 2]])
+    assert.throws(() => model.encode('ad', nothing as never), /text is .*expected packed tokens/)
+  assert.throws(
+    () => model.loss({ size: 5, query: text } as never),
+    /TwinModel needs a batch with the text 'ad'/,
+  )
+  assert.throws(
+    () => model.loss({ size: 4, query: text, ad: text } as never),
+    /batch\.query has 5 rows, expected 4/,
+  )
+  const labels = Uint32Array.of(0, 1, 2, 0, 1)
+  assert.throws(
+    () => model.loss({ size: 5, rows: [9, 8, 7, 6, 5], query: text, ad: text, labels }),
+    /row 7: value 2/,
+  )
+  assert.throws(() => model.loss({ size: 5, rows: [], query: text, ad: text }), /the batch has no labels/)
+  const vectors = (rows: number, size: number) => tensor(gpu, new Float32Array(rows * size), [rows, size])
+  assert.throws(() => model.cross(vectors(2, 12), vectors(3, 12)), /query has 2 rows and ad 3/)
+  assert.throws(
+    () => model.cross(vectors(2, 12), vectors(2, 11)),
+    /ad has shape \[2, 11\], expected \[B, 12\]/,
+  )
+  for (const nothing of [null, undefined, new Float32Array(24), {}])
+    assert.throws(() => model.cross(vectors(2, 12), nothing as never), /TwinModel\.cross: ad is/)
+  model.free()
+})
+
 test('bytes: halves go to the even one, the ends fit, and what lies outside is refused', () => {
   const at = (u: number) => Math.fround(u / 127.5 - 1)
   assert.equal([...vectorsToBytes(Float32Array.of(-1, 1, 0, at(3), at(200)))], [0, 255, 128, 3, 200])
@@ -218,6 +251,8 @@ test('it is found by its name, and known as two-sided', () => {
   assert.ok(model instanceof TwinModel && isTwoSided(model))
   const { sides: _, ...features } = CONFIG
   assert.ok(!isTwoSided(createModel(features as never)))
+  for (const nothing of [null, undefined, 3, 'twin', {}, { sides: {} }])
+    assert.ok(!isTwoSided(nothing as never), String(nothing))
 })
 
 test.after(() => gpu.close())
