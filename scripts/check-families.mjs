@@ -6,6 +6,7 @@ import { join } from 'node:path'
 const NO_OP = {
   optimizer: ['src/optim/', 'updates parameters; nothing is differentiated through it'],
   scaler: ['src/optim/', 'scales the loss of a whole step; the loss itself is multiplied by scaleBy'],
+  vector_scores: ['src/serve/', 'ranks; nothing is differentiated through it'],
   transpose: ['src/kernels/matmul.ts', 'turns an operand of a matrix product, inside its launch'],
   random: ['src/autograd/parameter-values.ts', 'draws starting values'],
 }

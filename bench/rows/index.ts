@@ -27,6 +27,7 @@ import { softmaxRows } from './softmax.ts'
 import { stridedRows } from './strided.ts'
 import { topkRows } from './topk.ts'
 import { transposeRows } from './transpose.ts'
+import { vectorScoresRows } from './vector_scores.ts'
 
 /** The rows of every kernel family, named as its file in src/kernels. */
 export const FAMILIES: Record<string, (size: Size) => Row[]> = {
@@ -57,4 +58,5 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   transpose: transposeRows,
   scaler: scalerRows,
   random: randomRows,
+  vector_scores: vectorScoresRows,
 }

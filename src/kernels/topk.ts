@@ -3,12 +3,15 @@ import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/topk.ts'
 import workgroupWgsl from '../wgsl/topk_workgroup.ts'
 import { expectSizes, expectView, given } from './checks.ts'
+import { topOfLine } from './topk-line.ts'
 
 const WG = 64
 /** Of a GPU: invocations that share a line, values from which they do, and lines that fill it anyway. */
 const SHARED_WG = 128
 const LONG = 64
 const MANY = 16_384
+/** Values looked at, k times all, from which one line is selected from by digits. */
+const PASSES = 16_384
 
 const declared = {
   name: 'topk',
@@ -34,7 +37,8 @@ export function topK(
   if (k > R) throw new ShapeError(`topK: k is ${k}, expected at most R, ${R}`)
   const n = O * I
   if (n * k === 0) return
-  if (gpu.forms.kind === 'hardware' && R >= LONG && n < MANY)
+  if (n === 1 && R * k >= PASSES) topOfLine(gpu, { x, indices, R, k })
+  else if (gpu.forms.kind === 'hardware' && R >= LONG && n < MANY)
     gpu.launch(shared, { n, R, I, k }, [x, indices], n)
   else gpu.launch(kernel, { n, R, I, k }, [x, indices], Math.ceil(n / WG))
 }

@@ -53,3 +53,4 @@ export { logSoftmax, logSoftmaxBackward, softmax, softmaxBackward } from './soft
 export { strided } from './strided.ts'
 export { topK } from './topk.ts'
 export { transpose } from './transpose.ts'
+export { vectorScores } from './vector_scores.ts'
