@@ -10,6 +10,7 @@
 
 const WG: u32 = 64;
 const BLOCKS: u32 = 0; // 1: candidates are the values of blocks
+const EACH: u32 = 1; // of what is ordered, by an invocation
 const KEYED: u32 = 0; // 1: x holds keys
 
 struct Params { R: u32, C: u32, k: u32, size: u32 }
@@ -149,16 +150,22 @@ fn select_shared(@builtin(local_invocation_index) local: u32) {
 @group(0) @binding(2) var<storage, read> unordered: array<u32>;
 @group(0) @binding(3) var<storage, read_write> indices: array<u32>;
 
-// A place for each of the k: how many come before it.
+// A place for each of the k: how many come before it. An invocation has EACH of them, so that one load serves them all.
 @compute @workgroup_size(WG)
 fn order(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = invocation_index(wid, count, local, WG);
-  if (i >= params.k) { return; }
-  let own = key_of(x[unordered[i]]);
-  var place = 0u;
+  let first = invocation_index(wid, count, local, WG) * EACH;
+  // @unroll m in 0..EACH
+  let i$m = first + $(m)u;
+  let own$m = key_of(x[unordered[min(i$m, params.k - 1u)]]);
+  var place$m = 0u;
+  // @end
   for (var j = 0u; j < params.k; j++) {
     let key = key_of(x[unordered[j]]);
-    place += u32(key > own || (key == own && j < i));
+    // @unroll m in 0..EACH
+    place$m += u32(key > own$m || (key == own$m && j < i$m));
+    // @end
   }
-  indices[place] = unordered[i];
+  // @unroll m in 0..EACH
+  if (i$m < params.k) { indices[place$m] = unordered[i$m]; }
+  // @end
 }

@@ -20,7 +20,10 @@ const kernel = (entry: string, workgroup: number, bindings: Access[]): Kernel<Si
   })
 const tops = kernel('tops', WG, ['read', 'write'])
 const topsShared = kernel('tops_shared', SHARED_WG, ['read', 'write'])
-const order = kernel('order', WG, ['read', 'read', 'write'])
+/** What an invocation orders: a software adapter's loads cost the most, a GPU wants many invocations. */
+const EACH = 8
+const orderOne = kernel('order', WG, ['read', 'read', 'write'])
+const orderSome = withConstants(orderOne, { EACH })
 
 /** What selects among a line's values, among keys, and among values of blocks. */
 const selects = (entry: string, workgroup: number) => ({
@@ -54,6 +57,8 @@ export function topOfLine(gpu: Gpu, { x, indices, R, k }: { x: View; indices: Vi
     gpu.release(keys)
     gpu.release(blocks)
   }
-  gpu.launch(order, { R, C: k, k, size }, [x, found, indices], Math.ceil(k / WG))
+  const each = gpuForms ? 1 : EACH
+  const sizes = { R, C: k, k, size }
+  gpu.launch(gpuForms ? orderOne : orderSome, sizes, [x, found, indices], Math.ceil(k / each / WG))
   gpu.release(found)
 }

@@ -3,15 +3,18 @@ import { expectFlag } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type Kernel, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/vector_scores.ts'
+import subgroupWgsl from '../wgsl/vector_scores_subgroup.ts'
 import workgroupWgsl from '../wgsl/vector_scores_workgroup.ts'
 import { expectOptional, expectSizes, expectView, given } from './checks.ts'
 import { GROUP_WGSL } from './groups.ts'
 
 const WG = 64
-/** Rows of an invocation. */
+/** Rows of an invocation that shares none. */
 const ROWS = 4
 /** Of a GPU: invocations of a workgroup, of a row at most, and rows on the way in each. */
 const [SHARED_WG, MOST_LANES, SHARED_ROWS] = [256, 8, 2]
+/** Of a subgroup: pieces of a row for each invocation, at most, as all are written out; and so many that fewer rows are. */
+const [MOST_PIECES, FEW_PIECES] = [32, 8]
 /** Numbers in 16 bytes. */
 const PIECE = { f32: 4, bytes: 16 }
 
@@ -20,23 +23,45 @@ const declared = {
   entry: 'main',
   params: { N: 'u32', first: 'u32', E: 'u32' },
 } as const
-const made = new Map<string, Kernel<'N' | 'first' | 'E'>>()
+type Sized = Kernel<'N' | 'first' | 'E'>
 
-function kernelOf(bytes: boolean, scaled: boolean, lanes: number) {
-  const key = `${bytes} ${scaled} ${lanes}`
-  let kernel = made.get(key)
-  if (!kernel) {
-    const bindings: Access[] = ['read', 'read', 'write', ...(scaled ? (['read'] as const) : [])]
-    const constants = { BYTES: Number(bytes), SCALED: Number(scaled) }
-    kernel = withConstants(
-      lanes
-        ? defineKernel({ ...declared, bindings, wgsl: GROUP_WGSL + workgroupWgsl, workgroup: SHARED_WG })
-        : defineKernel({ ...declared, bindings, wgsl }),
-      lanes ? { ...constants, ROWS: SHARED_ROWS, LANES: lanes } : { ...constants, ROWS },
-    )
-    made.set(key, kernel)
+/** A kernel and the rows that a workgroup of it takes. */
+interface Form {
+  kernel: Sized
+  rows: number
+}
+const made = new Map<string, Form>()
+
+/** How rows of `pieces` times 16 bytes are shared: by invocations of a GPU's workgroup, of a subgroup, or not. */
+function makeForm(gpu: Gpu, pieces: number, bytes: boolean, scaled: boolean): Form {
+  const bindings: Access[] = ['read', 'read', 'write', ...(scaled ? (['read'] as const) : [])]
+  const constants = { BYTES: Number(bytes), SCALED: Number(scaled) }
+  const make = (wgsl: string, workgroup: number, others: Record<string, number>) =>
+    withConstants(defineKernel({ ...declared, bindings, wgsl, workgroup }), { ...constants, ...others })
+  if (gpu.forms.kind === 'hardware') {
+    const LANES = lanesOf(pieces)
+    const kernel = make(GROUP_WGSL + workgroupWgsl, SHARED_WG, { ROWS: SHARED_ROWS, LANES })
+    return { kernel, rows: (SHARED_WG / LANES) * SHARED_ROWS }
   }
-  return kernel
+  const { least, most } = gpu.subgroups ?? { least: 1, most: 0 }
+  const PIECES = Math.ceil(pieces / least)
+  if (least !== most || PIECES > MOST_PIECES) return { kernel: make(wgsl, WG, { ROWS }), rows: WG * ROWS }
+  const rows = Math.min(least, PIECES > FEW_PIECES ? 4 : 8)
+  return { kernel: make(subgroupWgsl, least, { ROWS: rows, PIECES }), rows }
+}
+const lanesOf = (pieces: number) => Math.min(MOST_LANES, Math.max(2, 2 ** Math.ceil(Math.log2(pieces))))
+
+function formOf(gpu: Gpu, pieces: number, bytes: boolean, scaled: boolean): Form {
+  const { kind } = gpu.forms
+  const size = gpu.subgroups?.least ?? 0
+  const shared = kind === 'hardware' ? lanesOf(pieces) : size && Math.ceil(pieces / size)
+  const key = `${kind} ${size} ${gpu.subgroups?.most} ${shared} ${bytes} ${scaled}`
+  let form = made.get(key)
+  if (!form) {
+    form = makeForm(gpu, pieces, bytes, scaled)
+    made.set(key, form)
+  }
+  return form
 }
 
 /**
@@ -75,10 +100,7 @@ export function vectorScores(
   expectView('vectorScores', 'scores', scores, first + N)
   expectOptional('vectorScores', { scale }, first + N)
   if (N === 0) return
-  const pieces = E / piece
-  const lanes =
-    gpu.forms.kind === 'hardware' ? Math.min(MOST_LANES, Math.max(2, 2 ** Math.ceil(Math.log2(pieces)))) : 0
-  const rows = lanes ? (SHARED_WG / lanes) * SHARED_ROWS : WG * ROWS
+  const form = formOf(gpu, E / piece, bytes, scale !== undefined)
   const views = [query, vectors, scores, ...(scale ? [scale] : [])]
-  gpu.launch(kernelOf(bytes, scale !== undefined, lanes), { N, first, E: pieces }, views, Math.ceil(N / rows))
+  gpu.launch(form.kernel, { N, first, E: E / piece }, views, Math.ceil(N / form.rows))
 }
