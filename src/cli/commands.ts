@@ -107,10 +107,38 @@ export const COMMANDS: readonly CommandSpec[] = [
       ...MODEL,
       { flags: '--data <file>', description: 'Parquet file to read; labels are optional', required: true },
       { flags: '--out <file>', description: 'Parquet file to write', required: true },
+      {
+        flags: '--vectors <file>',
+        description:
+          'vectors of one side, from embed: rows take theirs by id, and that side’s texts are not read',
+      },
       ADAPTER,
       JSON_LINE,
     ],
     load: () => import('./commands/predict.ts'),
+  },
+  {
+    name: 'embed',
+    description: 'write the vectors of one side of a two-sided model, to predict and serve with',
+    options: [
+      ...MODEL,
+      { flags: '--side <name>', description: 'which text', required: true, choices: ['query', 'ad'] },
+      { flags: '--data <files...>', description: 'Parquet files with that side’s columns', required: true },
+      { flags: '--out <file>', description: 'Parquet file of vectors to write', required: true },
+      {
+        flags: '--id <column>',
+        description: 'column that tells the vectors apart, none twice (default: they are numbered by row)',
+      },
+      {
+        flags: '--storage <kind>',
+        description: 'float32, or bytes, where a tanh ends the tower: a quarter of the size',
+        default: 'float32',
+        choices: ['float32', 'bytes'],
+      },
+      ADAPTER,
+      JSON_LINE,
+    ],
+    load: () => import('./commands/embed.ts'),
   },
   {
     name: 'evaluate',

@@ -6,6 +6,12 @@ import { DataError } from '../errors.ts'
 import { type Gpu, openGpu } from '../gpu/index.ts'
 import { createModel, type Model, parseConfiguration, tokenizerOf } from '../models/index.ts'
 import {
+  type PredictVectorsOptions,
+  predictWithVectors,
+  type TwoSidedModel,
+  type VectorCache,
+} from '../serve/index.ts'
+import {
   CONFIG_FILE,
   checkWeights,
   loadModel,
@@ -58,6 +64,23 @@ export async function withModel<T>(
     return await use(await loadModel(gpu, folder))
   } finally {
     gpu.close()
+  }
+}
+
+/** The same of a model of two sides, one of which is kept. */
+export async function* scoredByVectors(
+  model: Model,
+  file: ParquetFile,
+  vectors: VectorCache,
+  options: PredictVectorsOptions,
+  stream: NodeJS.WriteStream,
+): AsyncGenerator<Scored> {
+  const progress = createProgress({ total: file.rows, label: 'row', stream })
+  const onBatch = (done: number) => progress.update({ done, rows: done, totalRows: file.rows })
+  try {
+    yield* predictWithVectors(model as TwoSidedModel, file, vectors, { ...options, onBatch })
+  } finally {
+    progress.stop()
   }
 }
 

@@ -77,11 +77,14 @@ const ROW_GROUP: Struct = {
   3: ['num_rows', 'i64', 'required'],
 }
 
+const KEY_VALUE: Struct = { 1: ['key', 'text', 'required'], 2: ['value', 'text'] }
+
 const FOOTER: Struct = {
   1: ['version', 'i32'],
   2: ['schema', { list: SCHEMA_ELEMENT }, 'required'],
   3: ['num_rows', 'i64', 'required'],
   4: ['row_groups', { list: ROW_GROUP }, 'required'],
+  5: ['key_value_metadata', { list: KEY_VALUE }],
   6: ['created_by', 'text'],
 }
 

@@ -5,7 +5,14 @@ import { DataError } from '../errors.ts'
 import { writeFileAtomic } from './files.ts'
 
 /** How a column is stored. Every kind may hold null. */
-export type ColumnKind = 'int64' | 'double' | 'float' | 'string' | 'list<int64>'
+export type ColumnKind =
+  | 'int64'
+  | 'double'
+  | 'float'
+  | 'string'
+  | 'list<int64>'
+  | 'list<float>'
+  | 'list<uint8>'
 
 /** A column's values, one per row; lists as arrays or typed arrays, int64 as numbers or bigints. */
 export type ColumnValues = ArrayLike<unknown>
@@ -72,12 +79,14 @@ async function* groupsOf(
  * Writes a Parquet file from row groups as they come, holding one at a time.
  * @param columns Names and kinds.
  * @param groups Each item is one row group: the values of every column, by name.
+ * @param options.metadata Texts that the file keeps beside its rows, by key.
  * @throws DataError as writeParquet; whatever `groups` throws passes through, and no file appears.
  */
 export async function writeParquetGroups(
   path: string,
   columns: { name: string; kind: ColumnKind }[],
   groups: AsyncIterable<Record<string, ColumnValues>>,
+  { metadata = {} }: { metadata?: Record<string, string> } = {},
 ): Promise<void> {
   await writeFileAtomic(path, async file => {
     const buffer = new ByteWriter()
@@ -86,7 +95,7 @@ export async function writeParquetGroups(
       await file.write(buffer.getBytes())
       buffer.index = 0
     }
-    await writeGroups(path, Object.assign(buffer, { flush: drain, finish: drain }), columns, groups)
+    await writeGroups(path, Object.assign(buffer, { flush: drain, finish: drain }), columns, groups, metadata)
   })
 }
 
@@ -96,8 +105,15 @@ async function writeGroups(
   bytes: ByteWriter,
   columns: { name: string; kind: ColumnKind }[],
   groups: AsyncIterable<Record<string, ColumnValues>>,
+  metadata: Record<string, string> = {},
 ): Promise<void> {
-  const writer = new ParquetWriter({ writer: bytes, schema: schemaOf(columns), createdBy: 'kernelgrad' })
+  const kvMetadata = Object.entries(metadata).map(([key, value]) => ({ key, value }))
+  const writer = new ParquetWriter({
+    writer: bytes,
+    schema: schemaOf(columns),
+    createdBy: 'kernelgrad',
+    ...(kvMetadata.length && { kvMetadata }),
+  })
   let rowStart = 0
   for await (const group of groups) {
     const rows = group[columns[0]?.name ?? '']?.length ?? 0
@@ -119,6 +135,8 @@ const PHYSICAL = {
   float: 'FLOAT',
   string: 'BYTE_ARRAY',
   'list<int64>': 'INT64',
+  'list<float>': 'FLOAT',
+  'list<uint8>': 'INT32',
 } as const
 
 function schemaOf(columns: { name: string; kind: ColumnKind }[]): SchemaElement[] {
@@ -127,16 +145,19 @@ function schemaOf(columns: { name: string; kind: ColumnKind }[]): SchemaElement[
   for (const { name, kind } of columns) {
     const leaf: SchemaElement = { name, type: PHYSICAL[kind], repetition_type: 'OPTIONAL' }
     if (kind === 'string') schema.push({ ...leaf, converted_type: 'UTF8' })
-    else if (kind !== 'list<int64>') schema.push(leaf)
+    else if (!kind.startsWith('list<')) schema.push(leaf)
     else
       schema.push(
         { name, repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST' },
         { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-        { ...leaf, name: 'element' },
+        { ...leaf, name: 'element', ...(kind === 'list<uint8>' && { converted_type: 'UINT_8' as const }) },
       )
   }
   return schema
 }
+
+const isByte = (value: unknown) =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) < 256
 
 function encode(values: ColumnValues, kind: ColumnKind, where: (row: number) => string): DecodedArray {
   const refuse = (row: number, value: unknown): never => {
@@ -146,16 +167,21 @@ function encode(values: ColumnValues, kind: ColumnKind, where: (row: number) => 
     if (typeof value === 'bigint') return value
     return Number.isSafeInteger(value) ? BigInt(value as number) : refuse(row, value)
   }
+  const listOf = (value: unknown, row: number, element: (value: unknown) => unknown) => {
+    if (typeof value !== 'object' || value === null || !('length' in value)) return refuse(row, value)
+    return Array.from(value as ArrayLike<unknown>, one => (one === null ? null : element(one)))
+  }
   return Array.from(values, (value, row) => {
     if (value === null || value === undefined) return null
     switch (kind) {
       case 'int64':
         return integer(value, row)
       case 'list<int64>':
-        if (typeof value !== 'object' || !('length' in value)) return refuse(row, value)
-        return Array.from(value as ArrayLike<unknown>, element =>
-          element === null ? null : integer(element, row),
-        )
+        return listOf(value, row, one => integer(one, row))
+      case 'list<float>':
+        return listOf(value, row, one => (typeof one === 'number' ? one : refuse(row, one)))
+      case 'list<uint8>':
+        return listOf(value, row, one => (isByte(one) ? one : refuse(row, one)))
       case 'string':
         return typeof value === 'string' ? value : refuse(row, value)
       default:

@@ -87,7 +87,16 @@ export function vectorScores(
     bytes?: boolean
   },
 ): void {
-  const { query, vectors, scores, scale, first = 0, N, E, bytes = false } = given('vectorScores', gpu, options)
+  const {
+    query,
+    vectors,
+    scores,
+    scale,
+    first = 0,
+    N,
+    E,
+    bytes = false,
+  } = given('vectorScores', gpu, options)
   expectSizes('vectorScores', { first, N, E })
   expectFlag('vectorScores: bytes', bytes)
   const piece = bytes ? PIECE.bytes : PIECE.f32

@@ -15,6 +15,7 @@ import { ArgumentError, ShapeError } from '../errors.ts'
 import { InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
 import type { Metric } from '../metrics/index.ts'
+import { inEval } from '../models/in-eval.ts'
 import { type Model, readOptions } from '../models/index.ts'
 import { checkPredictOptions, expectModel, expectTensor } from './checks.ts'
 
@@ -105,20 +106,6 @@ export function checkScores(model: Model, columns: Columns): void {
     truncate: true,
   })
   inEval(model, () => scope(() => noGrad(() => void scoresOf(model, batch))))
-}
-
-/**
- * Runs `body`, which records work and waits for nothing, with the model in evaluation mode, and leaves every module as it was: between
- * two batches, others may train the model or predict with it.
- */
-function inEval<T>(model: Model, body: () => T): T {
-  const training = [...model.namedModules()].map(([, module]) => module).filter(module => module.training)
-  for (const module of training) module.training = false
-  try {
-    return body()
-  } finally {
-    for (const module of training) module.training = true
-  }
 }
 
 /** Rows of a file and what the model says of them. */

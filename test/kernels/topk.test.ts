@@ -66,7 +66,17 @@ test('the same far from each other in a long row', async () => {
 
 for (const k of [1, 12, 300, 6000])
   test(`values of every kind in a line of 6000, the best ${k}`, async () => {
-    const kinds = [-0, 0, Number.NaN, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, 1e-40, -1e-40, 3, -3]
+    const kinds = [
+      -0,
+      0,
+      Number.NaN,
+      Number.NEGATIVE_INFINITY,
+      Number.POSITIVE_INFINITY,
+      1e-40,
+      -1e-40,
+      3,
+      -3,
+    ]
     const x = Float32Array.from({ length: 6000 }, (_, i) => kinds[(i * i + (i >> 5)) % kinds.length]!)
     const out = guarded(gpu, k)
     topK(gpu, { x: gpu.from(x), indices: out.view, O: 1, R: 6000, I: 1, k })
@@ -78,7 +88,10 @@ test('a line of one value alone gives its first places', async () => {
   const x = new Float32Array(20_000).fill(-1.5)
   const out = guarded(gpu, 100)
   topK(gpu, { x: gpu.from(x), indices: out.view, O: 1, R: 20_000, I: 1, k: 100 })
-  assert.equal([...(await gpu.readUints(out.view))], Array.from({ length: 100 }, (_, i) => i))
+  assert.equal(
+    [...(await gpu.readUints(out.view))],
+    Array.from({ length: 100 }, (_, i) => i),
+  )
 })
 
 test.after(() => gpu.close())

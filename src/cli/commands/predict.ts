@@ -3,39 +3,44 @@ import { UsageError } from '../../errors.ts'
 import { columnsOf } from '../../inputs.ts'
 import type { Metric } from '../../metrics/index.ts'
 import type { Model } from '../../models/index.ts'
+import { readVectors } from '../../serve/index.ts'
 import { formatMetrics, type Scored } from '../../train/index.ts'
 import { useArchitecture } from '../architecture.ts'
 import { checkOutputs, folderInputs, inputs, isStdout, makeFolderOf } from '../outputs.ts'
 import { shown, talkStream } from '../say.ts'
-import { checkModel, openRows, type ScoreOptions, scoredRows, withModel } from '../score.ts'
+import { checkModel, openRows, type ScoreOptions, scoredByVectors, scoredRows, withModel } from '../score.ts'
 import { formatTable } from '../table.ts'
 
 export interface PredictCommandOptions extends ScoreOptions {
   data: string
   out: string
   json?: boolean
+  vectors?: string
 }
 
 /** Predicts a file one row group at a time, and tells the metrics where the file has labels. */
 export async function run(options: PredictCommandOptions): Promise<void> {
-  const { data, out, json, batchSize, truncate } = options
+  const { data, out, json, batchSize, truncate, vectors } = options
   const toStdout = await isStdout(out)
   if (toStdout && json) throw new UsageError(`--out ${out} is stdout, where --json goes; name a file`)
   const stream = talkStream(json || toStdout)
   if (options.architecture) await useArchitecture(options.architecture)
   const checked = await checkModel(options.model)
   const file = await openRows(data)
-  const reads = [...inputs('--data', data), ...(await folderInputs('--model', options.model))]
+  const reads = [
+    ...inputs('--data', data),
+    ...inputs('--vectors', vectors),
+    ...(await folderInputs('--model', options.model)),
+  ]
   await checkOutputs({ reads, writes: [out] })
   await makeFolderOf(out)
   const output = new Output(file, checked)
+  const kept = vectors === undefined ? undefined : await readVectors(vectors)
   await withModel(options, stream, model => {
-    const scored = scoredRows(
-      model,
-      file,
-      { batchSize, truncate, trainOnly: 'optional', metric: output.metric },
-      stream,
-    )
+    const given = { batchSize, truncate, trainOnly: 'optional', metric: output.metric } as const
+    const scored = kept
+      ? scoredByVectors(model, file, kept, given, stream)
+      : scoredRows(model, file, given, stream)
     return writeParquetGroups(out, output.columns, output.groups(scored))
   })
   const metrics = output.metric?.result()
