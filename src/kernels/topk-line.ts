@@ -35,7 +35,7 @@ const alone = selects('select_alone', 1)
 const shared = selects('select_shared', SHARED_WG)
 
 /** Values of a block: as many candidates in the k best blocks as there are blocks; 1 for none. */
-export function blockOf(R: number, k: number): number {
+function blockOf(R: number, k: number): number {
   const size = 2 ** Math.round(Math.log2(R / k) / 2)
   return R < LONG || size < LEAST ? 1 : Math.min(size, SHARED_WG)
 }

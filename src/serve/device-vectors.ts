@@ -1,6 +1,7 @@
 // Vectors on the device, where a query is scored against all of them: rows padded to 16 bytes, cut into bindings.
 import type { Gpu, View } from '../gpu/index.ts'
-import { topK, vectorScores } from '../kernels/index.ts'
+import { topK } from '../kernels/topk.ts'
+import { vectorScores } from '../kernels/vector_scores.ts'
 import type { VectorCache } from './vector-cache.ts'
 
 /** Norms count as at least this, as in the model's cosine. */

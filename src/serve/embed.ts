@@ -56,8 +56,10 @@ type Sources = ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[]
  *
  * @example
  * ```ts
+ * import { loadModel, type TwinModel } from 'kernelgrad'
  * import { embed, writeVectors } from 'kernelgrad/serve'
  *
+ * const model = await loadModel<TwinModel>(gpu, 'runs/twin')
  * const cache = await embed(model, 'ads.parquet', { side: 'ad', id: 'ad_id' })
  * await writeVectors('ads.vectors.parquet', cache)
  * ```

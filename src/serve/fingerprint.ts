@@ -38,8 +38,10 @@ export function expectSide(where: string, side: unknown): asserts side is SideNa
  *
  * @example
  * ```ts
+ * import { loadModel, type TwinModel } from 'kernelgrad'
  * import { towerFingerprint } from 'kernelgrad/serve'
  *
+ * const model = await loadModel<TwinModel>(gpu, 'runs/twin')
  * console.log(await towerFingerprint(model, 'ad'))
  * ```
  */

@@ -38,9 +38,10 @@ export interface PredictVectorsOptions {
  *
  * @example
  * ```ts
- * import { openParquet } from 'kernelgrad'
+ * import { loadModel, openParquet, type TwinModel } from 'kernelgrad'
  * import { predictWithVectors, readVectors } from 'kernelgrad/serve'
  *
+ * const model = await loadModel<TwinModel>(gpu, 'runs/twin')
  * const [file, ads] = [await openParquet('clicks.parquet'), await readVectors('ads.vectors.parquet')]
  * for await (const { rows, scores } of predictWithVectors(model, file, ads, { trainOnly: 'optional' }))
  *   console.log(rows.rowStart, scores.length)

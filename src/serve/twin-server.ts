@@ -69,8 +69,10 @@ interface Ads {
  *
  * @example
  * ```ts
+ * import { loadModel, type TwinModel } from 'kernelgrad'
  * import { readVectors, TwinServer } from 'kernelgrad/serve'
  *
+ * const model = await loadModel<TwinModel>(gpu, 'runs/twin')
  * const server = await TwinServer.create(model, await readVectors('ads.vectors.parquet'))
  * for (const { id, score } of await server.rank('running shoes', { k: 5 })) console.log(id, score)
  * await server.refresh(await readVectors('more.vectors.parquet'))
