@@ -1,5 +1,5 @@
 // From arguments to an exit code: 0 fine, 1 failed, 2 called wrongly.
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { wholeNumber } from '../src/cli/command.ts'
 import { UsageError } from '../src/errors.ts'
 import { type Gpu, openGpu } from '../src/gpu/index.ts'
@@ -102,6 +102,21 @@ async function everything(gpu: Gpu, options: Options): Promise<void> {
   await gpuJs(gpu, options, measured)
 }
 
+/** A word that names contain: every name contains an empty one. */
+function word(text: string): string {
+  if (text.trim()) return text
+  throw new InvalidArgumentError('expected a part of a name')
+}
+
+/** @throws UsageError for what says how to compare, where nothing is compared */
+function expectCompare(options: Options): void {
+  const given = (['full', 'long', 'peer'] as const).filter(name => options[name] !== undefined)
+  if (options.compare || !given.length) return
+  throw new UsageError(
+    `--${given[0]} is for --compare; a step of that size is 'step --full' or 'step --long'`,
+  )
+}
+
 /** @returns the exit code. Never throws. */
 export async function runBench(args: readonly string[]): Promise<number> {
   const program = new Command('npm run bench --')
@@ -116,13 +131,19 @@ export async function runBench(args: readonly string[]): Promise<number> {
       .action((options: Options) => withGpu(options, gpu => body(gpu, options)))
   const rows = (made: Command) =>
     made
-      .option('--filter <word>', 'only rows whose name contains it')
+      .option('--filter <word>', 'only rows whose name contains it', word)
       .option('--quick', 'smallest sizes, one short sample: shows that everything runs')
   const peers = (made: Command) =>
     made
       .option('--full', 'with --compare: the notebook’s own size too, which takes gigabytes')
-      .option('--long', 'with --compare: the models with long texts instead, which take minutes')
-      .option('--peer <word>', 'with --compare: only libraries whose name contains it')
+      .addOption(
+        new Option(
+          '--long',
+          'with --compare: the models with long texts instead, which take minutes',
+        ).conflicts('full'),
+      )
+      .option('--peer <word>', 'with --compare: only libraries whose name contains it', word)
+      .hook('preAction', made => expectCompare(made.opts()))
   peers(rows(command('all', 'peaks, kernels and gpu.js (the default)', everything, true))).option(
     '--compare',
     'instead: the same work by tfjs, jax-js and PyTorch, in turns',

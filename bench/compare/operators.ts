@@ -187,7 +187,6 @@ function attentionOperator(B: number, A: number, S: number, D: number): Operator
         qkv: work.put(sideBySide(inputs)),
         keyMask: work.put(rows.keyMask),
         cuSeqlens: work.put(rows.cuSeqlens),
-        rowIds: work.put(rows.rowIds),
         lse: work.empty(T * A),
       }
       return () => attention(gpu, { ...views, out, T, A, D })

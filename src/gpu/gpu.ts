@@ -70,6 +70,8 @@ export class Gpu {
   readonly forms: Readonly<Forms>
   /** Sizes of its subgroups; undefined where it has not the feature. */
   readonly subgroups: Readonly<SubgroupSizes> | undefined
+  /** The WGSL and WebGPU features that the device was opened with. */
+  readonly features: ReadonlySet<string>
   /** Where buffers come from. */
   readonly pool: BufferPool
   readonly #recorder: Recorder
@@ -88,12 +90,13 @@ export class Gpu {
       memoryLimit,
       workLimit,
       forms,
-    }: Pick<GpuOptions, 'poison' | 'memoryLimit' | 'workLimit' | 'forms'> = {},
+    }: Pick<GpuOptions, 'poison' | 'memoryLimit' | 'workLimit'> & { forms?: string | Forms | undefined } = {},
   ) {
     const failures = this.#failures
     this.device = device
     this.adapter = adapter
-    this.forms = formsFor(adapter, forms)
+    this.forms = typeof forms === 'object' ? forms : formsFor(adapter, forms)
+    this.features = new Set(device.features as unknown as Iterable<string>) // the device's own asks it every time
     this.subgroups = subgroupsOf(adapter, device)
     this.#recorder = new Recorder(device, failures, workLimit)
     const recorder = this.#recorder
@@ -121,11 +124,6 @@ export class Gpu {
       if (!this.#closed)
         failures.end(new DeviceLostError(`the WebGPU device was lost (${reason}): ${message}`, reason))
     })
-  }
-
-  /** The WGSL and WebGPU features that the device was opened with. */
-  get features(): ReadonlySet<string> {
-    return this.device.features as unknown as ReadonlySet<string>
   }
 
   /** The limits that the device was opened with. */
@@ -379,7 +377,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
     throw new ConfigError(`openGpu: workLimit is ${told(workLimit)}, expected multiply-adds, more than 0`)
   const [found] = await Promise.all([findAdapter(options.adapter), prepareCache()])
   const { adapter } = found
-  formsFor(found, options.forms) // refused before there is a device
+  const forms = formsFor(found, options.forms) // refused before there is a device
   const device = await adapter.requestDevice({
     requiredFeatures: WANTED_FEATURES.filter(
       f => adapter.features.has(f) && (subgroups || f !== 'subgroups'),
@@ -388,7 +386,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
       ? {}
       : Object.fromEntries(WANTED_LIMITS.map(limit => [limit, adapter.limits[limit]])),
   })
-  const [gpu, refused] = guarded(device, () => new Gpu(device, found, options))
+  const [gpu, refused] = guarded(device, () => new Gpu(device, found, { ...options, forms }))
   const error = await refused
   if (gpu && !error) return gpu
   device.destroy()

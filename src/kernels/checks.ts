@@ -3,6 +3,7 @@
 import { expectDevice, expectFlag, expectNumber, expectOneOf, NATURAL, type Range, shown } from '../check.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
+import { expectNames } from './options.ts'
 import type { Storage } from './width.ts'
 
 /** @throws ArgumentError unless `gpu` is a device from `openGpu` */
@@ -10,7 +11,7 @@ export function expectGpu(where: string, gpu: unknown): asserts gpu is Gpu {
   expectDevice(where, gpu)
 }
 
-/** @throws for what is no device, or no options, or options that every launcher knows and that cannot be; @returns the options */
+/** @throws for what is no device, or no options, options that every launcher knows and that cannot be, or names that are none of its options; @returns the options */
 export function given<O>(op: string, gpu: Gpu, options: O): O {
   expectGpu(`${op}: gpu`, gpu)
   if (typeof options !== 'object' || options === null)
@@ -20,6 +21,7 @@ export function given<O>(op: string, gpu: Gpu, options: O): O {
   if (storage !== undefined && storage !== 'f32' && storage !== 'f16')
     expectOneOf(`${op}: storage`, storage, ['f32', 'f16', undefined])
   if (accumulate !== undefined && typeof accumulate !== 'boolean') expectFlag(`${op}: accumulate`, accumulate)
+  expectNames(op, options)
   return options
 }
 

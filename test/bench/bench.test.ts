@@ -21,7 +21,7 @@ import { createModel } from '../../src/models/index.ts'
 const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url))
 const kernels = new URL('../../../src/kernels/', import.meta.url)
 // Files that are no family; names with a hyphen are parts of one.
-const NO_FAMILY = ['checks', 'groups', 'strides', 'index', 'tuning', 'width']
+const NO_FAMILY = ['checks', 'groups', 'strides', 'index', 'options', 'tuning', 'width']
 const PEAKS: Peaks = {
   gflops: 100,
   gflopsF16: null,
@@ -176,6 +176,12 @@ test('a wrong call is one line and exit code 2', () => {
     ['kernels', '--fast'],
     ['step', '--steps', '0'],
     ['step', '--tiny', '--full'],
+    ['step', '--long', '--full'],
+    ['estimate', '--fast'],
+    ['--peer', 'tfjs'],
+    ['--long'],
+    ['--compare', '--long', '--full'],
+    ['kernels', '--filter', ''],
   ]) {
     const { status, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' })
     assert.is(status, 2, args.join(' '))

@@ -57,22 +57,24 @@ async function run({ qkv, keyMask, cuSeqlens, dout, ...sizes }: Inputs, storage:
     qkv: floats(qkv),
     keyMask: gpu.from(keyMask),
     cuSeqlens: gpu.from(cuSeqlens),
-    dout: floats(dout),
   }
+  const gradients = floats(dout)
   const made = {
     out: guarded(gpu, (T * A * D) / (half ? 2 : 1)),
     lse: guarded(gpu, T * A),
     dqkv: guarded(gpu, (T * 3 * A * D) / (half ? 2 : 1)),
   }
-  const outputs = { out: made.out.view, lse: made.lse.view, dqkv: made.dqkv.view }
+  const outputs = { out: made.out.view, lse: made.lse.view }
+  const dqkvView = made.dqkv.view
   const longest = largest(cuSeqlens.subarray(1).map((end, b) => end - cuSeqlens[b]!))
   attention(gpu, { ...inputs, ...outputs, ...sizes, storage, longest })
-  attentionBackward(gpu, { ...inputs, ...outputs, ...sizes, storage, longest })
+  const options = { ...inputs, ...outputs, ...sizes, storage, longest }
+  attentionBackward(gpu, { ...options, dout: gradients, dqkv: dqkvView })
   const read = async (view: View) =>
     half && view !== outputs.lse ? unpackHalves(await gpu.readUints(view)) : gpu.readFloats(view)
-  const [out, lse, dqkv] = await Promise.all(Object.values(outputs).map(read))
+  const [out, lse, dqkv] = await Promise.all([outputs.out, outputs.lse, dqkvView].map(read))
   for (const { checkNeighbours } of Object.values(made)) await checkNeighbours()
-  for (const view of Object.values(inputs)) gpu.release(view)
+  for (const view of [...Object.values(inputs), gradients]) gpu.release(view)
   return { out: out!, lse: lse!, dqkv: dqkv! }
 }
 

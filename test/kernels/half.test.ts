@@ -92,9 +92,9 @@ for (const [rows, H, scale, eps] of [
       const [mean, rstd] = [guarded(gpu, rows), guarded(gpu, rows)]
       const [y, sum, dx] = [halfBlock(gpu, rows * H), halfBlock(gpu, rows * H), halfBlock(gpu, rows * H)]
       const [dweight, dbias] = [guarded(gpu, H), guarded(gpu, H)]
-      const shared = { ...floats, mean: mean.view, rstd: rstd.view, rows, H, storage } as const
+      const shared = { weight: floats.weight, mean: mean.view, rstd: rstd.view, rows, H, storage } as const
       const extra = fused ? { residual: residual.view, sum: sum.view } : {}
-      kernels.layerNorm(gpu, { ...shared, ...extra, x: x.view, y: y.view, eps })
+      kernels.layerNorm(gpu, { ...shared, ...extra, bias: floats.bias, x: x.view, y: y.view, eps })
       kernels.layerNormBackward(gpu, {
         ...shared,
         dy: dy.view,
@@ -127,14 +127,14 @@ test('LayerNorm fused with ReLU and dropout is the separate kernels, over halves
   const outputDropout = { p: 0.25, rng: { seed: 1, layer: 2, step: 3 } }
   const shared = {
     weight: gpu.from(weight),
-    bias: gpu.from(bias),
     mean: gpu.acquire(36),
     rstd: gpu.acquire(36),
   }
-  const size = { rows, H, storage, activation: 'relu', outputDropout } as const
+  const size = { rows, H, storage, outputDropout } as const
   const [y, dx] = [halfBlock(gpu, n), halfBlock(gpu, n)]
   const [dweight, dbias] = [guarded(gpu, H), guarded(gpu, H)]
-  kernels.layerNorm(gpu, { ...shared, ...size, x: x.view, y: y.view, eps: 1e-5 })
+  const more = { bias: gpu.from(bias), activation: 'relu', eps: 1e-5 } as const
+  kernels.layerNorm(gpu, { ...shared, ...size, ...more, x: x.view, y: y.view })
   const results = { dx: dx.view, dweight: dweight.view, dbias: dbias.view }
   kernels.layerNormBackward(gpu, { ...shared, ...size, ...results, dy: dy.view, x: x.view, y: y.view })
   const normal = reference.layerNorm({ x: x.values, weight, bias, rows, H, eps: 1e-5 })
@@ -199,16 +199,16 @@ test('pooling reads halves and gives float32; its gradient is halves; a row with
   const keyMask = seededInts(T, 1, 4).map(v => Math.min(v, 1))
   const x = halves(gpu, seeded(T * H, 2, 100))
   const dy = seeded(B * H, 3)
-  const views = { keyMask: gpu.from(keyMask), cuSeqlens: gpu.from(cuSeqlens), rowIds: gpu.from(rowIds) }
+  const [keys, starts] = [{ keyMask: gpu.from(keyMask) }, { cuSeqlens: gpu.from(cuSeqlens) }]
+  const ofTokens = { rowIds: gpu.from(rowIds), dy: gpu.from(dy), T, H, storage } as const
   const counts = guarded(gpu, B)
   const [mean, first] = [guarded(gpu, B * H), guarded(gpu, B * H)]
   const [dMean, dFirst] = [halfBlock(gpu, T * H), halfBlock(gpu, T * H)]
-  const dyView = gpu.from(dy)
-  const size = { B, T, H, storage } as const
-  kernels.meanPool(gpu, { ...views, ...size, x: x.view, out: mean.view, counts: counts.view })
-  kernels.meanPoolBackward(gpu, { ...views, ...size, dy: dyView, counts: counts.view, dx: dMean.view })
-  kernels.firstToken(gpu, { ...views, ...size, x: x.view, out: first.view })
-  kernels.firstTokenBackward(gpu, { ...views, ...size, dy: dyView, dx: dFirst.view })
+  const ofRows = { ...starts, B, H, storage } as const
+  kernels.meanPool(gpu, { ...keys, ...ofRows, x: x.view, out: mean.view, counts: counts.view })
+  kernels.meanPoolBackward(gpu, { ...keys, ...ofTokens, counts: counts.view, dx: dMean.view })
+  kernels.firstToken(gpu, { ...ofRows, x: x.view, out: first.view })
+  kernels.firstTokenBackward(gpu, { ...starts, ...ofTokens, dx: dFirst.view })
   const rows = { keyMask, cuSeqlens, B, H, T }
   expectClose(await gpu.readFloats(mean.view), reference.meanPool({ ...rows, x: x.values }), 1e-6)
   expectClose(await dMean.read(), reference.meanPoolBackward({ ...rows, dy }), BOUND)

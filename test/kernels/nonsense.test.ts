@@ -276,6 +276,21 @@ for (const [name, options] of Object.entries(right))
     assert.equal(missed, [])
   })
 
+for (const [name, options] of Object.entries(right))
+  test(`${name} refuses names that are none of its options`, () => {
+    const { launches } = gpu.counts
+    for (const key of Object.keys(options)) {
+      const misspelt = key.length > 1 ? key.slice(0, -1) : `${key}${key}`
+      if (misspelt in options) continue
+      assert.throws(
+        () => launchers[name]!(gpu, { ...options, [misspelt]: options[key] }),
+        (error: Error) =>
+          error instanceof KernelgradError && error.message.startsWith(`${name}: '${misspelt}' is unknown; `),
+      )
+    }
+    assert.is(gpu.counts.launches, launches)
+  })
+
 test('what a part of several is nonsense in, is named by its place', () => {
   for (const name of ['joinLookups', 'lookupGradients']) {
     const { parts } = right[name] as { parts: [Record<string, unknown>] }

@@ -45,12 +45,12 @@ export async function runLayerNorm(
   const empty = (size = n) => gpu.acquire(size * 4)
   const [y, sum, mean, rstd, dx, dresidual] = [empty(), empty(), empty(rows), empty(rows), empty(), empty()]
   const [dweight, dbias] = together ? besideEachOther(gpu, H) : [empty(H), empty(H)]
-  const shape = { rows, H, eps: 1e-5 }
-  const stats = { mean, rstd, ...shape }
+  const stats = { mean, rstd, rows, H }
   const drop = (p: number) => (p ? { p, rng } : undefined)
+  const eps = 1e-5
   const back = { weight, dweight, dbias, ...stats }
   if (fused) {
-    const common = { x, weight, bias, y, activation, ...stats }
+    const common = { x, weight, bias, y, activation, eps, ...stats }
     if (!residual) layerNorm(gpu, { ...common, outputDropout: drop(after) })
     else if (before) layerNorm(gpu, { ...common, residual: views.residual, sum, dropout: drop(before) })
     else layerNorm(gpu, { ...common, residual: views.residual, sum, outputDropout: drop(after) })
@@ -66,7 +66,7 @@ export async function runLayerNorm(
   } else {
     const [dropped, normal, rectified, dropGradient, reluGradient] = [0, 0, 0, 0, 0].map(() => empty())
     dropout(gpu, { x, y: dropped!, p: before, rng, n })
-    const common = { x: dropped!, weight, bias, y: normal!, ...stats }
+    const common = { x: dropped!, weight, bias, y: normal!, eps, ...stats }
     if (residual) layerNorm(gpu, { ...common, residual: views.residual, sum })
     else layerNorm(gpu, common)
     if (activation) relu(gpu, { x: normal!, y: rectified!, n })

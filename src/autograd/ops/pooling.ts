@@ -90,9 +90,9 @@ const first = defineOp({
     const views = { x: x.view, cuSeqlens: cuSeqlens.view, out: out.view }
     firstTokenKernel(gpu, { ...views, B, H, storage: x.storage })
   },
-  backward({ gpu, x, cuSeqlens, rowIds, out, dout, dx }) {
+  backward({ gpu, x, cuSeqlens, rowIds, dout, dx }) {
     const [T, H] = x.shape as [number, number]
-    const rows = { cuSeqlens: cuSeqlens.view, rowIds: rowIds.view, B: out.shape[0]! }
+    const rows = { cuSeqlens: cuSeqlens.view, rowIds: rowIds.view }
     firstTokenBackward(gpu, { dy: dout.view, ...rows, dx: dx.view, T, H, storage: x.storage })
   },
 })
