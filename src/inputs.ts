@@ -1,5 +1,6 @@
 // What a model can read, as plain data, and the batch that comes of it. Reader, worker, collate, checkpoints and command line
 // follow a model's declaration; none of them asks which model it is.
+import { shown } from './check.ts'
 import { ConfigError } from './errors.ts'
 import type { GroupedIds } from './ids.ts'
 
@@ -77,6 +78,13 @@ export interface MaskedInput {
 export interface ListInput {
   kind: 'list'
   columns: string[]
+  /** Most rows of a list, unless it may have any number. */
+  longest?: number
+  /**
+   * Of a longer list: 'refuse' it (default), or 'cut' it to its first rows where it is trained on. What is predicted or evaluated has all of its
+   * rows in any case.
+   */
+  longer?: 'refuse' | 'cut'
 }
 
 /** One thing that a model reads. */
@@ -222,10 +230,15 @@ const CHECKS: {
     if (!isName(column)) fail(`has the column ${JSON.stringify(column)}, expected a name`)
     if (!isCount(classes, 2)) fail(`has ${classes} classes, expected at least 2`)
   },
-  list({ columns }, fail) {
+  list({ columns, longest, longer }, fail) {
     if (!Array.isArray(columns) || !columns.length || !columns.every(isName))
       fail('needs columns: a list of names')
     expectOnce(columns, fail)
+    if (longest !== undefined && !isCount(longest))
+      fail(`has longest ${shown(longest)}, expected the most rows of a list`)
+    if (longer !== undefined && longer !== 'refuse' && longer !== 'cut')
+      fail(`has longer ${shown(longer)}, expected 'refuse' or 'cut'`)
+    if (longer !== undefined && longest === undefined) fail(`has longer '${longer}' and no longest`)
   },
   masked({ of, probability, maskTokenId, specialTokenIds, trainOnly }, fail, inputs) {
     if (!Object.hasOwn(inputs, of) || inputs[of]!.kind !== 'text')

@@ -13,6 +13,7 @@ import {
   isFusedTextCase,
   isFusionCase,
 } from './fusion-case.ts'
+import { checkListsCase, isLists, type ListsCase } from './lists-case.ts'
 import { checkModelCase, type ModelCase } from './model-case.ts'
 import { checkOpsCase } from './ops-case.ts'
 import { checkOptimCase, type OptimCase } from './optim-case.ts'
@@ -52,6 +53,7 @@ function checkerOf(
     return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase, options)
   if (hasFile(folder, 'linear_warmup.final.safetensors'))
     return gpu => checkTrainerCase(gpu, folder, frozen as unknown as TrainerCase)
+  if (isLists(frozen)) return async () => checkListsCase(folder, frozen as unknown as ListsCase)
   if (isUltrLosses(frozen))
     return gpu => checkUltrLossesCase(gpu, folder, frozen as unknown as UltrLossesCase)
   if (isUltrFiles(frozen)) return () => checkUltrFilesCase(folder, frozen as unknown as UltrFilesCase)

@@ -58,7 +58,7 @@ export async function checkUltrFilesCase(folder: string, frozen: UltrFilesCase):
 }
 
 /** Counts what differs, item by item. */
-function equal(file: string, got: unknown[], wanted: unknown[]): Finding[] {
+export function equal(file: string, got: unknown[], wanted: unknown[]): Finding[] {
   const check = new Check(file, 0)
   check.add(`${wanted.length} items`, Math.abs(got.length - wanted.length))
   for (const [i, item] of wanted.entries()) check.add(`item ${i}`, isDeepStrictEqual(got[i], item) ? 0 : 1)

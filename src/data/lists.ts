@@ -11,18 +11,23 @@ export interface Units {
   count: number
   /** Whether they are lists. */
   lists: boolean
+  /** Rows of all of them. */
+  rows: number
   /** The rows of some, one unit after the other; those of a list in the order of the data. */
   rowsOf(order: Uint32Array): Uint32Array
 }
 
 const VALUES = 2 ** 32
 
-/** @throws DataError for a value that is no whole number, or a list that the order names and is not there */
-export function unitsOf(columns: Columns, inputs: Inputs): Units {
+/**
+ * @param options.whole Whether a list that may be cut is taken whole, so that every row has a score.
+ * @throws DataError for a value that is no whole number, a list that is longer than it may be, or one that the order names and is not there
+ */
+export function unitsOf(columns: Columns, inputs: Inputs, { whole = false } = {}): Units {
   const input = Object.values(inputs).find(one => one.kind === 'list')
   if (!input?.columns.every(name => Object.hasOwn(columns.ids, name)))
-    return { count: columns.length, lists: false, rowsOf: order => order }
-  const [rows, starts] = rowsByList(columns, input)
+    return { count: columns.length, lists: false, rows: columns.length, rowsOf: order => order }
+  const [rows, starts] = withinLength(columns, input, rowsByList(columns, input), whole)
   const count = starts.length - 1
   const expectList = (list: number) => {
     if (!(list < count))
@@ -31,6 +36,7 @@ export function unitsOf(columns: Columns, inputs: Inputs): Units {
   return {
     count,
     lists: true,
+    rows: rows.length,
     rowsOf(order) {
       order.forEach(expectList)
       const out = new Uint32Array(order.reduce((sum, list) => sum + starts[list + 1]! - starts[list]!, 0))
@@ -70,6 +76,33 @@ function rowsByList({ ids, length, rowStart }: Columns, { columns }: ListInput):
   const rows = new Uint32Array(length)
   for (let row = 0; row < length; row++) rows[next[list[row]!]!++] = row
   return [rows, starts]
+}
+
+/** The rows and starts of lists that are as long as they may be. */
+function withinLength(
+  { ids, rowStart }: Columns,
+  { columns, longest = Number.POSITIVE_INFINITY, longer = 'refuse' }: ListInput,
+  [rows, starts]: [Uint32Array, Uint32Array],
+  whole: boolean,
+): [Uint32Array, Uint32Array] {
+  const count = starts.length - 1
+  const sizeOf = (list: number) => starts[list + 1]! - starts[list]!
+  let long = 0
+  while (long < count && sizeOf(long) <= longest) long++
+  if (long === count || (whole && longer === 'cut')) return [rows, starts]
+  if (longer === 'refuse') {
+    const row = rows[starts[long]!]!
+    const keys = columns.map(name => `${name} ${ids[name]![row]}`).join(', ')
+    throw new DataError(
+      `the list of ${keys}, first in row ${rowStart + row}, has ${sizeOf(long)} rows, expected at most ${longest}; longer: 'cut' trains on its first rows`,
+    )
+  }
+  const kept = new Uint32Array(count + 1)
+  for (let list = 0; list < count; list++) kept[list + 1] = kept[list]! + Math.min(sizeOf(list), longest)
+  const out = new Uint32Array(kept[count]!)
+  for (let list = 0; list < count; list++)
+    out.set(rows.subarray(starts[list], starts[list]! + kept[list + 1]! - kept[list]!), kept[list])
+  return [out, kept]
 }
 
 /**

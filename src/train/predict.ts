@@ -63,7 +63,7 @@ export async function predict(
   const scores = new Float32Array(columns.length * K)
   const inFlight = new InFlight()
   let before: Promise<void> = Promise.resolve()
-  const units = unitsOf(columns, model.inputs)
+  const units = unitsOf(columns, model.inputs, { whole: true })
   let rowsDone = 0
   for (let start = 0; start < units.count; start += batchSize) {
     const size = Math.min(batchSize, units.count - start)

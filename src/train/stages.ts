@@ -78,8 +78,8 @@ export function positionOf(plan: readonly Stage[], step: number, microBatch: num
   }
 }
 
-/** Rows that a run has gone through after `steps` steps, of data with `rows` rows in such units. */
-export function rowsAfter(plan: readonly Stage[], steps: number, rows: number, units: Units): number {
+/** Rows that a run has gone through after `steps` steps, of data in such units. */
+export function rowsAfter(plan: readonly Stage[], steps: number, units: Units): number {
   let sum = 0
   for (const { config, firstStep, firstEpoch, stepsPerEpoch, leftOut, steps: own } of plan) {
     const taken = Math.min(Math.max(steps - firstStep, 0), own)

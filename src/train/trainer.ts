@@ -382,7 +382,7 @@ export class Trainer {
 
   #report(): void {
     const { global_step: step, max_steps: maxSteps } = this.state
-    const rows = (steps: number) => rowsAfter(this.#plan, steps, this.#options.train.length, this.#units)
+    const rows = (steps: number) => rowsAfter(this.#plan, steps, this.#units)
     const startStep = this.#startStep
     const counted = { rows: rows(step), totalRows: rows(maxSteps), startStep, startRows: rows(startStep) }
     this.#options.onProgress?.({ step, maxSteps, ...counted, loss: this.#losses.recent })

@@ -60,3 +60,5 @@ export async function preprocessKdd(options: PreprocessOptions): Promise<Preproc
   const { preprocess } = await import('./preprocess.ts')
   return preprocess(options)
 }
+
+export { type KddDocument, type KddListKey, type KddRow, kddLists } from './lists.ts'
