@@ -87,7 +87,7 @@ export function rowsAfter(plan: readonly Stage[], steps: number, units: Units): 
     const epochs = Math.floor(taken / stepsPerEpoch)
     const rest = Math.min((taken % stepsPerEpoch) * window, units.count - leftOut)
     const begun = () => epochOrder(units.count, config, firstEpoch + epochs).subarray(0, rest)
-    sum += epochs * (rows - leftOut) + (units.lists && rest ? units.rowsOf(begun()).length : rest)
+    sum += epochs * (units.rows - leftOut) + (units.lists && rest ? units.rowsOf(begun()).length : rest)
   }
   return sum
 }
