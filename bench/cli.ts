@@ -14,6 +14,7 @@ import { measurePeaks } from './peaks.ts'
 import { benchPreprocess } from './preprocess.ts'
 import { jsonLine, peakLines } from './report.ts'
 import { benchScaling, SCALING_NAMES, scalingTable } from './scaling.ts'
+import { benchServe, serveTable } from './serve.ts'
 import { benchStep, stepTable } from './step.ts'
 
 interface Options {
@@ -72,6 +73,11 @@ async function scaling(gpu: Gpu, options: Options): Promise<void> {
   const results = await benchScaling(gpu, options)
   if (options.json) for (const result of results) print(JSON.stringify(result))
   else print(`\n${scalingTable(results)}`)
+}
+
+async function serve(gpu: Gpu, { json, quick }: Options): Promise<void> {
+  const result = await benchServe(gpu, { quick: quick ?? false })
+  print(json ? JSON.stringify(result) : serveTable(result))
 }
 
 async function step(gpu: Gpu, options: Options): Promise<void> {
@@ -151,6 +157,11 @@ export async function runBench(args: readonly string[]): Promise<number> {
   rows(command('kernels', 'every kernel family at the model sizes', kernels))
   rows(command('gpujs', 'gpu.js beside this library', gpuJs))
   rows(command('scaling', 'the encoder against kept tokens, the optimizer against vocabulary', scaling))
+  command(
+    'serve',
+    'a query against a million kept vectors, and a student beside the cross encoder',
+    serve,
+  ).option('--quick', 'small sizes: shows that everything runs')
   command('peaks', 'what the adapter can do at most', async (gpu, options) => {
     const measured = await peaks(gpu, options)
     if (options.json) print(JSON.stringify(measured))
