@@ -18,6 +18,7 @@ import { checkModelCase, type ModelCase } from './model-case.ts'
 import { checkOpsCase } from './ops-case.ts'
 import { checkOptimCase, type OptimCase } from './optim-case.ts'
 import { checkPlantedCase, type PlantedCase } from './planted-case.ts'
+import { checkRankingCase, type RankingCase } from './ranking-case.ts'
 import { type Finding, findingsTable, passes } from './report.ts'
 import { checkSidedCase, isSided, type SidedCase } from './sided-case.ts'
 import { type AdamWCase, checkAdamWCase, checkMetricsCase, type MetricsCase } from './small-cases.ts'
@@ -49,6 +50,8 @@ function checkerOf(
     return gpu => checkOptimCase(gpu, folder, frozen as unknown as OptimCase)
   if (Array.isArray(frozen.cases) && frozen.cases.every(one => one && 'y' in one && 'roc_auc' in one))
     return async () => checkMetricsCase(folder, frozen as unknown as MetricsCase)
+  if (Array.isArray(frozen.cases) && frozen.cases.every(one => one && 'starts' in one && 'at' in one))
+    return async () => checkRankingCase(folder, frozen as unknown as RankingCase)
   if (hasFile(folder, 'train.parquet') && Array.isArray(frozen.runs))
     return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase, options)
   if (hasFile(folder, 'linear_warmup.final.safetensors'))

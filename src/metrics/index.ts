@@ -10,3 +10,23 @@ export { type GroupedAuc, groupedAuc } from './grouped.ts'
 export { accuracy, brier, logLoss, logLossMulti, normalizedEntropy } from './loss.ts'
 export type { Metric } from './metric.ts'
 export { prAuc, rocAuc } from './ranking.ts'
+export {
+  averagePrecision,
+  baiduFigures,
+  type DcgOptions,
+  dcg,
+  err,
+  type Gain,
+  hitAt,
+  type ListMean,
+  meanByGroup,
+  meanOfLists,
+  mrr,
+  ndcg,
+  pnr,
+  precisionAt,
+  type Ranked,
+  rankLists,
+  recallAt,
+  type Undefined,
+} from './ranking-lists.ts'
