@@ -14,6 +14,7 @@ import {
   isFusionCase,
 } from './fusion-case.ts'
 import { checkListsCase, isLists, type ListsCase } from './lists-case.ts'
+import { checkLtrCase, type LtrCase } from './ltr-case.ts'
 import { checkModelCase, type ModelCase } from './model-case.ts'
 import { checkOpsCase } from './ops-case.ts'
 import { checkOptimCase, type OptimCase } from './optim-case.ts'
@@ -52,6 +53,8 @@ function checkerOf(
     return async () => checkMetricsCase(folder, frozen as unknown as MetricsCase)
   if (Array.isArray(frozen.cases) && frozen.cases.every(one => one && 'starts' in one && 'at' in one))
     return async () => checkRankingCase(folder, frozen as unknown as RankingCase)
+  if (hasFile(folder, 'ltr.safetensors'))
+    return gpu => checkLtrCase(gpu, folder, frozen as unknown as LtrCase)
   if (hasFile(folder, 'train.parquet') && Array.isArray(frozen.runs))
     return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase, options)
   if (hasFile(folder, 'linear_warmup.final.safetensors'))

@@ -5,4 +5,15 @@
  */
 export type { ClickLists } from './click-lists.ts'
 export { type PairDebiasOptions, type PairTables, pairDebias } from './pair-debias.ts'
+export {
+  type LambdaRankOptions,
+  type ListwiseOptions,
+  lambdaRank,
+  listNet,
+  listwise,
+  listwiseNormed,
+  pairwise,
+  pointwise,
+  pointwiseLists,
+} from './ranking.ts'
 export * from './unbiased.ts'
