@@ -69,8 +69,8 @@ const featureSchemas = {
 export const modelEntries = {
   architecture: v.optional(oneOf(ARCHITECTURES), 'TextTabularModel'),
   features_config: v.unknown(),
-  fusion: v.optional(v.unknown()),
   mlp_config: v.nullish(v.array(layerSchema, 'expected a list of layers or null'), null),
+  fusion: v.optional(v.unknown()),
   num_labels: v.optional(integer(2), 2),
   model_name: v.optional(text),
   pretrained_model_config: v.unknown(),
