@@ -90,8 +90,9 @@ const nothing = (scores: Tensor): Tensor => scale(sum(scores), 0)
  * @example
  * ```ts
  * import { listwise, pointwise } from 'kernelgrad/losses'
- * import { add } from 'kernelgrad'
+ * import { add, tensor } from 'kernelgrad'
  *
+ * const scores = tensor(gpu, Float32Array.of(0.2, 1.5, -1, 0.3), [4], { requiresGrad: true })
  * const [labels, starts] = [Float32Array.of(0, 1, 0, 2), Uint32Array.of(0, 3, 4)]
  * const loss = add(pointwise(scores, labels, starts), listwise(scores, labels, starts))
  * ```
