@@ -64,6 +64,7 @@ const NAMES: Record<string, string> = {
   topK: 'x indices O R I k',
   transpose: 'x y R C',
   uniformFill: 'out n seed stream offset low high',
+  vectorScores: 'query vectors scores scale first N E bytes',
 }
 
 /** By launcher: its names, and those of the last call, in their order. Most calls are as the one before, and comparing is cheap. */
