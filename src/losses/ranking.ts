@@ -28,9 +28,6 @@ import {
 import { COUNT, expectNumber, expectOptions, shown, toFloats, toUints } from '../check.ts'
 import { DataError, ShapeError } from '../errors.ts'
 
-/** Numbers per document or list. */
-export type Numbers = ArrayLike<number>
-
 /** Documents of a batch, checked. */
 interface Lists {
   /** [N, 1], float32 on the device. */
@@ -41,7 +38,7 @@ interface Lists {
   B: number
 }
 
-function checked(name: string, scores: Tensor, given: Numbers, offsets: Numbers): Lists {
+function checked(name: string, scores: Tensor, given: ArrayLike<number>, offsets: ArrayLike<number>): Lists {
   expectTensor(name, 'scores', scores)
   const labels = toFloats(`${name}: labels`, given)
   const starts = toUints(`${name}: starts`, offsets)
@@ -97,7 +94,7 @@ const nothing = (scores: Tensor): Tensor => scale(sum(scores), 0)
  * const loss = add(pointwise(scores, labels, starts), listwise(scores, labels, starts))
  * ```
  */
-export function pointwise(scores: Tensor, labels: Numbers, starts: Numbers): Tensor {
+export function pointwise(scores: Tensor, labels: ArrayLike<number>, starts: ArrayLike<number>): Tensor {
   const lists = checked('pointwise', scores, labels, starts)
   return bceWithLogits(
     lists.scores,
@@ -109,7 +106,7 @@ export function pointwise(scores: Tensor, labels: Numbers, starts: Numbers): Ten
 }
 
 /** The same, summed in a list; mean over lists. */
-export function pointwiseLists(scores: Tensor, labels: Numbers, starts: Numbers): Tensor {
+export function pointwiseLists(scores: Tensor, labels: ArrayLike<number>, starts: ArrayLike<number>): Tensor {
   const { N, B } = checked('pointwiseLists', scores, labels, starts)
   return scale(pointwise(scores, labels, starts), N / B)
 }
@@ -128,7 +125,7 @@ const weighted = (lists: Lists, weights: Float32Array<ArrayBuffer>): Tensor =>
 /** How much lists count. */
 export interface ListwiseOptions {
   /** [lists], 1 unless given. */
-  weights?: Numbers
+  weights?: ArrayLike<number>
 }
 
 /**
@@ -136,8 +133,8 @@ export interface ListwiseOptions {
  */
 export function listwise(
   scores: Tensor,
-  labels: Numbers,
-  starts: Numbers,
+  labels: ArrayLike<number>,
+  starts: ArrayLike<number>,
   options: ListwiseOptions = {},
 ): Tensor {
   const lists = checked('listwise', scores, labels, starts)
@@ -160,7 +157,7 @@ export function listwise(
 }
 
 /** Softmax over each list against its labels over their sum; mean over the lists that have a positive, 0 where none has. */
-export function listwiseNormed(scores: Tensor, labels: Numbers, starts: Numbers): Tensor {
+export function listwiseNormed(scores: Tensor, labels: ArrayLike<number>, starts: ArrayLike<number>): Tensor {
   const lists = checked('listwiseNormed', scores, labels, starts)
   const totals = totalsOf(lists)
   const counted = totals.filter(total => total > 0).length
@@ -178,7 +175,7 @@ const totalsOf = ({ labels, starts }: Lists): number[] =>
   )
 
 /** ListNet, top one (Cao and others 2007): softmax over each list against the softmax of its labels; mean over lists. */
-export function listNet(scores: Tensor, labels: Numbers, starts: Numbers): Tensor {
+export function listNet(scores: Tensor, labels: ArrayLike<number>, starts: ArrayLike<number>): Tensor {
   const lists = checked('listNet', scores, labels, starts)
   const weights = new Float32Array(lists.N)
   for (let list = 0; list < lists.B; list++) {
@@ -222,7 +219,7 @@ const logistic = (scores: Tensor, first: Uint32Array, second: Uint32Array): Tens
  * RankNet (Burges and others 2005): log(1 + exp(-(s_i - s_j))) over pairs of a list with y_i > y_j; mean over all pairs of the batch, 0
  * where there is none. Memory grows with the pairs.
  */
-export function pairwise(scores: Tensor, labels: Numbers, starts: Numbers): Tensor {
+export function pairwise(scores: Tensor, labels: ArrayLike<number>, starts: ArrayLike<number>): Tensor {
   const lists = checked('pairwise', scores, labels, starts)
   const { first, second } = pairsOf(lists)
   if (!first.length) return nothing(lists.scores)
@@ -245,8 +242,8 @@ const MOST = 100
  */
 export function lambdaRank(
   scores: Tensor,
-  labels: Numbers,
-  starts: Numbers,
+  labels: ArrayLike<number>,
+  starts: ArrayLike<number>,
   options: LambdaRankOptions = {},
 ): Tensor {
   const lists = checked('lambdaRank', scores, labels, starts)
