@@ -1,5 +1,5 @@
 // The experiments on planted rows in their quick form, each from its rows to its report.
-// Waits for CI: it trains eight small models
+// Waits for CI: it trains six small models
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,6 +62,11 @@ test('pretrain, quick: the encoder learns from texts, the click models are saved
     again.err,
     /pretrain already holds (results\.json|seed-4) of an earlier run; name a new folder/,
   )
+})
+
+test('fusion, quick: what has the table is above what has not', async () => {
+  const { figures } = await quick('fusion', ['text_only', 'concat', 'attention_on_cat_and_numerical_feats'])
+  assert.ok(figures.best_possible! > figures.concat!)
 })
 
 test.run()

@@ -61,4 +61,10 @@ export const EXPERIMENTS: readonly BodySpec[] = [
     options: PLANTED,
     load: () => import('./pretrain.ts'),
   },
+  {
+    name: 'fusion',
+    description: 'eight ways for text and table to meet in one model',
+    options: PLANTED,
+    load: () => import('./fusion.ts'),
+  },
 ]

@@ -55,7 +55,7 @@ export const gaps = (trials: readonly Figures[], above: string, below: string): 
   trials.map(figures => figures[above]! - figures[below]!)
 
 /** '.123' for less than one, so that columns stay narrow. */
-const short = (value: number): string => value.toFixed(3).replace(/^(-?)0\./, '$1.')
+export const short = (value: number): string => value.toFixed(3).replace(/^(-?)0\./, '$1.')
 
 /** 'mean .123 (.110 .136)': a figure over the seeds. */
 export const overSeeds = (values: readonly number[]): string =>

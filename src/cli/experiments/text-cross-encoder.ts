@@ -19,7 +19,10 @@ export async function firstRows({ folder, seed }: Bench, count: number): Promise
   return path
 }
 
-/** The encoder, as every model over both texts has it. */
+/**
+ * The encoder, as every model over both texts has it: without dropout, and started wider than is usual. 0.02 is for sums over 768 numbers;
+ * over 48 they are as large with 0.08. With 0.02 and dropout 0.1 the masked loss ends at 4.5 in place of 4.3.
+ */
 const encoderOf = ({ vocabSize, padTokenId }: TextWorldData) => ({
   vocab_size: vocabSize,
   pad_token_id: padTokenId,
@@ -28,12 +31,13 @@ const encoderOf = ({ vocabSize, padTokenId }: TextWorldData) => ({
   n_layers: 2,
   hidden_dim: 192,
   max_position_embeddings: 64,
+  initializer_range: 0.08,
+  dropout: 0,
+  attention_dropout: 0,
 })
 
 /** Behind the texts, of teacher and student. */
-const MLP = [
-  { hidden_size: 64, dropout_p: 0.1, activation_function: 'ReLU', normalization_function: 'LayerNorm' },
-]
+const MLP = [{ hidden_size: 64, activation_function: 'ReLU', normalization_function: 'LayerNorm' }]
 
 /** Rows a batch; a quick run makes up for its few rows by more steps. */
 const batchOf = ({ quick }: Bench) => ({
