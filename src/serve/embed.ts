@@ -66,7 +66,7 @@ type Sources = ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[]
  */
 export async function embed(
   model: TwoSidedModel,
-  files: Sources,
+  files: ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[],
   options: EmbedOptions,
 ): Promise<VectorCache> {
   const { head, rows } = await start('embed', model, files, options)
@@ -95,7 +95,7 @@ export async function embed(
  */
 export async function embedToFile(
   model: TwoSidedModel,
-  files: Sources,
+  files: ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[],
   out: string,
   options: EmbedOptions,
 ): Promise<number> {
