@@ -27,6 +27,8 @@ export interface TextInput {
   padTokenId: number
   /** Most tokens of a row. */
   maxPositions: number
+  /** Which of the reader's `tokenizers` turns its strings into ids, where it is not the model's own. */
+  tokenizer?: string
   /**
    * Keeps position 0 of every row even where it is masked or the row is empty (then as one padding token), with keyMask 0: for
    * models that read the first token.
@@ -253,9 +255,10 @@ const CHECKS: {
 }
 
 /** The lists that make up a text, in order: token lists by column, the strings of several columns under their names joined. */
-export function textLists({ columns }: TextInput): { key: string; columns: TextColumn[] }[] {
+export function textLists({ columns, tokenizer }: TextInput): { key: string; columns: TextColumn[] }[] {
   const strings = columns.filter(({ dtype }) => dtype === 'text')
-  const key = strings.map(({ name }) => name).join(' ')
+  const names = strings.map(({ name }) => name).join(' ')
+  const key = tokenizer === undefined ? names : `${names} (${tokenizer})`
   return columns.flatMap(column => {
     if (column.dtype === 'token_id') return [{ key: column.name, columns: [column] }]
     return column === strings[0] ? [{ key, columns: strings }] : []

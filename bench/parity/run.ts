@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { readJson, reason } from '../../src/data/files.ts'
 import { DataError } from '../../src/errors.ts'
 import { type Gpu, openGpu } from '../../src/gpu/index.ts'
+import { checkDistillationCase, type DistillationCase, isDistillation } from './distillation-case.ts'
 import { hasFile } from './frozen.ts'
 import { checkFullCase, type FullCase } from './full-case.ts'
 import {
@@ -55,6 +56,8 @@ function checkerOf(
     return async () => checkRankingCase(folder, frozen as unknown as RankingCase)
   if (hasFile(folder, 'ltr.safetensors'))
     return gpu => checkLtrCase(gpu, folder, frozen as unknown as LtrCase)
+  if (hasFile(folder, 'losses.safetensors') && isDistillation(frozen))
+    return gpu => checkDistillationCase(gpu, folder, frozen as unknown as DistillationCase)
   if (hasFile(folder, 'train.parquet') && Array.isArray(frozen.runs))
     return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase, options)
   if (hasFile(folder, 'linear_warmup.final.safetensors'))

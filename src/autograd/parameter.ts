@@ -58,8 +58,10 @@ export type Parameter = DenseParameter | TableParameter
 export interface Arena {
   /** The values of all of them. */
   weights: View
-  /** Their gradients. */
-  grads: View
+  /** Their gradients; where all of them were frozen when they got memory, there is none until it is asked for. */
+  readonly grads: View
+  /** The memory there is. */
+  readonly held: readonly View[]
   /** The parameters inside, by byte offset. */
   blocks: { parameter: DenseParameter; offset: number; bytes: number }[]
 }
@@ -235,9 +237,24 @@ export function allocateDense(gpu: Gpu, parameters: DenseParameter[]): Arena[] {
   }
   return plans.map(({ bytes, blocks }) => {
     const block = (label: string): View => ({ ...gpu.allocate(bytes, label), whole: false })
-    const arena = { weights: block('parameters'), grads: block('gradients'), blocks }
-    gpu.clear(arena.weights)
-    gpu.clear(arena.grads)
+    const weights = block('parameters')
+    const trained = blocks.some(({ parameter }) => parameter.requiresGrad)
+    let grads = trained ? block('gradients') : undefined
+    gpu.clear(weights)
+    if (grads) gpu.clear(grads)
+    const arena: Arena = {
+      weights,
+      get grads() {
+        if (grads) return grads
+        grads = block('gradients')
+        gpu.clear(grads)
+        return grads
+      },
+      get held() {
+        return grads ? [weights, grads] : [weights]
+      },
+      blocks,
+    }
     arenaGpu.set(arena, gpu)
     for (const { parameter, offset } of blocks) parameter.place(arena, offset)
     return arena

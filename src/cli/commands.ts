@@ -1,3 +1,4 @@
+import { UsageError } from '../errors.ts'
 import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
 import { EXPERIMENTS } from './experiments/commands.ts'
 import { ADAPTER, JSON_LINE } from './options.ts'
@@ -21,6 +22,18 @@ const MODEL: readonly OptionSpec[] = [
   { flags: '--batch-size <rows>', description: 'rows a batch', default: 256, parse: wholeNumber(1) },
   TRUNCATE,
 ]
+
+const PREDICTED = ['probability', 'logits']
+
+/** @throws UsageError for a name that is none of those, or stands twice */
+function predictedColumns(text: string): string[] {
+  const names = text.split(',').map(name => name.trim())
+  const wrong = names.find((name, i) => !PREDICTED.includes(name) || names.indexOf(name) < i)
+  if (wrong === undefined) return names
+  throw new UsageError(
+    `--columns ${text}: '${wrong}' ${PREDICTED.includes(wrong) ? 'stands twice' : 'is unknown'}, expected ${PREDICTED.join(' or ')}, or both with a comma between`,
+  )
+}
 
 const FEATURES: OptionSpec = {
   flags: '--features <file>',
@@ -88,6 +101,14 @@ export const COMMANDS: readonly CommandSpec[] = [
       { flags: '--eval <files...>', description: 'Parquet files to evaluate on' },
       { flags: '--out <folder>', description: 'new folder for checkpoints and the model', required: true },
       {
+        flags: '--init-from <folder>',
+        description: 'start from all weights of a trained model of the same configuration',
+      },
+      {
+        flags: '--teacher-architecture <module>',
+        description: "of distillation's teacher: the file or package of its class, where it is one's own",
+      },
+      {
         flags: '--resume [folder]',
         description: "go on from a checkpoint (default: the newest whole one in --out's folder)",
       },
@@ -111,6 +132,12 @@ export const COMMANDS: readonly CommandSpec[] = [
         flags: '--vectors <file>',
         description:
           'vectors of one side, from embed: rows take theirs by id, and that side’s texts are not read',
+      },
+      {
+        flags: '--columns <names>',
+        description: 'what is written, separated by commas: probability, logits (logit_0, … for a student)',
+        default: ['probability'],
+        parse: predictedColumns,
       },
       ADAPTER,
       JSON_LINE,

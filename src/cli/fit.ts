@@ -12,6 +12,7 @@ import {
   fingerprints,
   type LogEntry,
   loadEncoder,
+  loadWeights,
   REPORT_HTML,
   REPORT_JSON,
   type RunReport,
@@ -42,6 +43,8 @@ export interface FitOptions {
   locked?: boolean
   /** Go on from a checkpoint: its folder, or true for the newest in `output`. */
   resume?: string | true
+  /** A saved model whose weights, all of them, this one starts from. */
+  initFrom?: string | undefined
   /** Where progress is told. */
   stream: NodeJS.WriteStream
   /** Gets every entry of the log as it is made. */
@@ -72,6 +75,8 @@ export async function fit(options: FitOptions): Promise<Fitted> {
       await loadEncoder(encoder, config.model_name!, { role, note: text => notes.add(text) })
     for (const text of notes) stream.write(`note: ${text}\n`)
   }
+  if (options.initFrom !== undefined && resume === undefined)
+    await loadWeights(model, join(options.initFrom, WEIGHTS_FILE))
   const started = performance.now()
   const curves = new Map<number, Curves | undefined>()
   let auc: number | undefined

@@ -24,6 +24,7 @@ export {
   type ResolvedModelConfig,
 } from './model.ts'
 export {
+  type DistillationConfig,
   parseTrainerConfig,
   parseTrainingConfig,
   type ResolvedTrainerConfig,

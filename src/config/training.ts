@@ -23,6 +23,24 @@ const share = real('from 0 to 1', x => x >= 0 && x <= 1)
 const every = v.nullable(count)
 const patterns = v.array(text, 'expected a list of name patterns')
 
+/** The soft losses, {@link DistillationConfig.loss}. */
+const DISTILLATION_LOSSES = ['kl', 'soft_cross_entropy', 'mse', 'margin_mse', 'soft_labels'] as const
+
+const distillationSchema = strict({
+  /** A teacher's folder, as training saves a model, or a checkpoint: it answers beside the student. Either this or `columns`. */
+  teacher: v.optional(text),
+  /** Columns of the training files with a teacher's logits, one a class in order, as `kernelgrad predict --columns logits` writes them. */
+  columns: v.optional(v.array(text, 'expected a list of column names')),
+  /** Soft loss: 'kl', 'soft_cross_entropy', 'mse' (of logits), 'margin_mse' or 'soft_labels'. */
+  loss: v.optional(oneOf(DISTILLATION_LOSSES), 'kl'),
+  /** Logits are divided by it before the softmax; the two squared errors take them as they are. */
+  temperature: v.optional(positive, 1),
+  /** Share of the soft loss; the rest is the model's own loss. With 1, the training files need not have what that reads. */
+  alpha: v.optional(share, 1),
+})
+/** What a student learns from its teacher, with every default. */
+export type DistillationConfig = v.InferOutput<typeof distillationSchema>
+
 /** Settings that a stage may have of its own. */
 const stageEntries = {
   num_train_epochs: v.optional(positive, 2),
@@ -58,6 +76,8 @@ const stageEntries = {
   freeze: v.optional(patterns),
   /** Patterns of parameters without weight decay: of names, or with the module's class before the last part. */
   no_decay: v.optional(patterns, []),
+  /** Learn from a teacher; null: from the model's own loss alone. */
+  distillation: v.optional(v.nullable(distillationSchema), null),
   /** Each encoder layer learns at this factor of the rate of the one above, embeddings slowest; 1: all alike. */
   layer_decay: v.optional(
     real('in (0, 1]', x => x > 0 && x <= 1),
@@ -131,8 +151,11 @@ export function parseTrainerConfig(json: unknown, where: string): ResolvedTraine
 function checkTrainer(config: ResolvedTrainerConfig, where: string): ResolvedTrainerConfig {
   const { load_best_model_at_end, eval_steps, save_steps, stages } = config
   optimSettings(config, where)
-  for (const [index, stage] of stages.entries())
+  checkDistillation(config.distillation, where)
+  for (const [index, stage] of stages.entries()) {
     optimSettings(stageOptim(config, stage), `${where}: stages[${index}]`)
+    checkDistillation(stage.distillation, `${where}: stages[${index}]`)
+  }
   const patient = [config, ...stages].find(stage => stage.early_stopping_patience)
   if (patient && !eval_steps) {
     const patience = patient.early_stopping_patience
@@ -148,6 +171,25 @@ function checkTrainer(config: ResolvedTrainerConfig, where: string): ResolvedTra
     )
   }
   return config
+}
+
+/** @throws ConfigError unless the logits come from one place. */
+function checkDistillation(distillation: DistillationConfig | null | undefined, where: string): void {
+  if (!distillation) return
+  const fail = (what: string): never => {
+    throw new ConfigError(`${where}: distillation${what}`)
+  }
+  const { teacher, columns } = distillation
+  if (teacher !== undefined && columns !== undefined)
+    fail(' has both teacher and columns, expected one of them: a folder, or the columns with its logits')
+  if (teacher === undefined && columns === undefined)
+    fail(" has neither teacher nor columns, expected a teacher's folder, or the columns with its logits")
+  if (teacher === '') fail('.teacher is empty, expected a folder')
+  if (!columns) return
+  if (!columns.length) fail('.columns is empty, expected a column of logits for each class')
+  const wrong = columns.find((name, i) => !name || columns.indexOf(name) < i)
+  if (wrong === '') fail('.columns has an empty name, expected a column of logits for each class')
+  if (wrong !== undefined) fail(`.columns names '${wrong}' twice, expected a column of logits for each class`)
 }
 
 /**

@@ -64,6 +64,8 @@ export interface ReadOptions {
   trainOnly?: 'required' | 'optional' | 'none'
   /** Turns text into token ids; a row's texts are joined by one space. */
   tokenize?: (text: string) => ArrayLike<number>
+  /** The same by the name that a text input has for it, where it names one. */
+  tokenizers?: Record<string, (text: string) => ArrayLike<number>>
 }
 
 /** What to read, as features and a label instead of inputs. */
@@ -83,7 +85,7 @@ export interface FeatureReadOptions {
 }
 
 const WHEN = ['required', 'optional', 'none']
-const BY_INPUTS = ['inputs', 'trainOnly', 'tokenize']
+const BY_INPUTS = ['inputs', 'trainOnly', 'tokenize', 'tokenizers']
 const BY_FEATURES = ['features', 'label', 'requireLabels', 'numLabels', 'vocabSize', 'tokenize']
 
 type Options = (ReadOptions | FeatureReadOptions) & { extra?: unknown }
@@ -98,10 +100,12 @@ function readingOf(where: string, options: Options): ReadOptions {
   if (extra !== undefined && !Array.isArray(extra))
     throw new ArgumentError(`${where}: extra is ${shown(extra)}, expected an array of column names`)
   if (byFeatures) return { ...inputsOf(where, options as FeatureReadOptions), tokenize }
-  const { inputs, trainOnly } = options as ReadOptions
+  const { inputs, trainOnly, tokenizers } = options as ReadOptions
   checkInputs(where, inputs)
+  for (const [name, one] of Object.entries(tokenizers ?? {}))
+    expectFunction(`${where}: tokenizers.${name}`, one)
   if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, WHEN)
-  return { inputs, trainOnly, tokenize }
+  return { inputs, trainOnly, tokenize, tokenizers }
 }
 
 function inputsOf(where: string, options: FeatureReadOptions): ReadOptions {
@@ -182,7 +186,8 @@ export async function* streamChunks(
   source: ParquetSource | ParquetFile,
   options: (ReadOptions | FeatureReadOptions) & { extra?: string[] },
 ): AsyncGenerator<Chunk> {
-  const { inputs, trainOnly = 'required', tokenize } = readingOf('streamChunks', options)
+  const reading = readingOf('streamChunks', options)
+  const { inputs, trainOnly = 'required', tokenize, tokenizers } = reading
   const { extra = [] } = options
   const file = isParquetFile(source) ? source : await openParquet(source)
   const plan = planOf(inputs, trainOnly, new Set(file.columns))
@@ -204,7 +209,7 @@ export async function* streamChunks(
       floats: {},
       extra: await readColumns(file, extra, { rowStart, rowEnd: rowStart + rows }),
     }
-    for (const { kind, key, columns, limit } of plan) {
+    for (const { kind, key, columns, limit, tokenizer } of plan) {
       const [name] = columns as [string]
       if (kind === 'list')
         chunk.lists[key] = await read(name, (pages, spec) => listColumn(pages, spec, limit))
@@ -214,7 +219,8 @@ export async function* streamChunks(
       else {
         const texts: string[][] = []
         for (const name of columns) texts.push(await read(name, textColumn))
-        chunk.lists[key] = tokenizeAll(texts, name, tokenize, limit)
+        const own = tokenizer === undefined ? tokenize : tokenizers?.[tokenizer]
+        chunk.lists[key] = tokenizeAll(texts, name, own, limit)
       }
     }
     yield chunk

@@ -12,6 +12,8 @@ export interface Reading {
   columns: string[]
   /** Ids are below it: of several inputs that read a column, the smallest table counts. */
   limit: number
+  /** Which tokenizer makes ids of its strings; the only one, unless given. */
+  tokenizer?: string | undefined
   /** The first input that reads it, for messages. */
   input: string
 }
@@ -55,6 +57,7 @@ function readingsOf(input: Input): Omit<Reading, 'input'>[] {
         kind: columns[0]!.dtype === 'text' ? 'text' : 'list',
         key,
         columns: columns.map(({ name }) => name),
+        ...(columns[0]!.dtype === 'text' ? { tokenizer: input.tokenizer } : {}),
         limit: Math.min(input.rows, columns[0]!.rows ?? NO_LIMIT),
       }))
     case 'ids':

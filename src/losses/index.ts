@@ -4,6 +4,19 @@
  * @module kernelgrad/losses
  */
 export type { ClickLists } from './click-lists.ts'
+export {
+  DISTILLATION_LOSSES,
+  type DistillationLoss,
+  type DistillationOptions,
+  distillation,
+  kl,
+  logitMse,
+  marginMse,
+  mixed,
+  softCrossEntropy,
+  softLabels,
+  softProbability,
+} from './distillation.ts'
 export { type PairDebiasOptions, type PairTables, pairDebias } from './pair-debias.ts'
 export {
   type LambdaRankOptions,

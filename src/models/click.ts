@@ -1,5 +1,5 @@
 // What the two models of the notebook share: they read features and answer with the probabilities of classes.
-import type { Tensor } from '../autograd/index.ts'
+import { labelCrossEntropy, type Tensor, tensor } from '../autograd/index.ts'
 import {
   embeddingTableOf,
   encoderShape,
@@ -40,9 +40,18 @@ export function clickInputs(
 
 /** @throws ConfigError for a batch without labels. */
 export function lossOf({ loss }: ModelOutput, model: string): Tensor {
-  if (!loss) throw new ConfigError(`${model}: the batch has no labels, expected a class per row`)
+  if (!loss) throw noLabels(model)
   return loss
 }
+
+/** [1], the mean cross-entropy of logits. @throws ConfigError for a batch without labels. */
+export function labelLoss(model: string, logits: Tensor, labels: Uint32Array | undefined): Tensor {
+  if (!labels) throw noLabels(model)
+  return labelCrossEntropy(logits, tensor(logits.gpu, labels))
+}
+
+const noLabels = (model: string) =>
+  new ConfigError(`${model}: the batch has no labels, expected a class per row`)
 
 /** Of two classes the second's probability is written, as `probability`; of more, every one's. */
 export const probabilityNames = (classes: number): (string | null)[] =>

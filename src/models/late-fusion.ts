@@ -28,7 +28,7 @@ import type { BatchOf, PackedTokens, TextInput } from '../inputs.ts'
 import { Evaluation } from '../metrics/index.ts'
 import { type Embedding, type Encoder, Linear, type ModuleDict, Sequential } from '../nn/index.ts'
 import { type CheckedTable, checkRows, checkTable } from './check-batch.ts'
-import { comparableClick, lossOf, type ModelOutput, probabilityNames } from './click.ts'
+import { comparableClick, labelLoss, lossOf, type ModelOutput, probabilityNames } from './click.ts'
 import { Model } from './model.ts'
 import { finishSides, type SidedConfig, sideEntries, sideInputs } from './sides.ts'
 import { embeddingTables, mlpLayers, tabularParts } from './tabular.ts'
@@ -157,8 +157,13 @@ export class LateFusionModel extends Model<LateFusionInputs> implements TwoSided
   }
 
   /** [B, C]. */
-  logits(batch: Partial<BatchOf<LateFusionInputs>>): Tensor {
+  override logits(batch: Partial<BatchOf<LateFusionInputs>>): Tensor {
     return this.parts(batch).logits
+  }
+
+  /** [1], the mean cross-entropy of logits [B, C] that are there already. */
+  override lossOf(logits: Tensor, batch: Partial<BatchOf<LateFusionInputs>>): Tensor {
+    return labelLoss('LateFusionModel', logits, this.#checked(batch).labels)
   }
 
   /** [1], the mean cross-entropy. */

@@ -176,7 +176,7 @@ export class DistilBertForMaskedLM extends Model<MaskedLMInputs> {
   }
 
   /** Logits of every token of the vocabulary at every position of a text, [T, V]. */
-  logits(text: BatchOf<MaskedLMInputs>['text']): Tensor {
+  tokenLogits(text: BatchOf<MaskedLMInputs>['text']): Tensor {
     return this.vocab_projector.forward(this.#transform(this.distilbert.forward(text).hidden))
   }
 

@@ -38,7 +38,7 @@ export interface ModelConfiguration {
  *   readonly city = new nn.Embedding(50, 8)
  *   readonly head = new nn.Linear(9, 2)
  *
- *   logits({ codes, prices, size }: BatchOf<typeof inputs>): Tensor {
+ *   override logits({ codes, prices, size }: BatchOf<typeof inputs>): Tensor {
  *     const price = tensor(this.gpu, prices.price!, [size, 1])
  *     return this.head.forward(concat([this.city.forward(codes.city!), price]))
  *   }
@@ -76,6 +76,15 @@ export abstract class Model<I extends { [K in keyof I]: Input } = Inputs> extend
    * @param options.rows rows that will come, where known.
    */
   abstract metrics(options?: { rows?: number }): Metric<BatchOf<I>>
+
+  /**
+   * [rows, C] float32, or [rows, 1] for a model whose single logit z means p = sigmoid(z), so that the two classes' logits are [0, z]. What a student
+   * learns from, and what `predict` writes as logits; models that lack it are refused there. Inputs for the loss alone may be missing.
+   */
+  logits?(batch: BatchOf<I>): Tensor
+
+  /** [1], what `loss` is, of logits that are there already: beside a teacher a model that lacks it runs twice a step, once for `loss`. */
+  lossOf?(logits: Tensor, batch: BatchOf<I>): Tensor
 
   /** What the columns of `scores` are called in a file of predictions; null for one that is not written. */
   abstract scoreNames(): readonly (string | null)[]

@@ -5,7 +5,14 @@ import type { BatchOf, ClassesInput, PackedTokens, TextInput } from '../inputs.t
 import { Evaluation } from '../metrics/index.ts'
 import { DistilBertModel, Dropout, type Encoder, encoderInit, Linear } from '../nn/index.ts'
 import { type CheckedBatch, checkBatch } from './check-batch.ts'
-import { clickInputs, comparableClick, lossOf, type ModelOutput, probabilityNames } from './click.ts'
+import {
+  clickInputs,
+  comparableClick,
+  labelLoss,
+  lossOf,
+  type ModelOutput,
+  probabilityNames,
+} from './click.ts'
 import { Model } from './model.ts'
 
 /** What the baseline reads: the texts alone, and the label. */
@@ -56,8 +63,13 @@ export class DistilBertForSequenceClassification extends Model<TextOnlyInputs> {
   }
 
   /** [B, C]. */
-  logits(batch: Partial<BatchOf<TextOnlyInputs>>): Tensor {
-    return this.#logits(this.#checked(batch).text)
+  override logits(batch: Partial<BatchOf<TextOnlyInputs>>): Tensor {
+    return this.#logits(this.#checked({ ...batch, labels: undefined }).text)
+  }
+
+  /** [1], the mean cross-entropy of logits [B, C] that are there already. */
+  override lossOf(logits: Tensor, batch: Partial<BatchOf<TextOnlyInputs>>): Tensor {
+    return labelLoss('DistilBertForSequenceClassification', logits, this.#checked(batch).labels)
   }
 
   #checked(batch: Partial<BatchOf<TextOnlyInputs>>): CheckedBatch {

@@ -34,6 +34,7 @@ import {
   type ClickInputs,
   clickInputs,
   comparableClick,
+  labelLoss,
   lossOf,
   type ModelOutput,
   probabilityNames,
@@ -127,9 +128,19 @@ export class TextTabularModel extends Model<ClickInputs> {
    */
   forward(batch: FeatureBatch): ModelOutput {
     const checked = this.#checked(batch)
-    const { logits } = this.#outputs(this.#joined(checked))
+    const logits = this.#logits(checked)
     const { labels } = checked
     return { logits, loss: labels && labelCrossEntropy(logits, tensor(this.gpu, labels)) }
+  }
+
+  /** [B, C]. */
+  override logits(batch: FeatureBatch): Tensor {
+    return this.#logits(this.#checked({ ...batch, labels: undefined }))
+  }
+
+  /** [1], the mean cross-entropy of logits [B, C] that are there already. */
+  override lossOf(logits: Tensor, batch: FeatureBatch): Tensor {
+    return labelLoss('TextTabularModel', logits, this.#checked(batch).labels)
   }
 
   /** [1], the mean cross-entropy. */
@@ -139,7 +150,7 @@ export class TextTabularModel extends Model<ClickInputs> {
 
   /** [B, C], class probabilities. */
   scores(batch: FeatureBatch): Tensor {
-    return softmax(this.forward({ ...batch, labels: undefined }).logits)
+    return softmax(this.logits(batch))
   }
 
   metrics(options?: { rows?: number }): Evaluation {
@@ -196,6 +207,10 @@ export class TextTabularModel extends Model<ClickInputs> {
     // Looked up where they are joined, all together.
     const tabular = tabularParts(this.gpu, this.#features, this.categorical_embeddings, batch)
     return { ...this.bert.forward(batch.text), tabular }
+  }
+
+  #logits(batch: CheckedBatch): Tensor {
+    return this.#outputs(this.#joined(batch)).logits
   }
 
   #outputs(mlpInput: Tensor): { mlpInput: Tensor; logits: Tensor } {

@@ -3,7 +3,6 @@ import * as v from 'valibot'
 import {
   bceWithLogits,
   concatColumns,
-  labelCrossEntropy,
   type Parameter,
   sigmoid,
   softmax,
@@ -19,7 +18,7 @@ import type { BatchOf, ClassesInput, PackedTokens, TextInput } from '../inputs.t
 import { Evaluation } from '../metrics/index.ts'
 import type { Encoder } from '../nn/index.ts'
 import { checkRows } from './check-batch.ts'
-import { comparableClick, lossOf, type ModelOutput, probabilityNames } from './click.ts'
+import { comparableClick, labelLoss, lossOf, type ModelOutput, probabilityNames } from './click.ts'
 import {
   type CosineCrossing,
   Crossing,
@@ -137,12 +136,20 @@ export class TwinModel extends Model<TwinInputs> implements TwoSided {
   forward(batch: Partial<BatchOf<TwinInputs>>): ModelOutput {
     const { texts, labels } = this.#checked(batch)
     const { logits } = this.#crossed(texts)
-    return { logits, loss: labels && this.#loss(logits, labels) }
+    return { logits, loss: labels && this.lossOf(logits, batch) }
   }
 
   /** [B, 1] of the cosine form, where p = sigmoid(z); else [B, C]. */
-  logits(batch: Partial<BatchOf<TwinInputs>>): Tensor {
+  override logits(batch: Partial<BatchOf<TwinInputs>>): Tensor {
     return this.#crossed(this.#checked(batch).texts).logits
+  }
+
+  /** [1], the mean cross-entropy of logits that are there already. */
+  override lossOf(logits: Tensor, batch: Partial<BatchOf<TwinInputs>>): Tensor {
+    const { labels } = this.#checked(batch)
+    return logits.shape[1] === 1 && labels
+      ? oneLogitLoss(logits, labels)
+      : labelLoss('TwinModel', logits, labels)
   }
 
   /** [1], the mean cross-entropy: of the sigmoid where there is one logit. */
@@ -198,12 +205,10 @@ export class TwinModel extends Model<TwinInputs> implements TwoSided {
     const ad = this.encode('ad', texts.ad!)
     return { query, ad, ...this.crossing.forward(query, ad) }
   }
-
-  #loss(logits: Tensor, labels: Uint32Array): Tensor {
-    if (this.config.crossing.type !== 'cosine') return labelCrossEntropy(logits, tensor(this.gpu, labels))
-    return bceWithLogits(logits, tensor(this.gpu, Float32Array.from(labels), [labels.length, 1]))
-  }
 }
+
+const oneLogitLoss = (logits: Tensor, labels: Uint32Array): Tensor =>
+  bceWithLogits(logits, tensor(logits.gpu, Float32Array.from(labels), [labels.length, 1]))
 
 /** Of one logit, [1 - p, p]. */
 function probabilities(logits: Tensor): Tensor {

@@ -258,8 +258,7 @@ export abstract class Module {
   #release(gpu: Gpu): void {
     for (const arena of this.#arenas) {
       freeHalves(arena)
-      gpu.release(arena.weights)
-      gpu.release(arena.grads)
+      for (const view of arena.held) gpu.release(view)
       for (const { parameter } of arena.blocks) parameter.place(undefined)
     }
     for (const parameter of this.parameters())

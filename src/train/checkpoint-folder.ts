@@ -115,7 +115,8 @@ export async function damageOf(folder: string): Promise<string | undefined> {
   return undefined
 }
 
-async function hashOf(path: string): Promise<string> {
+/** SHA-256 of a file, read a piece at a time. */
+export async function hashOf(path: string): Promise<string> {
   const hash = fileSystem.sha256()
   const file = await fileSystem.open(path)
   try {

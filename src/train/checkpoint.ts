@@ -177,10 +177,26 @@ export async function saveModel(
 export async function loadModel<M extends Model = Model>(gpu: Gpu, folder: string): Promise<M> {
   expectGpu('loadModel: gpu', gpu)
   expectPath('loadModel: folder', folder)
+  return placed(gpu, await describeModel<M>(folder), folder)
+}
+
+/** The model of a folder with its tokenizer, on no device yet. */
+export async function describeModel<M extends Model = Model>(folder: string): Promise<M> {
   await files.settle(folder, CHECKSUMS_FILE)
   const configPath = join(folder, CONFIG_FILE)
   const model = createModel<M>(parseConfiguration(await readJson(configPath), configPath))
   model.tokenizer = await tokenizerOf(model, folder)
+  return model
+}
+
+/** {@link loadModel} of a model that only answers: its parameters are frozen, and have no memory for gradients. */
+export async function loadFrozen(gpu: Gpu, folder: string): Promise<Model> {
+  const model = await describeModel(folder)
+  for (const parameter of model.parameters()) parameter.requiresGrad = false
+  return placed(gpu, model, folder)
+}
+
+async function placed<M extends Model>(gpu: Gpu, model: M, folder: string): Promise<M> {
   model.to(gpu)
   try {
     await loadWeights(model, join(folder, WEIGHTS_FILE))

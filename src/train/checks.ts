@@ -68,16 +68,24 @@ export function checkPredictOptions(where: string, options: unknown, ...more: st
 }
 
 /**
- * Checks data that a model learns from or is judged by, which has what its loss reads.
+ * Checks data that a model learns from or is judged by, which has what its loss reads, unless none is asked for.
  * @throws ArgumentError or DataError naming the column, and the row of a class that is none
  */
-export function checkData(where: string, data: Columns, { inputs, config }: Model): void {
+export function checkData(
+  where: string,
+  data: Columns,
+  { inputs, config }: Model,
+  { loss = true }: { loss?: boolean } = {},
+): void {
   checkColumns(where, data)
   if (data.length === 0) throw new DataError(`${where} has no rows, expected at least one`)
-  const all = Object.entries(inputs).map(([name, input]) => [name, { ...input, trainOnly: false }])
+  const all = Object.entries(inputs).map(([name, input]) => [
+    name,
+    { ...input, trainOnly: input.trainOnly && !loss },
+  ])
   expectInputs(where, data, Object.fromEntries(all), config.architecture)
   for (const input of Object.values(inputs)) {
-    if (input.kind !== 'classes') continue
+    if (input.kind !== 'classes' || (input.trainOnly && !loss)) continue
     const classes = data.ids[input.column]!
     for (let row = 0; row < data.length; row++)
       if (!(Number.isInteger(classes[row]) && classes[row]! >= 0 && classes[row]! < input.classes))
@@ -88,7 +96,11 @@ export function checkData(where: string, data: Columns, { inputs, config }: Mode
 }
 
 /** @throws ArgumentError unless a model's loss or scores are a tensor */
-export function expectTensor(model: Model, what: 'loss' | 'scores', value: unknown): asserts value is Tensor {
+export function expectTensor(
+  model: Model,
+  what: 'loss' | 'scores' | 'logits',
+  value: unknown,
+): asserts value is Tensor {
   if (!(value instanceof Tensor))
     throw new ArgumentError(`${model.constructor.name}: ${what} gives ${shown(value)}, expected a tensor`)
 }

@@ -4,6 +4,7 @@ import type { ReadFile } from '../data/file-system.ts'
 import { isSystemError, reason } from '../data/files.ts'
 import type { Dataset } from '../data/index.ts'
 import { DataError } from '../errors.ts'
+import type { TeacherPrint } from './teacher.ts'
 
 /** What a data file was when training began. */
 export interface Fingerprint {
@@ -24,6 +25,8 @@ export interface Fingerprints {
   train: Fingerprint[]
   /** Empty without evaluation data. */
   evaluation: Fingerprint[]
+  /** The teachers it learns from, where there are. */
+  teachers?: TeacherPrint[]
 }
 
 /** Takes the fingerprints of a run's data. */

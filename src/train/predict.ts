@@ -1,5 +1,5 @@
-import { noGrad, scope, type Tensor } from '../autograd/index.ts'
-import { shown } from '../check.ts'
+import { cast, noGrad, scope, type Tensor } from '../autograd/index.ts'
+import { expectOneOf, shown } from '../check.ts'
 import { checkColumns } from '../data/check-columns.ts'
 import {
   type Chunk,
@@ -11,12 +11,12 @@ import {
   streamChunks,
 } from '../data/index.ts'
 import { unitsOf } from '../data/lists.ts'
-import { ArgumentError, ShapeError } from '../errors.ts'
+import { ArgumentError, ConfigError, ShapeError } from '../errors.ts'
 import { InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
 import type { Metric } from '../metrics/index.ts'
 import { inEval } from '../models/in-eval.ts'
-import { type Model, readOptions } from '../models/index.ts'
+import { type Model, type ModelClass, readOptions } from '../models/index.ts'
 import { checkPredictOptions, expectModel, expectTensor } from './checks.ts'
 
 const BATCH_SIZE = 256
@@ -35,6 +35,8 @@ export interface PredictOptions {
   groups?: ArrayLike<unknown>
   /** What is drawn for a batch, such as masked tokens, follows from it and the row. Default 0. */
   seed?: number
+  /** What is asked of the model: its scores, or with 'logits' its logits, [rows, C]. */
+  output?: 'scores' | 'logits'
 }
 
 /**
@@ -47,6 +49,7 @@ export interface PredictOptions {
  * import { clickProbability } from 'kernelgrad/train'
  *
  * const clicks = clickProbability(await predict(model, dataset))
+ * const logits = await predict(model, dataset, { output: 'logits' })
  * ```
  */
 export async function predict(
@@ -56,11 +59,32 @@ export async function predict(
 ): Promise<Float32Array<ArrayBuffer>> {
   expectModel('predict', model)
   checkColumns('predict', columns)
-  checkPredictOptions('predict', given, 'trainOnly', 'extra')
+  checkPredictOptions('predict', given, 'trainOnly', 'extra', 'output')
+  const { output = 'scores', metric } = given
+  expectOneOf('predict: output', output, ['scores', 'logits'])
+  if (output === 'scores') return (await answers(model, columns, given, { scores: true })).scores
+  if (metric) throw new ConfigError("predict: metric is given with output 'logits', expected 'scores'")
+  return (await answers(model, columns, given, { logits: true })).logits
+}
+
+/** What is asked of a model's batches. */
+interface Asked {
+  scores?: boolean
+  logits?: boolean
+}
+type Answers = Record<keyof Asked, Float32Array<ArrayBuffer>>
+
+/** The answers to every row, row-major; empty where not asked for. */
+async function answers(
+  model: Model,
+  columns: Columns,
+  given: PredictOptions,
+  asked: Asked,
+): Promise<Answers> {
   const { batchSize = BATCH_SIZE, truncate = false, seed = 0, onBatch, metric, groups } = given
   const { gpu } = model
-  const K = model.scoreNames().length
-  const scores = new Float32Array(columns.length * K)
+  const out: Answers = { scores: new Float32Array(0), logits: new Float32Array(0) }
+  if (asked.logits) expectLogits('predict', model)
   const inFlight = new InFlight()
   let before: Promise<void> = Promise.resolve()
   const units = unitsOf(columns, model.inputs, { whole: true })
@@ -69,21 +93,61 @@ export async function predict(
     const size = Math.min(batchSize, units.count - start)
     const rows = units.rowsOf(Uint32Array.from({ length: size }, (_, i) => start + i))
     const batch: AnyBatch = collate(columns, rows, model.inputs, { truncate, seed })
-    const read = inEval(model, () => scope(() => noGrad(() => scoresOf(model, batch)).read()))
+    const reads = inEval(model, () =>
+      scope(() =>
+        noGrad(() => [
+          asked.scores ? scoresOf(model, batch).read() : undefined,
+          asked.logits ? logitsOf(model, batch).read() : undefined,
+        ]),
+      ),
+    )
+    const read = Promise.all(reads)
     // Metrics take rows in order.
     const turn = before
-    before = read.then(async values => {
+    before = read.then(async ([scores, logits]) => {
       await turn
-      for (const [i, row] of rows.entries())
-        for (let k = 0; k < K; k++) scores[row * K + k] = values[i * K + k]!
-      metric?.add(batch, values, groups && Array.from(rows, row => groups[row]))
+      if (scores) out.scores = spread(out.scores, scores, rows, columns.length)
+      if (logits) out.logits = spread(out.logits, logits, rows, columns.length)
+      if (scores) metric?.add(batch, scores, groups && Array.from(rows, row => groups[row]))
       rowsDone += rows.length
       onBatch?.(rowsDone)
     })
     await inFlight.push(gpu, before)
   }
   await inFlight.drain()
-  return scores
+  return out
+}
+
+/** Puts a batch's values in the places of its rows, of `length`. */
+function spread(
+  all: Float32Array<ArrayBuffer>,
+  values: Float32Array,
+  rows: Uint32Array,
+  length: number,
+): Float32Array<ArrayBuffer> {
+  const K = values.length / rows.length
+  const out = all.length ? all : new Float32Array(length * K)
+  for (const [i, row] of rows.entries()) for (let k = 0; k < K; k++) out[row * K + k] = values[i * K + k]!
+  return out
+}
+
+/** @throws ConfigError for a model that has no logits. */
+export function expectLogits(where: string, model: Model): void {
+  if (typeof model.logits === 'function') return
+  throw new ConfigError(
+    `${where}: ${(model.constructor as ModelClass).architecture} has no logits, expected a model with the method logits(batch)`,
+  )
+}
+
+/** A batch's logits, float32, a row each. */
+export function logitsOf(model: Model, batch: AnyBatch): Tensor {
+  const logits: unknown = model.logits!(batch)
+  expectTensor(model, 'logits', logits)
+  const [rows, C] = logits.shape
+  if (logits.shape.length === 2 && rows === batch.size && C! > 0) return cast(logits, 'f32')
+  throw new ShapeError(
+    `${model.constructor.name}: logits have shape [${logits.shape}], expected [${batch.size}, classes]: a row each`,
+  )
 }
 
 /** A batch's scores, whose shape is what the model says. */
@@ -114,6 +178,8 @@ export interface Scored {
   rows: Chunk
   /** [rows, K], row-major. */
   scores: Float32Array<ArrayBuffer>
+  /** [rows, C], row-major, where they are asked for. */
+  logits?: Float32Array<ArrayBuffer>
 }
 
 /**
@@ -122,6 +188,7 @@ export interface Scored {
  * whole file is in memory at once.
  * @param options.trainOnly Whether a file without what the loss alone reads is an error (default) or has none.
  * @param options.extra Further columns to hand through.
+ * @param options.output What is asked of the model: its scores (default), its logits, or both; what is not asked for is empty.
  * @param options.onBatch Gets the rows of the file that are done.
  * @throws DataError naming file, column, row and value of a bad one.
  *
@@ -138,7 +205,8 @@ export interface Scored {
 export async function* predictStream(
   model: Model,
   file: ParquetFile,
-  options: Omit<PredictOptions, 'groups'> & {
+  options: Omit<PredictOptions, 'groups' | 'output'> & {
+    output?: 'scores' | 'logits' | 'both'
     trainOnly?: ReadOptions['trainOnly']
     extra?: string[]
     /** The column, one of `extra`, that `metric` tells rows apart by. */
@@ -148,19 +216,22 @@ export async function* predictStream(
   expectModel('predictStream', model)
   if (typeof file !== 'object' || file === null || !('groups' in file))
     throw new ArgumentError(`predictStream: file is ${shown(file)}, expected a file from openParquet()`)
-  checkPredictOptions('predictStream', options, 'trainOnly', 'extra', 'groupBy')
-  const { batchSize = BATCH_SIZE, trainOnly, extra, onBatch, groupBy, ...rest } = options
+  checkPredictOptions('predictStream', options, 'trainOnly', 'extra', 'groupBy', 'output')
+  const { batchSize = BATCH_SIZE, trainOnly, extra, onBatch, groupBy, output = 'scores', ...rest } = options
+  expectOneOf('predictStream: output', output, ['scores', 'logits', 'both'])
+  const asked = { scores: output !== 'logits', logits: output !== 'scores' }
   const chunks = streamChunks(file, { ...readOptions(model, trainOnly), extra })
   // The rows of a list may stand anywhere in the file.
   const lists = Object.values(model.inputs).some(({ kind }) => kind === 'list')
   for await (const rows of rebatch(chunks, lists ? Math.max(file.rows, 1) : batchSize)) {
     const { rowStart } = rows
-    const scores = await predict(model, rows, {
+    const how = {
       ...rest,
       batchSize,
       groups: groupBy === undefined ? undefined : rows.extra[groupBy],
-      onBatch: onBatch && (done => onBatch(rowStart + done)),
-    })
-    yield { rows, scores }
+      onBatch: onBatch && ((done: number) => onBatch(rowStart + done)),
+    }
+    const { scores, logits } = await answers(model, rows, how, asked)
+    yield asked.logits ? { rows, scores, logits } : { rows, scores }
   }
 }

@@ -32,12 +32,24 @@ const FIXED: readonly string[] = [
   'freeze',
   'optim',
   'stages',
+  'distillation',
 ]
 
 /** Model settings that change how training goes, and not what the model computes; and those that only its start depends on. */
 const MAY_CHANGE = /(^|\.)(\w*dropout\w*|initializer_range|model_name|use_pretrained)$/
 /** What PyTorch is told and nothing here reads. */
 const UNREAD = /(^|\.)(qa_dropout|activation_function_kwargs|sinusoidal_pos_embds|position_embedding_type)$/
+
+/** A setting without teachers' folders: a teacher may have moved, and is known again by what it holds. */
+function withoutFolders(setting: unknown): unknown {
+  if (Array.isArray(setting)) return setting.map(withoutFolders)
+  if (!isObject(setting)) return setting
+  const entries = Object.entries(setting).map(([key, value]) => [
+    key,
+    key === 'teacher' ? true : withoutFolders(value),
+  ])
+  return Object.fromEntries(entries)
+}
 
 type Warn = (message: string) => void
 
@@ -54,7 +66,7 @@ export function checkSettings(
   for (const key of new Set([...Object.keys(then), ...Object.keys(now)]) as Set<
     keyof ResolvedTrainerConfig
   >) {
-    if (!differ(then[key], now[key])) continue
+    if (!differ(withoutFolders(then[key]), withoutFolders(now[key]))) continue
     const differs = `${key} is ${shown(now[key])}, and ${shown(then[key])} in ${folder}`
     if (FIXED.includes(key)) throw new ConfigError(`${differs}; a run can only go on with the same value`)
     warn(`${differs}: the run goes on with ${shown(now[key])}`)

@@ -2,11 +2,12 @@
 // first step is taken by this run; what is found later is kept for the next one, because a run sums in one order from its first step to its last.
 
 import { isHooked, tableHooks } from '../autograd/hooks.ts'
-import { autocast, type Parameter, scope } from '../autograd/index.ts'
+import { autocast, type Parameter, scope, type Tensor } from '../autograd/index.ts'
 import { collate, type Dataset } from '../data/index.ts'
 import { unitsOf } from '../data/lists.ts'
 import { OutOfMemoryError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
+import type { AnyBatch, Inputs } from '../inputs.ts'
 import { collectShapes, type MatmulShape, shapesMet } from '../kernels/matmul.ts'
 import { candidates, shapeClass } from '../kernels/matmul-forms.ts'
 import { ClassTimer, type Measure, type TunedClass } from '../kernels/matmul-tuning.ts'
@@ -198,6 +199,12 @@ export class RunTuner {
 const choicesFrom = (found: readonly TunedClass[]): Choices =>
   Object.fromEntries(found.map(({ shapeClass, form }) => [shapeClass, form]))
 
+/** What a pass reads, and what of. */
+export interface Trained {
+  inputs: Inputs
+  loss: (batch: AnyBatch) => Tensor
+}
+
 /**
  * A forward and backward pass over rows of data that leaves weights, gradients and random state as they are; returns the shapes of its products.
  */
@@ -206,8 +213,9 @@ export function passOver(
   data: Dataset,
   rows: Uint32Array,
   { truncate, fp16 }: { truncate: boolean; fp16: boolean },
+  { inputs = model.inputs, loss = batch => checkLoss(model, model.loss(batch)) }: Partial<Trained> = {},
 ): () => MatmulShape[] {
-  const batch = collate(data, rows, model.inputs, { truncate })
+  const batch: AnyBatch = collate(data, rows, inputs, { truncate })
   return () => {
     const { step } = model.rng
     // Their running statistics would move; what is multiplied is the same either way.
@@ -217,7 +225,7 @@ export function passOver(
     for (const norm of norms) norm.training = false
     try {
       return collectShapes(model.gpu, () =>
-        scope(() => autocast(fp16 ? 'f16' : 'f32', () => checkLoss(model, model.loss(batch))).backward()),
+        scope(() => autocast(fp16 ? 'f16' : 'f32', () => loss(batch)).backward()),
       )
     } finally {
       model.zeroGrad()
@@ -228,7 +236,13 @@ export function passOver(
 }
 
 /** Settles the forms of a run that begins with a stage, for what its first batch meets. */
-export async function settleForms(tuner: RunTuner, model: Model, data: Dataset, stage: Stage): Promise<void> {
+export async function settleForms(
+  tuner: RunTuner,
+  model: Model,
+  data: Dataset,
+  stage: Stage,
+  trained: Trained,
+): Promise<void> {
   // Who has hooks counts gradients, or changes them: one more pass would be seen.
   if ([...model.parameters()].some(hasHooks)) return
   const { config, steps, firstEpoch } = stage
@@ -244,6 +258,7 @@ export async function settleForms(tuner: RunTuner, model: Model, data: Dataset, 
         data,
         units.rowsOf(order.subarray(0, config.per_device_train_batch_size)),
         config,
+        trained,
       )
     }
     return pass()

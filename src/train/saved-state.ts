@@ -14,7 +14,11 @@ const pointSchema = v.looseObject({
   scaler: v.nullable(v.object({ scale: v.number(), growthTracker: count, taken: count, skipped: count })),
   rng: v.object({ seed: v.number(), step: count }),
   losses: v.object({ since_log: v.array(v.number()), total: v.number() }),
-  data: v.object({ train: v.array(fingerprint), evaluation: v.array(fingerprint) }),
+  data: v.object({
+    train: v.array(fingerprint),
+    evaluation: v.array(fingerprint),
+    teachers: v.optional(v.array(v.object({ folder: v.string(), sha256: v.string() }))),
+  }),
   reads: v.optional(v.array(v.tuple([v.string(), v.string()]))),
 })
 

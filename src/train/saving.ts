@@ -9,6 +9,7 @@ import {
   WEIGHTS_FILE,
 } from './checkpoint-folder.ts'
 import { type Fingerprints, fingerprints } from './fingerprint.ts'
+import type { TeacherPrint } from './teacher.ts'
 import { type Running, saveCheckpoint } from './trainer-checkpoint.ts'
 import type { TrainerOptions } from './trainer-options.ts'
 import type { TrainerState } from './trainer-state.ts'
@@ -27,12 +28,13 @@ export class Saving {
   }
 
   /** Takes the folder, makes it ready, and notes what the data is where a checkpoint will hold it or is compared with it. */
-  async prepare(resuming: boolean): Promise<void> {
+  async prepare(resuming: boolean, teachers: TeacherPrint[]): Promise<void> {
     const { train, evaluation, locked } = this.#options
     const resume = { resume: resuming }
     if (this.output && locked) await prepareOutputFolder(this.output, resume)
     else if (this.output) this.#release = await lockOutputFolder(this.output, resume)
     if (this.output || resuming) this.data = await fingerprints(train, evaluation)
+    if (teachers.length) this.data.teachers = teachers
   }
 
   /**

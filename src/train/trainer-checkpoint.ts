@@ -20,6 +20,7 @@ import type { LossState } from './loss-log.ts'
 import { checkModel, checkSettings, type Reads, readsOf } from './resume-check.ts'
 import { parseResumePoint, parseTrainerState } from './saved-state.ts'
 import type { Position, Stage } from './stages.ts'
+import { checkPrint } from './teacher.ts'
 import type { TrainerState } from './trainer-state.ts'
 
 const { basename, dirname, join } = files
@@ -177,6 +178,8 @@ export async function resume(
   const point = parseResumePoint(saved, join(folder, RESUME_FILE)) as ResumePoint
   checkFingerprints(point.data.train, data.train, folder)
   checkFingerprints(point.data.evaluation, data.evaluation, folder)
+  for (const [i, teacher] of (data.teachers ?? []).entries())
+    checkPrint(point.data.teachers?.[i], teacher, `${folder} was saved`)
   await checkModel(folder, { model, reads: point.reads }, warn)
   // Settings that did not exist yet when the checkpoint was saved had what is their default now.
   const then = { ...parseTrainerConfig({}, 'defaults'), ...((await read(ARGUMENTS_FILE)) as object) }

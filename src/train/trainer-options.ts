@@ -21,6 +21,7 @@ import { configurationOf } from '../models/registry.ts'
 import type { TrainerCallback } from './callbacks.ts'
 import { checkData, expectModel, expectPath } from './checks.ts'
 import { normalizesRows, planStages, type Stage } from './stages.ts'
+import { needsLoss } from './teacher.ts'
 import type { LogEntry } from './trainer-state.ts'
 
 /** How far a run is. */
@@ -46,7 +47,7 @@ export interface TrainerOptions {
   model: Model
   /** Settings with every default, from `parseTrainerConfig`. */
   config: ResolvedTrainerConfig
-  /** Rows to train on, with labels. */
+  /** Rows to train on, with labels; read with `trainingReads`, where the settings have `distillation`. */
   train: Dataset
   /** Rows to evaluate on, with labels. */
   evaluation?: Dataset
@@ -128,8 +129,10 @@ export function checkTrainerOptions(options: TrainerOptions): TrainerOptions {
   const { config } = options
   checkConfig(config)
   for (const [name, data] of Object.entries({ train, ...(evaluation ? { evaluation } : {}) })) {
-    checkData(`Trainer: ${name}`, data, model)
-    checkValues(`Trainer: ${name}`, data, model.inputs, model.config.architecture)
+    const loss = name === 'evaluation' || needsLoss(config)
+    checkData(`Trainer: ${name}`, data, model, { loss })
+    const read = Object.entries(model.inputs).filter(([, { trainOnly }]) => loss || !trainOnly)
+    checkValues(`Trainer: ${name}`, data, Object.fromEntries(read), model.config.architecture)
   }
   if (output !== undefined) {
     expectPath('Trainer: output', output)

@@ -9,10 +9,11 @@ import type { AnyBatch } from '../inputs.ts'
 import { GradScaler, type Optimizer } from '../optim/index.ts'
 import { epochOrder } from './batches.ts'
 import { checkBestMetric, noteEvaluation, outOfPatience, tellWithoutValue } from './best-metric.ts'
-import { brokenGradient, brokenLoss, checkLoss } from './broken-loss.ts'
+import { brokenGradient, brokenLoss } from './broken-loss.ts'
 import { dueAfter } from './cadence.ts'
 import { type CallbackContext, call, type PlainHook, type TrainerControl } from './callbacks.ts'
 import { evaluate } from './evaluate.ts'
+import { Lessons } from './lessons.ts'
 import { LossLog } from './loss-log.ts'
 import { createOptimizer } from './optimizer.ts'
 import { checkScores } from './predict.ts'
@@ -58,6 +59,7 @@ export class Trainer {
   readonly #units: Units
   readonly #plan: Stage[]
   readonly #saving: Saving
+  readonly #lessons: Lessons
   readonly #tuner: RunTuner
   readonly #watch = new Stopwatch()
   readonly #control: TrainerControl = {
@@ -90,13 +92,13 @@ export class Trainer {
     this.#options = options
     this.#saving = new Saving(options)
     this.#gpu = model.gpu
+    this.#lessons = new Lessons(model, config, train)
     this.#units = unitsOf(train, model.inputs)
     this.#plan = planStages(config, this.#units.count, normalizesRows(model, this.#units))
     this.#stage = this.#plan[0]!
     const { firstStep, steps } = this.#plan.at(-1)!
     this.state = newState(model.gpu, firstStep + steps)
-    const { onWarning: warn = console.warn } = options
-    this.#tuner = new RunTuner({ gpu: model.gpu, state: this.state, warn })
+    this.#tuner = new RunTuner({ gpu: model.gpu, state: this.state, warn: options.onWarning ?? console.warn })
   }
 
   /** Seconds that the parts of `train` have taken. */
@@ -122,14 +124,15 @@ export class Trainer {
    */
   async train(options: TrainOptions = {}): Promise<TrainerState> {
     const resumeFromCheckpoint = checkTrainOptions(options)
-    const { model, config, train, evaluation } = this.#options
-    if (!config.truncate)
-      for (const data of [train, evaluation]) if (data) checkTextLengths(data, model.inputs)
+    const { model, config, evaluation } = this.#options
+    if (evaluation && !config.truncate) checkTextLengths(evaluation, model.inputs)
     try {
-      await this.#saving.prepare(resumeFromCheckpoint !== false)
+      await this.#lessons.prepare()
+      await this.#saving.prepare(resumeFromCheckpoint !== false, this.#lessons.prints)
       const resumed = await this.#prepare(resumeFromCheckpoint)
       await this.#run(resumed)
     } finally {
+      this.#lessons.close()
       await this.#saving.close()
     }
     return this.state
@@ -182,13 +185,14 @@ export class Trainer {
     this.#stageStops = outOfPatience(this.state, config)
     this.state.stage = index
     this.#stepped = false
+    await this.#lessons.begin(stage)
     this.optimizer = await createOptimizer(model, config)
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
     const { per_device_train_batch_size: batchSize, truncate, seed } = config
-    this.#loader = createLoader(train, model.inputs, { batchSize, truncate, seed })
+    this.#loader = createLoader(train, this.#lessons.inputs, { batchSize, truncate, seed })
     try {
       if (resumed) await loadOptimizer(resumed, model, this)
-      else if (!this.state.global_step) await settleForms(this.#tuner, model, train, stage)
+      else if (!this.state.global_step) await settleForms(this.#tuner, model, train, stage, this.#lessons)
       const rates = this.optimizer.groups.map(({ lr }) => lr)
       do {
         await this.#runEpoch(rates)
@@ -254,11 +258,8 @@ export class Trainer {
 
   /** Adds a micro-batch's gradients to those of its window of `count`. Reads nothing back. */
   #accumulate(batch: AnyBatch, count: number): void {
-    const { model } = this.#options
     scope(() => {
-      const loss = autocast(this.#stage.config.fp16 ? 'f16' : 'f32', () =>
-        checkLoss(model, model.loss(batch)),
-      )
+      const loss = autocast(this.#stage.config.fp16 ? 'f16' : 'f32', () => this.#lessons.loss(batch))
       const scaled = this.scaler ? this.scaler.scale(loss) : loss
       scaled.backward({ scale: 1 / count })
       this.#losses.add(loss)

@@ -64,7 +64,7 @@ const IGNORE = -100
   const labelled = Array.from(get('labels').data).filter(label => label !== -100).length
   assert.is(labels.filter(label => label !== -100).length, labelled, 'every label stands at a kept token')
 
-  const logits = await scope(() => noGrad(() => model.logits(text!).read()))
+  const logits = await scope(() => noGrad(() => model.tokenLogits(text!).read()))
   const wanted = new Float32Array(tokens * V)
   for (const [t, at] of places.entries())
     for (let v = 0; v < V; v++) wanted[t * V + v] = get('logits').data[at * V + v]!
@@ -228,7 +228,7 @@ inGolden(
     model.train()
     const forward = readSafetensors(`${folder}/forward.safetensors`)
     const first = batch(0)
-    const kept = scope(() => noGrad(() => model.logits(first.text)).read())
+    const kept = scope(() => noGrad(() => model.tokenLogits(first.text)).read())
     const V = frozen.bert.vocab_size!
     const all = await kept
     const selected = new Float32Array(first.masked.positions.length * V)

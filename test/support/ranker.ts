@@ -18,19 +18,19 @@ export class Ranker extends kg.Model<typeof inputs> {
   /** A row whose batch has no loss. */
   broken = -1
 
-  logits({ numbers, size }: Batch): kg.Tensor {
+  rowScores({ numbers, size }: Batch): kg.Tensor {
     const columns = [numbers.price!, numbers.age!].map(values => kg.tensor(this.gpu, values, [size, 1]))
     return kg.reshape(this.head.forward(kg.concat(columns)), [size])
   }
   loss(batch: Batch): kg.Tensor {
-    const logits = this.logits(batch)
+    const logits = this.rowScores(batch)
     const clicked = kg.mul(logits, kg.tensor(this.gpu, Float32Array.from(batch.clicks!)))
     const each = kg.sub(kg.segmentLogSumExp(logits, batch.documents), kg.segmentSum(clicked, batch.documents))
     const wrong = batch.rows.includes(this.broken) ? Number.NaN : 1
     return kg.reshape(kg.mul(kg.mean(each), kg.tensor(this.gpu, [wrong])), [1])
   }
   scores(batch: Batch): kg.Tensor {
-    return kg.reshape(kg.segmentSoftmax(this.logits(batch), batch.documents), [batch.size, 1])
+    return kg.reshape(kg.segmentSoftmax(this.rowScores(batch), batch.documents), [batch.size, 1])
   }
   scoreNames(): string[] {
     return ['chosen']

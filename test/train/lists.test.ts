@@ -296,7 +296,7 @@ test('lists for the loss alone: data without them is answered row by row', async
     static override readonly architecture = 'Ranker'
     override readonly inputs = { ...inputs, documents: { ...inputs.documents, trainOnly: true } } as never
     override scores(batch: Batch): kg.Tensor {
-      return kg.reshape(this.logits(batch), [batch.size, 1])
+      return kg.reshape(this.rowScores(batch), [batch.size, 1])
     }
   }
   const model = new Scorer().to(gpu, { seed: 3 })

@@ -1,10 +1,11 @@
 import { type ColumnKind, type ColumnValues, type ParquetFile, writeParquetGroups } from '../../data/index.ts'
-import { UsageError } from '../../errors.ts'
+import { DataError, UsageError } from '../../errors.ts'
 import { columnsOf } from '../../inputs.ts'
 import type { Metric } from '../../metrics/index.ts'
 import type { Model } from '../../models/index.ts'
 import { readVectors } from '../../serve/index.ts'
 import { formatMetrics, type Scored } from '../../train/index.ts'
+import { expectLogits } from '../../train/predict.ts'
 import { useArchitecture } from '../architecture.ts'
 import { checkOutputs, folderInputs, inputs, isStdout, makeFolderOf } from '../outputs.ts'
 import { shown, talkStream } from '../say.ts'
@@ -16,7 +17,11 @@ export interface PredictCommandOptions extends ScoreOptions {
   out: string
   json?: boolean
   vectors?: string
+  columns: readonly PredictedColumns[]
 }
+
+/** What of the model's answers is written. */
+export type PredictedColumns = 'probability' | 'logits'
 
 /** Predicts a file one row group at a time, and tells the metrics where the file has labels. */
 export async function run(options: PredictCommandOptions): Promise<void> {
@@ -34,14 +39,21 @@ export async function run(options: PredictCommandOptions): Promise<void> {
   ]
   await checkOutputs({ reads, writes: [out] })
   await makeFolderOf(out)
-  const output = new Output(file, checked)
+  const output = new Output(file, checked, options.columns)
+  const logits = options.columns.includes('logits')
+  if (logits) expectLogits('--columns logits', checked)
+  if (logits && vectors !== undefined)
+    throw new UsageError(
+      '--columns logits and --vectors: expected one of them; logits are of texts that are read',
+    )
+  const asked = !logits ? 'scores' : options.columns.includes('probability') ? 'both' : 'logits'
   const kept = vectors === undefined ? undefined : await readVectors(vectors)
   await withModel(options, stream, model => {
     const given = { batchSize, truncate, trainOnly: 'optional', metric: output.metric } as const
     const scored = kept
       ? scoredByVectors(model, file, kept, given, stream)
-      : scoredRows(model, file, given, stream)
-    return writeParquetGroups(out, output.columns, output.groups(scored))
+      : scoredRows(model, file, { ...given, output: asked }, stream)
+    return output.write(out, scored)
   })
   const metrics = output.metric?.result()
   if (json) {
@@ -55,38 +67,65 @@ export async function run(options: PredictCommandOptions): Promise<void> {
 
 /** The rows of a file on their way to another. */
 class Output {
-  readonly columns: { name: string; kind: ColumnKind }[]
   /** Where the file has all that the figures need. */
   readonly metric: Metric | undefined
   /** Columns of classes that the model learned from, as far as the file has them. */
   readonly #classes: string[]
   readonly #names: readonly (string | null)[]
+  readonly #logits: boolean
 
-  constructor(file: ParquetFile, model: Model) {
+  constructor(file: ParquetFile, model: Model, columns: readonly PredictedColumns[]) {
     const wanted = Object.values(model.inputs).filter(({ trainOnly }) => trainOnly)
     const there = wanted.filter(input => columnsOf(input).every(name => file.columns.includes(name)))
     this.#classes = there.flatMap(input => (input.kind === 'classes' ? [input.column] : []))
-    this.metric = there.length === wanted.length ? model.metrics({ rows: file.rows }) : undefined
-    this.#names = model.scoreNames()
-    this.columns = [
-      { name: 'row', kind: 'int64' },
-      ...this.#classes.map(name => ({ name, kind: 'int64' as const })),
-      ...this.#names.flatMap(name => (name === null ? [] : [{ name, kind: 'double' as const }])),
-    ]
+    const scores = columns.includes('probability')
+    this.metric = scores && there.length === wanted.length ? model.metrics({ rows: file.rows }) : undefined
+    this.#names = scores ? model.scoreNames() : []
+    this.#logits = columns.includes('logits')
+  }
+
+  /** Writes the rows. How many logits there are is known with the first of them. */
+  async write(out: string, scored: AsyncGenerator<Scored>): Promise<void> {
+    try {
+      const { value: first, done } = await scored.next()
+      const C = first?.logits ? first.logits.length / first.rows.length : 0
+      const columns: { name: string; kind: ColumnKind }[] = [
+        { name: 'row', kind: 'int64' },
+        ...this.#classes.map(name => ({ name, kind: 'int64' as const })),
+        ...this.#names.flatMap(name => (name === null ? [] : [{ name, kind: 'double' as const }])),
+        ...Array.from({ length: C }, (_, c) => ({ name: `logit_${c}`, kind: 'float' as const })),
+      ]
+      const twice = columns.find(({ name }, i) => columns.findIndex(one => one.name === name) < i)
+      if (twice)
+        throw new DataError(`${out} would have two columns ${twice.name}: the label has that name already`)
+      await writeParquetGroups(out, columns, this.#groups(done ? [] : [first], scored, C))
+    } finally {
+      await scored.return(undefined)
+    }
   }
 
   /** Row groups of the output. */
-  async *groups(scored: AsyncIterable<Scored>): AsyncGenerator<Record<string, ColumnValues>> {
+  async *#groups(
+    first: readonly Scored[],
+    scored: AsyncIterable<Scored>,
+    C: number,
+  ): AsyncGenerator<Record<string, ColumnValues>> {
+    for (const one of first) yield this.#group(one, C)
+    for await (const one of scored) yield this.#group(one, C)
+  }
+
+  #group({ rows, scores, logits }: Scored, C: number): Record<string, ColumnValues> {
     const K = this.#names.length
-    for await (const { rows, scores } of scored) {
-      const { rowStart, length, ids } = rows
-      const group: Record<string, ColumnValues> = {
-        row: Float64Array.from({ length }, (_, i) => rowStart + i),
-      }
-      for (const name of this.#classes) group[name] = ids[name]!
-      for (const [k, name] of this.#names.entries())
-        if (name !== null) group[name] = Float64Array.from({ length }, (_, i) => scores[i * K + k]!)
-      yield group
+    const { rowStart, length, ids } = rows
+    const group: Record<string, ColumnValues> = {
+      row: Float64Array.from({ length }, (_, i) => rowStart + i),
     }
+    for (const name of this.#classes) group[name] = ids[name]!
+    for (const [k, name] of this.#names.entries())
+      if (name !== null) group[name] = Float64Array.from({ length }, (_, i) => scores[i * K + k]!)
+    if (this.#logits)
+      for (let c = 0; c < C; c++)
+        group[`logit_${c}`] = Float32Array.from({ length }, (_, i) => logits![i * C + c]!)
+    return group
   }
 }

@@ -3,14 +3,18 @@ import type { ResolvedTrainerConfig } from '../../config/index.ts'
 import { writeJson } from '../../data/files.ts'
 import type { TextTokenizer } from '../../data/index.ts'
 import { openGpu } from '../../gpu/index.ts'
-import { createModel, type ModelConfiguration, tokenizerOf } from '../../models/index.ts'
+import { createModel, type Model, type ModelConfiguration, tokenizerOf } from '../../models/index.ts'
 import {
+  checkWeights,
   formatMetrics,
   type LogEntry,
   lockOutputFolder,
   REPORT_HTML,
+  trainingReads,
   trainWithRecovery,
+  WEIGHTS_FILE,
 } from '../../train/index.ts'
+import { teacherFolders } from '../../train/teacher.ts'
 import { ARGUMENTS_FILE } from '../../train/trainer-checkpoint.ts'
 import { useArchitecture } from '../architecture.ts'
 import { fit, resultFiles, runName, saveResult } from '../fit.ts'
@@ -30,6 +34,8 @@ export interface TrainOptions {
   out: string
   /** true where the option stands without a folder. */
   resume?: string | true
+  teacherArchitecture?: string
+  initFrom?: string
   truncate?: boolean
   adapter?: string
   json?: boolean
@@ -40,6 +46,7 @@ export async function run(options: TrainOptions): Promise<void> {
   const { out, json, resume } = options
   const note = (text: string) => talkStream(json).write(`note: ${text}\n`)
   const architecture = options.architecture && (await useArchitecture(options.architecture))
+  if (options.teacherArchitecture) await useArchitecture(options.teacherArchitecture)
   const { trainer, ...config } = await readTrainingConfig(options.config, { ...options, architecture, note })
   const tokenizer = await tokenizerOf(createModel(config), config.model_name)
   await checkOutputs({
@@ -49,6 +56,8 @@ export async function run(options: TrainOptions): Promise<void> {
       ...inputs('--train', options.train),
       ...inputs('--eval', options.eval),
       ...(await folderInputs('model_name', config.model_name)),
+      ...(await folderInputs('--init-from', options.initFrom)),
+      ...(await Promise.all(teacherFolders(trainer).map(folder => folderInputs('teacher', folder)))).flat(),
     ],
     writes: resultFiles(out, tokenizer),
     runs: [out],
@@ -73,11 +82,13 @@ async function trainInto(
   options: TrainOptions,
   { trainer, config, tokenizer }: Ready,
 ): Promise<void> {
-  const { json, resume } = options
+  const { json, resume, initFrom } = options
   const started = Date.now()
   const stream = talkStream(json)
-  const model = { inputs: createModel(config).inputs, tokenizer }
-  const train = await readRows(options.train, model, trainer)
+  const model = createModel<Model>(config)
+  model.tokenizer = tokenizer
+  if (initFrom !== undefined) await checkWeights(model, join(initFrom, WEIGHTS_FILE))
+  const train = await readRows(options.train, model, trainer, await trainingReads(model, trainer))
   const evaluation = options.eval && (await readRows(options.eval, model, trainer))
   const onLog = json
     ? (entry: LogEntry) => void process.stdout.write(`${JSON.stringify(entry)}\n`)
@@ -96,7 +107,7 @@ async function trainInto(
       stream.write(`${gpu.adapter.line}\n`)
       await writeJson(join(out, ARGUMENTS_FILE), trainer)
       const data = { train, evaluation, tokenizer }
-      const run = { gpu, config, trainer, ...data, output: out, locked: true, stream, onLog }
+      const run = { gpu, config, trainer, ...data, output: out, locked: true, stream, onLog, initFrom }
       const fitted = await fit({ ...run, resume: from || undefined, name: runName(out) })
       const { model, state, metrics } = fitted
       const parameters = model.numParameters()

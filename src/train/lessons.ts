@@ -1,0 +1,158 @@
+// What a student is trained on beside its teacher: which teacher is on the device, and the loss of a batch.
+import { autocast, noGrad, scope, type Tensor, tensor } from '../autograd/index.ts'
+import type { DistillationConfig, ResolvedTrainerConfig } from '../config/index.ts'
+import { expectInputs } from '../data/check-columns.ts'
+import { checkValues } from '../data/check-values.ts'
+import { collate, type Dataset } from '../data/index.ts'
+import { checkTextLengths } from '../data/place.ts'
+import { ConfigError } from '../errors.ts'
+import type { AnyBatch, Inputs } from '../inputs.ts'
+import { distillation, mixed } from '../losses/index.ts'
+import { inEval } from '../models/in-eval.ts'
+import type { Model } from '../models/index.ts'
+import { checkLoss } from './broken-loss.ts'
+import { loadFrozen } from './checkpoint.ts'
+import { expectLogits, logitsOf } from './predict.ts'
+import { planStages, type Stage } from './stages.ts'
+import {
+  checkPrint,
+  describeTeacher,
+  describeTeachers,
+  nameOf,
+  printOf,
+  type Reads,
+  readsFor,
+  type TeacherPrint,
+} from './teacher.ts'
+
+/** The lessons of one run. Without distillation there are none, and batches are as the model reads them. */
+export class Lessons {
+  readonly #model: Model
+  readonly #config: ResolvedTrainerConfig
+  readonly #train: Dataset
+  #reads: Reads
+  /** The teacher on the device. */
+  #teacher: { folder: string; model: Model } | undefined
+  #settings: DistillationConfig | null = null
+  /** The teachers as they were when the run began, or when it was first told of them. */
+  prints: TeacherPrint[] = []
+
+  /** @throws ConfigError or DataError for what shows without a teacher: no logits, columns that are not there */
+  constructor(model: Model, config: ResolvedTrainerConfig, train: Dataset) {
+    this.#model = model
+    this.#config = config
+    this.#train = train
+    const plan = planStages(config, 1)
+    if (plan.some(stage => stage.config.distillation)) expectLogits('distillation', model)
+    this.#reads = readsFor(model, config, new Map())
+    this.#checkData()
+  }
+
+  /** What a loader reads for a batch. */
+  get inputs(): Inputs {
+    return this.#reads.inputs
+  }
+
+  /** Loads every teacher once, and holds it and columns of logits against student and data. */
+  async prepare(): Promise<void> {
+    const described = await describeTeachers(this.#config)
+    this.#reads = readsFor(this.#model, this.#config, described)
+    this.#checkData()
+    if (!this.#config.truncate) checkTextLengths(this.#train, this.inputs)
+    for (const [folder, teacher] of described) this.prints.push(await printOf(folder, teacher))
+    for (const stage of planStages(this.#config, 1)) {
+      if (!stage.config.distillation) continue
+      await this.begin(stage)
+      this.#checkLogits()
+    }
+  }
+
+  /** Has the teacher of a stage on the device, and no other. @throws DataError where its files have changed */
+  async begin({ config }: Pick<Stage, 'config'>): Promise<void> {
+    this.#settings = config.distillation
+    const folder = config.distillation?.teacher
+    if (this.#teacher && this.#teacher.folder !== folder) this.close()
+    if (folder === undefined) return
+    const described = await describeTeacher(folder)
+    const print = await printOf(folder, described)
+    checkPrint(
+      this.prints.find(one => one.folder === folder),
+      print,
+      'this run began',
+    )
+    if (this.#teacher) return
+    this.#teacher = { folder, model: await loadFrozen(this.#model.gpu, folder) }
+    // What was read is what was marked.
+    checkPrint(print, await printOf(folder, described), 'this run began')
+  }
+
+  /** [1], what a batch is trained on: as the stage says, or the model's own loss. */
+  readonly loss = (batch: AnyBatch): Tensor => {
+    const settings = this.#settings
+    if (!settings) return checkLoss(this.#model, this.#model.loss(batch))
+    const { loss, temperature, alpha } = settings
+    const teacher = this.#teacherLogits(settings, batch)
+    const logits = logitsOf(this.#model, batch)
+    const soft = distillation(logits, teacher, { loss, temperature })
+    if (alpha === 1) return soft
+    const own = this.#model.lossOf?.(logits, batch) ?? this.#model.loss(batch)
+    return mixed(soft, checkLoss(this.#model, own), alpha)
+  }
+
+  /** Takes the teacher from the device. */
+  close(): void {
+    this.#teacher?.model.free()
+    this.#teacher = undefined
+  }
+
+  /** [rows, C], a constant. */
+  #teacherLogits({ columns }: DistillationConfig, batch: AnyBatch): Tensor {
+    const { gpu } = this.#model
+    if (!this.#teacher) {
+      const values = batch[this.#reads.columns.get(columns!.join())!] as Record<string, Float32Array>
+      const all = new Float32Array(batch.size * columns!.length)
+      for (const [c, name] of columns!.entries())
+        for (let b = 0; b < batch.size; b++) all[b * columns!.length + c] = values[name]![b]!
+      return tensor(gpu, all, [batch.size, columns!.length])
+    }
+    const { folder, model } = this.#teacher
+    const names = this.#reads.names.get(folder)!
+    const own: AnyBatch = { size: batch.size, rows: batch.rows }
+    for (const [name, key] of Object.entries(names)) own[name] = batch[key]
+    // In float32 whatever the student trains in, as when its logits are written into a file.
+    return inEval(model, () => scope(() => noGrad(() => autocast('f32', () => logitsOf(model, own)))))
+  }
+
+  /** What the training data must hold beside what the model reads. */
+  #checkData(): void {
+    expectInputs('Trainer: train', this.#train, this.inputs, 'distillation')
+    const mine = Object.entries(this.inputs).filter(([name]) => !Object.hasOwn(this.#model.inputs, name))
+    checkValues('Trainer: train', this.#train, Object.fromEntries(mine), 'distillation')
+  }
+
+  /** Holds the logits of two rows, where there are, against each other. */
+  #checkLogits(): void {
+    const { columns, teacher: folder, loss } = this.#settings!
+    const rows = this.#train.length > 1 ? [0, 1] : [0]
+    const batch: AnyBatch = collate(this.#train, rows, this.inputs, { truncate: true })
+    inEval(this.#model, () =>
+      scope(() =>
+        noGrad(() => {
+          const [, own = 0] = logitsOf(this.#model, batch).shape
+          const [, given = 0] = this.#teacherLogits(this.#settings!, batch).shape
+          const whose = folder === undefined ? `columns ${columns!.join(', ')}` : `teacher ${folder}`
+          const name = nameOf(this.#model)
+          // A column alone may be the margin or one of two: it is taken for one logit by a student of one.
+          if (own !== given && (Math.max(own, given) > 2 || (columns && given === 1)))
+            throw new ConfigError(
+              `distillation: ${whose}: ${given} logits a row, expected ${own}, one for each class of ${name}`,
+            )
+          if (own > 2 && (loss === 'margin_mse' || loss === 'soft_labels'))
+            throw new ConfigError(
+              `distillation: loss is '${loss}', and ${name} has ${own} classes, expected 2: it knows one margin`,
+            )
+        }),
+      ),
+    )
+  }
+}
