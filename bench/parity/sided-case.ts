@@ -1,27 +1,13 @@
 // Models of two sides against frozen values: vectors, what they cross to, every query against every ad, bytes; gradients; steps.
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import {
-  add,
-  bceWithLogits,
-  crossEntropy,
-  klDiv,
-  logSoftmax,
-  noGrad,
-  reshape,
-  scale,
-  scope,
-  select,
-  softmax,
-  type Tensor,
-  takeRows,
-  tensor,
-} from '../../src/autograd/index.ts'
+import { crossEntropy, noGrad, scope, type Tensor, takeRows, tensor } from '../../src/autograd/index.ts'
 import type { EncoderConfig } from '../../src/config/index.ts'
 import { collatePadded } from '../../src/data/index.ts'
 import { DataError } from '../../src/errors.ts'
 import type { Gpu } from '../../src/gpu/index.ts'
 import type { CollatedTokens } from '../../src/inputs.ts'
+import { kl, mixed, softLabels, softProbability } from '../../src/losses/index.ts'
 import {
   bytesToVectors,
   LateFusionModel,
@@ -258,19 +244,16 @@ function frozenTargets(gpu: Gpu, batches: Tensors, index: number): Targets {
 function lossOf(words: string): (logits: Tensor, targets: Targets) => Tensor {
   const soft = /sigmoid cross-entropy of the logit against softmax\(teacher \/ ([\d.]+)\)\[1\]/.exec(words)
   if (soft) {
-    const T = Number(soft[1])
-    return (logits, { teacher }) => {
-      const p = select(softmax(scale(teacher, 1 / T)), 1, 1)
-      return bceWithLogits(logits, reshape(p, logits.shape))
-    }
+    const temperature = Number(soft[1])
+    return (logits, { teacher }) => softLabels(logits, softProbability(teacher, { temperature }))
   }
-  const mixed = /^([\d.]+) \* T\^2 \* KL\(T = ([\d.]+)\) \+ ([\d.]+) \* cross-entropy/.exec(words)
-  if (!mixed) throw new DataError(`the case's loss is '${words}', which no check here knows`)
-  const [share, T, rest] = mixed.slice(1).map(Number) as [number, number, number]
-  return (logits, { teacher, labels }) => {
-    const divergence = klDiv(logSoftmax(scale(logits, 1 / T)), softmax(scale(teacher, 1 / T)))
-    return add(scale(divergence, share * T * T), scale(crossEntropy(logits, labels), rest))
-  }
+  const both = /^([\d.]+) \* T\^2 \* KL\(T = ([\d.]+)\) \+ ([\d.]+) \* cross-entropy/.exec(words)
+  if (!both) throw new DataError(`the case's loss is '${words}', which no check here knows`)
+  const [alpha, temperature, rest] = both.slice(1).map(Number) as [number, number, number]
+  if (Math.abs(alpha + rest - 1) > 1e-9)
+    throw new DataError(`the case's loss is '${words}', expected shares that add up to 1`)
+  return (logits, { teacher, labels }) =>
+    mixed(kl(logits, teacher, { temperature }), crossEntropy(logits, labels), alpha)
 }
 
 /** Values of the first batch, all read before any is compared, so that what is missing leaves no read behind. */

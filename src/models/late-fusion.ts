@@ -213,7 +213,7 @@ export class LateFusionModel extends Model<LateFusionInputs> implements TwoSided
     mlpInput: Tensor
     logits: Tensor
   } {
-    return this.#parts(this.#checked(batch))
+    return this.#parts(this.#checked({ ...batch, labels: undefined }))
   }
 
   #checked(batch: Partial<BatchOf<LateFusionInputs>>): ReturnType<typeof checkRows> {

@@ -141,7 +141,7 @@ export class TwinModel extends Model<TwinInputs> implements TwoSided {
 
   /** [B, 1] of the cosine form, where p = sigmoid(z); else [B, C]. */
   override logits(batch: Partial<BatchOf<TwinInputs>>): Tensor {
-    return this.#crossed(this.#checked(batch).texts).logits
+    return this.parts(batch).logits
   }
 
   /** [1], the mean cross-entropy of logits that are there already. */
@@ -193,7 +193,7 @@ export class TwinModel extends Model<TwinInputs> implements TwoSided {
 
   /** Every stage by itself: both vectors [B, E], what they cross to (the cosine [B, 1], or the residual layer's values), and logits. */
   parts(batch: Partial<BatchOf<TwinInputs>>): { query: Tensor; ad: Tensor; crossed: Tensor; logits: Tensor } {
-    return this.#crossed(this.#checked(batch).texts)
+    return this.#crossed(this.#checked({ ...batch, labels: undefined }).texts)
   }
 
   #checked(batch: Partial<BatchOf<TwinInputs>>): ReturnType<typeof checkRows> {

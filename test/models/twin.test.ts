@@ -216,6 +216,12 @@ test('what is no side, text or vector of its size is refused by name', () => {
     () => model.loss({ size: 5, rows: [9, 8, 7, 6, 5], query: text, ad: text, labels }),
     /row 7: value 2/,
   )
+  // Who asks for scores has no labels that count.
+  for (const ask of ['scores', 'logits'] as const)
+    assert.is(
+      scope(() => model[ask]({ size: 5, rows: [], query: text, ad: text, labels }).shape[0]),
+      5,
+    )
   assert.throws(() => model.loss({ size: 5, rows: [], query: text, ad: text }), /the batch has no labels/)
   const vectors = (rows: number, size: number) => tensor(gpu, new Float32Array(rows * size), [rows, size])
   assert.throws(() => model.cross(vectors(2, 12), vectors(3, 12)), /query has 2 rows and ad 3/)
