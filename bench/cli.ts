@@ -5,6 +5,7 @@ import { UsageError } from '../src/errors.ts'
 import { type Gpu, openGpu } from '../src/gpu/index.ts'
 import { compare } from './compare/compare.ts'
 import { benchData, dataTable } from './data.ts'
+import { benchDistillation, distillationTable } from './distillation.ts'
 import { estimates, estimateTable } from './estimate.ts'
 import { expectSome } from './filter.ts'
 import { benchGpuJs, DUEL_NAMES, gpuJsTable } from './gpujs.ts'
@@ -78,6 +79,11 @@ async function scaling(gpu: Gpu, options: Options): Promise<void> {
 async function serve(gpu: Gpu, { json, quick }: Options): Promise<void> {
   const result = await benchServe(gpu, { quick: quick ?? false })
   print(json ? JSON.stringify(result) : serveTable(result))
+}
+
+async function distillation(gpu: Gpu, { json, quick }: Options): Promise<void> {
+  const result = await benchDistillation(gpu, { quick: quick ?? false })
+  print(json ? JSON.stringify(result) : distillationTable(result))
 }
 
 async function step(gpu: Gpu, options: Options): Promise<void> {
@@ -161,6 +167,11 @@ export async function runBench(args: readonly string[]): Promise<number> {
     'serve',
     'a query against a million kept vectors, and a student beside the cross encoder',
     serve,
+  ).option('--quick', 'small sizes: shows that everything runs')
+  command(
+    'distillation',
+    'a student’s step alone, on columns of its teacher’s logits, and beside its teacher',
+    distillation,
   ).option('--quick', 'small sizes: shows that everything runs')
   command('peaks', 'what the adapter can do at most', async (gpu, options) => {
     const measured = await peaks(gpu, options)
