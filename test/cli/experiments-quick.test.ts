@@ -1,5 +1,5 @@
 // The experiments on planted rows in their quick form, each from its rows to its report.
-// Waits for CI: it trains six small models
+// Waits for CI: it trains ten small models
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -67,6 +67,17 @@ test('pretrain, quick: the encoder learns from texts, the click models are saved
 test('fusion, quick: what has the table is above what has not', async () => {
   const { figures } = await quick('fusion', ['text_only', 'concat', 'attention_on_cat_and_numerical_feats'])
   assert.ok(figures.best_possible! > figures.concat!)
+})
+
+test('distill, quick: a student learns from its teacher’s folder alone, and is saved beside the one on clicks', async () => {
+  const { out } = await quick('distill', ['teacher', 'clicks', 'distilled'])
+  const trained = JSON.parse(readFileSync(join(out, 'seed-4', 'distilled', 'training_args.json'), 'utf8'))
+  assert.equal(trained.distillation, {
+    teacher: join(out, 'seed-4', 'teacher'),
+    loss: 'kl',
+    temperature: 2,
+    alpha: 1,
+  })
 })
 
 test.run()

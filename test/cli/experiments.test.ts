@@ -88,7 +88,7 @@ test('a folder with an earlier run, and what stands in a file’s place, are ref
 
 test('names and options that cannot be are refused', async () => {
   for (const [args, message] of [
-    [['distll'], /unknown command 'experiment distll', expected one of notebook, pretrain, fusion/],
+    [['distll'], /unknown command 'experiment distll', expected one of notebook, pretrain, fusion, distill/],
     [['pretrain'], /required option '--out <folder>' not specified/],
     [
       ['pretrain', '--out', folder, '--seeds', '0'],

@@ -4,7 +4,7 @@ import { files } from '#files'
 import { writeJson } from '../../data/files.ts'
 import type { Gpu } from '../../gpu/index.ts'
 import { createModel, parseRunConfig } from '../../models/index.ts'
-import type { RunReport } from '../../train/index.ts'
+import { type RunReport, trainingReads } from '../../train/index.ts'
 import { ARGUMENTS_FILE } from '../../train/trainer-checkpoint.ts'
 import { fit, saveResult } from '../fit.ts'
 import { readRows } from '../inputs.ts'
@@ -55,15 +55,15 @@ export async function trained(
   const own = { ...TRAINER, seed, ...settings }
   const { trainer, ...model } = parseRunConfig({ ...config, trainer: own }, `${folder}: configuration`)
   stream.write(`\n${name}, seed ${seed}\n`)
-  const read = (path: string) => readRows([path], createModel(model), trainer)
+  const made = createModel(model)
   await files.makeFolder(folder)
   await writeJson(join(folder, ARGUMENTS_FILE), trainer)
   const fitted = await fit({
     gpu,
     config: model,
     trainer,
-    train: await read(train),
-    evaluation: evaluation === undefined ? undefined : await read(evaluation),
+    train: await readRows([train], made, trainer, await trainingReads(made, trainer)),
+    evaluation: evaluation === undefined ? undefined : await readRows([evaluation], made, trainer),
     stream,
     name,
   })

@@ -67,4 +67,10 @@ export const EXPERIMENTS: readonly BodySpec[] = [
     options: PLANTED,
     load: () => import('./fusion.ts'),
   },
+  {
+    name: 'distill',
+    description: 'a student with towers of its own, on clicks and on the scores of its teacher',
+    options: PLANTED,
+    load: () => import('./distill.ts'),
+  },
 ]

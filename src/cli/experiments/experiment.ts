@@ -66,6 +66,11 @@ export function atLeast(says: string, values: readonly number[], bound: number):
   return { says, pass: mean(values) >= bound, found: `${overSeeds(values)}, at least ${short(bound)}` }
 }
 
+/** A check that the mean over the seeds is at most a bound. */
+export function atMost(says: string, values: readonly number[], bound: number): Check {
+  return { says, pass: mean(values) <= bound, found: `${overSeeds(values)}, at most ${short(bound)}` }
+}
+
 /** The table: mean, spread and every seed, beside what PyTorch came to. */
 export function resultTable(
   { rows }: Pick<Experiment, 'rows'>,

@@ -37,10 +37,10 @@ const encoderOf = ({ vocabSize, padTokenId }: TextWorldData) => ({
 })
 
 /** Behind the texts, of teacher and student. */
-const MLP = [{ hidden_size: 64, activation_function: 'ReLU', normalization_function: 'LayerNorm' }]
+export const MLP = [{ hidden_size: 64, activation_function: 'ReLU', normalization_function: 'LayerNorm' }]
 
 /** Rows a batch; a quick run makes up for its few rows by more steps. */
-const batchOf = ({ quick }: Bench) => ({
+export const batchOf = ({ quick }: Bench) => ({
   per_device_train_batch_size: quick ? 64 : 192,
   per_device_eval_batch_size: 500,
 })
