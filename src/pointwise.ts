@@ -108,6 +108,16 @@ export const BINARY = {
     df: ['-dy * exponential(b)', 'dy * exponential(b) * (b - a + 1.0)'],
     oracle: (a, b) => Math.exp(b!) * (b! - a),
   },
+  // The same and what probabilities a exceed those of b by, which adds up to nothing over a row: so no term is below 0, and those of near
+  // distributions do not cancel.
+  klDivExcess: {
+    f: 'select(exponential(b) * (b - a) + (exponential(a) - exponential(b)), exponential(b) * ((b - a) + expm1(a - b)), abs(a - b) < E(1.0))',
+    df: [
+      'dy * select(exponential(a) - exponential(b), exponential(b) * expm1(a - b), abs(a - b) < E(1.0))',
+      'dy * exponential(b) * (b - a)',
+    ],
+    oracle: (a, b) => Math.exp(b!) * (b! - a) + (Math.exp(a) - Math.exp(b!)),
+  },
 } satisfies Record<string, PointwiseRow>
 
 /** Functions of three operands. */

@@ -7,7 +7,6 @@ import {
   bceWithLogits,
   detach,
   expectShape,
-  klDiv,
   logSoftmax,
   mse,
   mul,
@@ -20,6 +19,7 @@ import {
   type Tensor,
   tensor,
 } from '../autograd/index.ts'
+import { klExcessOf } from '../autograd/ops/pointwise.ts'
 import { expectNumber, expectOneOf, expectOptions, POSITIVE, PROBABILITY } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 
@@ -90,7 +90,7 @@ export function kl(student: Tensor, teacher: Tensor, options: DistillationOption
   const T = temperatureOf('kl', options)
   const { s, t, rows } = pair('kl', student, teacher)
   const [logs, targets] = [logSoftmax(softened(s, T)), logSoftmax(softened(t, T))]
-  return scale(klDiv(logs, targets, { logTarget: true, reduction: 'sum' }), (T * T) / rows)
+  return scale(sum(klExcessOf(logs, targets)), (T * T) / rows)
 }
 
 /**

@@ -135,6 +135,27 @@ test('logits of up to 60 either way stay finite, whoever is sure of what', async
   teacher.dispose()
 })
 
+test('the divergence of near distributions keeps its digits', async () => {
+  for (const [step, temperature] of [
+    [0.1, 4],
+    [0.01, 1],
+    [0.001, 2],
+  ] as const) {
+    const t = uniform(30, 3, { low: -2, high: 2 })
+    const s = Float32Array.from(t, (v, i) => v + step * Math.sin(i))
+    const [student, teacher] = [tensor(gpu, s, [15, 2]), tensor(gpu, t, [15, 2])]
+    const value = scope(() => kl(student, teacher, { temperature }))
+    const wanted = ORACLES.kl(s, t, 2, temperature)
+    // What rounding log-probabilities, of up to 4, leaves of the difference.
+    const bound = (1e-6 * temperature) / step
+    assert.ok(
+      Math.abs((await value.item()) - wanted) <= bound * wanted,
+      `${step}: ${await value.item()}, ${wanted}`,
+    )
+    for (const made of [student, teacher, value]) made.dispose()
+  }
+})
+
 test('what cannot be right is refused by name', () => {
   const two = tensor(gpu, uniform(8, 1), [4, 2])
   const three = tensor(gpu, uniform(12, 1), [4, 3])

@@ -214,6 +214,8 @@ export const bceOf = binary('bceWithLogits')
 export const klOf = binary('klDiv')
 /** The same with b as log-probabilities. */
 export const klLogOf = binary('klDivLog')
+/** The same, and exp(a) - exp(b): over rows of log-probabilities the sum is the divergence, exact also where they are near each other. */
+export const klExcessOf = binary('klDivExcess')
 const differs = pointwiseOp('ne', { words: true })
 /** 1 where an id, uint32, is another than `id`, else 0; float32. Ids are told apart below 2^24. */
 export const isNotId = (ids: Tensor, id: number): Tensor => differs([ids, id])
