@@ -32,7 +32,7 @@ export {
 } from './pretrained.ts'
 export { type RecoveryOptions, trainWithRecovery } from './recovery.ts'
 export * from './report/index.ts'
-export { trainingReads } from './teacher.ts'
+export { type TeacherPrint, trainingReads } from './teacher.ts'
 export { Trainer } from './trainer.ts'
 export type { TrainerOptions, TrainerProgress, TrainOptions } from './trainer-options.ts'
 export type { KernelTuning, LogEntry, TrainerState, TrainerTimings } from './trainer-state.ts'
