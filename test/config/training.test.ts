@@ -25,6 +25,7 @@ test('trainer settings have the defaults of the notebook', () => {
     early_stopping_patience: null,
     early_stopping_threshold: 0,
     no_decay: [],
+    distillation: null,
     layer_decay: 1,
     eval_steps: 1000,
     save_steps: 1000,

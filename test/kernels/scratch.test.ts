@@ -31,7 +31,7 @@ const ids = (...values: number[]) => gpu.from(Uint32Array.from(values))
 const rng = { seed: 1, layer: 1, step: 1 }
 const norm = { rows: 40, H: 12, x: of(480), weight: of(12), mean: of(40), rstd: of(40), dx: of(480) }
 const attention = {
-  ...{ T: 4, A: 2, D: 4, B: 1, keyMask: ids(1, 1, 1, 1), cuSeqlens: ids(0, 4) },
+  ...{ T: 4, A: 2, D: 4, keyMask: ids(1, 1, 1, 1), cuSeqlens: ids(0, 4) },
   ...{ qkv: of(96), out: of(32), lse: of(8), dqkv: of(96) },
 }
 const cross = {

@@ -141,7 +141,7 @@ test('a pass that only looks at the shapes of products moves no statistics', asy
   assert.equal(
     moved.sort(),
     ['ff_norm0', 'ff_norm1'].flatMap(norm =>
-      ['running_mean', 'running_var'].map(part => `crossing.${norm}.${part}`),
+      ['num_batches_tracked', 'running_mean', 'running_var'].map(part => `crossing.${norm}.${part}`),
     ),
   )
   model.free()

@@ -3,7 +3,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readParameter } from '../../src/autograd/index.ts'
 import { readRows } from '../../src/cli/inputs.ts'
 import { parseTrainingConfig, type TrainerConfig } from '../../src/config/index.ts'
 import type { Dataset } from '../../src/data/index.ts'
@@ -82,10 +81,10 @@ export async function makeRun(
   }
 }
 
-/** Every weight's bits, by parameter. */
+/** The bits of every parameter and buffer, by name. */
 export async function bitsOf(model: Model): Promise<Record<string, string>> {
   const bits: Record<string, string> = {}
-  for (const [name, parameter] of model.namedParameters())
-    bits[name] = Buffer.from((await readParameter(parameter)).buffer).toString('base64')
+  for (const [name, { data }] of await model.stateDict())
+    bits[name] = Buffer.from(data.buffer).toString('base64')
   return bits
 }
