@@ -237,8 +237,9 @@ export class TwinServer {
     const { gpu } = this.#model
     const started = performance.now()
     let [score, topK] = [0, 0]
-    let rows: ArrayLike<number> = candidates ?? Array.from({ length: cache.ids.length }, (_, row) => row)
-    if (device && !candidates) {
+    let rows: ArrayLike<number>
+    if (candidates || !device) rows = candidates ?? Array.from(cache.ids.keys())
+    else {
       const cosines = device.cosines(vector)
       try {
         await gpu.done()
