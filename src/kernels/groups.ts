@@ -74,11 +74,13 @@ export const COLUMN_WG = 256
 const COLUMN_GROUPS = 64
 
 /**
- * COLUMNS of column_sum.wgsl for `C` columns of `width` values: 128 bytes side by side, or, where that makes few workgroups, as few as
- * 32, or all there are, so that more invocations share them.
+ * COLUMNS of column_sum.wgsl for `C` columns of `form`'s values: 32 values side by side, or, where that makes few workgroups, as few as
+ * take 32 bytes, or all there are, so that more invocations share them.
  */
-export function columnsOf(C: number, width: 1 | 4): number {
+export function columnsOf(C: number, form: 1 | 4 | 'f16'): number {
+  const width = form === 1 ? 1 : 4
+  const least = form === 'f16' ? 16 : 8
   let columns = Math.min(32 / width, 2 ** Math.ceil(Math.log2(Math.max(C, 1))))
-  while (columns > 8 / width && Math.ceil(C / columns) < COLUMN_GROUPS) columns /= 2
+  while (columns > least / width && Math.ceil(C / columns) < COLUMN_GROUPS) columns /= 2
   return columns
 }

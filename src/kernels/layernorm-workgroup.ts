@@ -94,7 +94,7 @@ export function backwardByGroups(gpu: Gpu, options: Backward): void {
   const width = form === 1 ? 1 : 4
   const group = rowGroup(H / width, width)
   const sums = dweight && dbias
-  const columns = columnsOf(H / width, width)
+  const columns = columnsOf(H / width, form)
   const whole =
     sums && rows * columns <= MOST_IN_TURN * group.workgroup ? asOne(dweight, dbias, H) : undefined
   const most = Math.min(MOST_BLOCKS, FILL / group.LANES)

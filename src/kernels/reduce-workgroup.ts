@@ -96,7 +96,8 @@ export function columnSumByGroups(
 ): void {
   const { x, out, rows, C, accumulate, storage } = options
   const width = widthOf(C)
-  const COLUMNS = columnsOf(C / width, width)
+  const form = formOf(storage, C)
+  const COLUMNS = columnsOf(C / width, form)
   const blocks = Math.ceil((rows * COLUMNS) / COLUMN_WG / ROWS)
   const kernel = columnKernel(COLUMNS)
   const launch = (
@@ -114,7 +115,6 @@ export function columnSumByGroups(
     }
     gpu.launch(kernel[form], params, [x, out], Math.ceil(C / width / COLUMNS) * blocks)
   }
-  const form = formOf(storage, C)
   if (blocks === 1) {
     launch(form, [x, out], rows, 1, accumulate)
     return
