@@ -8,8 +8,8 @@ import { formOf, type Storage } from './width.ts'
 /** Invocations that fill a large card, and blocks of rows that one launch still adds up quickly. */
 const FILL = 32_768
 const MOST_BLOCKS = 1024
-/** Rows that an invocation adds up a column of while others compute the rows' own gradients: more would last longer than a launch. */
-const MOST_IN_TURN = 32
+/** Rows that an invocation adds up a column of while others compute the rows' own gradients: more would last longer than a launch. Of halves twice as many are as many bytes. */
+const MOST_IN_TURN = { 1: 32, 4: 32, f16: 64 }
 
 interface Forward {
   x: View
@@ -96,7 +96,7 @@ export function backwardByGroups(gpu: Gpu, options: Backward): void {
   const sums = dweight && dbias
   const columns = columnsOf(H / width, form)
   const whole =
-    sums && rows * columns <= MOST_IN_TURN * group.workgroup ? asOne(dweight, dbias, H) : undefined
+    sums && rows * columns <= MOST_IN_TURN[form] * group.workgroup ? asOne(dweight, dbias, H) : undefined
   const most = Math.min(MOST_BLOCKS, FILL / group.LANES)
   const perBlock = sums && !whole ? Math.ceil(rows / most) : 1
   const blocks = Math.ceil(rows / perBlock)
