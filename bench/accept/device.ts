@@ -1,16 +1,17 @@
 // The adapter, what compiling costs, and what the card can do at most.
 import { cpus, release, totalmem } from 'node:os'
 import { type Gpu, openGpu } from '../../src/gpu/index.ts'
-import { VERSION } from '../../src/kernels/index.ts'
+import { probeMatrixUnits, VERSION } from '../../src/kernels/index.ts'
 import type { StepSize } from '../models.ts'
 import { measurePeaks } from '../peaks.ts'
 import { startTraining } from '../training.ts'
 import type { Context } from './part.ts'
 
-/** Opens a device for `body`. */
+/** Opens a device for `body`, which may use its matrix units. */
 export async function withGpu<T>(body: (gpu: Gpu) => Promise<T>): Promise<T> {
   const gpu = await openGpu()
   try {
+    await probeMatrixUnits(gpu)
     return await body(gpu)
   } finally {
     gpu.close()
@@ -40,6 +41,7 @@ export const adapter = ({ report }: Context): Promise<void> =>
       kind: gpu.adapter.kind,
       forms: gpu.forms,
       subgroups: gpu.subgroups ?? null,
+      matrixUnits: await probeMatrixUnits(gpu),
       info: plain(info),
       features: [...gpu.adapter.adapter.features].sort(),
       limits: plain(limits),

@@ -14,6 +14,9 @@ const USAGE = `usage: npm run gpu-accept -- [--out FOLDER] [--quick] [--only PAR
   --minutes  that all parts together may take; 10 unless given
   --bundle   instead: makes a folder that runs on a machine of this kind without node, npm or a network`
 
+// A card's matrix units are tried, and taken where they are right, unless the user says otherwise.
+process.env.KERNELGRAD_MATRIX_UNITS ??= 'on'
+
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 
 /** Runs one part, in the process that was started for it. */

@@ -46,8 +46,10 @@ export interface GpuOptions {
 
 const OPTIONS = ['adapter', 'forms', 'defaultLimits', 'subgroups', 'poison', 'memoryLimit', 'workLimit']
 
+/** Matrix units (tensor cores): WebGPU's feature, which Dawn and Chromium offer where experiments are allowed. */
+export const MATRIX_FEATURE = 'chromium-experimental-subgroup-matrix'
 /** WGSL features and limits that are used where they are offered and never needed. */
-const WANTED_FEATURES: GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query']
+const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query', MATRIX_FEATURE] as GPUFeatureName[]
 const WANTED_LIMITS = ['maxBufferSize', 'maxStorageBufferBindingSize'] as const
 
 /** Reads of up to this many bytes keep their buffers. */
@@ -380,7 +382,7 @@ export async function openGpu(options: GpuOptions = {}): Promise<Gpu> {
   const forms = formsFor(found, options.forms) // refused before there is a device
   const device = await adapter.requestDevice({
     requiredFeatures: WANTED_FEATURES.filter(
-      f => adapter.features.has(f) && (subgroups || f !== 'subgroups'),
+      f => adapter.features.has(f) && (subgroups || !f.includes('subgroup')),
     ),
     requiredLimits: defaultLimits
       ? {}

@@ -5,7 +5,7 @@
  */
 export { type AdapterChoice, type AdapterFound, findAdapter } from './adapter.ts'
 export type { AdapterKind, Forms, SubgroupSizes } from './forms.ts'
-export { Gpu, type GpuOptions, openGpu } from './gpu.ts'
+export { Gpu, type GpuOptions, MATRIX_FEATURE, openGpu } from './gpu.ts'
 export { InFlight } from './in-flight.ts'
 export {
   type Access,

@@ -3,6 +3,7 @@
 import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
+import { ConfigError } from '../errors.ts'
 import { clearIfDead, makeInCache, passingCacheName, readInCache } from './cache-folder.ts'
 import { openEmbedded, vulkanLoaderPresent } from './embedded.ts'
 
@@ -19,10 +20,19 @@ const instances: GPU[] = []
 async function dawn(): Promise<GPU> {
   const { create, globals } = await import('webgpu')
   if (!instances.length) Object.assign(globalThis, globals)
+  const toggles = matrixUnitsAllowed() ? ['enable-dawn-features=allow_unsafe_apis'] : []
   // Time stamps are a tenth of a millisecond apart otherwise, and a launch takes less.
-  const instance = create(['disable-dawn-features=timestamp_quantization'])
+  const instance = create(['disable-dawn-features=timestamp_quantization', ...toggles])
   instances.push(instance)
   return instance
+}
+
+/** The setting `KERNELGRAD_MATRIX_UNITS`: whether Dawn may offer what it holds to be an experiment. */
+function matrixUnitsAllowed(): boolean {
+  const setting = process.env.KERNELGRAD_MATRIX_UNITS ?? 'off'
+  if (setting !== 'on' && setting !== 'off')
+    throw new ConfigError(`KERNELGRAD_MATRIX_UNITS is '${setting}', expected 'on' or 'off'`)
+  return setting === 'on'
 }
 
 /** Where this platform finds WebGPU, best first: the machine's own driver, then the software adapter from npm. */

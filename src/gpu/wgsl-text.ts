@@ -1,4 +1,4 @@
-// The only text work done on WGSL files: a prelude is prepended (after `enable` lines), constants are set, and two
+// The only text work done on WGSL files: a prelude is prepended (after `enable` and `diagnostic` lines), constants are set, and two
 // directives are followed.
 //
 //   const TILE: u32 = 8;          // a launcher may set TILE: the value on this line is replaced
@@ -41,8 +41,8 @@ export function wgslLines(source: string, constants: Constants = {}, prelude = '
   }
   const numbered = text.split('\n').map((text, i) => ({ text, source: i + 1 }))
   const lines = expand(numbered, readConstants(text))
-  // WGSL wants `enable` before all else, the prelude included.
-  const isEnable = ({ text }: WgslLine) => text.trimStart().startsWith('enable ')
+  // WGSL wants `enable` and `diagnostic` before all else, the prelude included.
+  const isEnable = ({ text }: WgslLine) => /^\s*(enable |diagnostic\()/.test(text)
   const before = prelude
     ? prelude
         .replace(/\n$/, '')

@@ -4,6 +4,7 @@ import { ArgumentError } from '../errors.ts'
 import type { AdapterKind, Forms, Gpu } from '../gpu/index.ts'
 import { expectSizes } from './checks.ts'
 import { type Card, cardOf, cheapest, type GroupOfTiles, PLAIN_BATCHED } from './matmul-cards.ts'
+import { matrixUnits } from './matmul-units.ts'
 
 /** Which operand lies transposed in memory: NN a[M,K] b[K,N]; NT a[M,K] b[N,K]; TN a[K,M] b[K,N]. */
 export type MatmulLayout = 'NN' | 'NT' | 'TN'
@@ -25,9 +26,10 @@ export interface MatmulShape {
  * - invocation: one invocation, in registers (matmul.wgsl); needs nothing, and '1x4' is the plain form
  * - broadcast, quad: one subgroup, in registers, its lanes handing rows of a round (matmul_subgroup.wgsl)
  * - workgroup: a workgroup, its operands in workgroup memory (matmul_workgroup.wgsl)
+ * - matrix: a workgroup, by the GPU's matrix units (matmul_matrix.wgsl), where it has some and `probeMatrixUnits` found them right
  */
 export interface MatmulForm {
-  how: 'invocation' | 'broadcast' | 'quad' | 'workgroup'
+  how: 'invocation' | 'broadcast' | 'quad' | 'workgroup' | 'matrix'
   /** Rows and columns of a tile. */
   rows: number
   columns: number
@@ -46,6 +48,9 @@ export interface MatmulForm {
   /** Least M N K from which it is chosen: a large tile takes lavapipe half a second to compile, as long as thousands of small products. */
   work: number
 }
+
+/** The form that uses matrix units. */
+export const MATRIX_FORM = 'matrix 64x64'
 
 /** The forms by name; every one computes the same product. They cannot be changed: kernels made for one are kept under it. */
 export const matmulForms: Record<string, Readonly<MatmulForm>> = {
@@ -79,6 +84,7 @@ export const matmulForms: Record<string, Readonly<MatmulForm>> = {
     slices: 4,
     work: 1e5,
   },
+  [MATRIX_FORM]: { how: 'matrix', rows: 64, columns: 64, step: 16, work: 1e6 },
   '16x16': { how: 'invocation', rows: 16, columns: 16, lanesM: 2, work: 2e7 },
   '8x8': { how: 'invocation', rows: 8, columns: 8, lanesM: 2, work: 1e6 },
   '8x4': { how: 'invocation', rows: 8, columns: 4, lanesM: 1, work: 1e6 },
@@ -165,7 +171,9 @@ export const keepsHalves = ({ features, forms }: Gpu): boolean =>
   cardOf(forms.vendor).halves === true && features.has('shader-f16')
 
 /** Why a form cannot run on this device, or undefined when it can. */
-export function unusable(gpu: Gpu, { subgroup }: MatmulForm): string | undefined {
+export function unusable(gpu: Gpu, { subgroup, how }: MatmulForm): string | undefined {
+  if (how === 'matrix' && !Object.keys(matrixUnits(gpu)).length)
+    return 'needs matrix units, and none was found by probeMatrixUnits()'
   if (subgroup === undefined) return undefined
   if (!gpu.subgroups) return "needs the feature 'subgroups', which this device lacks"
   const { least, most } = gpu.subgroups
@@ -183,7 +191,8 @@ function groupOf({ how, rows, columns, lane, lanesM = 1, step, slices = 1 }: Mat
   const { workgroup, step: own } = DEVICES.hardware
   const per = { rows: rows * lanesM, columns, step: step ?? own }
   if (how === 'invocation') return { ...per, tiles: workgroup / lanesM, lanes: workgroup }
-  return { ...per, tiles: 1, lanes: lane ? ((rows / lane[0]) * columns * slices) / lane[1] : 32 }
+  const lanes = how === 'matrix' ? 128 : 32
+  return { ...per, tiles: 1, lanes: lane ? ((rows / lane[0]) * columns * slices) / lane[1] : lanes }
 }
 
 const wantedTiles = (form: MatmulForm, device: Device): number =>

@@ -1,8 +1,10 @@
 // The kernel of a form for a device, the way a, b and c lie in memory, and an epilogue; each is made once.
+import { ConfigError } from '../errors.ts'
 import { type AdapterKind, defineKernel, type Kernel, withConstants } from '../gpu/index.ts'
 import f16 from '../wgsl/f16.ts'
 import matmulWgsl from '../wgsl/matmul.ts'
 import epilogueWgsl from '../wgsl/matmul_epilogue.ts'
+import matrixWgsl from '../wgsl/matmul_matrix.ts'
 import operandsWgsl from '../wgsl/matmul_operands.ts'
 import subgroupWgsl from '../wgsl/matmul_subgroup.ts'
 import sumWgsl from '../wgsl/matmul_sum.ts'
@@ -11,6 +13,7 @@ import normalCdf from '../wgsl/normal_cdf.ts'
 import philox from '../wgsl/philox.ts'
 import { DROPOUT_PARAMS, philoxShifts } from './dropout.ts'
 import { DEVICES, type MatmulForm, type MatmulShape } from './matmul-forms.ts'
+import type { MatrixUnit } from './matmul-units.ts'
 import type { Storage } from './width.ts'
 
 const params = {
@@ -71,6 +74,7 @@ const FAMILIES = {
   broadcast: define(subgroupWgsl),
   quad: define(subgroupWgsl),
   workgroup: define(workgroupWgsl),
+  matrix: define(matrixWgsl),
   sum: define(sumWgsl, 'sum', ''),
 }
 
@@ -130,6 +134,32 @@ export function batchedKernel(form: MatmulForm, shape: MatmulShape, rank: number
     ]
     const more = Object.fromEntries(batches.map(name => [name, 'u32' as const]))
     return { ...withConstants(one, { RANK: rank }), name: 'bmm', params: { ...params, ...more } }
+  })
+}
+
+/** The kernel that computes tiles of 64 x 64 by matrix units, in workgroups of so many invocations. */
+export function matrixKernel(
+  unit: MatrixUnit,
+  workgroup: number,
+  kind: AdapterKind,
+  { M, N, K, layout }: MatmulShape,
+  fused: Fused,
+  stored: Stored,
+): MatmulKernel {
+  const [tn, nt] = [layout === 'TN', layout === 'NT']
+  const [A_V, B_V] = [Number((tn ? M : K) % 4 === 0), Number((nt ? K : N) % 4 === 0)]
+  const key = ((bitsOf(fused, stored) * 3 + LAYOUTS.indexOf(layout)) * 4 + (N % 4)) * 4 + A_V * 2 + B_V
+  return cached(unit, key, () => {
+    const { BM, BN, BK } = unit
+    const [HALVES, NAMED] = [Number(unit.halves), Number(unit.named)]
+    const operands = { A_16: HALVES, B_16: HALVES, A_T: Number(tn), B_T: Number(nt), A_V, B_V }
+    const c = { ...storedAs(N, stored.c), SHIFTS: philoxShifts(kind) }
+    return make(
+      'matrix',
+      workgroup,
+      { ...operands, BM, BN, BK, HALVES, NAMED, LANES: unit.lanes, ...c },
+      fused,
+    )
   })
 }
 
@@ -244,5 +274,7 @@ function tileKernelOf(
       }
       return make('workgroup', ((rows / RM) * columns * slices) / RN, constants, fused)
     }
+    case 'matrix':
+      throw new ConfigError("matmul: the form 'matrix' has kernels of its own (matrixKernel)")
   }
 }

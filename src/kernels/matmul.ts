@@ -16,6 +16,7 @@ import {
   checkShape,
   DEVICES,
   keepsHalves,
+  MATRIX_FORM,
   type MatmulForm,
   type MatmulShape,
   matmulForms,
@@ -28,11 +29,13 @@ import {
 import {
   type Fused,
   type MatmulKernel,
+  matrixKernel,
   NOTHING,
   type Stored,
   sumKernel,
   tileKernel,
 } from './matmul-kernels.ts'
+import { type MatrixUnit, matrixUnits, matrixWorkgroup } from './matmul-units.ts'
 import { columnSum, finishColumns } from './reduce.ts'
 import { transpose } from './transpose.ts'
 import { measuredChoices } from './tuning.ts'
@@ -117,10 +120,18 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   storageFormOf(stored.c, N)
   const { kind } = gpu.forms
   collectors.get(gpu)?.push(shape)
-  const name = options.form === undefined ? chosen(gpu, shape) : options.form
+  const unit = unitFor(gpu, stored)
+  const byUnit = unit && !unit.lanes && M * N * K >= matmulForms[MATRIX_FORM]!.work
+  const builtIn = () => (byUnit ? MATRIX_FORM : chosen(gpu, shape))
+  const name = options.form === undefined ? builtIn() : options.form
   const form = formOf(gpu, name)
+  if (form.how === 'matrix' && !unit)
+    throw new ConfigError(
+      `matmul form '${name}' cannot run here: no matrix unit multiplies a of ${stored.a ?? 'f32'} by b of ${stored.b ?? 'f32'}`,
+    )
   const splits = options.splits ?? partsOf(gpu, name, shape)
-  if (options.sums && (layout !== 'TN' || (splits > 1 && form.how !== 'workgroup'))) {
+  const sumsApart = form.how === 'matrix' || (splits > 1 && form.how !== 'workgroup')
+  if (options.sums && (layout !== 'TN' || sumsApart)) {
     if (layout !== 'TN') throw new ConfigError(`matmul sums a over K in layout TN only, got ${layout}`)
     const sums = { x: a, out: options.sums, rows: K, C: M, accumulate: options.accumulate }
     columnSum(gpu, { ...sums, ...(stored.a && { storage: stored.a }) })
@@ -138,15 +149,12 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   const perGroup = form.how === 'invocation' ? DEVICES[kind].workgroup : 1
   const grid = Math.ceil((tilesOf(form, M, N) * splits) / perGroup)
   const halfTiles = kind === 'hardware' && keepsHalves(gpu)
+  const kernelOf = (fused: Fused, stored: Stored) =>
+    form.how === 'matrix'
+      ? matrixKernel(unit!, matrixWorkgroup(gpu, unit!), kind, shape, fused, stored)
+      : tileKernel(form, kind, shape, fused, stored, halfTiles)
   if (splits === 1) {
-    launchEpilogue(
-      gpu,
-      fused => tileKernel(form, kind, shape, fused, stored, halfTiles),
-      [a, b, c],
-      splits,
-      grid,
-      options,
-    )
+    launchEpilogue(gpu, fused => kernelOf(fused, stored), [a, b, c], splits, grid, options)
     return
   }
   gpu.scratch(take => {
@@ -154,7 +162,7 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
     const { sums, accumulate = false } = options
     const sumParts = sums && take(M * splits * 4, 'matmul sums')
     const fused = sums ? { ...NOTHING, SUMS: 1 } : NOTHING
-    const kernel = tileKernel(form, kind, shape, fused, { ...stored, c: 'f32' }, halfTiles)
+    const kernel = kernelOf(fused, { ...stored, c: 'f32' })
     const bound = [a, b, parts, a, a, ...(sumParts ? [sumParts] : [])]
     gpu.launch(kernel, { ...OFF, M, N, K, splits }, bound, grid, M * N * K)
     if (sums && sumParts)
@@ -163,6 +171,11 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
     const rest = { ...options, sums: undefined }
     launchEpilogue(gpu, fused => sumKernel(N, fused, stored), [parts, parts, c], splits, groups, rest)
   })
+}
+
+/** The matrix unit for operands that lie so, where the device has one. */
+function unitFor(gpu: Gpu, { a = 'f32', b = 'f32' }: Stored): MatrixUnit | undefined {
+  return a === b ? matrixUnits(gpu)[a] : undefined
 }
 
 interface Known {

@@ -10,6 +10,7 @@ import type { Gpu } from '../gpu/index.ts'
 import type { AnyBatch, Inputs } from '../inputs.ts'
 import { collectShapes, type MatmulShape, shapesMet } from '../kernels/matmul.ts'
 import { candidates, shapeClass } from '../kernels/matmul-forms.ts'
+import { probeMatrixUnits } from '../kernels/matmul-probe.ts'
 import { ClassTimer, type Measure, type TunedClass } from '../kernels/matmul-tuning.ts'
 import { type Choices, choicesOf, keepChoices, settleChoices, tuningOf } from '../kernels/tuning.ts'
 import type { Model } from '../models/index.ts'
@@ -235,14 +236,17 @@ export function passOver(
   }
 }
 
-/** Settles the forms of a run that begins with a stage, for what its first batch meets. */
+/** Tries the device's matrix units, where it has some, and settles the forms of a run that begins with a stage, for what its first batch meets. */
 export async function settleForms(
   tuner: RunTuner,
   model: Model,
   data: Dataset,
   stage: Stage,
   trained: Trained,
+  begins: boolean,
 ): Promise<void> {
+  await probeMatrixUnits(model.gpu)
+  if (!begins) return
   // Who has hooks counts gradients, or changes them: one more pass would be seen.
   if ([...model.parameters()].some(hasHooks)) return
   const { config, steps, firstEpoch } = stage

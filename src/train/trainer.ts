@@ -31,8 +31,7 @@ import {
   type TrainerTimings,
 } from './trainer-state.ts'
 
-const READ_EVERY_MS = 1000
-const DEAF_MS = 200
+const [READ_EVERY_MS, DEAF_MS] = [1000, 200]
 
 /**
  * Trains a model on a data set, evaluating and saving on the way. The same model, data, settings and adapter give the same
@@ -192,7 +191,8 @@ export class Trainer {
     this.#loader = createLoader(train, this.#lessons.inputs, { batchSize, truncate, seed })
     try {
       if (resumed) await loadOptimizer(resumed, model, this)
-      else if (!this.state.global_step) await settleForms(this.#tuner, model, train, stage, this.#lessons)
+      const fresh = !resumed && !this.state.global_step
+      await settleForms(this.#tuner, model, train, stage, this.#lessons, fresh)
       const rates = this.optimizer.groups.map(({ lr }) => lr)
       do {
         await this.#runEpoch(rates)
