@@ -14,7 +14,10 @@ const CONFIGURATIONS = {
   DistilBertForMaskedLM: { features_config: TEXTS },
   TwinModel: { features_config: TEXTS, sides: SIDES },
   LateFusionModel: { features_config: { ...TEXTS, ...TABLE }, sides: SIDES },
+  TabularRanker: { features_config: TABLE, loss: 'two_tower' },
 }
+/** Models without an encoder. */
+const WITHOUT = ['TabularRanker']
 
 /**
  * @param text docs/models.md
@@ -35,7 +38,11 @@ export function modelsTableFaults(text, { architectures, createModel, isTwoSided
     if (!configuration) faults.push(`CONFIGURATIONS of scripts/models-table.mjs lacks ${name}`)
     if (!row) faults.push(`the table has no row for ${name}`)
     if (!row || !configuration) continue
-    const model = createModel({ architecture: name, pretrained_model_config: ENCODER, ...configuration })
+    const model = createModel({
+      architecture: name,
+      ...(WITHOUT.includes(name) ? {} : { pretrained_model_config: ENCODER }),
+      ...configuration,
+    })
     const inputs = Object.keys(model.inputs)
     if (inputs.join() !== row.reads.join())
       faults.push(`${name} reads ${inputs.join(', ')}, the table says ${row.reads.join(', ') || 'nothing'}`)

@@ -15,7 +15,7 @@ export * from './errors.ts'
 export { Gpu, type GpuOptions, openGpu } from './gpu/index.ts'
 export * from './inputs.ts'
 export * as losses from './losses/index.ts'
-export { Evaluation, type Metric } from './metrics/index.ts'
+export { Evaluation, ListEvaluation, type Metric } from './metrics/index.ts'
 export {
   bytesToVectors,
   createModel,
@@ -25,6 +25,7 @@ export {
   Model,
   type ModelConfiguration,
   registerModel,
+  TabularRanker,
   TextTabularModel,
   TwinModel,
   type TwoSided,

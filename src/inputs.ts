@@ -47,6 +47,8 @@ export interface IdsInput {
 export interface FloatsInput {
   kind: 'floats'
   columns: string[]
+  /** No value is below it, as a grade is not below 0; any unless given. */
+  least?: number
 }
 
 /** A class a row: Uint32Array [B]. */
@@ -93,6 +95,8 @@ export interface ListInput {
 export type Input = (TextInput | IdsInput | FloatsInput | ClassesInput | MaskedInput | ListInput) & {
   /** Read for the loss alone: a file to predict need not have it. */
   trainOnly?: boolean
+  /** Of what is `trainOnly`: what the model is judged by does without, so that a file to evaluate on need not have it either. */
+  lossOnly?: boolean
 }
 
 /** What a model reads, by the names its batches have it under. */
@@ -184,6 +188,7 @@ export function checkInputs(model: string, inputs: Inputs): void {
       fail(`has kind ${JSON.stringify(kind)}, expected one of ${Object.keys(CHECKS).join(', ')}`)
     const check = CHECKS[input.kind]
     check(input as never, fail, inputs)
+    if (input.lossOnly && !input.trainOnly) fail('is lossOnly and not trainOnly, expected both')
   }
   const [, second] = Object.entries(inputs).filter(([, { kind }]) => kind === 'list')
   if (second) throw new ConfigError(`${model}: input '${second[0]}' is a second list, expected one at most`)
@@ -224,9 +229,10 @@ const CHECKS: {
     for (const [column, rows] of Object.entries(columns))
       if (!isCount(rows)) fail(`has ${rows} rows for column '${column}', expected those of its table`)
   },
-  floats({ columns }, fail) {
+  floats({ columns, least }, fail) {
     if (!Array.isArray(columns) || !columns.every(isName)) fail('needs columns: a list of names')
     expectOnce(columns, fail)
+    if (least !== undefined && !Number.isFinite(least)) fail(`has least ${shown(least)}, expected a number`)
   },
   classes({ column, classes }, fail) {
     if (!isName(column)) fail(`has the column ${JSON.stringify(column)}, expected a name`)

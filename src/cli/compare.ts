@@ -24,7 +24,7 @@ import {
 } from '../train/index.ts'
 import { ARGUMENTS_FILE } from '../train/trainer-checkpoint.ts'
 import { fit, saveResult } from './fit.ts'
-import { readRows } from './inputs.ts'
+import { readJudged, readRows } from './inputs.ts'
 import { formatTable } from './table.ts'
 
 /** The two models' names: of their folders, and in the results. */
@@ -115,7 +115,7 @@ export async function comparePair(
       config,
       trainer,
       train: await readRows(train, createModel(config), trainer),
-      evaluation: await readRows(evaluation, createModel(config), trainer),
+      evaluation: await readJudged(evaluation, createModel(config), trainer),
       output: checkpoints ? folder : undefined,
       stream,
       name: TITLES[name]!,

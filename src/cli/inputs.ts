@@ -19,3 +19,10 @@ export async function readRows(
   if (!truncate) checkTextLengths(data, reading.inputs)
   return data
 }
+
+/** The same of files that a model is judged by: what its loss alone reads may be missing. */
+export const readJudged = (
+  paths: readonly string[],
+  model: Pick<Model, 'inputs' | 'tokenizer'>,
+  trainer: { truncate: boolean },
+): Promise<Dataset> => readRows(paths, model, trainer, readOptions(model, 'judged'))

@@ -7,6 +7,7 @@ export const talkStream = (json?: boolean): NodeJS.WriteStream => (json ? proces
 export function shown(metrics: Record<string, number>): Record<string, number> {
   const known = [
     ['log_loss', 'roc_auc', 'pr_auc'],
+    ['loss', 'ndcg@10', 'mrr@10'],
     ['loss', 'accuracy'],
   ]
   // Of a metric that is not the library's, all.
@@ -14,10 +15,10 @@ export function shown(metrics: Record<string, number>): Record<string, number> {
   return Object.fromEntries(names.map(name => [name, metrics[name]!]))
 }
 
-/** All figures of an evaluation, the best known first. `loss` is left to JSON where `log_loss` says the same. */
+/** All figures of an evaluation, the best known first. `loss` is left to JSON where `log_loss` says the same, as of a classifier. */
 export function allShown(metrics: Record<string, number>): Record<string, number> {
   const { loss: _, ...others } = metrics
-  return { ...shown(metrics), ...('log_loss' in metrics ? others : metrics) }
+  return { ...shown(metrics), ...('roc_auc' in metrics ? others : metrics) }
 }
 
 /** Figures as 'log_loss 0.431  roc_auc 0.702'. */

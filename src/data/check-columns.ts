@@ -3,7 +3,7 @@ import { expectFlag, expectNumber, expectOptions, NATURAL, shown } from '../chec
 import { ArgumentError, DataError } from '../errors.ts'
 import { columnsOf, type Inputs, textLists } from '../inputs.ts'
 import type { CollateOptions } from './collate.ts'
-import { FLOAT32_MAX, range, type TokenLists } from './columns.ts'
+import { floatRange, isFloat, range, type TokenLists } from './columns.ts'
 import type { Columns } from './dataset.ts'
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -119,12 +119,11 @@ export function gatherFloats(
   from: ArrayLike<number>,
   rows: ArrayLike<number>,
   out: Float32Array,
-  { name, source }: { name: string; source: readonly number[] },
+  { name, source, least }: { name: string; source: readonly number[]; least?: number | undefined },
 ): Float32Array {
   for (let i = 0; i < rows.length; i++) {
     const value = from[rows[i]!]!
-    if (typeof value !== 'number' || !(Math.abs(value) <= FLOAT32_MAX))
-      badValue(name, source[i]!, value, 'a finite float32 number')
+    if (!isFloat(value, least)) badValue(name, source[i]!, value, floatRange(least))
     out[i] = value
   }
   return out

@@ -3,7 +3,7 @@ import { shown } from '../check.ts'
 import { DataError } from '../errors.ts'
 import { type Input, type Inputs, textLists } from '../inputs.ts'
 import { isId } from './check-columns.ts'
-import { FLOAT32_MAX, range } from './columns.ts'
+import { floatRange, isFloat, range } from './columns.ts'
 import type { Columns } from './dataset.ts'
 import { placeOf } from './place.ts'
 
@@ -15,11 +15,11 @@ import { placeOf } from './place.ts'
  */
 export function checkValues(where: string, columns: Columns, inputs: Inputs, model: string): void {
   for (const [name, input] of Object.entries(inputs))
-    for (const { key, values, from, to, limit, rowOf } of valuesOf(input, columns))
+    for (const { key, values, from, to, limit, least, rowOf } of valuesOf(input, columns))
       for (let i = from; i < to; i++) {
         const value = values[i]!
-        if (limit === undefined ? Math.abs(value) <= FLOAT32_MAX : isId(value, limit)) continue
-        const expected = limit === undefined ? 'a finite float32 number' : range(limit)
+        if (limit === undefined ? isFloat(value, least) : isId(value, limit)) continue
+        const expected = limit === undefined ? floatRange(least) : range(limit)
         throw new DataError(
           `${where}: column '${key}', ${placeOf(columns, rowOf(i))}: value ${shown(value)}, expected ${expected}, as ${model} reads '${name}'`,
         )
@@ -33,6 +33,8 @@ interface Values {
   to: number
   /** Ids are below it; undefined for numbers. */
   limit: number | undefined
+  /** Numbers are not below it. */
+  least?: number | undefined
   rowOf(i: number): number
 }
 
@@ -42,7 +44,8 @@ function valuesOf(input: Input, { length, lists, ids, floats }: Columns): Values
   }
   if (input.kind === 'ids')
     return Object.entries(input.columns).map(([key, limit]) => aRow(key, ids[key]!, limit))
-  if (input.kind === 'floats') return input.columns.map(key => aRow(key, floats[key]!))
+  if (input.kind === 'floats')
+    return input.columns.map(key => ({ ...aRow(key, floats[key]!), least: input.least }))
   if (input.kind !== 'text') return []
   return textLists(input).map(({ key, columns }) => {
     const { values, offsets } = lists[key]!

@@ -119,7 +119,8 @@ export function collateInto(
       batch[name] = mapNames(input.columns, feature => {
         const { buffer, byteOffset } = take(size)
         const values = new Float32Array(buffer, byteOffset, size)
-        return gatherFloats(column(columns.floats, name, feature), rows, values, { name: feature, source })
+        const place = { name: feature, source, least: input.least }
+        return gatherFloats(column(columns.floats, name, feature), rows, values, place)
       })
     }
   }

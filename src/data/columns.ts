@@ -25,7 +25,7 @@ export interface ColumnSpec {
   rows: number
 }
 
-export const FLOAT32_MAX = 3.4028234663852886e38
+const FLOAT32_MAX = 3.4028234663852886e38
 
 /** One whole number per row, from 0 to limit - 1: labels and categories. Floats such as 2.0 and booleans count. */
 export function idColumn(pages: Page[], spec: ColumnSpec, limit: number): Uint32Array {
@@ -40,12 +40,12 @@ export function idColumn(pages: Page[], spec: ColumnSpec, limit: number): Uint32
   return out
 }
 
-/** One finite number per row, rounded to float32. */
-export function floatColumn(pages: Page[], spec: ColumnSpec): Float32Array {
+/** One finite number per row, rounded to float32; none is below `least`. */
+export function floatColumn(pages: Page[], spec: ColumnSpec, least?: number): Float32Array {
   expectKind(spec, false)
   const out = new Float32Array(spec.rows)
-  eachNumber(pages, spec, 'expected a finite float32 number', (value, row) => {
-    if (!(Math.abs(value) <= FLOAT32_MAX)) return false
+  eachNumber(pages, spec, `expected ${floatRange(least)}`, (value, row) => {
+    if (!isFloat(value, least)) return false
     out[row] = value
     return true
   })
@@ -123,6 +123,14 @@ function concatIds(parts: Uint32Array[]): Uint32Array {
   }
   return out
 }
+
+/** Whether a value is a finite float32 number, and not below `least`. */
+export const isFloat = (value: unknown, least = -FLOAT32_MAX): boolean =>
+  typeof value === 'number' && Math.abs(value) <= FLOAT32_MAX && value >= least
+
+/** The same in words. */
+export const floatRange = (least?: number): string =>
+  `a finite float32 number${least === undefined ? '' : ` of at least ${least}`}`
 
 /** In words, the whole numbers below `limit`. */
 export function range(limit: number): string {

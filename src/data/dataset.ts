@@ -21,7 +21,7 @@ import {
   readColumns,
   readGroupPages,
 } from './parquet.ts'
-import { planOf } from './read-plan.ts'
+import { planOf, TRAIN_ONLY, type TrainOnly } from './read-plan.ts'
 import type { ParquetSource } from './source.ts'
 
 /** Rows as typed arrays, by column. Every value is checked: ids are below their table's size. */
@@ -60,8 +60,11 @@ export interface Dataset extends Columns {
 export interface ReadOptions {
   /** What a model reads: its `inputs`, or some of one's own. */
   inputs: Inputs
-  /** Of inputs for the loss alone: a file without their columns is an error (default), has none, or they are not read at all. */
-  trainOnly?: 'required' | 'optional' | 'none'
+  /**
+   * Of inputs for the loss alone: a file without their columns is an error (default), has none, or they are not read at all. 'judged' asks for
+   * what a model is judged by and takes the rest (`lossOnly`) where it is there.
+   */
+  trainOnly?: TrainOnly
   /** Turns text into token ids; a row's texts are joined by one space. */
   tokenize?: (text: string) => ArrayLike<number>
   /** The same by the name that a text input has for it, where it names one. */
@@ -84,7 +87,6 @@ export interface FeatureReadOptions {
   tokenize?: (text: string) => ArrayLike<number>
 }
 
-const WHEN = ['required', 'optional', 'none']
 const BY_INPUTS = ['inputs', 'trainOnly', 'tokenize', 'tokenizers']
 const BY_FEATURES = ['features', 'label', 'requireLabels', 'numLabels', 'vocabSize', 'tokenize']
 
@@ -104,7 +106,7 @@ function readingOf(where: string, options: Options): ReadOptions {
   checkInputs(where, inputs)
   for (const [name, one] of Object.entries(tokenizers ?? {}))
     expectFunction(`${where}: tokenizers.${name}`, one)
-  if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, WHEN)
+  if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, TRAIN_ONLY)
   return { inputs, trainOnly, tokenize, tokenizers }
 }
 
@@ -209,13 +211,14 @@ export async function* streamChunks(
       floats: {},
       extra: await readColumns(file, extra, { rowStart, rowEnd: rowStart + rows }),
     }
-    for (const { kind, key, columns, limit, tokenizer } of plan) {
+    for (const { kind, key, columns, limit, least, tokenizer } of plan) {
       const [name] = columns as [string]
       if (kind === 'list')
         chunk.lists[key] = await read(name, (pages, spec) => listColumn(pages, spec, limit))
       else if (kind === 'ids')
         chunk.ids[key] = await read(name, (pages, spec) => idColumn(pages, spec, limit))
-      else if (kind === 'floats') chunk.floats[key] = await read(name, floatColumn)
+      else if (kind === 'floats')
+        chunk.floats[key] = await read(name, (pages, spec) => floatColumn(pages, spec, least))
       else {
         const texts: string[][] = []
         for (const name of columns) texts.push(await read(name, textColumn))

@@ -12,11 +12,17 @@ export interface Reading {
   columns: string[]
   /** Ids are below it: of several inputs that read a column, the smallest table counts. */
   limit: number
+  /** Numbers are not below it: of several inputs that read a column, the greatest counts. */
+  least?: number | undefined
   /** Which tokenizer makes ids of its strings; the only one, unless given. */
   tokenizer?: string | undefined
   /** The first input that reads it, for messages. */
   input: string
 }
+
+/** What is made of inputs for the loss alone: {@link ReadOptions}. */
+export const TRAIN_ONLY = ['required', 'judged', 'optional', 'none'] as const
+export type TrainOnly = (typeof TRAIN_ONLY)[number]
 
 const NO_LIMIT = 2 ** 32
 
@@ -25,26 +31,21 @@ const NO_LIMIT = 2 ** 32
  * @param trainOnly whether inputs for the loss alone are read.
  * @param there columns of the file: what is optional is read where all of its columns are there.
  */
-export function planOf(
-  inputs: Inputs,
-  trainOnly: 'required' | 'optional' | 'none',
-  there: ReadonlySet<string>,
-): Reading[] {
+export function planOf(inputs: Inputs, trainOnly: TrainOnly, there: ReadonlySet<string>): Reading[] {
   const plan = new Map<string, Reading>()
   for (const [name, input] of Object.entries(inputs)) {
     const readings = readingsOf(input)
     if (input.trainOnly && trainOnly === 'none') continue
-    if (
-      input.trainOnly &&
-      trainOnly === 'optional' &&
-      !readings.every(r => r.columns.every(c => there.has(c)))
-    )
-      continue
+    const optional =
+      input.trainOnly && (trainOnly === 'optional' || (trainOnly === 'judged' && input.lossOnly))
+    if (optional && !readings.every(r => r.columns.every(c => there.has(c)))) continue
     for (const reading of readings) {
       const id = `${reading.kind === 'text' ? 'list' : reading.kind} ${reading.key}`
       const known = plan.get(id)
-      if (known) known.limit = Math.min(known.limit, reading.limit)
-      else plan.set(id, { ...reading, input: name })
+      if (known) {
+        known.limit = Math.min(known.limit, reading.limit)
+        if (reading.least !== undefined) known.least = Math.max(known.least ?? reading.least, reading.least)
+      } else plan.set(id, { ...reading, input: name })
     }
   }
   return [...plan.values()]
@@ -68,7 +69,13 @@ function readingsOf(input: Input): Omit<Reading, 'input'>[] {
         limit,
       }))
     case 'floats':
-      return input.columns.map(key => ({ kind: 'floats', key, columns: [key], limit: NO_LIMIT }))
+      return input.columns.map(key => ({
+        kind: 'floats',
+        key,
+        columns: [key],
+        limit: NO_LIMIT,
+        least: input.least,
+      }))
     case 'classes':
       return [{ kind: 'ids', key: input.column, columns: [input.column], limit: input.classes }]
     case 'list':

@@ -7,6 +7,6 @@ export function formatMetrics<K extends string>(metrics: Record<K, number | null
   return Object.fromEntries(shown)
 }
 
-// Numbers of groups and rows are whole.
+// Numbers of groups, rows and lists are whole.
 const formatMetric = (name: string, value: number) =>
-  /_(groups|rows)$/.test(name) ? value.toLocaleString('en-US') : value.toFixed(3)
+  /_(groups|rows)$|^lists(_left_out)?( |$)/.test(name) ? value.toLocaleString('en-US') : value.toFixed(3)

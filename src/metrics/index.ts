@@ -7,6 +7,13 @@ export { clickProbability, Evaluation, type EvaluationMetrics, metricsOf } from 
 export type { Better, Figure } from './figures.ts'
 export { formatMetrics } from './format.ts'
 export { type GroupedAuc, groupedAuc } from './grouped.ts'
+export {
+  type JudgedLists,
+  LIST_LOSSES,
+  ListEvaluation,
+  type ListEvaluationOptions,
+  type ListLoss,
+} from './list-evaluation.ts'
 export { accuracy, brier, logLoss, logLossMulti, normalizedEntropy } from './loss.ts'
 export type { Metric } from './metric.ts'
 export { prAuc, rocAuc } from './ranking.ts'

@@ -336,8 +336,13 @@ export function meanByGroup<G>(
 /**
  * DCG, nDCG and ERR as Baidu's competition counts them: means over lists, of the last two over those of k documents or more, 1e-8
  * added to the best DCG. NaN where no list is long enough.
+ * @param most the highest grade there is, for ERR.
  */
-export function baiduFigures(ranked: Ranked, k: number): { dcg: number; ndcg: number; err: number } {
+export function baiduFigures(
+  ranked: Ranked,
+  k: number,
+  most = 4,
+): { dcg: number; ndcg: number; err: number } {
   const { starts } = ranked
   const found = dcg(ranked, { k })
   const weights = discounts(k, longestOf(starts))
@@ -347,6 +352,6 @@ export function baiduFigures(ranked: Ranked, k: number): { dcg: number; ndcg: nu
   return {
     dcg: meanOfLists(found).mean,
     ndcg: long(found.map((value, list) => value / (best[list]! + 1e-8))),
-    err: long(err(ranked, k)),
+    err: long(err(ranked, k, most)),
   }
 }

@@ -74,6 +74,15 @@ export function checkRows(model: string, batch: unknown, wanted: Wanted): Checke
   }
 }
 
+/** Rows of a batch. @throws an error for what is no batch, or does not say */
+export function sizeOf(model: string, batch: unknown): number {
+  if (typeof batch !== 'object' || batch === null || Array.isArray(batch) || ArrayBuffer.isView(batch))
+    throw new ArgumentError(`${model}: batch is ${shown(batch)}, expected { size, … }, as collate() gives`)
+  const { size } = batch as Given
+  expectNumber(`${model}: batch.size`, size, NATURAL)
+  return size
+}
+
 /** The table of a batch of `size` rows. */
 export function checkTable(
   model: string,

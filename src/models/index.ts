@@ -13,6 +13,16 @@ export {
 } from './late-fusion.ts'
 export { DistilBertForMaskedLM, type MaskedLMConfig, type MaskedLMInputs } from './masked-lm.ts'
 export { Model, type ModelConfiguration } from './model.ts'
+export type {
+  ListsConfig,
+  PositionConfig,
+  RankingBatch,
+  RankingConfig,
+  RankingInputs,
+  RankingLossConfig,
+  RankingLossName,
+  ResolvedRanking,
+} from './ranking-loss.ts'
 export { readOptions, textInputs, tokenizerOf } from './reading.ts'
 export {
   architectures,
@@ -25,6 +35,12 @@ export {
   type StandardSchema,
 } from './registry.ts'
 export { DistilBertForSequenceClassification, type TextOnlyInputs } from './sequence-classification.ts'
+export {
+  type ResolvedTabularRankerConfig,
+  TabularRanker,
+  type TabularRankerConfig,
+  type TabularRankerInputs,
+} from './tabular-ranker.ts'
 export { TextTabularModel } from './text-tabular.ts'
 export { type ResolvedTwinConfig, type TwinConfig, type TwinInputs, TwinModel } from './twin.ts'
 export { isTwoSided, type SideName, type Sides, type TableBatch, type TwoSided } from './two-sided.ts'

@@ -9,6 +9,7 @@ import { type LateFusionConfig, LateFusionModel } from './late-fusion.ts'
 import { DistilBertForMaskedLM } from './masked-lm.ts'
 import type { Model, ModelConfiguration } from './model.ts'
 import { DistilBertForSequenceClassification } from './sequence-classification.ts'
+import { TabularRanker } from './tabular-ranker.ts'
 import { TextTabularModel } from './text-tabular.ts'
 import { type TwinConfig, TwinModel } from './twin.ts'
 
@@ -64,6 +65,7 @@ for (const model of [
   DistilBertForMaskedLM,
   TwinModel,
   LateFusionModel,
+  TabularRanker,
 ])
   models.set(model.architecture, model)
 

@@ -12,7 +12,9 @@ import {
 } from '../check.ts'
 import { checkColumns, expectInputs } from '../data/check-columns.ts'
 import type { Columns } from '../data/index.ts'
+import { TRAIN_ONLY } from '../data/read-plan.ts'
 import { ArgumentError, DataError, KernelgradError } from '../errors.ts'
+import type { Input } from '../inputs.ts'
 import { checkMethods, modelWanted } from '../models/check.ts'
 import { Model } from '../models/index.ts'
 import { Module } from '../nn/index.ts'
@@ -60,12 +62,19 @@ export function checkPredictOptions(where: string, options: unknown, ...more: st
   if (batchSize !== undefined) expectNumber(`${where}: batchSize`, batchSize, COUNT)
   if (truncate !== undefined) expectFlag(`${where}: truncate`, truncate)
   if (seed !== undefined) expectNumber(`${where}: seed`, seed, NATURAL)
-  if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, ['required', 'optional', 'none'])
+  if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, TRAIN_ONLY)
   if (onBatch !== undefined) expectFunction(`${where}: onBatch`, onBatch)
   if (onEvaluation !== undefined) expectFunction(`${where}: onEvaluation`, onEvaluation)
   if (extra !== undefined && !Array.isArray(extra))
     throw new ArgumentError(`${where}: extra is ${shown(extra)}, expected an array of column names`)
 }
+
+/** Whether data has what the loss reads, all of it or what a model is judged by. */
+export type Loss = boolean | 'judged'
+
+/** Whether an input's columns must be there. */
+export const isRead = ({ trainOnly, lossOnly }: Input, loss: Loss): boolean =>
+  !trainOnly || loss === true || (loss === 'judged' && !lossOnly)
 
 /**
  * Checks data that a model learns from or is judged by, which has what its loss reads, unless none is asked for.
@@ -75,17 +84,17 @@ export function checkData(
   where: string,
   data: Columns,
   { inputs, config }: Model,
-  { loss = true }: { loss?: boolean } = {},
+  { loss = true }: { loss?: Loss } = {},
 ): void {
   checkColumns(where, data)
   if (data.length === 0) throw new DataError(`${where} has no rows, expected at least one`)
   const all = Object.entries(inputs).map(([name, input]) => [
     name,
-    { ...input, trainOnly: input.trainOnly && !loss },
+    { ...input, trainOnly: !isRead(input, loss) },
   ])
   expectInputs(where, data, Object.fromEntries(all), config.architecture)
   for (const input of Object.values(inputs)) {
-    if (input.kind !== 'classes' || (input.trainOnly && !loss)) continue
+    if (input.kind !== 'classes' || !isRead(input, loss)) continue
     const classes = data.ids[input.column]!
     for (let row = 0; row < data.length; row++)
       if (!(Number.isInteger(classes[row]) && classes[row]! >= 0 && classes[row]! < input.classes))

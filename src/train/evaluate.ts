@@ -29,7 +29,7 @@ export async function evaluate(
 ): Promise<{ loss: number } & Record<string, number>> {
   expectModel('evaluate', model)
   checkPredictOptions('evaluate', given, 'onEvaluation')
-  checkData('evaluate', data, model)
+  checkData('evaluate', data, model, { loss: 'judged' })
   const { onEvaluation, ...options } = given
   const metric = model.metrics({ rows: data.length })
   await predict(model, data, { ...options, metric })

@@ -19,7 +19,7 @@ import { checkModel } from '../models/check.ts'
 import type { Model, ModelClass } from '../models/index.ts'
 import { configurationOf } from '../models/registry.ts'
 import type { TrainerCallback } from './callbacks.ts'
-import { checkData, expectModel, expectPath } from './checks.ts'
+import { checkData, expectModel, expectPath, isRead } from './checks.ts'
 import { normalizesRows, planStages, type Stage } from './stages.ts'
 import { needsLoss } from './teacher.ts'
 import type { LogEntry } from './trainer-state.ts'
@@ -129,9 +129,9 @@ export function checkTrainerOptions(options: TrainerOptions): TrainerOptions {
   const { config } = options
   checkConfig(config)
   for (const [name, data] of Object.entries({ train, ...(evaluation ? { evaluation } : {}) })) {
-    const loss = name === 'evaluation' || needsLoss(config)
+    const loss = name === 'evaluation' ? 'judged' : needsLoss(config)
     checkData(`Trainer: ${name}`, data, model, { loss })
-    const read = Object.entries(model.inputs).filter(([, { trainOnly }]) => loss || !trainOnly)
+    const read = Object.entries(model.inputs).filter(([, input]) => isRead(input, loss))
     checkValues(`Trainer: ${name}`, data, Object.fromEntries(read), model.config.architecture)
   }
   if (output !== undefined) {

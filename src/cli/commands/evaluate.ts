@@ -36,7 +36,12 @@ export async function run(options: EvaluateCommandOptions): Promise<void> {
   }
   await withModel(options, stream, async model => {
     const extra = groupBy === undefined ? [] : [groupBy]
-    const scored = scoredRows(model, file, { batchSize, truncate, extra, groupBy, metric }, stream)
+    const scored = scoredRows(
+      model,
+      file,
+      { batchSize, truncate, extra, groupBy, metric, trainOnly: 'judged' as const },
+      stream,
+    )
     for await (const _ of scored);
   })
   const metrics = metric.result()

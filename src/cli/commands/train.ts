@@ -18,7 +18,7 @@ import { teacherFolders } from '../../train/teacher.ts'
 import { ARGUMENTS_FILE } from '../../train/trainer-checkpoint.ts'
 import { useArchitecture } from '../architecture.ts'
 import { fit, resultFiles, runName, saveResult } from '../fit.ts'
-import { readRows } from '../inputs.ts'
+import { readJudged, readRows } from '../inputs.ts'
 import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
@@ -89,7 +89,7 @@ async function trainInto(
   model.tokenizer = tokenizer
   if (initFrom !== undefined) await checkWeights(model, join(initFrom, WEIGHTS_FILE))
   const train = await readRows(options.train, model, trainer, await trainingReads(model, trainer))
-  const evaluation = options.eval && (await readRows(options.eval, model, trainer))
+  const evaluation = options.eval && (await readJudged(options.eval, model, trainer))
   const onLog = json
     ? (entry: LogEntry) => void process.stdout.write(`${JSON.stringify(entry)}\n`)
     : undefined

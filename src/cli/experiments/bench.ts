@@ -7,7 +7,7 @@ import { createModel, parseRunConfig } from '../../models/index.ts'
 import { type RunReport, trainingReads } from '../../train/index.ts'
 import { ARGUMENTS_FILE } from '../../train/trainer-checkpoint.ts'
 import { fit, saveResult } from '../fit.ts'
-import { readRows } from '../inputs.ts'
+import { readJudged, readRows } from '../inputs.ts'
 
 /** What an experiment's trainings with one seed share. */
 export interface Bench {
@@ -63,7 +63,7 @@ export async function trained(
     config: model,
     trainer,
     train: await readRows([train], made, trainer, await trainingReads(made, trainer)),
-    evaluation: evaluation === undefined ? undefined : await readRows([evaluation], made, trainer),
+    evaluation: evaluation === undefined ? undefined : await readJudged([evaluation], made, trainer),
     stream,
     name,
   })

@@ -1,0 +1,264 @@
+// How well a ranker orders lists: the same figures during training, and of a file afterwards, of all lists and by group.
+import { expectNumber, expectOneOf, expectOptions, NATURAL, shown } from '../check.ts'
+import { DataError, ShapeError } from '../errors.ts'
+import type { Figure } from './figures.ts'
+import type { Metric } from './metric.ts'
+import {
+  averagePrecision,
+  baiduFigures,
+  dcg,
+  err,
+  type ListMean,
+  meanOfLists,
+  mrr,
+  ndcg,
+  pnr,
+  type Ranked,
+  rankLists,
+  recallAt,
+} from './ranking-lists.ts'
+
+/** Which loss an evaluation of lists gives: of documents, of pairs, or of whole lists. */
+export const LIST_LOSSES = ['pointwise', 'pairwise', 'listwise'] as const
+/** One of {@link LIST_LOSSES}. */
+export type ListLoss = (typeof LIST_LOSSES)[number]
+
+/** What a {@link ListEvaluation} is of. */
+export interface ListEvaluationOptions {
+  /**
+   * What `loss` is: 'pointwise' (default), the sigmoid cross-entropy of what is said of clicks, labels above 0 being clicks; 'pairwise', the mean of
+   * log(1 + exp(-(s_i - s_j))) over pairs of a list with y_i > y_j; 'listwise', the cross-entropy of each list's softmax against its labels over their
+   * sum, the mean of the lists that have a positive.
+   */
+  loss?: ListLoss
+  /** Columns of `scores`, default 1: the first is ranked by, the last is the logit of a click. */
+  columns?: number
+}
+
+/** Documents of lists, one list after the other. */
+export interface JudgedLists {
+  /** [N], 0 or more: grades, or 0 and 1. */
+  labels: ArrayLike<number>
+  /** [lists + 1]. */
+  starts: ArrayLike<number>
+  /** Row numbers, for messages. */
+  rows?: ArrayLike<number>
+}
+
+const greater = (title: string): Figure => ({ title, better: 'greater' })
+const FIGURES = {
+  loss: { title: 'Loss', better: 'lower' },
+  log_loss: { title: 'Log loss', better: 'lower' },
+  'ndcg@10': greater('nDCG@10'),
+  'dcg@1': greater('DCG@1'),
+  'dcg@3': greater('DCG@3'),
+  'dcg@5': greater('DCG@5'),
+  'dcg@10': greater('DCG@10'),
+  'mrr@10': greater('MRR@10'),
+  'map@10': greater('MAP@10'),
+  'recall@10': greater('Recall@10'),
+  'err@10': greater('ERR@10'),
+  pnr: greater('Positive-negative ratio'),
+  'baidu_ndcg@10': greater('nDCG@10, lists of 10 and more'),
+  'baidu_err@10': greater('ERR@10, lists of 10 and more'),
+  lists: { better: 'none' },
+  lists_left_out: { better: 'none' },
+} satisfies Record<string, Figure>
+
+/** The highest grade there is, unless a label is higher. */
+const GRADE = 4
+
+/**
+ * Takes labels and scores of whole lists, in pieces. Gains are 2^y - 1, equal scores keep their order. nDCG, MRR, MAP and recall leave out lists without
+ * positives (`lists_left_out` of them); of `baidu_ndcg@10` and `baidu_err@10`, as Baidu's competition has them, lists of less than ten documents are left out.
+ * With groups, every figure stands once more for each, as `ndcg@10 (high)`. Memory: two or three numbers a row.
+ *
+ * @example
+ * ```ts
+ * import { ListEvaluation } from 'kernelgrad/train'
+ *
+ * const evaluation = new ListEvaluation({ loss: 'listwise' })
+ * evaluation.addLists({ labels: [0, 2, 1], starts: [0, 3] }, Float32Array.of(0.1, 0.9, 0.5))
+ * console.log(evaluation.result()['ndcg@10'])
+ * ```
+ */
+export class ListEvaluation implements Metric<never> {
+  readonly figures: Readonly<Record<string, Figure>> = FIGURES
+  readonly takesGroups = true
+  readonly #loss: ListLoss
+  readonly #columns: number
+  readonly #labels: number[] = []
+  readonly #scores: number[] = []
+  readonly #clicks: number[] = []
+  readonly #starts: number[] = [0]
+  readonly #groups: unknown[] = []
+
+  constructor(options: ListEvaluationOptions = {}) {
+    expectOptions('ListEvaluation: options', options, ['loss', 'columns'])
+    const { loss = 'pointwise', columns = 1 } = options
+    expectOneOf('ListEvaluation: loss', loss, LIST_LOSSES)
+    expectNumber('ListEvaluation: columns', columns, NATURAL)
+    this.#loss = loss
+    this.#columns = columns
+  }
+
+  /** Adds a batch of a model whose inputs are called `labels` (numbers of one column) and `lists`. */
+  add(batch: never, scores: Float32Array, groups?: ArrayLike<unknown>): void {
+    const { labels, lists, rows } = batch as {
+      labels?: Record<string, Float32Array>
+      lists?: Uint32Array
+      rows?: number[]
+    }
+    const [grades] = Object.values(labels ?? {})
+    if (!grades || !lists)
+      throw new DataError(
+        `the evaluation needs ${grades ? 'the columns that tell lists apart' : 'labels'}, and the data has none`,
+      )
+    this.addLists({ labels: grades, starts: lists, ...(rows ? { rows } : {}) }, scores, groups)
+  }
+
+  /**
+   * Adds lists.
+   * @param scores [N, columns], row-major.
+   * @param groups a value a document, the same in the whole list.
+   * @throws DataError naming the row or list of what cannot be right
+   */
+  addLists(lists: JudgedLists, scores: ArrayLike<number>, groups?: ArrayLike<unknown>): this {
+    const { labels, starts } = lists
+    const [N, K] = [labels.length, this.#columns]
+    if (scores.length !== N * K)
+      throw new ShapeError(
+        `ListEvaluation: ${N} labels need ${N * K} scores, ${K} a document, got ${scores.length}`,
+      )
+    const column = (k: number) => Float64Array.from({ length: N }, (_, i) => scores[i * K + k]!)
+    const own = column(0)
+    rankLists(labels, own, starts) // and is refused where it cannot be
+    if (groups) this.#addGroups(lists, groups)
+    const clicks = K > 1 ? column(K - 1) : own
+    const begin = this.#labels.length
+    for (let i = 0; i < N; i++) {
+      this.#labels.push(labels[i]!)
+      this.#scores.push(own[i]!)
+      this.#clicks.push(clicks[i]!)
+    }
+    for (let list = 1; list < starts.length; list++) this.#starts.push(begin + starts[list]!)
+    return this
+  }
+
+  #addGroups({ labels, starts, rows }: JudgedLists, groups: ArrayLike<unknown>): void {
+    if (groups.length !== labels.length)
+      throw new DataError(
+        `ListEvaluation: ${labels.length} documents need a group each, got ${groups.length}`,
+      )
+    for (let list = 0; list + 1 < starts.length; list++) {
+      const group = groups[starts[list]!]
+      for (let i = starts[list]!; i < starts[list + 1]!; i++)
+        if (groups[i] !== group)
+          throw new DataError(
+            `row ${rows?.[i] ?? i} has the group ${shown(groups[i])} and the first row of its list ${shown(group)}, expected one group a list`,
+          )
+      this.#groups.push(group)
+    }
+  }
+
+  /** The figures of all lists, and of every group where there are some. @throws DataError when there are no lists */
+  result(): { loss: number } & Record<string, number> {
+    const lists = this.#starts.length - 1
+    if (!lists) throw new DataError('the evaluation has no lists, expected one or more')
+    const all = this.#figuresOf(Uint32Array.from({ length: lists }, (_, list) => list))
+    if (!this.#groups.length) return all
+    const byGroup = new Map<unknown, number[]>()
+    this.#groups.forEach((group, list) => {
+      const own = byGroup.get(group)
+      if (own) own.push(list)
+      else byGroup.set(group, [list])
+    })
+    const named = [...byGroup].map(([group, own]) => [String(group), own] as const)
+    const collate = new Intl.Collator('en', { numeric: true })
+    for (const [group, own] of named.sort(([a], [b]) => collate.compare(a, b)))
+      for (const [name, value] of Object.entries(this.#figuresOf(Uint32Array.from(own))))
+        all[`${name} (${group})`] = value
+    return all
+  }
+
+  #figuresOf(lists: Uint32Array): { loss: number } & Record<string, number> {
+    const [labels, scores, clicks, starts]: [number[], number[], number[], number[]] = [[], [], [], [0]]
+    for (const list of lists) {
+      for (let i = this.#starts[list]!; i < this.#starts[list + 1]!; i++) {
+        labels.push(this.#labels[i]!)
+        scores.push(this.#scores[i]!)
+        clicks.push(this.#clicks[i]!)
+      }
+      starts.push(labels.length)
+    }
+    const ranked = rankLists(labels, scores, starts)
+    const most = labels.reduce((a, b) => Math.max(a, Math.ceil(b)), GRADE)
+    const logLoss = clickLoss(labels, clicks)
+    const losses = {
+      pointwise: () => logLoss,
+      pairwise: () => pairLoss(ranked),
+      listwise: () => listLoss(ranked),
+    }
+    const nd: ListMean = meanOfLists(ndcg(ranked, { k: 10 }))
+    const mean = (values: Float64Array) => meanOfLists(values).mean
+    const gains = (k: number) => mean(dcg(ranked, { k }))
+    const baidu = baiduFigures(ranked, 10, most)
+    return {
+      loss: losses[this.#loss](),
+      log_loss: logLoss,
+      'ndcg@10': nd.mean,
+      'dcg@1': gains(1),
+      'dcg@3': gains(3),
+      'dcg@5': gains(5),
+      'dcg@10': gains(10),
+      'mrr@10': mean(mrr(ranked, 10)),
+      'map@10': mean(averagePrecision(ranked, 10)),
+      'recall@10': mean(recallAt(ranked, 10)),
+      'err@10': mean(err(ranked, 10, most)),
+      pnr: pnr(ranked),
+      'baidu_ndcg@10': baidu.ndcg,
+      'baidu_err@10': baidu.err,
+      lists: lists.length,
+      lists_left_out: nd.left_out,
+    }
+  }
+}
+
+const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
+
+function clickLoss(labels: readonly number[], logits: readonly number[]): number {
+  let sum = 0
+  for (let i = 0; i < labels.length; i++) sum += softplus(logits[i]!) - (labels[i]! > 0 ? logits[i]! : 0)
+  return sum / labels.length
+}
+
+/** NaN where no list has a pair. */
+function pairLoss({ labels, scores, starts }: Ranked): number {
+  let [sum, pairs] = [0, 0]
+  for (let list = 0; list + 1 < starts.length; list++)
+    for (let i = starts[list]!; i < starts[list + 1]!; i++)
+      for (let j = starts[list]!; j < starts[list + 1]!; j++) {
+        if (!(labels[i]! > labels[j]!)) continue
+        sum += softplus(scores[j]! - scores[i]!)
+        pairs++
+      }
+  return sum / pairs
+}
+
+/** NaN where no list has a positive. */
+function listLoss({ labels, scores, starts }: Ranked): number {
+  let [sum, lists] = [0, 0]
+  for (let list = 0; list + 1 < starts.length; list++) {
+    const [start, end] = [starts[list]!, starts[list + 1]!]
+    const total = labels.subarray(start, end).reduce((a, b) => a + b, 0)
+    if (!total) continue
+    // By rank: the first is the highest.
+    const most = scores[start]!
+    let parts = 0
+    for (let i = start; i < end; i++) parts += Math.exp(scores[i]! - most)
+    const logSum = most + Math.log(parts)
+    for (let i = start; i < end; i++) sum += (labels[i]! / total) * (logSum - scores[i]!)
+    lists++
+  }
+  return sum / lists
+}
