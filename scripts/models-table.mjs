@@ -14,6 +14,19 @@ const CONFIGURATIONS = {
   DistilBertForMaskedLM: { features_config: TEXTS },
   TwinModel: { features_config: TEXTS, sides: SIDES },
   LateFusionModel: { features_config: { ...TEXTS, ...TABLE }, sides: SIDES },
+  CrossEncoder: {
+    features_config: TEXTS,
+    pretrained_model_config: {
+      vocab_size: 9,
+      hidden_size: 4,
+      num_attention_heads: 1,
+      num_hidden_layers: 1,
+      intermediate_size: 4,
+    },
+    mlm: { probability: 0.1 },
+    heads: { skip: {}, dwell: {} },
+    loss: 'two_tower',
+  },
   TabularRanker: { features_config: TABLE, loss: 'two_tower' },
 }
 /** Models without an encoder. */

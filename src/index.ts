@@ -18,6 +18,7 @@ export * as losses from './losses/index.ts'
 export { Evaluation, ListEvaluation, type Metric } from './metrics/index.ts'
 export {
   bytesToVectors,
+  CrossEncoder,
   createModel,
   DistilBertForSequenceClassification,
   isTwoSided,

@@ -12,6 +12,8 @@ export interface TextColumn {
   dtype: 'token_id' | 'text'
   /** Rows of the word table that this column may name, where fewer than the input's `rows`. */
   rows?: number
+  /** Token type of its tokens and of the separator behind them, of a text that is `joined`; 0 unless given. */
+  segment?: number
 }
 
 /**
@@ -34,6 +36,11 @@ export interface TextInput {
    * models that read the first token.
    */
   keepFirst?: boolean
+  /**
+   * Special tokens around the columns: `first` at the beginning, `separator` behind each column, so that a cross encoder reads
+   * [CLS] query [SEP] document [SEP]. Columns are `token_id` ones; tokens know their `segment`.
+   */
+  joined?: { first: number; separator: number }
 }
 
 /** Ids for embedding tables, one a row and column: {@link GroupedIds} by column. */
@@ -73,6 +80,10 @@ export interface MaskedInput {
   maskTokenId: number
   /** Tokens that are never chosen, nor put in another's place, beside padding and mask. */
   specialTokenIds: number[]
+  /** Chosen tokens are always replaced by the mask, none by a random token or itself. */
+  alwaysMask?: boolean
+  /** Only tokens of these segments are chosen, of a text that is `joined`; all unless given. */
+  segments?: number[]
 }
 
 /**
@@ -114,6 +125,8 @@ export interface PackedTokens {
   cuSeqlens: Uint32Array
   /** [T] the batch row of each packed token. */
   rowIds: Uint32Array
+  /** [T] token types, of BERT's; all are 0 where there are none. */
+  typeIds?: Uint32Array
 }
 
 /** {@link PackedTokens} as `collate` makes them: ids grouped, tokens counted. */
@@ -206,7 +219,7 @@ const isName = (x: unknown): x is string => typeof x === 'string' && x !== ''
 const CHECKS: {
   [K in Input['kind']]: (input: Extract<Input, { kind: K }>, fail: Fail, inputs: Inputs) => void
 } = {
-  text({ columns, rows, padTokenId, maxPositions }, fail) {
+  text({ columns, rows, padTokenId, maxPositions, joined }, fail) {
     if (!Array.isArray(columns) || !columns.length) fail('names no columns')
     for (const column of columns) {
       if (!isName(column?.name)) fail(`has the column ${JSON.stringify(column)}, expected { name, dtype }`)
@@ -222,6 +235,9 @@ const CHECKS: {
     if (!isCount(rows)) fail(`has rows ${rows}, expected the rows of its word table`)
     if (!isCount(padTokenId, 0)) fail(`has padTokenId ${padTokenId}, expected a token id`)
     if (!isCount(maxPositions)) fail(`has maxPositions ${maxPositions}, expected the most tokens of a row`)
+    if (joined !== undefined) checkJoined(joined, columns, { rows, padTokenId }, fail)
+    const placed = columns.find(({ segment = 0 }) => segment !== 0)
+    if (placed && !joined) fail(`has column '${placed.name}' in a segment, and is not joined`)
   },
   ids({ columns }, fail) {
     if (typeof columns !== 'object' || columns === null || Array.isArray(columns))
@@ -248,7 +264,7 @@ const CHECKS: {
       fail(`has longer ${shown(longer)}, expected 'refuse' or 'cut'`)
     if (longer !== undefined && longest === undefined) fail(`has longer '${longer}' and no longest`)
   },
-  masked({ of, probability, maskTokenId, specialTokenIds, trainOnly }, fail, inputs) {
+  masked({ of, probability, maskTokenId, specialTokenIds, trainOnly, alwaysMask, segments }, fail, inputs) {
     if (!Object.hasOwn(inputs, of) || inputs[of]!.kind !== 'text')
       fail(`masks '${of}', which is no text input`)
     if (inputs[of]!.trainOnly && !trainOnly)
@@ -257,8 +273,36 @@ const CHECKS: {
     if (!isCount(maskTokenId, 0)) fail(`has maskTokenId ${maskTokenId}, expected a token id`)
     if (!Array.isArray(specialTokenIds) || !specialTokenIds.every(id => isCount(id, 0)))
       fail('needs specialTokenIds: a list of token ids')
+    if (alwaysMask !== undefined && typeof alwaysMask !== 'boolean')
+      fail(`has alwaysMask ${shown(alwaysMask)}, expected true or false`)
+    if (segments === undefined) return
+    const text = inputs[of] as TextInput
+    const known = text.joined ? text.columns.map(({ segment = 0 }) => segment) : []
+    if (!Array.isArray(segments) || !segments.length || !segments.every(one => known.includes(one)))
+      fail(
+        `has segments ${JSON.stringify(segments)}, expected some of those of '${of}': ${[...new Set(known)].join(', ') || 'none'}`,
+      )
   },
 }
+
+function checkJoined(
+  joined: unknown,
+  columns: TextColumn[],
+  { rows, padTokenId }: Pick<TextInput, 'rows' | 'padTokenId'>,
+  fail: Fail,
+): void {
+  const { first, separator } = (joined ?? {}) as Record<string, unknown>
+  for (const [name, id] of Object.entries({ first, separator }))
+    if (!isCount(id, 0) || (id as number) >= rows || id === padTokenId)
+      fail(`has joined.${name} ${shown(id)}, expected a token id below ${rows} that is not padding`)
+  const string = columns.find(({ dtype }) => dtype === 'text')
+  if (string) fail(`is joined and reads column '${string.name}' as 'text', expected 'token_id'`)
+  for (const { name, segment = 0 } of columns)
+    if (!isCount(segment, 0)) fail(`has column '${name}' in segment ${shown(segment)}, expected a token type`)
+}
+
+/** Tokens that a text has beside those of its columns. */
+export const joinedTokens = ({ joined, columns }: TextInput): number => (joined ? 1 + columns.length : 0)
 
 /** The lists that make up a text, in order: token lists by column, the strings of several columns under their names joined. */
 export function textLists({ columns, tokenizer }: TextInput): { key: string; columns: TextColumn[] }[] {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { readJson, reason } from '../../src/data/files.ts'
 import { DataError } from '../../src/errors.ts'
 import { type Gpu, openGpu } from '../../src/gpu/index.ts'
+import { type CrossEncoderCase, checkCrossEncoderCase, isCrossEncoder } from './cross-encoder-case.ts'
 import { checkDistillationCase, type DistillationCase, isDistillation } from './distillation-case.ts'
 import { hasFile } from './frozen.ts'
 import { checkFullCase, type FullCase } from './full-case.ts'
@@ -67,6 +68,8 @@ function checkerOf(
     return gpu => checkUltrLossesCase(gpu, folder, frozen as unknown as UltrLossesCase)
   if (isUltrFiles(frozen)) return () => checkUltrFilesCase(folder, frozen as unknown as UltrFilesCase)
   if (!hasFile(folder, 'batches.safetensors')) return undefined
+  if (isCrossEncoder(frozen))
+    return gpu => checkCrossEncoderCase(gpu, folder, frozen as unknown as CrossEncoderCase)
   if (isSided(frozen)) return gpu => checkSidedCase(gpu, folder, frozen as unknown as SidedCase)
   if (isFusionCase(frozen)) return gpu => checkFusionCase(gpu, folder, frozen as unknown as FusionCase)
   if (isFusedTextCase(frozen))

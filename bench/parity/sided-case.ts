@@ -86,7 +86,7 @@ export async function checkSidedCase(
 }
 
 /** Weights of a file, or by formula where there is none. */
-async function startFrom(model: Model, path: string, scale: number): Promise<void> {
+export async function startFrom(model: Model, path: string, scale: number): Promise<void> {
   if (existsSync(path)) await loadWeights(model, path)
   else setHashedWeights(model, scale)
 }

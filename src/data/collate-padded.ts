@@ -15,6 +15,8 @@ export interface PaddedBatch {
   inputIds?: PaddedIds
   /** [B, S], 1 keeps a token, 0 masks it; holes may stand anywhere. Default: every id but padTokenId is kept. */
   attentionMask?: PaddedIds
+  /** [B, S] token types of BERT's; all are 0 where there are none. */
+  tokenTypeIds?: PaddedIds
   /** [B] ids of each categorical feature. */
   categorical?: Record<string, ArrayLike<number | bigint>>
   /** [B] values of each numerical feature. */
@@ -57,6 +59,7 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Feat
   expectOptions('collatePadded: batch', padded, [
     'inputIds',
     'attentionMask',
+    'tokenTypeIds',
     'categorical',
     'numerical',
     'labels',
@@ -101,13 +104,19 @@ export function collatePadded(padded: PaddedBatch, options: PaddedOptions): Feat
   if (mask && (mask.rows !== size || mask.width !== width))
     throw new ShapeError(`attentionMask is [${mask.rows}, ${mask.width}], inputIds is [${size}, ${width}]`)
   if (mask) checkIds(mask.data, 2, 'attentionMask', i => Math.floor(i / width))
+  const types = padded.tokenTypeIds && flatten(padded.tokenTypeIds, 'tokenTypeIds')
+  if (types && (types.rows !== size || types.width !== width))
+    throw new ShapeError(`tokenTypeIds is [${types.rows}, ${types.width}], inputIds is [${size}, ${width}]`)
+  if (types) checkIds(types.data, 2 ** 32, 'tokenTypeIds', i => Math.floor(i / width))
   checkIds(ids.data, vocabSize, 'inputIds', i => Math.floor(i / width))
-  const room = textRoom(size, size * Math.max(width, options.keepFirst ? 1 : 0))
+  const longest = size * Math.max(width, options.keepFirst ? 1 : 0)
+  const room = textRoom(size, longest, undefined, { types: types !== undefined })
   let tokens = 0
   const push = (b: number, s: number, id: number, keep: 0 | 1) => {
     room.ids[tokens] = id
     room.positions[tokens] = s
     room.keyMask[tokens] = keep
+    if (types && room.typeIds) room.typeIds[tokens] = types.data[b * width + s] ?? 0
     room.rowIds[tokens++] = b
   }
   for (let b = 0; b < size; b++) {

@@ -1,6 +1,6 @@
 /** Token lists of rows packed one after another: kept tokens only, at their own positions. */
 import { groupIds, type Take } from '../ids.ts'
-import type { CollatedTokens, TextInput } from '../inputs.ts'
+import { type CollatedTokens, joinedTokens, type TextInput } from '../inputs.ts'
 import { badValue, isId } from './check-columns.ts'
 import { range, type TokenLists } from './columns.ts'
 import type { Columns } from './dataset.ts'
@@ -9,14 +9,12 @@ import { tooLong } from './place.ts'
 type Lists = readonly (readonly [name: string, lists: TokenLists])[]
 
 /** Most tokens that the rows can have. */
-export function mostTokens(
-  lists: Lists,
-  rows: ArrayLike<number>,
-  { maxPositions, keepFirst }: TextInput,
-): number {
+export function mostTokens(lists: Lists, rows: ArrayLike<number>, input: TextInput): number {
+  const { maxPositions, keepFirst } = input
+  const more = joinedTokens(input)
   let tokens = 0
   for (let b = 0; b < rows.length; b++)
-    tokens += Math.max(Math.min(lengthOf(lists, rows[b]!), maxPositions), keepFirst ? 1 : 0)
+    tokens += Math.max(Math.min(lengthOf(lists, rows[b]!) + more, maxPositions), keepFirst ? 1 : 0)
   return tokens
 }
 
@@ -32,9 +30,11 @@ export function collateText(
   columns: Columns,
   lists: Lists,
   rows: ArrayLike<number>,
-  { padTokenId, maxPositions, truncate, keepFirst, rows: words }: TextInput & { truncate: boolean },
+  input: TextInput & { truncate: boolean },
   room: TextRoom,
 ): CollatedTokens {
+  if (input.joined) return collateJoined(columns, lists, rows, input, room)
+  const { padTokenId, maxPositions, truncate, keepFirst, rows: words } = input
   const { ids, positions, keyMask, rowIds, cuSeqlens } = room
   let tokens = 0
   for (let b = 0; b < rows.length; b++) {
@@ -65,6 +65,49 @@ export function collateText(
   return packText(room, padTokenId)
 }
 
+/** The same with special tokens around the columns, and the token type of each token. */
+function collateJoined(
+  columns: Columns,
+  lists: Lists,
+  rows: ArrayLike<number>,
+  input: TextInput & { truncate: boolean },
+  room: TextRoom,
+): CollatedTokens {
+  const { padTokenId, maxPositions, truncate, rows: words, columns: named } = input
+  const { first, separator } = input.joined!
+  const typeIds = room.typeIds!
+  const more = joinedTokens(input)
+  let tokens = 0
+  for (let b = 0; b < rows.length; b++) {
+    const row = rows[b]!
+    const length = lengthOf(lists, row) + more
+    if (length > maxPositions && !truncate) throw tooLong(columns, row, length, maxPositions)
+    let position = 0
+    const push = (id: number, segment: number) => {
+      if (position < maxPositions && id !== padTokenId) {
+        room.ids[tokens] = id
+        room.positions[tokens] = position
+        room.keyMask[tokens] = 1
+        typeIds[tokens] = segment
+        room.rowIds[tokens++] = b
+      }
+      position++
+    }
+    push(first, named[0]!.segment ?? 0)
+    for (const [k, [name, { values, offsets }]] of lists.entries()) {
+      const { segment = 0 } = named[k]!
+      for (let i = offsets[row]!; i < offsets[row + 1]!; i++) {
+        const id = values[i]!
+        if (!isId(id, words)) badValue(name, columns.rowStart + row, id, range(words))
+        push(id, segment)
+      }
+      push(separator, segment)
+    }
+    room.cuSeqlens[b + 1] = tokens
+  }
+  return packText(room, padTokenId)
+}
+
 /** Arrays that texts are packed into, row after row; cuSeqlens ends with the number of tokens there are. */
 export interface TextRoom {
   ids: Uint32Array
@@ -72,12 +115,20 @@ export interface TextRoom {
   keyMask: Uint32Array
   rowIds: Uint32Array
   cuSeqlens: Uint32Array
+  /** Of texts whose tokens have types. */
+  typeIds?: Uint32Array
   take: Take
 }
 
-/** Room for `tokens` tokens in `size` rows: with what {@link packText} adds, `size` + 10 `tokens` + 3 numbers. */
-export function textRoom(size: number, tokens: number, take: Take = n => new Uint32Array(n)): TextRoom {
+/** Room for `tokens` tokens in `size` rows: with what {@link packText} adds, `size` + 10 `tokens` + 3 numbers, `tokens` more with types. */
+export function textRoom(
+  size: number,
+  tokens: number,
+  take: Take = n => new Uint32Array(n),
+  { types = false } = {},
+): TextRoom {
   return {
+    ...(types ? { typeIds: take(tokens) } : {}),
     ids: take(tokens),
     positions: take(tokens),
     keyMask: take(tokens),
@@ -89,7 +140,7 @@ export function textRoom(size: number, tokens: number, take: Take = n => new Uin
 
 /** Cuts the room to what is in it, and groups ids and positions. */
 export function packText(
-  { ids, positions, keyMask, rowIds, cuSeqlens, take }: TextRoom,
+  { ids, positions, keyMask, rowIds, cuSeqlens, typeIds, take }: TextRoom,
   padTokenId: number,
 ): CollatedTokens {
   const tokens = cuSeqlens.at(-1)!
@@ -100,5 +151,6 @@ export function packText(
     keyMask: keyMask.subarray(0, tokens),
     cuSeqlens,
     rowIds: rowIds.subarray(0, tokens),
+    ...(typeIds ? { typeIds: typeIds.subarray(0, tokens) } : {}),
   }
 }

@@ -85,7 +85,7 @@ export function collateInto(
   const tokens = new Map<string, number>()
   const starting = new Map<string, number[]>()
   for (const [name, input] of named) {
-    if (!isThere(columns, name, input)) continue
+    if (!isThere(columns, input)) continue
     if (input.kind === 'list') {
       const keys = input.columns.map(key => column(columns.ids, name, key))
       starting.set(name, startsOf(keys, rows, source))
@@ -98,9 +98,9 @@ export function collateInto(
   const [take, buffer] = batchMemory(named, size, tokens)
   const batch: Record<string, unknown> = { size }
   for (const [name, input] of named) {
-    if (input.kind === 'masked' || !isThere(columns, name, input)) continue
+    if (input.kind === 'masked' || !isThere(columns, input)) continue
     if (input.kind === 'text') {
-      const room = textRoom(size, tokens.get(name)!, take)
+      const room = textRoom(size, tokens.get(name)!, take, { types: input.joined !== undefined })
       batch[name] = collateText(columns, listsOf(columns, name, input), rows, { ...input, truncate }, room)
     } else if (input.kind === 'list') {
       const starts = starting.get(name)!
@@ -136,14 +136,15 @@ export function collateInto(
 }
 
 /** Whether the columns of an input were read; what is for the loss alone need not have been. */
-function isThere(columns: Columns, name: string, input: Input): boolean {
+function isThere(columns: Columns, input: Input): boolean {
   if (!input.trainOnly) return true
   if (input.kind === 'classes') return columns.ids[input.column] !== undefined
   if (input.kind === 'ids') return Object.keys(input.columns).every(key => columns.ids[key])
   if (input.kind === 'floats') return input.columns.every(key => columns.floats[key])
   if (input.kind === 'list') return input.columns.every(key => columns.ids[key])
   if (input.kind === 'text') return textLists(input).every(({ key }) => columns.lists[key])
-  throw new DataError(`input '${name}' cannot be read for the loss alone`)
+  // What is hidden is drawn, and read from no column.
+  return input.kind === 'masked'
 }
 
 function column<T>(columns: Record<string, T>, input: string, name: string): T {
@@ -168,7 +169,7 @@ function batchMemory(
   let numbers = 0
   for (const [name, input] of inputs) {
     const T = tokens.get(input.kind === 'masked' ? input.of : name) ?? 0
-    if (input.kind === 'text') numbers += size + 1 + 4 * T + 2 * (3 * T + 1)
+    if (input.kind === 'text') numbers += size + 1 + (input.joined ? 5 : 4) * T + 2 * (3 * T + 1)
     else if (input.kind === 'masked') numbers += T + 3 * T + 1 + 2 * T
     else if (input.kind === 'classes') numbers += size
     else if (input.kind === 'list') numbers += size + 1

@@ -19,11 +19,12 @@ export interface MaskSeed {
 /**
  * Chooses the tokens to predict, each with the probability declared, and what stands in their places: the mask (80%), a random token
  * that is neither special, padding nor mask (10%), or itself (10%). Padding, the mask and special tokens are never chosen. A row's draws
- * follow from seed, epoch and row alone, whatever else is in the batch.
+ * follow from seed, epoch and row alone, whatever else is in the batch. With `alwaysMask`, the mask stands for all of them; with `segments`, only
+ * tokens of these are chosen.
  */
 export function maskTokens(
-  { inputIds, cuSeqlens, keyMask }: CollatedTokens,
-  { probability, maskTokenId, specialTokenIds }: MaskedInput,
+  { inputIds, cuSeqlens, keyMask, typeIds }: CollatedTokens,
+  { probability, maskTokenId, specialTokenIds, alwaysMask, segments }: MaskedInput,
   { rows: words, padTokenId }: TextInput,
   { seed, epoch, rows }: MaskSeed,
   take: Take = n => new Uint32Array(n),
@@ -39,10 +40,11 @@ export function maskTokens(
     const random = randomStream(seed, epoch, rows[b]!, PURPOSE)
     for (let t = cuSeqlens[b]!; t < cuSeqlens[b + 1]!; t++) {
       const id = ids[t]!
+      if (segments && !segments.includes(typeIds?.[t] ?? 0)) continue
       if (!keyMask[t] || kept.has(id) || random.uniform() >= probability) continue
       positions[n] = t
       labels[n++] = id
-      if (random.uniform() < REPLACED) masked[t] = maskTokenId
+      if (alwaysMask || random.uniform() < REPLACED) masked[t] = maskTokenId
       else if (random.uniform() < RANDOM) masked[t] = realToken(random.below, words, kept)
     }
   }

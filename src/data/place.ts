@@ -1,6 +1,6 @@
 // Where a row stands, for messages; and texts that are longer than an encoder reads.
 import { DataError } from '../errors.ts'
-import { type Inputs, textLists } from '../inputs.ts'
+import { type Inputs, joinedTokens, textLists } from '../inputs.ts'
 import type { Columns } from './dataset.ts'
 
 /** Where a row of `columns` was read from: file and row of the file, as far as it is known. */
@@ -27,7 +27,7 @@ export function checkTextLengths(columns: Columns, inputs: Inputs): void {
     if (input.kind !== 'text') continue
     const lists = textLists(input).flatMap(({ key }) => columns.lists[key] ?? [])
     for (let row = 0; row < columns.length; row++) {
-      let length = 0
+      let length = joinedTokens(input)
       for (const { offsets } of lists) length += offsets[row + 1]! - offsets[row]!
       if (length > input.maxPositions) throw tooLong(columns, row, length, input.maxPositions)
     }

@@ -1,5 +1,5 @@
 // How well a ranker orders lists: the same figures during training, and of a file afterwards, of all lists and by group.
-import { expectNumber, expectOneOf, expectOptions, NATURAL, shown } from '../check.ts'
+import { COUNT, expectNumber, expectOneOf, expectOptions, NATURAL, shown } from '../check.ts'
 import { DataError, ShapeError } from '../errors.ts'
 import type { Figure } from './figures.ts'
 import type { Metric } from './metric.ts'
@@ -31,8 +31,10 @@ export interface ListEvaluationOptions {
    * sum, the mean of the lists that have a positive.
    */
   loss?: ListLoss
-  /** Columns of `scores`, default 1: the first is ranked by, the last is the logit of a click. */
+  /** Columns of `scores`, default 1; the first is ranked by. */
   columns?: number
+  /** The column that is the logit of a click, default 0. */
+  click?: number
 }
 
 /** Documents of lists, one list after the other. */
@@ -87,6 +89,7 @@ export class ListEvaluation implements Metric<never> {
   readonly takesGroups = true
   readonly #loss: ListLoss
   readonly #columns: number
+  readonly #click: number
   readonly #labels: number[] = []
   readonly #scores: number[] = []
   readonly #clicks: number[] = []
@@ -94,12 +97,18 @@ export class ListEvaluation implements Metric<never> {
   readonly #groups: unknown[] = []
 
   constructor(options: ListEvaluationOptions = {}) {
-    expectOptions('ListEvaluation: options', options, ['loss', 'columns'])
-    const { loss = 'pointwise', columns = 1 } = options
+    expectOptions('ListEvaluation: options', options, ['loss', 'columns', 'click'])
+    const { loss = 'pointwise', columns = 1, click = 0 } = options
     expectOneOf('ListEvaluation: loss', loss, LIST_LOSSES)
-    expectNumber('ListEvaluation: columns', columns, NATURAL)
+    expectNumber('ListEvaluation: columns', columns, COUNT)
+    const place = {
+      says: `a column, 0 to ${columns - 1}`,
+      takes: (x: number) => NATURAL.takes(x) && x < columns,
+    }
+    expectNumber('ListEvaluation: click', click, place)
     this.#loss = loss
     this.#columns = columns
+    this.#click = click
   }
 
   /** Adds a batch of a model whose inputs are called `labels` (numbers of one column) and `lists`. */
@@ -134,7 +143,7 @@ export class ListEvaluation implements Metric<never> {
     const own = column(0)
     rankLists(labels, own, starts) // and is refused where it cannot be
     if (groups) this.#addGroups(lists, groups)
-    const clicks = K > 1 ? column(K - 1) : own
+    const clicks = this.#click ? column(this.#click) : own
     const begin = this.#labels.length
     for (let i = 0; i < N; i++) {
       this.#labels.push(labels[i]!)

@@ -4,6 +4,13 @@
  * @module kernelgrad/models
  */
 export type { ClickInputs, ModelOutput } from './click.ts'
+export { CrossEncoder, type CrossEncoderInputs, type CrossEncoderParts } from './cross-encoder.ts'
+export type {
+  CrossEncoderConfig,
+  CrossEncoderHead,
+  CrossEncoderMlm,
+  ResolvedCrossEncoderConfig,
+} from './cross-encoder-config.ts'
 export type { CosineCrossing, Crossed, Crossing, CrossingConfig, ResidualCrossing } from './crossing.ts'
 export {
   type LateFusionConfig,

@@ -5,6 +5,7 @@ import { type ModelConfig, parseTrainerConfig, type ResolvedTrainerConfig } from
 import { isObject } from '../config/schema.ts'
 import { ConfigError } from '../errors.ts'
 import { checkClass, checkModel, guarded } from './check.ts'
+import { CrossEncoder } from './cross-encoder.ts'
 import { type LateFusionConfig, LateFusionModel } from './late-fusion.ts'
 import { DistilBertForMaskedLM } from './masked-lm.ts'
 import type { Model, ModelConfiguration } from './model.ts'
@@ -66,6 +67,7 @@ for (const model of [
   TwinModel,
   LateFusionModel,
   TabularRanker,
+  CrossEncoder,
 ])
   models.set(model.architecture, model)
 

@@ -145,7 +145,8 @@ export class TabularRanker extends Model<TabularRankerInputs> {
   }
 
   metrics(): ListEvaluation {
-    return new ListEvaluation({ loss: this.#loss.kind, columns: this.scoreNames().length })
+    const columns = this.scoreNames().length
+    return new ListEvaluation({ loss: this.#loss.kind, columns, click: columns - 1 })
   }
 }
 

@@ -31,7 +31,14 @@ export function checkText(where: string, text: PackedTokens, name = 'text'): Pac
   const inputIds = checkIds(`${where}: ${name}.inputIds`, text.inputIds, T, 'token')
   const positionIds = checkIds(`${where}: ${name}.positionIds`, text.positionIds, T, 'token')
   checkPacked(`${where}: ${name}`, { keyMask, cuSeqlens, rowIds }, T)
-  return { ...text, inputIds, positionIds, keyMask, cuSeqlens, rowIds }
+  const checked = { ...text, inputIds, positionIds, keyMask, cuSeqlens, rowIds }
+  if (text.typeIds === undefined) return checked
+  const typeIds = toUints(`${where}: ${name}.typeIds`, text.typeIds)
+  if (typeIds.length !== T)
+    throw new ShapeError(
+      `${where}: ${name}.typeIds has ${typeIds.length} values, expected ${T}, one per token`,
+    )
+  return { ...checked, typeIds }
 }
 
 /** Where the rows of a checked batch lie, on the device. */

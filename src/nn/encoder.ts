@@ -90,7 +90,7 @@ export const encoderInit = (std: number): { weight: Init; bias: Init } => ({
   bias: { kind: 'constant', value: 0 },
 })
 
-/** Word plus learned position embeddings, plus that of token type 0 where there are types; LayerNorm, dropout. */
+/** Word plus learned position embeddings, plus those of the token types where there are types; LayerNorm, dropout. */
 export class Embeddings extends Module {
   readonly word_embeddings: Embedding
   readonly position_embeddings: Embedding
@@ -115,11 +115,15 @@ export class Embeddings extends Module {
 
   /** [T, H]. */
   forward(text: PackedTokens): Tensor {
-    const { inputIds, positionIds, keyMask } = checkText(this.reprName(), text)
+    const { inputIds, positionIds, keyMask, typeIds } = checkText(this.reprName(), text)
     const position = { table: this.position_embeddings.weight, ids: positionIds }
     const words = this.word_embeddings.forward(inputIds, position)
-    // A row is one text, and so of one type.
-    const types = this.token_type_embeddings?.forward(new Uint32Array(keyMask.length))
+    if (typeIds && !this.token_type_embeddings && typeIds.some(type => type > 0))
+      throw new ConfigError(
+        `${this.reprName()}: the text has token types above 0, and the encoder no table of them; expected BERT with type_vocab_size`,
+      )
+    // A text that says nothing of types is of one.
+    const types = this.token_type_embeddings?.forward(typeIds ?? new Uint32Array(keyMask.length))
     return this.LayerNorm.forward(types ? addSame(words, types) : words, {
       outputDropout: this.dropout.draw(),
     })
