@@ -3,6 +3,7 @@
  *
  * @module kernelgrad/datasets
  */
+export * from './click-world.ts'
 export * from './synthetic.ts'
 export * from './synthetic-raw.ts'
 export * from './text-world.ts'

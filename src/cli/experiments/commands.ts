@@ -73,4 +73,11 @@ export const EXPERIMENTS: readonly BodySpec[] = [
     options: PLANTED,
     load: () => import('./distill.ts'),
   },
+  {
+    name: 'debias',
+    description:
+      'rankers that learn from clicks which places distort, against those that take clicks at their word',
+    options: PLANTED,
+    load: () => import('./debias.ts'),
+  },
 ]

@@ -27,6 +27,8 @@ export interface Check {
 export interface Experiment {
   name: string
   title: string
+  /** What the table's figures are, 'ROC AUC' unless given. */
+  figure?: string
   /** What the recorded figures are of, or that there are none. */
   source: string
   rows: readonly Row[]
@@ -73,7 +75,7 @@ export function atMost(says: string, values: readonly number[], bound: number): 
 
 /** The table: mean, spread and every seed, beside what PyTorch came to. */
 export function resultTable(
-  { rows }: Pick<Experiment, 'rows'>,
+  { rows, figure = 'ROC AUC' }: Pick<Experiment, 'rows' | 'figure'>,
   trials: readonly Figures[],
   seeds: readonly number[],
 ): string {
@@ -82,7 +84,7 @@ export function resultTable(
   const measured = rows.filter(row => trials.every(figures => row.name in figures))
   const recorded = measured.some(row => row.recorded !== undefined)
   const headers = [
-    'ROC AUC',
+    figure,
     ...(many ? ['mean', 'deviation'] : []),
     ...seeds.map(seed => `seed ${seed}`),
     ...(recorded ? ['PyTorch'] : []),

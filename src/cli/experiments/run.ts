@@ -75,7 +75,9 @@ async function run(experiment: Experiment, options: PlantedOptions): Promise<num
       seconds,
     }
     // What predicts no clicks, as pretraining, has no figures to stand beside the others'.
-    const clickModels = reports.filter(({ metrics }) => metrics && 'roc_auc' in metrics)
+    const clickModels = reports.filter(
+      ({ metrics }) => metrics && ('roc_auc' in metrics || 'ndcg@10' in metrics),
+    )
     if (clickModels.length) await writeReportPage(join(out, REPORT_HTML), clickModels)
     await writeJson(join(out, RESULTS_FILE), results)
     if (json) process.stdout.write(`${JSON.stringify(results)}\n`)
