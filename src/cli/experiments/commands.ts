@@ -80,4 +80,11 @@ export const EXPERIMENTS: readonly BodySpec[] = [
     options: PLANTED,
     load: () => import('./debias.ts'),
   },
+  {
+    name: 'ultr',
+    description:
+      'a cross encoder on search sessions of Baidu-ULTR’s format, by loss, against the best order there is',
+    options: PLANTED,
+    load: () => import('./ultr.ts'),
+  },
 ]

@@ -98,7 +98,10 @@ export function ultrWorld(options: UltrWorldOptions = {}): UltrWorld {
     throw new ConfigError(`ultrWorld: judged is ${judged}, expected at most ${queries}, the queries`)
   const propensities = propensitiesOf(options.propensities, depth)
   const random = randomStream(seed, 1)
-  const all = Array.from({ length: queries }, (_, i) => drawQuery(random, i, { queries, candidates, words }))
+  const taken = new Set<string>()
+  const all = Array.from({ length: queries }, (_, i) =>
+    drawQuery(random, i, { queries, candidates, words, taken }),
+  )
   const clickProbability: number[] = []
   const draw = () => drawSession(random, all, { depth, ranker, propensities }, clickProbability)
   const world: UltrWorld = {
@@ -160,6 +163,8 @@ interface Sizes {
   queries: number
   candidates: number
   words: number
+  /** Queries so far: tokens tell lists apart, so that no two queries are the same. */
+  taken: Set<string>
 }
 
 /** Words of a text, those that are of its topic, and how many these are. */
@@ -174,7 +179,11 @@ function text(random: RandomStream, length: number, topic: number, share: number
   return { tokens, own }
 }
 
-function drawQuery(random: RandomStream, number: number, { queries, candidates, words }: Sizes): Query {
+function drawQuery(
+  random: RandomStream,
+  number: number,
+  { queries, candidates, words, taken }: Sizes,
+): Query {
   const topic = random.below(TOPICS)
   const hex = (n: number) => Array.from({ length: n }, () => random.below(16).toString(16)).join('')
   const documents = Array.from({ length: candidates }, (): Candidate => {
@@ -196,10 +205,19 @@ function drawQuery(random: RandomStream, number: number, { queries, candidates, 
   })
   return {
     qid: BigInt(number + 1),
-    query: text(random, 2 + random.below(3), topic, 0.85, words).tokens,
+    query: newQuery(random, topic, words, taken),
     topic,
     bucket: Math.floor((number * (MOST_BUCKET + 1)) / queries),
     documents,
+  }
+}
+
+/** Tokens that no query has; longer ones where the short are taken. */
+function newQuery(random: RandomStream, topic: number, words: number, taken: Set<string>): number[] {
+  for (let more = 0; ; more++) {
+    const length = 2 + random.below(3) + Math.floor(more / 20)
+    const { tokens } = text(random, length, topic, 0.85, words)
+    if (taken.size < taken.add(tokens.join(' ')).size) return tokens
   }
 }
 
