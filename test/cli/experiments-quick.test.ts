@@ -1,5 +1,5 @@
 // The experiments on planted rows in their quick form, each from its rows to its report.
-// Waits for CI: it trains ten small models
+// Waits for CI: it trains fifteen small models
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,11 +21,15 @@ interface Results {
 const resultsIn = (out: string): Results => JSON.parse(readFileSync(join(out, 'results.json'), 'utf8'))
 
 /** A quick run of one seed: it passes, and what it leaves is whole. Returns its figures. */
-async function quick(name: string, models: readonly string[]): Promise<{ out: string; figures: Figures }> {
+async function quick(
+  name: string,
+  models: readonly string[],
+  figure = 'ROC AUC',
+): Promise<{ out: string; figures: Figures }> {
   const out = join(folder, name)
   const run = await kernelgrad('experiment', name, '--quick', '--seeds', '1', '--seed', '4', '--out', out)
   assert.is(run.code, 0, run.err + run.out)
-  assert.match(run.out, /\nROC AUC +seed 4( +PyTorch)?\n[- ]+\n/)
+  assert.match(run.out, new RegExp(`\\n${figure} +seed 4( +PyTorch)?\\n[- ]+\\n`))
   assert.match(
     run.out,
     /\npass {2}.*\n\npassed in (?:\d+m)?\d+s; models, results\.json and report\.html are in /,
@@ -78,6 +82,23 @@ test('distill, quick: a student learns from its teacher’s folder alone, and is
     temperature: 2,
     alpha: 1,
   })
+})
+
+test('debias, quick: what knows the places is above what does not', async () => {
+  const methods = ['naive_pointwise', 'ips_pointwise', 'dla']
+  const { figures } = await quick('debias', methods, 'nDCG@10')
+  assert.is(figures.dla_place_1, 0)
+  assert.ok(figures.dla_place_10! < figures.dla_place_2!, 'what is far down is looked at less')
+})
+
+test('ultr, quick: sessions in files of the format, cross encoders on what preprocess makes of them', async () => {
+  const { out, figures } = await quick('ultr', ['naive_pointwise', 'heads'], 'nDCG@10')
+  assert.is(figures.best_possible, 1)
+  assert.ok(existsSync(join(out, 'seed-4', 'raw', 'part-00000.gz')))
+  const model = ['--model', join(out, 'seed-4', 'heads')]
+  const data = ['--data', join(out, 'seed-4', 'data', 'annotated.parquet')]
+  const { out: told } = await kernelgrad('evaluate', ...model, ...data, '--batch-size', '32', '--json')
+  assert.is(JSON.parse(told).metrics['ndcg@10'], figures.heads)
 })
 
 test.run()

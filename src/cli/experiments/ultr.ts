@@ -10,19 +10,21 @@ import { type PlantedOptions, runExperiment } from './run.ts'
 /** Few words, so that a small encoder learns soon which of them belong together. */
 const WORLD = { sessions: 1_000, queries: 150, candidates: 20, judged: 100, words: 36 }
 const QUICK_WORLD = { sessions: 400, queries: 60, candidates: 12, judged: 40, words: 24 }
-const EPOCHS = 3
+const EPOCHS = 6
 const QUICK_EPOCHS = 3
 /** Ids below it have a meaning of their own. */
 const OFFSET = 10
 
 const MLM = { probability: 0.3 }
+/** Dwell times begin with errors of several squares, which clipped gradients would leave little beside. */
+const HEADS = { skip: {}, dwell: { weight: 0.05 } }
 /** By row of the table: what a configuration has beside the texts. */
 const METHODS: Record<string, (propensities: number[]) => object> = {
   naive_pointwise: () => ({ loss: 'pointwise', mlm: MLM }),
   two_tower: () => ({ loss: 'two_tower', mlm: MLM }),
   ips_pointwise: propensities => ({ loss: { name: 'ips_pointwise', propensities }, mlm: MLM }),
   dla: () => ({ loss: 'dla', mlm: MLM }),
-  heads: () => ({ loss: 'two_tower', mlm: MLM, heads: { skip: {}, dwell: {} } }),
+  heads: () => ({ loss: 'two_tower', mlm: MLM, heads: HEADS }),
 }
 const QUICK_METHODS = ['naive_pointwise', 'heads']
 
