@@ -17,6 +17,7 @@ import {
   tiedLinear,
 } from '../autograd/index.ts'
 import { encoderShape } from '../config/index.ts'
+import type { Columns } from '../data/index.ts'
 import { ConfigError } from '../errors.ts'
 import type { BatchOf, ClassesInput, FloatsInput, MaskedInput, PackedTokens, TextInput } from '../inputs.ts'
 import { ListEvaluation } from '../metrics/index.ts'
@@ -144,6 +145,10 @@ export class CrossEncoder extends Model<CrossEncoderInputs> {
     for (const head of [this.skip_head, this.dwell_head]) if (head) columns.push(head.forward(first))
     if (this.#loss.examines) columns.push(this.#loss.clickLogits(score, batch))
     return columns.length > 1 ? concatColumns(columns) : score
+  }
+
+  override checkTraining(where: string, rows: Columns): void {
+    this.#loss.checkRows(where, rows)
   }
 
   scoreNames(): (string | null)[] {

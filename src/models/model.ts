@@ -1,7 +1,7 @@
 // A model as training, prediction and evaluation know it: what it reads, what it is trained on, what it answers. They know no
 // model by name.
 import type { Tensor } from '../autograd/index.ts'
-import type { TextTokenizer } from '../data/index.ts'
+import type { Columns, TextTokenizer } from '../data/index.ts'
 import type { BatchOf, Input, Inputs } from '../inputs.ts'
 import type { Metric } from '../metrics/index.ts'
 import { type Encoder, Module } from '../nn/index.ts'
@@ -88,6 +88,13 @@ export abstract class Model<I extends { [K in keyof I]: Input } = Inputs> extend
 
   /** What the columns of `scores` are called in a file of predictions; null for one that is not written. */
   abstract scoreNames(): readonly (string | null)[]
+
+  /**
+   * What the loss asks of rows beside what `inputs` say of them; called before the first step.
+   * @param where what the message begins with.
+   * @throws DataError naming column, file, row, value and what was expected
+   */
+  checkTraining?(where: string, rows: Columns): void
 
   /** Its configuration as a checkpoint's is held against it: what means the same is written the same, and lists have an order. */
   comparable(): unknown {

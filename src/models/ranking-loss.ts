@@ -12,8 +12,11 @@ import {
   type Tensor,
   valuesChanged,
 } from '../autograd/index.ts'
+import { shown } from '../check.ts'
 import { count, nonNegative, oneOf, parseStrict, positive, real, strict, text } from '../config/schema.ts'
-import { ConfigError } from '../errors.ts'
+import type { Columns } from '../data/index.ts'
+import { placeOf } from '../data/place.ts'
+import { ConfigError, DataError } from '../errors.ts'
 import type { FloatsInput, IdsInput, ListInput } from '../inputs.ts'
 import {
   dla,
@@ -308,6 +311,18 @@ export class RankingLoss {
       case 'regression_em':
         return both(regressionEm(s, e, clicked))
     }
+  }
+
+  /** @throws DataError for a label that is no click where the loss is of clicks, and grades are for judging alone */
+  checkRows(where: string, rows: Columns): void {
+    const { loss, label } = this.#config
+    const labels = rows.floats[label]
+    if (!labels || !('clicks' in LOSSES[loss.name])) return
+    for (let row = 0; row < rows.length; row++)
+      if (labels[row] !== 0 && labels[row] !== 1)
+        throw new DataError(
+          `${where}: column '${label}', ${placeOf(rows, row)}: value ${shown(labels[row])}, expected 0 or 1: the loss '${loss.name}' learns from clicks`,
+        )
   }
 
   /** [N, 1], the logit of a click: with what is said of the place, where the batch knows it. */

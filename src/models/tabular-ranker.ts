@@ -13,6 +13,7 @@ import {
 } from '../config/index.ts'
 import { modelEntries } from '../config/model.ts'
 import { parseStrict, strict } from '../config/schema.ts'
+import type { Columns } from '../data/index.ts'
 import { ConfigError } from '../errors.ts'
 import type { BatchOf } from '../inputs.ts'
 import { ListEvaluation } from '../metrics/index.ts'
@@ -138,6 +139,10 @@ export class TabularRanker extends Model<TabularRankerInputs> {
     const scores = this.logits(batch)
     if (!this.#loss.examines) return scores
     return concatColumns([scores, this.#loss.clickLogits(scores, batch)])
+  }
+
+  override checkTraining(where: string, rows: Columns): void {
+    this.#loss.checkRows(where, rows)
   }
 
   scoreNames(): (string | null)[] {

@@ -133,6 +133,7 @@ export function checkTrainerOptions(options: TrainerOptions): TrainerOptions {
     checkData(`Trainer: ${name}`, data, model, { loss })
     const read = Object.entries(model.inputs).filter(([, input]) => isRead(input, loss))
     checkValues(`Trainer: ${name}`, data, Object.fromEntries(read), model.config.architecture)
+    if (loss === true) model.checkTraining?.(`Trainer: ${name}`, data)
   }
   if (output !== undefined) {
     expectPath('Trainer: output', output)

@@ -276,6 +276,11 @@ test('files that a loss cannot learn from are refused before the first step', as
     await messageOf(() => new kg.Trainer({ ...options, train })),
     /column 'label', .*row 2: value -1, expected a finite float32 number of at least 0/,
   )
+  labels[2] = 2
+  assert.match(
+    await messageOf(() => new kg.Trainer({ ...options, train })),
+    /column 'label', .*row 2: value 2, expected 0 or 1: the loss 'two_tower' learns from clicks/,
+  )
   const { position: _, ...ids } = data.ids
   assert.match(
     await messageOf(() => new kg.Trainer({ ...options, train: { ...data, ids } as never })),
