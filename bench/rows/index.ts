@@ -5,6 +5,7 @@ import { axisReduceRows } from './axis_reduce.ts'
 import { bmmRows } from './bmm.ts'
 import { castRows } from './cast.ts'
 import { concatRows } from './concat.ts'
+import { conv1dMaxRows } from './conv1d_max.ts'
 import { crossAttentionRows } from './cross_attention.ts'
 import { crossEntropyRows } from './cross_entropy.ts'
 import { dropoutRows } from './dropout.ts'
@@ -13,6 +14,7 @@ import { embeddingRows } from './embedding.ts'
 import { gatherRows } from './gather.ts'
 import { geluRows } from './gelu.ts'
 import { layernormRows } from './layernorm.ts'
+import { lstmRows } from './lstm.ts'
 import { matmulRows } from './matmul.ts'
 import { meanPoolRows } from './mean_pool.ts'
 import { optimizerRowsOf } from './optimizer.ts'
@@ -54,6 +56,8 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   topk: topkRows,
   bmm: bmmRows,
   cross_attention: crossAttentionRows,
+  conv1d_max: conv1dMaxRows,
+  lstm: lstmRows,
   cast: castRows,
   transpose: transposeRows,
   scaler: scalerRows,

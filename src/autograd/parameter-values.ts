@@ -35,7 +35,8 @@ export function initialize(parameter: Parameter, seed: number, stream: number): 
       if (init.kind === 'normal') normalFill(gpu, { ...drawn, mean: init.mean ?? 0, std: init.std })
       else if (init.kind === 'uniform')
         uniformFill(gpu, { ...drawn, low: init.low ?? -init.bound, high: init.bound })
-      else fill(gpu, { out, value: init.value, n: size })
+      else if (init.kind === 'constant') fill(gpu, { out, value: init.value, n: size })
+      else gpu.upload(out, sharesOf(init.values, parameter.size).subarray(start, start + size))
       if (!bindable) gpu.copy(out, view, size * 4)
     })
   }
@@ -51,6 +52,10 @@ export function initialize(parameter: Parameter, seed: number, stream: number): 
     })
   }
 }
+
+/** Each value for an equal share of `size`. */
+const sharesOf = (values: readonly number[], size: number): Float32Array<ArrayBuffer> =>
+  Float32Array.from({ length: size }, (_, i) => values[Math.floor((i * values.length) / size)]!)
 
 /** A parameter's values, in one array. */
 export async function readParameter(parameter: Parameter): Promise<Float32Array<ArrayBuffer>> {

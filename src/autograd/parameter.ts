@@ -1,6 +1,6 @@
 // Parameters exist before a device does: a model can be built, printed and counted without one. Memory comes with
 // `allocateDense` and `allocateTables` (from `Module.to`).
-import { COUNT, expectDims, expectNumber, FINITE, NON_NEGATIVE, shown } from '../check.ts'
+import { COUNT, expectDims, expectNumber, expectNumbers, FINITE, NON_NEGATIVE, shown } from '../check.ts'
 import { ArgumentError, ConfigError, KernelgradError, ShapeError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { expectGpu } from './checks.ts'
@@ -8,11 +8,15 @@ import type { TableParameter } from './table-parameter.ts'
 import type { GradTarget } from './tape.ts'
 import { type Shape, Tensor } from './tensor.ts'
 
-/** How a parameter starts, as torch.nn.init names it. 'uniform' draws from `low` (-bound unless given) to below `bound`. */
+/**
+ * How a parameter starts, as torch.nn.init names it. 'uniform' draws from `low` (-bound unless given) to below `bound`; 'constants' gives each
+ * of its values to an equal share of the parameter, in order, as to the gates of an LSTM's bias.
+ */
 export type Init =
   | { kind: 'normal'; mean?: number; std: number }
   | { kind: 'uniform'; bound: number; low?: number }
   | { kind: 'constant'; value: number }
+  | { kind: 'constants'; values: readonly number[] }
 
 /** @throws ArgumentError unless a shape is a list of sizes of 1 or more */
 export function expectSizes(what: string, shape: unknown): void {
@@ -22,7 +26,7 @@ export function expectSizes(what: string, shape: unknown): void {
 
 /** @throws ConfigError unless `init` says how to start */
 export function expectInit(where: string, init: unknown): asserts init is Init {
-  const { kind, mean, std, bound, low, value } = (init ?? {}) as Record<string, unknown>
+  const { kind, mean, std, bound, low, value, values } = (init ?? {}) as Record<string, unknown>
   if (kind === 'normal') {
     expectNumber(`${where}: init.std`, std, NON_NEGATIVE)
     if (mean !== undefined) expectNumber(`${where}: init.mean`, mean, FINITE)
@@ -34,10 +38,13 @@ export function expectInit(where: string, init: unknown): asserts init is Init {
         takes: x => x <= bound && x > -Infinity,
       })
   } else if (kind === 'constant') expectNumber(`${where}: init.value`, value, FINITE)
-  else {
+  else if (kind === 'constants') {
+    expectNumbers(`${where}: init.values`, values, FINITE)
+    if (!values.length) throw new ConfigError(`${where}: init.values is empty, expected a number or more`)
+  } else {
     const got =
       typeof init === 'object' && init !== null ? `init.kind is ${shown(kind)}` : `init is ${shown(init)}`
-    throw new ConfigError(`${where}: ${got}, expected 'normal', 'uniform' or 'constant'`)
+    throw new ConfigError(`${where}: ${got}, expected 'normal', 'uniform', 'constant' or 'constants'`)
   }
 }
 

@@ -19,6 +19,7 @@ export {
 export { BertLayer, BertModel, BertPooler } from './bert.ts'
 export { Buffer, Counter } from './buffers.ts'
 export { Combiner, type CombinerOptions } from './combiner.ts'
+export { Conv1dMax } from './conv1d-max.ts'
 export {
   DistilBertModel,
   FFN,
@@ -42,6 +43,7 @@ export {
   ReLU,
   Sequential,
 } from './layers.ts'
+export { LSTM, type LSTMOptions, type LSTMOutput } from './lstm.ts'
 export { Module, type RngState } from './module.ts'
 export { BatchNorm1d, type BatchNormOptions, RMSNorm, type RMSNormOptions } from './normalization.ts'
 export { chooseNames } from './patterns.ts'

@@ -5,6 +5,7 @@ import {
   add,
   attention,
   concat,
+  conv1dMax,
   crossEntropy,
   defineOp,
   dropout,
@@ -13,6 +14,7 @@ import {
   gelu,
   layerNorm,
   linear,
+  lstm,
   matmul,
   mean,
   meanPool,
@@ -191,6 +193,19 @@ const cases: Case[] = [
     },
     inputs: [input(20, T, 5)],
   },
+  {
+    name: 'conv1dMax',
+    fn: (x, w, b) => conv1dMax(x, w, b, cuSeqlens),
+    oracle: (x, w, b) => reference.conv1dMax({ x: x!, weight: w!, bias: b!, cuSeqlens, I: 3, F: 4, W: 2 }).y,
+    inputs: [input(52, T, 3), input(53, 4, 3, 2), input(54, 4)],
+  },
+  ...[false, true].map(reverse => ({
+    name: `lstm${reverse ? ', from the last token on' : ''}`,
+    fn: (...[x, w, b]: Tensor[]) => lstm(x!, w!, b!, cuSeqlens, { reverse }),
+    oracle: (...[x, w, b]: Float64Array[]) =>
+      reference.lstm({ gatesIn: x!, weight: w!, bias: b!, cuSeqlens, H: 3, reverse }).h,
+    inputs: [input(55, T, 12), input(56, 12, 3), input(57, 12)],
+  })),
   {
     name: 'takeRows',
     fn: x => takeRows(x, Uint32Array.from([2, 0])),

@@ -67,6 +67,64 @@ const cases: Record<string, { right: object; wrong: [object, RegExp][] }> = {
     right: { kind: 'sum', starts, x: of(15), y: of(6), dy: of(6), dx: of(15), B, I: 3 },
     wrong: [[{ dy: of(5) }, /dy has 20 bytes/]],
   },
+  conv1dMax: {
+    right: {
+      x: of(15),
+      weight: of(24),
+      bias: of(4),
+      cuSeqlens: starts,
+      y: of(8),
+      at: of(8),
+      B,
+      T: 5,
+      I: 3,
+      F: 4,
+      W: 2,
+    },
+    wrong: [
+      [{ x: of(14) }, /conv1dMax: x has 56 bytes/],
+      [{ weight: of(23) }, /weight has 92 bytes/],
+      [{ at: of(7) }, /at has 28 bytes/],
+      [{ W: 1.5 }, /conv1dMax: W is 1.5/],
+    ],
+  },
+  conv1dMaxBackward: {
+    right: {
+      x: of(15),
+      weight: of(24),
+      rowIds: of(5),
+      at: of(8),
+      dy: of(8),
+      dx: of(15),
+      B,
+      T: 5,
+      I: 3,
+      F: 4,
+      W: 2,
+    },
+    wrong: [
+      [{ dx: of(14) }, /dx has 56 bytes/],
+      [{ dweight: of(24) }, /dbias is undefined, expected a view/],
+    ],
+  },
+  lstm: {
+    right: {
+      ...{ gatesIn: of(60), weight: of(36), bias: of(12), cuSeqlens: starts },
+      ...{ h: of(15), gates: of(60), cell: of(15), before: of(15), B, T: 5, H: 3 },
+    },
+    wrong: [
+      [{ gatesIn: of(59) }, /lstm: gatesIn has 236 bytes/],
+      [{ before: of(14) }, /before has 56 bytes/],
+      [{ H: -1 }, /lstm: H is -1/],
+    ],
+  },
+  lstmBackward: {
+    right: {
+      ...{ weight: of(36), cuSeqlens: starts, gates: of(60), cell: of(15), dh: of(15) },
+      ...{ dgates: of(60), carry: of(6), B, T: 5, H: 3 },
+    },
+    wrong: [[{ carry: of(5) }, /carry has 20 bytes/]],
+  },
   axisReduce: {
     right: { kind: 'sum', x: of(30), shape: [5, 6], axes: [1], out: of(5) },
     wrong: [

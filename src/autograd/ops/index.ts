@@ -5,6 +5,7 @@ export { attention } from './attention.ts'
 export type { Axes } from './axes.ts'
 export { cast } from './cast.ts'
 export { concatColumns, type Part } from './concat.ts'
+export { conv1dMax } from './conv1d-max.ts'
 export {
   type CrossAttentionOptions,
   causalAttention,
@@ -32,6 +33,7 @@ export {
   type Reduction,
   type Targets,
 } from './losses.ts'
+export { type LstmOptions, lstm } from './lstm.ts'
 export { matmul } from './matmul.ts'
 export {
   concat,

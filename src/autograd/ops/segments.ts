@@ -1,5 +1,5 @@
 // What is made of segments of rows that lie one behind the other: lists of documents, ids of a row, words of a text.
-import { ShapeError } from '../../errors.ts'
+import { ArgumentError, ShapeError } from '../../errors.ts'
 import { type SegmentKind, segmentBackward, segment as segmentKernel } from '../../kernels/segment.ts'
 import { numel } from '../../kernels/strides.ts'
 import { expectTensor, IDS } from '../checks.ts'
@@ -13,7 +13,11 @@ import { cast } from './cast.ts'
  */
 export type Starts = Uint32Array | Tensor
 
-function startsOn(name: string, x: Tensor, starts: Starts): Tensor {
+/**
+ * Starts on the device, once they fit x's rows.
+ * @throws ShapeError for starts that are empty, fall, or end elsewhere than the rows
+ */
+export function startsOn(name: string, x: Tensor, starts: Starts): Tensor {
   if (x.shape.length === 0) throw new ShapeError(`${name}: a tensor without dimensions has no rows`)
   if (!(starts instanceof Uint32Array)) expectTensor(name, 'starts', starts, IDS)
   const length = starts instanceof Uint32Array ? starts.length : starts.size
@@ -32,6 +36,24 @@ function startsOn(name: string, x: Tensor, starts: Starts): Tensor {
       `${name}: starts ends at ${last}, expected ${rows}, the rows of [${x.shape.join(', ')}]`,
     )
   return tensor(x.gpu, starts)
+}
+
+/**
+ * Starts whose values the host knows.
+ * @throws ArgumentError for what is neither an array nor a tensor made of one
+ */
+export function knownStarts(name: string, starts: Starts): Uint32Array {
+  if (starts instanceof Uint32Array) return starts
+  expectTensor(name, 'starts', starts, IDS)
+  if (starts.known) return starts.known
+  throw new ArgumentError(`${name}: starts was computed on the device, expected a Uint32Array`)
+}
+
+/** The segment of each row, [N], of starts that are right. */
+export function rowOfEach(starts: Uint32Array): Uint32Array<ArrayBuffer> {
+  const rows = new Uint32Array(starts.at(-1)!)
+  for (let b = 0; b + 1 < starts.length; b++) rows.fill(b, starts[b], starts[b + 1])
+  return rows
 }
 
 function segmentOp(kind: SegmentKind, name: string) {
