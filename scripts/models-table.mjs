@@ -28,6 +28,12 @@ const CONFIGURATIONS = {
     loss: 'two_tower',
   },
   TabularRanker: { features_config: TABLE, loss: 'two_tower' },
+  DetextModel: {
+    features_config: { ...TEXTS, ...TABLE },
+    query: 'search',
+    doc_fields: ['title'],
+    encoder: { type: 'bert' },
+  },
 }
 /** Models without an encoder. */
 const WITHOUT = ['TabularRanker']

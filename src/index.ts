@@ -20,6 +20,7 @@ export {
   bytesToVectors,
   CrossEncoder,
   createModel,
+  DetextModel,
   DistilBertForSequenceClassification,
   isTwoSided,
   LateFusionModel,

@@ -56,6 +56,8 @@ export interface FloatsInput {
   columns: string[]
   /** No value is below it, as a grade is not below 0; any unless given. */
   least?: number
+  /** 'nan': a null is read as NaN and NaN is let through, for models that know what to make of it; refused unless given. */
+  missing?: 'nan'
 }
 
 /** A class a row: Uint32Array [B]. */
@@ -245,8 +247,10 @@ const CHECKS: {
     for (const [column, rows] of Object.entries(columns))
       if (!isCount(rows)) fail(`has ${rows} rows for column '${column}', expected those of its table`)
   },
-  floats({ columns, least }, fail) {
+  floats({ columns, least, missing }, fail) {
     if (!Array.isArray(columns) || !columns.every(isName)) fail('needs columns: a list of names')
+    if (missing !== undefined && missing !== 'nan')
+      fail(`has missing ${shown(missing)}, expected 'nan' or none`)
     expectOnce(columns, fail)
     if (least !== undefined && !Number.isFinite(least)) fail(`has least ${shown(least)}, expected a number`)
   },

@@ -4,6 +4,7 @@ import { readJson, reason } from '../../src/data/files.ts'
 import { DataError } from '../../src/errors.ts'
 import { type Gpu, openGpu } from '../../src/gpu/index.ts'
 import { type CrossEncoderCase, checkCrossEncoderCase, isCrossEncoder } from './cross-encoder-case.ts'
+import { checkDetextCase, type DetextCase, isDetext } from './detext-case.ts'
 import { checkDistillationCase, type DistillationCase, isDistillation } from './distillation-case.ts'
 import { hasFile } from './frozen.ts'
 import { checkFullCase, type FullCase } from './full-case.ts'
@@ -70,6 +71,7 @@ function checkerOf(
   if (!hasFile(folder, 'batches.safetensors')) return undefined
   if (isCrossEncoder(frozen))
     return gpu => checkCrossEncoderCase(gpu, folder, frozen as unknown as CrossEncoderCase)
+  if (isDetext(frozen)) return gpu => checkDetextCase(gpu, folder, frozen as unknown as DetextCase)
   if (isSided(frozen)) return gpu => checkSidedCase(gpu, folder, frozen as unknown as SidedCase)
   if (isFusionCase(frozen)) return gpu => checkFusionCase(gpu, folder, frozen as unknown as FusionCase)
   if (isFusedTextCase(frozen))

@@ -114,16 +114,21 @@ export function gatherIds(
 export const isId = (id: unknown, limit: number): boolean =>
   typeof id === 'number' && id >= 0 && id < limit && Math.floor(id) === id
 
-/** Takes the finite numbers of some rows. */
+/** Takes the finite numbers of some rows, and NaN where it may be `missing`. */
 export function gatherFloats(
   from: ArrayLike<number>,
   rows: ArrayLike<number>,
   out: Float32Array,
-  { name, source, least }: { name: string; source: readonly number[]; least?: number | undefined },
+  {
+    name,
+    source,
+    least,
+    missing,
+  }: { name: string; source: readonly number[]; least?: number | undefined; missing?: boolean },
 ): Float32Array {
   for (let i = 0; i < rows.length; i++) {
     const value = from[rows[i]!]!
-    if (!isFloat(value, least)) badValue(name, source[i]!, value, floatRange(least))
+    if (!isFloat(value, least, missing)) badValue(name, source[i]!, value, floatRange(least, missing))
     out[i] = value
   }
   return out

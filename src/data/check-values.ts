@@ -18,8 +18,9 @@ export function checkValues(where: string, columns: Columns, inputs: Inputs, mod
     for (const { key, values, from, to, limit, least, rowOf } of valuesOf(input, columns))
       for (let i = from; i < to; i++) {
         const value = values[i]!
-        if (limit === undefined ? isFloat(value, least) : isId(value, limit)) continue
-        const expected = limit === undefined ? floatRange(least) : range(limit)
+        const missing = input.kind === 'floats' && input.missing === 'nan'
+        if (limit === undefined ? isFloat(value, least, missing) : isId(value, limit)) continue
+        const expected = limit === undefined ? floatRange(least, missing) : range(limit)
         throw new DataError(
           `${where}: column '${key}', ${placeOf(columns, rowOf(i))}: value ${shown(value)}, expected ${expected}, as ${model} reads '${name}'`,
         )

@@ -119,7 +119,7 @@ export function collateInto(
       batch[name] = mapNames(input.columns, feature => {
         const { buffer, byteOffset } = take(size)
         const values = new Float32Array(buffer, byteOffset, size)
-        const place = { name: feature, source, least: input.least }
+        const place = { name: feature, source, least: input.least, missing: input.missing === 'nan' }
         return gatherFloats(column(columns.floats, name, feature), rows, values, place)
       })
     }

@@ -40,15 +40,17 @@ export function idColumn(pages: Page[], spec: ColumnSpec, limit: number): Uint32
   return out
 }
 
-/** One finite number per row, rounded to float32; none is below `least`. */
-export function floatColumn(pages: Page[], spec: ColumnSpec, least?: number): Float32Array {
+/** One finite number per row, rounded to float32; none is below `least`; with `missing` also NaN, which nulls are read as. */
+export function floatColumn(pages: Page[], spec: ColumnSpec, least?: number, missing = false): Float32Array {
   expectKind(spec, false)
   const out = new Float32Array(spec.rows)
-  eachNumber(pages, spec, `expected ${floatRange(least)}`, (value, row) => {
-    if (!isFloat(value, least)) return false
+  if (missing) out.fill(Number.NaN)
+  const take = (value: number, row: number) => {
+    if (!isFloat(value, least, missing)) return false
     out[row] = value
     return true
-  })
+  }
+  eachNumber(pages, spec, `expected ${floatRange(least, missing)}`, take, missing)
   return out
 }
 
@@ -124,31 +126,43 @@ function concatIds(parts: Uint32Array[]): Uint32Array {
   return out
 }
 
-/** Whether a value is a finite float32 number, and not below `least`. */
-export const isFloat = (value: unknown, least = -FLOAT32_MAX): boolean =>
-  typeof value === 'number' && Math.abs(value) <= FLOAT32_MAX && value >= least
+/** Whether a value is a finite float32 number, and not below `least`; or NaN, where it may be missing. */
+export const isFloat = (value: unknown, least = -FLOAT32_MAX, missing = false): boolean =>
+  typeof value === 'number' &&
+  ((Math.abs(value) <= FLOAT32_MAX && value >= least) || (missing && Number.isNaN(value)))
 
 /** The same in words. */
-export const floatRange = (least?: number): string =>
-  `a finite float32 number${least === undefined ? '' : ` of at least ${least}`}`
+export const floatRange = (least?: number, missing = false): string =>
+  `a finite float32 number${least === undefined ? '' : ` of at least ${least}`}${missing ? ', or none' : ''}`
 
 /** In words, the whole numbers below `limit`. */
 export function range(limit: number): string {
   return limit >= 2 ** 32 ? 'an integer from 0 to 4294967295' : `0 to ${limit - 1}`
 }
 
-/** Calls `take` for every row; it returns false for a value it refuses. */
+/** Calls `take` for every row; it returns false for a value it refuses. Nulls are refused, or passed over where they may be. */
 function eachNumber(
   pages: Page[],
   spec: ColumnSpec,
   expected: string,
   take: (value: number, row: number) => boolean,
+  nulls = false,
 ) {
   const numbers = numberCache()
   let row = 0
   for (const { count, values, indexes, definition } of pages) {
     if (row + count > spec.rows) expectRows(spec, row + count)
     const source = numbers(values)
+    if (definition && nulls) {
+      for (let i = 0, n = 0; i < count; i++) {
+        if (definition[i]! < spec.leaf.maxDefinition) continue
+        const at = indexes ? indexes[n]! : n
+        if (!take(source[at]!, row + i)) fail(spec, row + i, `value ${show(values[at])}, ${expected}`)
+        n++
+      }
+      row += count
+      continue
+    }
     // Values before the null are reported first: the first fault in row order is the one named.
     const end = definition ? definition.findIndex(level => level < spec.leaf.maxDefinition) : count
     for (let i = 0; i < end; i++) {

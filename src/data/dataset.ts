@@ -211,14 +211,14 @@ export async function* streamChunks(
       floats: {},
       extra: await readColumns(file, extra, { rowStart, rowEnd: rowStart + rows }),
     }
-    for (const { kind, key, columns, limit, least, tokenizer } of plan) {
+    for (const { kind, key, columns, limit, least, missing, tokenizer } of plan) {
       const [name] = columns as [string]
       if (kind === 'list')
         chunk.lists[key] = await read(name, (pages, spec) => listColumn(pages, spec, limit))
       else if (kind === 'ids')
         chunk.ids[key] = await read(name, (pages, spec) => idColumn(pages, spec, limit))
       else if (kind === 'floats')
-        chunk.floats[key] = await read(name, (pages, spec) => floatColumn(pages, spec, least))
+        chunk.floats[key] = await read(name, (pages, spec) => floatColumn(pages, spec, least, missing))
       else {
         const texts: string[][] = []
         for (const name of columns) texts.push(await read(name, textColumn))

@@ -14,6 +14,8 @@ export interface Reading {
   limit: number
   /** Numbers are not below it: of several inputs that read a column, the greatest counts. */
   least?: number | undefined
+  /** Of numbers, whether a null and NaN are read as NaN: where all inputs that read them take it. */
+  missing?: boolean
   /** Which tokenizer makes ids of its strings; the only one, unless given. */
   tokenizer?: string | undefined
   /** The first input that reads it, for messages. */
@@ -45,6 +47,7 @@ export function planOf(inputs: Inputs, trainOnly: TrainOnly, there: ReadonlySet<
       if (known) {
         known.limit = Math.min(known.limit, reading.limit)
         if (reading.least !== undefined) known.least = Math.max(known.least ?? reading.least, reading.least)
+        known.missing = (known.missing && reading.missing) ?? false
       } else plan.set(id, { ...reading, input: name })
     }
   }
@@ -75,6 +78,7 @@ function readingsOf(input: Input): Omit<Reading, 'input'>[] {
         columns: [key],
         limit: NO_LIMIT,
         least: input.least,
+        missing: input.missing === 'nan',
       }))
     case 'classes':
       return [{ kind: 'ids', key: input.column, columns: [input.column], limit: input.classes }]

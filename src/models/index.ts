@@ -12,6 +12,15 @@ export type {
   ResolvedCrossEncoderConfig,
 } from './cross-encoder-config.ts'
 export type { CosineCrossing, Crossed, Crossing, CrossingConfig, ResidualCrossing } from './crossing.ts'
+export type {
+  DetextConfig,
+  DetextEncoder,
+  DetextLists,
+  DetextLoss,
+  ResolvedDetextConfig,
+  Similarity,
+} from './detext/config.ts'
+export { DetextModel, type DetextParts } from './detext.ts'
 export {
   type LateFusionConfig,
   type LateFusionInputs,

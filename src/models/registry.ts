@@ -6,6 +6,8 @@ import { isObject } from '../config/schema.ts'
 import { ConfigError } from '../errors.ts'
 import { checkClass, checkModel, guarded } from './check.ts'
 import { CrossEncoder } from './cross-encoder.ts'
+import type { DetextConfig } from './detext/config.ts'
+import { DetextModel } from './detext.ts'
 import { type LateFusionConfig, LateFusionModel } from './late-fusion.ts'
 import { DistilBertForMaskedLM } from './masked-lm.ts'
 import type { Model, ModelConfiguration } from './model.ts'
@@ -68,6 +70,7 @@ for (const model of [
   LateFusionModel,
   TabularRanker,
   CrossEncoder,
+  DetextModel,
 ])
   models.set(model.architecture, model)
 
@@ -138,8 +141,11 @@ function classOf(architecture: unknown, where: string): ModelClass {
 export function createModel(config: ModelConfig): TextTabularModel | DistilBertForSequenceClassification
 export function createModel(config: TwinConfig & { architecture: 'TwinModel' }): TwinModel
 export function createModel(config: LateFusionConfig & { architecture: 'LateFusionModel' }): LateFusionModel
+export function createModel(config: DetextConfig & { architecture: 'DetextModel' }): DetextModel
 export function createModel<M extends Model = Model>(config: ModelConfiguration): M
-export function createModel(config: ModelConfig | TwinConfig | LateFusionConfig | ModelConfiguration): Model {
+export function createModel(
+  config: ModelConfig | TwinConfig | LateFusionConfig | DetextConfig | ModelConfiguration,
+): Model {
   const resolved = parseConfiguration(config, 'the model configuration')
   return makeModel(classOf(resolved.architecture, 'the model configuration'), resolved)
 }

@@ -128,7 +128,7 @@ export class Towers {
 }
 
 /** The first token of each text, zero where none of its tokens is kept. A text keeps its first position, even a masked one. */
-function keptFirst(hidden: Tensor, rows: PackedRows): Tensor {
+export function keptFirst(hidden: Tensor, rows: PackedRows): Tensor {
   const first = firstToken(hidden, rows)
   const keyMask = rows.keyMask.known!
   const starts = rows.cuSeqlens.known!

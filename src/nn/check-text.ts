@@ -15,6 +15,10 @@ export function checkIds(where: string, ids: unknown, n: number, of: string): Ui
   return isGrouped(ids) ? ids : given
 }
 
+/** Ids in batch order, whichever way they come. */
+export const plainIds = (ids: unknown, where = 'ids'): Uint32Array =>
+  isGrouped(ids) ? ids.ids : toUints(where, ids)
+
 /** Packed tokens, with their numbers in typed arrays; `name` is what they are called in a batch. */
 export function checkText(where: string, text: PackedTokens, name = 'text'): PackedTokens {
   if (typeof text !== 'object' || text === null || Array.isArray(text) || ArrayBuffer.isView(text))
