@@ -37,7 +37,7 @@ export function parseFeatureSizes(json: unknown, where: string): FeatureSizes {
 
 /**
  * Fills the sizes that a configuration leaves out: `vocab_size` of its categorical features, `vocab_size` and `pad_token_id` of
- * the encoder, `num_labels`. Features that the sizes do not know are left alone.
+ * the encoder, `num_labels` of classifiers. Features that the sizes do not know are left alone.
  * @param config parsed JSON of a model or training configuration.
  * @param where the configuration's file name, `from` that of the sizes, for messages.
  * @returns a copy; what is no configuration at all comes back as it is, for the parser to refuse.
@@ -58,10 +58,13 @@ export function fillSizes(config: unknown, sizes: FeatureSizes, where: string, f
     return filled
   }
   const { num_labels, vocab_size, pad_token_id } = sizes
-  const filled = fill(config, '', { num_labels })
-  const { pretrained_model_config: encoder, features_config: features } = config
+  const { pretrained_model_config: encoder, encoder: words, features_config: features } = config
+  // A ranker, whose encoder is one of several kinds, has grades and no classes.
+  const filled = isObject(words) ? { ...config } : fill(config, '', { num_labels })
   if (isObject(encoder))
     filled.pretrained_model_config = fill(encoder, 'pretrained_model_config.', { vocab_size, pad_token_id })
+  if (isObject(words) && words.type !== 'bert')
+    filled.encoder = fill(words, 'encoder.', { vocab_size, pad_token_id })
   if (isObject(features)) {
     filled.features_config = Object.fromEntries(
       Object.entries(features).map(([name, feature]) => {

@@ -73,6 +73,18 @@ for (const [name, [change, says]] of Object.entries(contradictions)) {
   })
 }
 
+test('a ranker gets the sizes of its word table, and no classes', () => {
+  const { features_config } = CONFIG
+  const filled = (encoder: object) => fill({ features_config, encoder }) as Record<string, unknown>
+  assert.equal(filled({ type: 'cnn' }).encoder, { type: 'cnn', vocab_size: 58, pad_token_id: 57 })
+  assert.equal(filled({ type: 'bert' }).encoder, { type: 'bert' })
+  assert.not('num_labels' in filled({ type: 'cnn' }))
+  assert.throws(
+    () => filled({ type: 'lstm', vocab_size: 9 }),
+    /encoder\.vocab_size is 9, but features\.json says 58/,
+  )
+})
+
 test('a file that is not features.json is refused, and a broken configuration is left to its parser', () => {
   const refused = (change: object, says: RegExp) =>
     assert.throws(
