@@ -13,10 +13,14 @@ export type {
 } from './cross-encoder-config.ts'
 export type { CosineCrossing, Crossed, Crossing, CrossingConfig, ResidualCrossing } from './crossing.ts'
 export type {
+  DetextBert,
+  DetextCnn,
   DetextConfig,
   DetextEncoder,
   DetextLists,
   DetextLoss,
+  DetextLstm,
+  DetextWords,
   ResolvedDetextConfig,
   Similarity,
 } from './detext/config.ts'

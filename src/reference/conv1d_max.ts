@@ -33,7 +33,15 @@ function checked(op: string, options: Windows): Windows & { B: number; T: number
  * @param options.cuSeqlens [B + 1], row b is tokens cuSeqlens[b] … cuSeqlens[b + 1] - 1
  * @returns y [B, F]; at [B, F], the first token of the first window that has the largest value, 0xffffffff where none is above 0
  */
-export function conv1dMax(options: Windows & { bias: ArrayLike<number> }): {
+export function conv1dMax(options: {
+  x: ArrayLike<number>
+  weight: ArrayLike<number>
+  cuSeqlens: ArrayLike<number>
+  I: number
+  F: number
+  W: number
+  bias: ArrayLike<number>
+}): {
   y: Float64Array
   at: Uint32Array
 } {
@@ -62,7 +70,16 @@ export function conv1dMax(options: Windows & { bias: ArrayLike<number> }): {
  * @param options.dy [B, F]
  * @returns dx [T, I], dweight [F, I, W], dbias [F]
  */
-export function conv1dMaxBackward(options: Windows & { at: ArrayLike<number>; dy: ArrayLike<number> }): {
+export function conv1dMaxBackward(options: {
+  x: ArrayLike<number>
+  weight: ArrayLike<number>
+  cuSeqlens: ArrayLike<number>
+  I: number
+  F: number
+  W: number
+  at: ArrayLike<number>
+  dy: ArrayLike<number>
+}): {
   dx: Float64Array
   dweight: Float64Array
   dbias: Float64Array

@@ -32,7 +32,14 @@ function rowsOf({ cuSeqlens, reverse = false }: Layer): number[][] {
  * @param options.reverse whether each row is read from its last token on
  * @returns h [T, H]; gates [T, 4 H] behind their functions; cell [T, H]; before [T, H], the state in front of each token
  */
-export function lstm(options: Layer): {
+export function lstm(options: {
+  gatesIn: ArrayLike<number>
+  weight: ArrayLike<number>
+  bias: ArrayLike<number>
+  cuSeqlens: ArrayLike<number>
+  H: number
+  reverse?: boolean
+}): {
   h: Float64Array
   gates: Float64Array
   cell: Float64Array
@@ -73,14 +80,18 @@ export function lstm(options: Layer): {
  * @param options.dh [T, H]
  * @returns dgates [T, 4 H], that of gatesIn; dweight [4 H, H]; dbias [4 H]
  */
-export function lstmBackward(
-  options: Layer & {
-    gates: ArrayLike<number>
-    cell: ArrayLike<number>
-    before: ArrayLike<number>
-    dh: ArrayLike<number>
-  },
-): { dgates: Float64Array; dweight: Float64Array; dbias: Float64Array } {
+export function lstmBackward(options: {
+  gatesIn: ArrayLike<number>
+  weight: ArrayLike<number>
+  bias: ArrayLike<number>
+  cuSeqlens: ArrayLike<number>
+  H: number
+  reverse?: boolean
+  gates: ArrayLike<number>
+  cell: ArrayLike<number>
+  before: ArrayLike<number>
+  dh: ArrayLike<number>
+}): { dgates: Float64Array; dweight: Float64Array; dbias: Float64Array } {
   const { weight, H, gates, cell, before, dh } = given('lstmBackward', options)
   expectSizes('lstmBackward', { H })
   expectArrays('lstmBackward', { gates, cell, before })

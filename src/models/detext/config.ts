@@ -24,13 +24,13 @@ import {
 import { ConfigError } from '../../errors.ts'
 import { ofEach, rolesOf } from './roles.ts'
 
-const SIMILARITIES = ['inner', 'concat', 'hadamard', 'diff'] as const
+const SIMILARITIES = ['inner', 'concat', 'hadamard', 'diff'] as const satisfies readonly Similarity[]
 /** What is made of the vectors of both sides: cosines, both side by side, products or differences; `emb_sim_func` of the reference. */
-export type Similarity = (typeof SIMILARITIES)[number]
+export type Similarity = 'inner' | 'concat' | 'hadamard' | 'diff'
 
-const DETEXT_LOSSES = ['pointwise', 'pairwise', 'softmax'] as const
+const DETEXT_LOSSES = ['pointwise', 'pairwise', 'softmax'] as const satisfies readonly DetextLoss[]
 /** A loss over lists. */
-export type DetextLoss = (typeof DETEXT_LOSSES)[number]
+export type DetextLoss = 'pointwise' | 'pairwise' | 'softmax'
 
 const words = {
   vocab_size: integer(2),
@@ -61,14 +61,40 @@ const encoders = {
     bidirectional: v.optional(flag, false),
   }),
 }
-/**
- * What makes vectors of texts, with every default. `bert`: the first token of the encoder in `pretrained_model_config`, projected to `units`, tanh,
- * dropout. `cnn`: for each field filters of its own over windows of words, `filters` of each width. `lstm`: the last state, of both directions
- * together `units`. The latter two have word vectors of `word_size`, one table for all fields.
- */
-export type DetextEncoder = {
-  [K in keyof typeof encoders]: v.InferOutput<(typeof encoders)[K]>
-}[keyof typeof encoders]
+/** What makes vectors of texts, with every default. */
+export type DetextEncoder = DetextBert | DetextCnn | DetextLstm
+
+/** The first token of `pretrained_model_config`'s encoder, projected to `units`, tanh, dropout. */
+export interface DetextBert {
+  type: 'bert'
+  units: number
+  dropout: number
+}
+
+/** Word vectors, one table for all fields. */
+export interface DetextWords {
+  vocab_size: number
+  /** Tokens equal to it are left out. */
+  pad_token_id: number
+  /** Most tokens of a text. */
+  max_positions: number
+  word_size: number
+}
+
+/** For each field `filters` of each width over windows of words, and the largest of each over the text. */
+export interface DetextCnn extends DetextWords {
+  type: 'cnn'
+  windows: number[]
+  filters: number
+}
+
+/** The last state, of both directions together `units`. */
+export interface DetextLstm extends DetextWords {
+  type: 'lstm'
+  units: number
+  layers: number
+  bidirectional: boolean
+}
 
 const names = v.array(text, 'expected a list of features')
 const finite = real('that is finite', () => true)
