@@ -2,13 +2,14 @@ import { basename, join, resolve } from 'node:path'
 import { files } from '#files'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { writeJson } from '../data/files.ts'
-import type { Dataset, TextTokenizer } from '../data/index.ts'
+import { type Dataset, openParquet, type TextTokenizer } from '../data/index.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { createModel, type Model, type ModelConfiguration } from '../models/index.ts'
 import {
   CONFIG_FILE,
   type Curves,
   evaluate,
+  evaluateTeachers,
   fingerprints,
   type LogEntry,
   loadEncoder,
@@ -18,6 +19,7 @@ import {
   type RunReport,
   runReport,
   saveWeights,
+  type TeacherEvaluation,
   Trainer,
   type TrainerState,
   WEIGHTS_FILE,
@@ -35,6 +37,8 @@ export interface FitOptions {
   trainer: ResolvedTrainerConfig
   train: Dataset
   evaluation?: Dataset
+  /** The files of those rows, where the teachers of the run are to be evaluated on them too. */
+  evaluationFiles?: readonly string[] | undefined
   /** For models that read text. */
   tokenizer?: TextTokenizer | undefined
   /** Folder for checkpoints. */
@@ -58,6 +62,8 @@ export interface Fitted {
   state: TrainerState
   /** Of the weights that the model holds now; absent without evaluation data. */
   metrics?: Record<string, number>
+  /** On the same rows. */
+  teachers: TeacherEvaluation[]
   report: RunReport
 }
 
@@ -78,6 +84,8 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   if (options.initFrom !== undefined && resume === undefined)
     await loadWeights(model, join(options.initFrom, WEIGHTS_FILE))
   const started = performance.now()
+  const teachers = await teachersOf(model, options)
+  const taught = performance.now()
   const curves = new Map<number, Curves | undefined>()
   let auc: number | undefined
   const run = new Trainer({
@@ -150,11 +158,28 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     state: run.state,
     stepKept,
     seconds: (ended - started) / 1000,
-    timings: { ...run.timings, 'final evaluation': (ended - trained) / 1000 },
+    timings: {
+      ...run.timings,
+      ...(teachers.length ? { 'teacher evaluation': (taught - started) / 1000 } : {}),
+      'final evaluation': (ended - trained) / 1000,
+    },
     metrics,
     curves: curves.get(stepKept),
+    teachers,
   })
-  return { model, state: run.state, metrics, report }
+  return { model, state: run.state, metrics, teachers, report }
+}
+
+/** What the run's teachers say of the evaluation rows. They answer before the student learns: what they cannot read is told first. */
+async function teachersOf(model: Model, options: FitOptions): Promise<TeacherEvaluation[]> {
+  const { trainer, evaluationFiles = [], stream } = options
+  if (!evaluationFiles.length || options.evaluation === undefined) return []
+  const opened = await Promise.all(evaluationFiles.map(path => openParquet(path)))
+  const found = await evaluateTeachers(model, trainer, opened, {
+    note: text => stream.write(`note: ${text}\n`),
+  })
+  for (const { teacher, metrics } of found) stream.write(`teacher ${teacher}: ${metricsLine(metrics)}\n`)
+  return found
 }
 
 /** The step whose weights are left at the end. */

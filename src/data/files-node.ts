@@ -42,8 +42,14 @@ export const files: FileSystem = {
   basename,
 
   async stat(path) {
-    const info = await stat(path)
-    return { size: info.size, isFolder: info.isDirectory() }
+    const info = await stat(path, { bigint: true })
+    const { dev, ino, size, mtimeNs, ctimeNs } = info
+    return {
+      size: Number(size),
+      isFolder: info.isDirectory(),
+      version: [dev, ino, size, mtimeNs, ctimeNs].join(':'),
+      changed: Math.max(Number(mtimeNs), Number(ctimeNs)) / 1e6,
+    }
   },
   async open(path) {
     const file = await open(path, 'r')

@@ -115,8 +115,27 @@ export async function damageOf(folder: string): Promise<string | undefined> {
   return undefined
 }
 
-/** SHA-256 of a file, read a piece at a time. */
+/** Hashes of files by path, with the version that was read. */
+const known = new Map<string, { version: string; sha256: string }>()
+/** Milliseconds within which a file system may not tell two changes apart, as FAT's does. */
+const RESOLUTION = 2000
+
+/**
+ * SHA-256 of a file, read a piece at a time. One that this process has hashed and that has not changed since is not read again; a file that changed
+ * just before it was read may have changed once more since.
+ */
 export async function hashOf(path: string): Promise<string> {
+  const begun = Date.now()
+  const { version, changed } = await fileSystem.stat(path)
+  const before = known.get(path)
+  if (version !== undefined && before?.version === version) return before.sha256
+  const sha256 = await readHash(path)
+  if (version !== undefined && begun - changed! > RESOLUTION) known.set(path, { version, sha256 })
+  else known.delete(path)
+  return sha256
+}
+
+async function readHash(path: string): Promise<string> {
   const hash = fileSystem.sha256()
   const file = await fileSystem.open(path)
   try {

@@ -33,6 +33,11 @@ export {
 export { type RecoveryOptions, trainWithRecovery } from './recovery.ts'
 export * from './report/index.ts'
 export { type TeacherPrint, trainingReads } from './teacher.ts'
+export {
+  evaluateTeachers,
+  type TeacherEvaluation,
+  type TeacherEvaluationOptions,
+} from './teacher-evaluation.ts'
 export { Trainer } from './trainer.ts'
 export type { TrainerOptions, TrainerProgress, TrainOptions } from './trainer-options.ts'
 export type { KernelTuning, LogEntry, TrainerState, TrainerTimings } from './trainer-state.ts'

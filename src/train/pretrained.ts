@@ -97,7 +97,9 @@ export async function loadEncoder(
   const file = withoutMask(await openWeights(folder), pretraining)
   try {
     const { names, aside } = match(encoder, file, role)
-    if (aside.length) note?.(`${file.path}: left aside ${listed(aside)}`)
+    // The head that pretraining predicts tokens with is not meant to go on.
+    const head = pretraining && aside.every(name => PREDICTS_TOKENS.test(name))
+    if (aside.length && !head) note?.(`${file.path}: left aside ${listed(aside)}`)
     await encoder.gpu.compiled()
     for (const [name, parameter] of encoder.namedParameters())
       await loadParameter(parameter, names.get(name)!, file)
@@ -143,6 +145,7 @@ function withoutMask(file: SafetensorsFile, pretraining: { appended: boolean } |
   return { ...file, tensors }
 }
 const WORDS = 'embeddings.word_embeddings.weight'
+const PREDICTS_TOKENS = /^vocab_(transform|layer_norm|projector)\./
 
 /** With a tied head, pretraining moves the padding row too; it is to start from zero. */
 function clearPadding({ embeddings, gpu, config }: Encoder): void {

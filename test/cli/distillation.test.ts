@@ -94,6 +94,52 @@ test('a student of a teacher, and of its logits in a file without labels, are th
   assert.ok(weights('tuned').equals(weights('beside')), 'all weights are those it started from')
 })
 
+test('a teacher is evaluated on its student’s evaluation rows, and stands beside it in the report', async () => {
+  const settings = { distillation: { teacher: at('teacher'), temperature: 2 } }
+  const said = await train('judged', settings, 'unlabelled.parquet', '--eval', at('all.parquet'))
+  assert.is(said.code, 0, said.err)
+  assert.match(said.out, new RegExp(`metric +value +teacher ${at('teacher')}\n`))
+  const own = await kernelgrad('evaluate', '--model', at('teacher'), '--data', at('all.parquet'), '--json')
+  const { metrics } = JSON.parse(own.out)
+  const report = JSON.parse(readFileSync(join(at('judged'), 'report.json'), 'utf8'))
+  assert.equal(
+    report.teachers.map(({ teacher, metrics }: { teacher: string; metrics: object }) => [teacher, metrics]),
+    [[at('teacher'), metrics]],
+  )
+  assert.equal(Object.keys(report.teachers[0].curves), Object.keys(report.curves))
+  assert.ok(report.seconds.parts['teacher evaluation'] > 0)
+  const page = readFileSync(join(at('judged'), 'report.html'), 'utf8')
+  const rows = [...page.matchAll(/<th role="rowheader" scope="row"><span>([^<]*)/g)].map(([, name]) => name)
+  assert.ok(rows.includes('judged') && rows.includes(`teacher ${at('teacher')}`), rows.join())
+
+  const { logit_0, logit_1 } = await logits()
+  const kept = (name: string, data: unknown[]): WriteColumn => ({ name, kind: 'float', data })
+  const columns = [kept('logit_0', logit_0!), kept('logit_1', logit_1!)]
+  await writeParquet(at('answered.parquet'), [TEXT, CITY, LABEL, ...columns])
+  const byColumns = { distillation: { columns: ['logit_0', 'logit_1'], temperature: 2 } }
+  const second = await train(
+    'answered',
+    byColumns,
+    'taught.parquet',
+    '--eval',
+    at('answered.parquet'),
+    '--json',
+  )
+  assert.is(second.code, 0, second.err)
+  const [found] = JSON.parse(second.out.trim().split('\n').at(-1)!).teachers
+  assert.is(found.teacher, 'logit_0, logit_1')
+  assert.equal(Object.keys(found.metrics), Object.keys(metrics))
+  for (const [name, value] of Object.entries(metrics as Record<string, number>))
+    assert.ok(Math.abs(found.metrics[name] - value) < 1e-6, `${name}: ${found.metrics[name]}, ${value}`)
+  const none = await train('unanswered', byColumns, 'taught.parquet', '--eval', at('all.parquet'))
+  assert.is(none.code, 0, none.err)
+  assert.match(
+    none.out,
+    /note: the teacher logit_0, logit_1 is not evaluated: .*all\.parquet has no column logit_0\n/,
+  )
+  assert.not.match(none.out, /metric +value +teacher/)
+})
+
 test('what a file, a teacher or a start cannot give is told before anything is trained', async () => {
   const teacher = { teacher: at('teacher') }
   await writeParquet(at('holes.parquet'), [

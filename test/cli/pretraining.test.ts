@@ -49,6 +49,7 @@ async function train(out: string, config: object, ...more: string[]) {
   const files = ['--config', path, '--train', data.train, '--eval', data.test, '--out', join(folder, out)]
   const told = await kernelgrad('train', ...files, '--json', ...more)
   assert.is(told.code, 0, told.err)
+  assert.not.match(told.err, /left aside/, 'nothing of the head that pretraining alone needs')
   return JSON.parse(told.out.trimEnd().split('\n').at(-1)!)
 }
 const pretrain = (settings: object) => ({

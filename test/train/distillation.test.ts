@@ -5,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Arena, DenseParameter } from '../../src/autograd/index.ts'
 import { parseTrainerConfig, type TrainerConfig } from '../../src/config/index.ts'
+import { files as fileSystem } from '../../src/data/files-node.ts'
 import { type Dataset, loadDataset } from '../../src/data/index.ts'
 import { createModel, type Model } from '../../src/models/index.ts'
 import { loadFrozen } from '../../src/train/checkpoint.ts'
@@ -205,6 +206,31 @@ test('a stage begins with a teacher, another ends without: what changed meanwhil
   )
   rmSync(join(own, 'checksums.json'))
   model.free()
+})
+
+test("a teacher's weights are read twice in a run of several stages: for their checksum, and onto the device", async () => {
+  const { open } = fileSystem
+  const { now } = Date
+  const opened: string[] = []
+  fileSystem.open = path => {
+    opened.push(path)
+    return open(path)
+  }
+  // What changed within a clock's resolution is read again.
+  Date.now = () => now() + 60_000
+  const own = join(folder, 'once')
+  cpSync(teacherFolder, own, { recursive: true })
+  const stages = [{ max_steps: 1 }, { max_steps: 1 }] as TrainerConfig['stages']
+  const config = settings({ teacher: own }, { stages })
+  const student = fresh()
+  try {
+    await run(config, await reading(student, config), {}, student)
+  } finally {
+    fileSystem.open = open
+    Date.now = now
+  }
+  const weights = opened.filter(path => path === join(own, 'model.safetensors'))
+  assert.is(weights.length, 2)
 })
 
 test("a teacher's weights stay, and it has no memory for gradients", async () => {

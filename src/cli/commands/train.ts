@@ -10,6 +10,7 @@ import {
   type LogEntry,
   lockOutputFolder,
   REPORT_HTML,
+  type TeacherEvaluation,
   trainingReads,
   trainWithRecovery,
   WEIGHTS_FILE,
@@ -107,9 +108,20 @@ async function trainInto(
       stream.write(`${gpu.adapter.line}\n`)
       await writeJson(join(out, ARGUMENTS_FILE), trainer)
       const data = { train, evaluation, tokenizer }
-      const run = { gpu, config, trainer, ...data, output: out, locked: true, stream, onLog, initFrom }
+      const run = {
+        gpu,
+        config,
+        trainer,
+        ...data,
+        evaluationFiles: options.eval,
+        output: out,
+        locked: true,
+        stream,
+        onLog,
+        initFrom,
+      }
       const fitted = await fit({ ...run, resume: from || undefined, name: runName(out) })
-      const { model, state, metrics } = fitted
+      const { model, state, metrics, teachers } = fitted
       const parameters = model.numParameters()
       await saveResult(fitted, out)
       const seconds = (Date.now() - started) / 1000
@@ -122,15 +134,30 @@ async function trainInto(
           steps,
           seconds,
           metrics: metrics ?? null,
+          ...(teachers.length
+            ? { teachers: teachers.map(({ teacher, metrics }) => ({ teacher, metrics })) }
+            : {}),
         }
         process.stdout.write(`${JSON.stringify(result)}\n`)
         return
       }
-      if (metrics)
-        stream.write(`\n${formatTable(['metric', 'value'], Object.entries(formatMetrics(shown(metrics))))}\n`)
+      if (metrics) stream.write(`\n${figuresTable(metrics, teachers)}\n`)
       stream.write(
         `\n${state.global_step} steps in ${formatSeconds(seconds)}; the model is in ${out}, the report in ${join(out, REPORT_HTML)}\n`,
       )
     },
   )
+}
+
+/** The student's figures, and those of its teachers beside them. */
+function figuresTable(metrics: Record<string, number>, teachers: readonly TeacherEvaluation[]): string {
+  const own = formatMetrics(shown(metrics))
+  const others = teachers.map(one => formatMetrics(one.metrics))
+  const names = teachers.map(({ teacher }) => `teacher ${teacher}`)
+  const rows = Object.entries(own).map(([name, value]) => [
+    name,
+    value,
+    ...others.map(figures => figures[name] ?? ''),
+  ])
+  return formatTable(['metric', 'value', ...names], rows)
 }

@@ -5,6 +5,7 @@ import { parseStrict } from '../../config/schema.ts'
 import { VERSION } from '../../kernels/tuning.ts'
 import type { Curves } from '../../metrics/index.ts'
 import type { ModelConfiguration } from '../../models/index.ts'
+import type { TeacherEvaluation } from '../teacher-evaluation.ts'
 import type { LogEntry, TrainerState } from '../trainer-state.ts'
 
 /** Figures as JSON holds them: null where one does not exist. */
@@ -44,6 +45,18 @@ export interface RunReport {
   log_history: Figures[]
   /** Of the weights at the end; binary models with evaluation data. */
   curves: Curves | null
+  /** What the run learned from, on the same evaluation data. */
+  teachers?: TeacherFigures[] | undefined
+}
+
+/** A teacher in its student's report. */
+export interface TeacherFigures {
+  /** Its folder, or the columns of its logits. */
+  teacher: string
+  /** Of the evaluation data. */
+  metrics: Figures
+  /** Binary models alone have them. */
+  curves: Curves | null
 }
 
 /** What a report is made of. */
@@ -72,6 +85,8 @@ export interface RunReportInput {
   metrics?: Record<string, number>
   /** Of the weights that are kept. */
   curves?: Curves
+  /** Its teachers on the same rows, from `evaluateTeachers`. */
+  teachers?: readonly TeacherEvaluation[]
 }
 
 /** Puts a run's report together; the result is plain JSON. */
@@ -95,12 +110,22 @@ export function runReport(input: RunReportInput): RunReport {
     log_history: [...state.log_history],
     curves: input.curves ?? null,
   }
+  if (input.teachers?.length)
+    report.teachers = input.teachers.map(({ curves, ...own }) => ({ ...own, curves: curves ?? null }))
   // NaN becomes null here, not only once it was written and read.
   return JSON.parse(JSON.stringify(report))
 }
 
 const figures = v.record(v.string(), v.nullable(v.number()))
 const numbers = v.array(v.number())
+const curves = v.nullable(
+  v.object({
+    roc: v.object({ fpr: numbers, tpr: numbers }),
+    precision_recall: v.object({ precision: numbers, recall: numbers }),
+    reliability: v.object({ prob_true: numbers, prob_pred: numbers, counts: numbers }),
+    histogram: v.object({ edges: numbers, clicks: numbers, others: numbers }),
+  }),
+)
 const reportSchema = v.object({
   format: v.literal(1, ({ input }) => `expected format 1, got ${JSON.stringify(input)}`),
   name: v.string(),
@@ -119,14 +144,8 @@ const reportSchema = v.object({
   config: v.record(v.string(), v.unknown()),
   metrics: v.nullable(figures),
   log_history: v.array(figures),
-  curves: v.nullable(
-    v.object({
-      roc: v.object({ fpr: numbers, tpr: numbers }),
-      precision_recall: v.object({ precision: numbers, recall: numbers }),
-      reliability: v.object({ prob_true: numbers, prob_pred: numbers, counts: numbers }),
-      histogram: v.object({ edges: numbers, clicks: numbers, others: numbers }),
-    }),
-  ),
+  curves,
+  teachers: v.optional(v.array(v.object({ teacher: v.string(), metrics: figures, curves }))),
 })
 
 /**

@@ -14,6 +14,7 @@ import {
   settings,
   timeTable,
 } from './tables.ts'
+import { withTeachers } from './teachers.ts'
 
 /** Scripts that the page carries, as text. */
 export interface PageScripts {
@@ -30,7 +31,8 @@ export interface PageScripts {
 export function reportHtml(reports: readonly RunReport[], { chartJs, page }: PageScripts): string {
   if (!reports.length) throw new ConfigError('a report needs at least one run, got none')
   const runs = distinctNames(reports)
-  const data = pageData(runs)
+  const evaluated = withTeachers(runs)
+  const data = pageData(evaluated)
   const title =
     runs.length === 1 ? `Training report: ${runs[0]!.name}` : `${runs.length} training runs compared`
   return `<!doctype html>
@@ -51,8 +53,8 @@ export function reportHtml(reports: readonly RunReport[], { chartJs, page }: Pag
 </header>
 <main>
 <section aria-labelledby="results"><h2 id="results" tabindex="-1">Results</h2>
-<div class="card">${resultsTable(runs)}</div></section>
-${runs.length > 1 ? toggles(data) : ''}
+<div class="card">${resultsTable(evaluated)}</div></section>
+${evaluated.length > 1 ? toggles(data) : ''}
 ${curvesSection(data)}
 ${trainingSection(runs, data)}
 <section aria-labelledby="time"><h2 id="time">Time</h2>

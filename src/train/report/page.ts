@@ -152,8 +152,11 @@ function histogram(run: PageRun): BarChart {
   }
 }
 
+/** The runs that are shown and took time: a teacher beside its student was not trained here. */
+const timed = () => runs.filter(({ seconds }, i) => !hidden.has(i) && Object.keys(seconds).length)
+
 function time(): BarChart {
-  const shown = runs.filter((_, i) => !hidden.has(i))
+  const shown = timed()
   const total = (part: string) => runs.reduce((sum, { seconds }) => sum + (seconds[part] ?? 0), 0)
   const parts = [...new Set(runs.flatMap(({ seconds }) => Object.keys(seconds)))].sort(
     (a, b) => total(b) - total(a),
@@ -238,7 +241,7 @@ function draw(canvas: HTMLCanvasElement): void {
   charts.get(canvas)?.destroy()
   const { kind, of } = canvas.dataset
   if (kind === 'histogram') canvas.closest<HTMLElement>('.card')!.hidden = hidden.has(Number(of))
-  if (kind === 'time') canvas.parentElement!.style.height = `${110 + 42 * (runs.length - hidden.size)}px`
+  if (kind === 'time') canvas.parentElement!.style.height = `${110 + 42 * timed().length}px`
   charts.set(canvas, new Chart(canvas, configuration(canvas) as ChartConfiguration))
 }
 

@@ -65,6 +65,32 @@ test('runs stand best first, and each best figure is marked', () => {
   ])
 })
 
+test('a teacher stands beside its students, once, in the results and the curves, and nowhere else', () => {
+  const teacher = sampleReport('runs/teacher', 0.95)
+  const teachers = [{ teacher: 'runs/teacher', metrics: teacher.metrics!, curves: teacher.curves }]
+  const taught = { ...sample, teachers }
+  assert.equal(parseRunReport(taught, 'x').teachers, teachers)
+  const students = [taught, { ...sampleReport('other', 0.5), teachers }]
+  for (const [runs, names] of [
+    [[taught], ['teacher runs/teacher', 'text_tabular']],
+    [students, ['teacher runs/teacher', 'text_tabular', 'other']],
+  ] as const) {
+    const page = html(...runs)
+    const table = /<table[^>]*><caption>Final evaluation, best ROC AUC first[\s\S]*?<\/table>/.exec(page)![0]
+    assert.equal(
+      [...table.matchAll(/<th role="rowheader"[^>]*><span>(.*?)<\/span>/g)].map(([, name]) => name).sort(),
+      [...names].sort(),
+    )
+    const data = JSON.parse(/<script type="application\/json" id="data">(.*?)<\/script>/.exec(page)![1]!)
+    assert.is(data.runs.length, names.length)
+    const drawn = data.runs.find(({ name }: { name: string }) => name === 'teacher runs/teacher')
+    assert.equal(drawn.curves, teacher.curves)
+    assert.equal([drawn.series, drawn.seconds], [{}, {}])
+    const rest = page.slice(page.indexOf('id="time"'), page.indexOf('<footer>'))
+    assert.not.match(rest.replace(/<details[\s\S]*?<\/details>/g, ''), /runs\/teacher/)
+  }
+})
+
 test('evaluations are listed from the lowest loss on', () => {
   const table = /<caption>text_tabular: 4 evaluations, lowest loss first[\s\S]*?<\/table>/.exec(
     html(sample),
