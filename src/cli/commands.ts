@@ -97,7 +97,10 @@ export const COMMANDS: readonly CommandSpec[] = [
       { flags: '--config <file>', description: 'model and trainer configuration, JSON', required: true },
       ARCHITECTURE,
       FEATURES,
-      { flags: '--train <files...>', description: 'Parquet files to train on', required: true },
+      {
+        flags: '--train <files...>',
+        description: 'Parquet files to train on, for all stages that name none of their own',
+      },
       { flags: '--eval <files...>', description: 'Parquet files to evaluate on' },
       { flags: '--out <folder>', description: 'new folder for checkpoints and the model', required: true },
       {

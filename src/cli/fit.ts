@@ -18,6 +18,7 @@ import {
   REPORT_JSON,
   type RunReport,
   runReport,
+  type StageData,
   saveWeights,
   type TeacherEvaluation,
   Trainer,
@@ -35,8 +36,10 @@ export interface FitOptions {
   gpu: Gpu
   config: ModelConfiguration
   trainer: ResolvedTrainerConfig
-  train: Dataset
-  evaluation?: Dataset
+  train?: Dataset | undefined
+  evaluation?: Dataset | undefined
+  /** Of the stages that name files of their own. */
+  stageData?: readonly (StageData | undefined)[]
   /** The files of those rows, where the teachers of the run are to be evaluated on them too. */
   evaluationFiles?: readonly string[] | undefined
   /** For models that read text. */
@@ -72,7 +75,9 @@ export interface Fitted {
  * @throws InterruptedError when a signal ended it, with a checkpoint saved.
  */
 export async function fit(options: FitOptions): Promise<Fitted> {
-  const { gpu, config, trainer, train, evaluation, tokenizer, output, resume, stream } = options
+  const { gpu, config, trainer, train, tokenizer, output, resume, stream, stageData = [] } = options
+  // What the weights at the end are judged by.
+  const evaluation = stageData.at(-1)?.evaluation ?? options.evaluation
   const model: Model = createModel(config).to(gpu, { seed: trainer.seed })
   model.tokenizer = tokenizer
   if (config.use_pretrained) {
@@ -88,6 +93,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const taught = performance.now()
   const curves = new Map<number, Curves | undefined>()
   let auc: number | undefined
+  let trained = 0
   const run = new Trainer({
     model,
     // The best of no evaluations is not to be had.
@@ -96,11 +102,15 @@ export async function fit(options: FitOptions): Promise<Fitted> {
       load_best_model_at_end: trainer.load_best_model_at_end && evaluation !== undefined,
     },
     train,
-    evaluation,
+    evaluation: options.evaluation,
+    stageData,
     output,
     locked: options.locked,
     onWarning: message => stream.write(`warning: ${message}\n`),
-    onProgress: ({ step, ...more }) => progress.update({ ...more, done: step, auc }),
+    onProgress({ step, ...more }) {
+      trained = more.rows
+      progress.update({ ...more, done: step, auc })
+    },
     onEvaluation(done, step) {
       // Of the earlier ones, the best may still be the one that is kept.
       for (const old of curves.keys()) if (old !== run.state.best_global_step) curves.delete(old)
@@ -118,7 +128,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const letGo = output ? onInterrupt(() => run.interrupt(), 'saving after this step') : () => {}
   const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
   stream.write(
-    `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(train.length)} rows to train on${evaluated}\n`,
+    `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(rowsOf(options))} rows to train on${evaluated}\n`,
   )
   const progress = createProgress({ total: run.state.max_steps, label: 'step', stream })
   try {
@@ -137,7 +147,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
       `interrupted after step ${step} of ${last}; ${output}/checkpoint-${step} is saved, --resume goes on from it`,
     )
   }
-  const trained = performance.now()
+  const stopped = performance.now()
   const stepKept = keptStep(run.state, trainer)
   let metrics = evaluation && loggedMetrics(run.state, stepKept)
   if (evaluation && !(metrics && curves.has(stepKept))) {
@@ -153,7 +163,11 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     adapter: gpu.adapter.line,
     config: { ...config, trainer },
     model: { architecture: model.constructor.name, parameters: model.numParameters() },
-    rows: { train: train.length, evaluation: evaluation?.length },
+    rows: {
+      train: rowsOf(options),
+      evaluation: evaluation?.length,
+      ...(stageData.some(own => own?.train) ? { trained } : {}),
+    },
     evaluationData: (await fingerprints(train, evaluation)).evaluation,
     state: run.state,
     stepKept,
@@ -161,7 +175,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     timings: {
       ...run.timings,
       ...(teachers.length ? { 'teacher evaluation': (taught - started) / 1000 } : {}),
-      'final evaluation': (ended - trained) / 1000,
+      'final evaluation': (ended - stopped) / 1000,
     },
     metrics,
     curves: curves.get(stepKept),
@@ -170,10 +184,16 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   return { model, state: run.state, metrics, teachers, report }
 }
 
+/** Rows of all the data that some stage is trained on. */
+function rowsOf({ train, stageData = [] }: FitOptions): number {
+  const all = new Set([train, ...stageData.map(own => own?.train)])
+  return [...all].reduce((sum, data) => sum + (data?.length ?? 0), 0)
+}
+
 /** What the run's teachers say of the evaluation rows. They answer before the student learns: what they cannot read is told first. */
 async function teachersOf(model: Model, options: FitOptions): Promise<TeacherEvaluation[]> {
   const { trainer, evaluationFiles = [], stream } = options
-  if (!evaluationFiles.length || options.evaluation === undefined) return []
+  if (!evaluationFiles.length) return []
   const opened = await Promise.all(evaluationFiles.map(path => openParquet(path)))
   const found = await evaluateTeachers(model, trainer, opened, {
     note: text => stream.write(`note: ${text}\n`),

@@ -105,8 +105,26 @@ const runEntries = {
   truncate: v.optional(flag, false),
 }
 
+/** Names of files: one, or a list of them. */
+const dataFiles = v.optional(
+  v.pipe(
+    v.union(
+      [v.pipe(text, v.nonEmpty()), v.pipe(v.array(v.pipe(text, v.nonEmpty())), v.minLength(1))],
+      "expected a file's name, or a list of them",
+    ),
+    v.transform(files => [files].flat()),
+    v.check(files => new Set(files).size === files.length, 'names a file twice, expected every file once'),
+  ),
+)
+
 /** What a stage changes; what it does not name is as in the trainer's own settings. */
-const stageSchema = strict(withoutDefaults(stageEntries))
+const stageSchema = strict({
+  ...withoutDefaults(stageEntries),
+  /** Parquet files of this stage alone, in place of those of the run. */
+  train: dataFiles,
+  /** Parquet files that this stage is evaluated on, in place of those of the run. */
+  eval: dataFiles,
+})
 /** One stage of a run: what it changes of the trainer's settings. */
 export type StageConfig = v.InferOutput<typeof stageSchema>
 

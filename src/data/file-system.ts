@@ -12,16 +12,6 @@ export interface ReadFile {
   close(): Promise<void>
 }
 
-/** What is known of a file or folder without reading it. */
-export interface FileInfo {
-  size: number
-  isFolder: boolean
-  /** Another once the content is another, unless that changed within the clock's resolution; not known everywhere. */
-  version?: string
-  /** Milliseconds since 1970 of the last change of content or name, where `version` is known. */
-  changed?: number
-}
-
 /** A file open for writing, from its start to its end. */
 export interface WriteFile {
   /** Appends bytes, or text as UTF-8. */
@@ -59,7 +49,11 @@ export interface FileSystem {
   dirname(path: string): string
   basename(path: string): string
 
-  stat(path: string): Promise<FileInfo>
+  /**
+   * What is known without reading it. `version` is another once the content is another, unless that changed within the clock's resolution, and `changed` when that
+   * was, in milliseconds since 1970; neither is known everywhere.
+   */
+  stat(path: string): Promise<{ size: number; isFolder: boolean; version?: string; changed?: number }>
   open(path: string): Promise<ReadFile>
   /** A new file. */
   create(path: string): Promise<WriteFile>

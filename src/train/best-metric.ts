@@ -85,6 +85,7 @@ export function tellWithoutValue(
 /**
  * Looks again which evaluation so far was the best, as a run does that goes on with another metric, or from a checkpoint of a
  * version that took another direction for the better one.
+ * @param judgedSince evaluations up to this step are of other data, and count for nothing; 0 for none.
  * @param stageStart the step that the running stage starts after: evaluations before it count for no patience.
  * @returns whether it is another than the state said.
  */
@@ -93,12 +94,13 @@ export function reconsiderBest(
   config: Settings & Pick<ResolvedTrainerConfig, 'early_stopping_threshold'>,
   stageStart: number,
   figures: FiguresByName,
+  judgedSince = 0,
 ): boolean {
   const again = { ...state, best_metric: null, best_global_step: null, early_stopping_patience_counter: 0 }
   for (const { step, ...entry } of state.log_history) {
     // Its JSON holds null for what was NaN.
     const value = entry[`eval_${metricOf(config)}`] as number | null | undefined
-    if (value === undefined) continue
+    if (value === undefined || (judgedSince && step <= judgedSince)) continue
     noteEvaluation(again, config, { [`eval_${metricOf(config)}`]: value ?? Number.NaN }, figures, step)
     if (step <= stageStart) again.early_stopping_patience_counter = 0
   }

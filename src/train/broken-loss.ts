@@ -1,11 +1,11 @@
 // A run whose loss is not a number is over: what it says then. So is one whose loss is no single value.
 import type { Tensor } from '../autograd/index.ts'
 import type { Dataset } from '../data/index.ts'
-import type { Units } from '../data/lists.ts'
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Model } from '../models/index.ts'
 import { epochOrder } from './batches.ts'
 import { expectTensor } from './checks.ts'
+import type { StageRows } from './stage-data.ts'
 import { positionOf, type Stage } from './stages.ts'
 
 /** The loss, or a gradient, is not a number. */
@@ -27,11 +27,10 @@ const ADVICE = 'a lower learning rate, gradient clipping (max_grad_norm) or a ch
 /** The error for a loss that broke in micro-batch `microBatch` of step `step`, counted from 0. */
 export function brokenLoss(
   plan: readonly Stage[],
-  data: Dataset,
-  units: Units,
+  data: readonly StageRows[],
   { step, microBatch }: { step: number; microBatch: number },
 ): BrokenLossError {
-  const { config, rows } = rowsOf(plan, data, units, { step, microBatch, count: 1 })
+  const { config, rows } = rowsOf(plan, data, { step, microBatch, count: 1 })
   // Scaling the loss keeps gradients in f16's range; activations beyond 65504 it cannot help.
   const precision = config.fp16 ? 'float32 (fp16: false), ' : ''
   return new BrokenLossError(
@@ -44,11 +43,10 @@ export function brokenLoss(
 /** The error for a gradient that broke in step `step`, counted from 0, whose loss was a number. */
 export function brokenGradient(
   plan: readonly Stage[],
-  data: Dataset,
-  units: Units,
+  data: readonly StageRows[],
   step: number,
 ): BrokenLossError {
-  const { rows } = rowsOf(plan, data, units, { step, microBatch: 0 })
+  const { rows } = rowsOf(plan, data, { step, microBatch: 0 })
   return new BrokenLossError(
     `the gradient is not a number at step ${step + 1}; try ${ADVICE}; the step's rows were ${rows.map(describe).join(', ')}`,
     step + 1,
@@ -59,16 +57,16 @@ export function brokenGradient(
 /** The rows of `count` micro-batches of a step, of all unless given, and the settings of its stage. */
 function rowsOf(
   plan: readonly Stage[],
-  data: Dataset,
-  units: Units,
+  data: readonly StageRows[],
   { step, microBatch, count }: { step: number; microBatch: number; count?: number },
 ) {
   const position = positionOf(plan, step, microBatch)
   const { config, firstEpoch } = plan[position.stage]!
+  const { train, units } = data[position.stage]!
   const { per_device_train_batch_size: size, gradient_accumulation_steps } = config
   const order = epochOrder(units.count, config, firstEpoch + position.epoch)
   const end = position.microBatch + (count ?? gradient_accumulation_steps)
-  return { config, rows: byFile(data, units.rowsOf(order.subarray(position.microBatch * size, end * size))) }
+  return { config, rows: byFile(train, units.rowsOf(order.subarray(position.microBatch * size, end * size))) }
 }
 
 function byFile(data: Dataset, order: Uint32Array): BrokenLossError['rows'] {

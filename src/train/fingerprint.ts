@@ -25,13 +25,16 @@ export interface Fingerprints {
   train: Fingerprint[]
   /** Empty without evaluation data. */
   evaluation: Fingerprint[]
+  /** By stage, of the stages with data of their own; null for the others. */
+  stages?: ({ train: Fingerprint[]; evaluation: Fingerprint[] } | null)[]
   /** The teachers it learns from, where there are. */
   teachers?: TeacherPrint[]
 }
 
 /** Takes the fingerprints of a run's data. */
-export async function fingerprints(train: Dataset, evaluation?: Dataset): Promise<Fingerprints> {
-  return { train: await fingerprint(train), evaluation: evaluation ? await fingerprint(evaluation) : [] }
+export async function fingerprints(train?: Dataset, evaluation?: Dataset): Promise<Fingerprints> {
+  const of = async (data: Dataset | undefined) => (data ? fingerprint(data) : [])
+  return { train: await of(train), evaluation: await of(evaluation) }
 }
 
 /**

@@ -32,6 +32,7 @@ export {
 } from './pretrained.ts'
 export { type RecoveryOptions, trainWithRecovery } from './recovery.ts'
 export * from './report/index.ts'
+export type { StageData } from './stage-data.ts'
 export { type TeacherPrint, trainingReads } from './teacher.ts'
 export {
   evaluateTeachers,

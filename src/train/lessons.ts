@@ -3,7 +3,7 @@ import { autocast, noGrad, scope, type Tensor, tensor } from '../autograd/index.
 import type { DistillationConfig, ResolvedTrainerConfig } from '../config/index.ts'
 import { expectInputs } from '../data/check-columns.ts'
 import { checkValues } from '../data/check-values.ts'
-import { collate, type Dataset } from '../data/index.ts'
+import { collate } from '../data/index.ts'
 import { checkTextLengths } from '../data/place.ts'
 import { ConfigError } from '../errors.ts'
 import type { AnyBatch, Inputs } from '../inputs.ts'
@@ -13,6 +13,7 @@ import type { Model } from '../models/index.ts'
 import { checkLoss } from './broken-loss.ts'
 import { loadFrozen } from './checkpoint.ts'
 import { expectLogits, logitsOf } from './predict.ts'
+import type { StageRows } from './stage-data.ts'
 import { planStages, type Stage } from './stages.ts'
 import {
   checkPrint,
@@ -22,6 +23,7 @@ import {
   printOf,
   type Reads,
   readsFor,
+  stagesReading,
   type TeacherPrint,
 } from './teacher.ts'
 
@@ -29,8 +31,11 @@ import {
 export class Lessons {
   readonly #model: Model
   readonly #config: ResolvedTrainerConfig
-  readonly #train: Dataset
-  #reads: Reads
+  readonly #rows: readonly StageRows[]
+  readonly #plan: Stage[]
+  /** By stage; stages that are trained on the same rows read the same. */
+  #reads: Reads[]
+  #stage = 0
   /** The teacher on the device. */
   #teacher: { folder: string; model: Model } | undefined
   #settings: DistillationConfig | null = null
@@ -38,29 +43,35 @@ export class Lessons {
   prints: TeacherPrint[] = []
 
   /** @throws ConfigError or DataError for what shows without a teacher: no logits, columns that are not there */
-  constructor(model: Model, config: ResolvedTrainerConfig, train: Dataset) {
+  constructor(model: Model, config: ResolvedTrainerConfig, rows: readonly StageRows[]) {
     this.#model = model
     this.#config = config
-    this.#train = train
-    const plan = planStages(config, 1)
-    if (plan.some(stage => stage.config.distillation)) expectLogits('distillation', model)
-    this.#reads = readsFor(model, config, new Map())
+    this.#rows = rows
+    this.#plan = planStages(config, 1)
+    if (this.#plan.some(stage => stage.config.distillation)) expectLogits('distillation', model)
+    this.#reads = this.#readsWith(new Map())
     this.#checkData()
   }
 
-  /** What a loader reads for a batch. */
+  /** What a loader reads for a batch of the stage that has begun. */
   get inputs(): Inputs {
-    return this.#reads.inputs
+    return this.#reads[this.#stage]!.inputs
+  }
+
+  #readsWith(teachers: Map<string, Model>): Reads[] {
+    const of = (own: number | undefined) => readsFor(this.#model, stagesReading(this.#plan, own), teachers)
+    const shared = of(undefined)
+    return this.#plan.map(({ index, files }) => (files.train ? of(index) : shared))
   }
 
   /** Loads every teacher once, and holds it and columns of logits against student and data. */
   async prepare(): Promise<void> {
-    const described = await describeTeachers(this.#config)
-    this.#reads = readsFor(this.#model, this.#config, described)
+    const described = await describeTeachers(this.#plan)
+    this.#reads = this.#readsWith(described)
     this.#checkData()
-    if (!this.#config.truncate) checkTextLengths(this.#train, this.inputs)
+    if (!this.#config.truncate) this.#eachData(({ train }, { inputs }) => checkTextLengths(train, inputs))
     for (const [folder, teacher] of described) this.prints.push(await printOf(folder, teacher))
-    for (const stage of planStages(this.#config, 1)) {
+    for (const stage of this.#plan) {
       if (!stage.config.distillation) continue
       await this.begin(stage)
       this.#checkLogits()
@@ -68,7 +79,8 @@ export class Lessons {
   }
 
   /** Has the teacher of a stage on the device, and no other. @throws DataError where its files have changed */
-  async begin({ config }: Pick<Stage, 'config'>): Promise<void> {
+  async begin({ config, index }: Pick<Stage, 'config' | 'index'>): Promise<void> {
+    this.#stage = index
     this.#settings = config.distillation
     const folder = config.distillation?.teacher
     if (this.#teacher && this.#teacher.folder !== folder) this.close()
@@ -109,14 +121,17 @@ export class Lessons {
   #teacherLogits({ columns }: DistillationConfig, batch: AnyBatch): Tensor {
     const { gpu } = this.#model
     if (!this.#teacher) {
-      const values = batch[this.#reads.columns.get(columns!.join())!] as Record<string, Float32Array>
+      const values = batch[this.#reads[this.#stage]!.columns.get(columns!.join())!] as Record<
+        string,
+        Float32Array
+      >
       const all = new Float32Array(batch.size * columns!.length)
       for (const [c, name] of columns!.entries())
         for (let b = 0; b < batch.size; b++) all[b * columns!.length + c] = values[name]![b]!
       return tensor(gpu, all, [batch.size, columns!.length])
     }
     const { folder, model } = this.#teacher
-    const names = this.#reads.names.get(folder)!
+    const names = this.#reads[this.#stage]!.names.get(folder)!
     const own: AnyBatch = { size: batch.size, rows: batch.rows }
     for (const [name, key] of Object.entries(names)) own[name] = batch[key]
     // In float32 whatever the student trains in, as when its logits are written into a file.
@@ -125,16 +140,29 @@ export class Lessons {
 
   /** What the training data must hold beside what the model reads. */
   #checkData(): void {
-    expectInputs('Trainer: train', this.#train, this.inputs, 'distillation')
-    const mine = Object.entries(this.inputs).filter(([name]) => !Object.hasOwn(this.#model.inputs, name))
-    checkValues('Trainer: train', this.#train, Object.fromEntries(mine), 'distillation')
+    this.#eachData(({ train }, { inputs }, where) => {
+      expectInputs(where, train, inputs, 'distillation')
+      const mine = Object.entries(inputs).filter(([name]) => !Object.hasOwn(this.#model.inputs, name))
+      checkValues(where, train, Object.fromEntries(mine), 'distillation')
+    })
+  }
+
+  /** Once for the rows that stages share, and for each stage with rows of its own. */
+  #eachData(use: (rows: StageRows, reads: Reads, where: string) => void): void {
+    const seen = new Set<Reads>()
+    for (const { index, files } of this.#plan) {
+      const reads = this.#reads[index]!
+      if (seen.has(reads)) continue
+      seen.add(reads)
+      use(this.#rows[index]!, reads, files.train ? `Trainer: stageData[${index}].train` : 'Trainer: train')
+    }
   }
 
   /** Holds the logits of two rows, where there are, against each other. */
   #checkLogits(): void {
     const { columns, teacher: folder, loss } = this.#settings!
-    const rows = this.#train.length > 1 ? [0, 1] : [0]
-    const batch: AnyBatch = collate(this.#train, rows, this.inputs, { truncate: true })
+    const { train } = this.#rows[this.#stage]!
+    const batch: AnyBatch = collate(train, train.length > 1 ? [0, 1] : [0], this.inputs, { truncate: true })
     inEval(this.#model, () =>
       scope(() =>
         noGrad(() => {

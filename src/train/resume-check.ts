@@ -40,13 +40,16 @@ const MAY_CHANGE = /(^|\.)(\w*dropout\w*|initializer_range|model_name|use_pretra
 /** What PyTorch is told and nothing here reads. */
 const UNREAD = /(^|\.)(qa_dropout|activation_function_kwargs|sinusoidal_pos_embds|position_embedding_type)$/
 
-/** A setting without teachers' folders: a teacher may have moved, and is known again by what it holds. */
+/** Keys that say where something lies: a teacher or a file may have moved, and is known again by what it holds. */
+const PLACES: readonly string[] = ['teacher', 'train', 'eval']
+
+/** A setting without the places of what it names. */
 function withoutFolders(setting: unknown): unknown {
   if (Array.isArray(setting)) return setting.map(withoutFolders)
   if (!isObject(setting)) return setting
   const entries = Object.entries(setting).map(([key, value]) => [
     key,
-    key === 'teacher' ? true : withoutFolders(value),
+    PLACES.includes(key) ? true : withoutFolders(value),
   ])
   return Object.fromEntries(entries)
 }

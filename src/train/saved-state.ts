@@ -17,6 +17,9 @@ const pointSchema = v.looseObject({
   data: v.object({
     train: v.array(fingerprint),
     evaluation: v.array(fingerprint),
+    stages: v.optional(
+      v.array(v.nullable(v.object({ train: v.array(fingerprint), evaluation: v.array(fingerprint) }))),
+    ),
     teachers: v.optional(v.array(v.object({ folder: v.string(), sha256: v.string() }))),
   }),
   reads: v.optional(v.array(v.tuple([v.string(), v.string()]))),

@@ -29,11 +29,15 @@ export class Saving {
 
   /** Takes the folder, makes it ready, and notes what the data is where a checkpoint will hold it or is compared with it. */
   async prepare(resuming: boolean, teachers: TeacherPrint[]): Promise<void> {
-    const { train, evaluation, locked } = this.#options
+    const { train, evaluation, stageData = [], locked } = this.#options
     const resume = { resume: resuming }
     if (this.output && locked) await prepareOutputFolder(this.output, resume)
     else if (this.output) this.#release = await lockOutputFolder(this.output, resume)
-    if (this.output || resuming) this.data = await fingerprints(train, evaluation)
+    if (this.output || resuming) {
+      this.data = await fingerprints(train, evaluation)
+      const own = stageData.map(data => (data ? fingerprints(data.train, data.evaluation) : null))
+      if (own.length) this.data.stages = await Promise.all(own)
+    }
     if (teachers.length) this.data.teachers = teachers
   }
 

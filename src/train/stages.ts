@@ -1,5 +1,5 @@
 // What a run consists of, worked out before it starts: stages, their epochs and steps.
-import type { ResolvedTrainerConfig } from '../config/index.ts'
+import type { ResolvedTrainerConfig, StageConfig } from '../config/index.ts'
 import { stageOptim } from '../config/optimizer.ts'
 import type { Units } from '../data/lists.ts'
 import { ConfigError } from '../errors.ts'
@@ -22,6 +22,8 @@ export interface Stage {
   steps: number
   firstStep: number
   firstEpoch: number
+  /** Files of its own, where its settings name them. */
+  files: Pick<StageConfig, 'train' | 'eval'>
 }
 
 /** Where in a stage the next micro-batch stands. */
@@ -34,17 +36,23 @@ export interface Position {
 }
 
 /**
- * The stages of a run over so many rows, or lists of rows.
+ * The stages of a run over so many rows, or lists of rows; a number for each stage where they differ.
  * @param normalizes whether batches are normalized: one of a single row has no variance. A last row that would be one by itself is
  *   left out; which row that is differs by epoch where rows are shuffled.
  * @throws ConfigError where every batch would have one row.
  */
-export function planStages(config: ResolvedTrainerConfig, units: number, normalizes = false): Stage[] {
+export function planStages(
+  config: ResolvedTrainerConfig,
+  counts: number | readonly number[],
+  normalizes = false,
+): Stage[] {
   const plan: Stage[] = []
   let [firstStep, firstEpoch] = [0, 0]
   // What one stage freezes is not frozen in the next, unless that says so.
   const freeze = config.freeze ?? (config.stages.some(stage => stage.freeze) ? [] : undefined)
-  for (const [index, changes] of (config.stages.length ? config.stages : [{}]).entries()) {
+  for (const [index, stage] of (config.stages.length ? config.stages : [{} as StageConfig]).entries()) {
+    const { train, eval: evaluation, ...changes } = stage
+    const units = typeof counts === 'number' ? counts : counts[index]!
     const own: ResolvedTrainerConfig = { ...config, freeze, ...changes, ...stageOptim(config, changes) }
     const size = own.per_device_train_batch_size
     if (normalizes && (size === 1 || units === 1))
@@ -56,7 +64,18 @@ export function planStages(config: ResolvedTrainerConfig, units: number, normali
     const microBatches = Math.ceil((units - leftOut) / size)
     const stepsPerEpoch = Math.ceil(microBatches / own.gradient_accumulation_steps)
     const steps = own.max_steps ?? Math.ceil(own.num_train_epochs * stepsPerEpoch)
-    plan.push({ index, config: own, microBatches, stepsPerEpoch, leftOut, steps, firstStep, firstEpoch })
+    const files = { train, eval: evaluation }
+    plan.push({
+      index,
+      config: own,
+      microBatches,
+      stepsPerEpoch,
+      leftOut,
+      steps,
+      firstStep,
+      firstEpoch,
+      files,
+    })
     firstStep += steps
     firstEpoch += Math.ceil(steps / stepsPerEpoch)
   }
@@ -78,10 +97,11 @@ export function positionOf(plan: readonly Stage[], step: number, microBatch: num
   }
 }
 
-/** Rows that a run has gone through after `steps` steps, of data in such units. */
-export function rowsAfter(plan: readonly Stage[], steps: number, units: Units): number {
+/** Rows that a run has gone through after `steps` steps, of data in such units, by stage. */
+export function rowsAfter(plan: readonly Stage[], steps: number, all: readonly Units[]): number {
   let sum = 0
-  for (const { config, firstStep, firstEpoch, stepsPerEpoch, leftOut, steps: own } of plan) {
+  for (const { index, config, firstStep, firstEpoch, stepsPerEpoch, leftOut, steps: own } of plan) {
+    const units = all[index]!
     const taken = Math.min(Math.max(steps - firstStep, 0), own)
     const window = config.per_device_train_batch_size * config.gradient_accumulation_steps
     const epochs = Math.floor(taken / stepsPerEpoch)

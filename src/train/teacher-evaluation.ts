@@ -8,6 +8,7 @@ import { columnsOf } from '../inputs.ts'
 import type { Curves, Metric } from '../metrics/index.ts'
 import type { Model } from '../models/index.ts'
 import { loadFrozen } from './checkpoint.ts'
+import { isRead } from './checks.ts'
 import { predictStream } from './predict.ts'
 import { planStages } from './stages.ts'
 import { describeTeacher } from './teacher.ts'
@@ -80,7 +81,9 @@ function missing(files: readonly ParquetFile[], inputs: Inputs): string | undefi
 }
 
 const labelsOf = ({ inputs }: Model): Inputs =>
-  Object.fromEntries(Object.entries(inputs as Inputs).filter(([, { trainOnly }]) => trainOnly))
+  Object.fromEntries(
+    Object.entries(inputs as Inputs).filter(([, { trainOnly, lossOnly }]) => trainOnly && !lossOnly),
+  )
 const namesOf = (inputs: Inputs): string => Object.values(inputs).flatMap(columnsOf).sort().join(', ')
 const rowsOf = (files: readonly ParquetFile[]): number => files.reduce((sum, { rows }) => sum + rows, 0)
 
@@ -92,7 +95,8 @@ async function ofFolder(
   leaveOut: LeaveOut,
 ): Promise<Metric | undefined> {
   const described = await describeTeacher(folder)
-  const why = missing(files, described.inputs)
+  const read = Object.entries(described.inputs as Inputs).filter(([, input]) => isRead(input, 'judged'))
+  const why = missing(files, Object.fromEntries(read))
   if (why !== undefined) return void leaveOut(`${why}, which it reads`)
   const [own, others] = [namesOf(labelsOf(model)), namesOf(labelsOf(described))]
   if (own !== others)
@@ -101,7 +105,12 @@ async function ofFolder(
   try {
     const metric = teacher.metrics({ rows: rowsOf(files) })
     for (const file of files)
-      for await (const _ of predictStream(teacher, file, { batchSize, truncate, metric }));
+      for await (const _ of predictStream(teacher, file, {
+        batchSize,
+        truncate,
+        metric,
+        trainOnly: 'judged',
+      }));
     return metric
   } finally {
     teacher.free()
@@ -118,7 +127,9 @@ async function ofColumns(
   leaveOut: LeaveOut,
 ): Promise<Metric | undefined> {
   const all = Object.entries(model.inputs as Inputs)
-  const judged = all.filter(([, { trainOnly, kind }]) => trainOnly || kind === 'list')
+  const judged = all.filter(
+    ([, { trainOnly, lossOnly, kind }]) => (trainOnly && !lossOnly) || kind === 'list',
+  )
   const logits = 'teacher logits'
   const inputs: Inputs = {
     ...Object.fromEntries(judged),

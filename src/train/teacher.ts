@@ -1,5 +1,6 @@
 // A teacher as training reads it: its folder, what it reads of the student's files, and the mark by which it is known again.
 import { files } from '#files'
+import { shown } from '../check.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { isThere } from '../data/files.ts'
 import type { ReadOptions } from '../data/index.ts'
@@ -9,7 +10,7 @@ import type { Model, ModelClass } from '../models/index.ts'
 import { CONFIG_FILE, describeModel } from './checkpoint.ts'
 import { CHECKSUMS_FILE, damageOf, hashOf, WEIGHTS_FILE } from './checkpoint-folder.ts'
 import { expectLogits } from './predict.ts'
-import { planStages } from './stages.ts'
+import { planStages, type Stage } from './stages.ts'
 
 const { join } = files
 
@@ -30,15 +31,18 @@ export interface Reads {
   tokenizers: NonNullable<ReadOptions['tokenizers']>
 }
 
-/** Folders of the teachers that a run's stages name, in the order of their first use. */
-export function teacherFolders(config: ResolvedTrainerConfig): string[] {
-  const all = planStages(config, 1).flatMap(({ config: { distillation } }) => distillation?.teacher ?? [])
-  return [...new Set(all)]
+/** Folders of the teachers that stages name, in the order of their first use. */
+export function teacherFolders(stages: readonly Stage[]): string[] {
+  return [...new Set(stages.flatMap(({ config: { distillation } }) => distillation?.teacher ?? []))]
 }
 
 /** Whether some stage takes the model's own loss, and so what that reads. */
-export const needsLoss = (config: ResolvedTrainerConfig): boolean =>
-  planStages(config, 1).some(({ config: { distillation } }) => !distillation || distillation.alpha < 1)
+export const needsLoss = (stages: readonly Stage[]): boolean =>
+  stages.some(({ config: { distillation } }) => !distillation || distillation.alpha < 1)
+
+/** The stages that are trained on the same rows: one with files of its own, or all that have none and take the run's. */
+export const stagesReading = (plan: readonly Stage[], own: number | undefined): Stage[] =>
+  plan.filter(({ index, files }) => (own === undefined ? !files.train : index === own))
 
 /** A teacher by its folder's configuration, on no device. @throws an error naming the folder and what it lacks */
 export async function describeTeacher(folder: string): Promise<Model> {
@@ -74,17 +78,20 @@ export function checkPrint(then: TeacherPrint | undefined, now: TeacherPrint, si
 }
 
 /**
- * What training with these settings reads: the model's inputs, without those for a loss that no stage takes, the teachers', and
+ * What training reads for some stages: the model's inputs, without those for a loss that none of them takes, the teachers', and
  * columns of logits. What student and teacher read alike is there once.
+ * @param teachers by folder; those that are not there yet are passed over.
  */
-export function readsFor(model: Model, config: ResolvedTrainerConfig, teachers: Map<string, Model>): Reads {
-  const loss = needsLoss(config)
+export function readsFor(model: Model, stages: readonly Stage[], teachers: Map<string, Model>): Reads {
+  const loss = needsLoss(stages)
   const own = Object.entries(model.inputs as Inputs).filter(([, { trainOnly }]) => loss || !trainOnly)
   const inputs: Inputs = Object.fromEntries(own)
   const reads: Reads = { inputs, names: new Map(), columns: new Map(), tokenizers: {} }
-  for (const [folder, teacher] of teachers)
-    reads.names.set(folder, teacherInputs(reads, model, folder, teacher))
-  for (const { config: settings } of planStages(config, 1)) {
+  for (const folder of teacherFolders(stages)) {
+    const teacher = teachers.get(folder)
+    if (teacher) reads.names.set(folder, teacherInputs(reads, model, folder, teacher))
+  }
+  for (const { config: settings } of stages) {
     const { columns } = settings.distillation ?? {}
     if (!columns || reads.columns.has(columns.join())) continue
     reads.columns.set(columns.join(), addInput(inputs, 'teacher logits', { kind: 'floats', columns }))
@@ -135,6 +142,7 @@ const alike = ({ trainOnly: _, ...a }: Input, { trainOnly: __, ...b }: Input): b
  * How `loadDataset` reads the files to train on for a model and its settings: with `distillation`, they also hold what its teachers
  * read, or their logits, and what the loss of labels reads only where some stage takes it. Without, that is what `model.inputs` say.
  * @param model on a device or not.
+ * @param stage of one that names files of its own, `train`: how those are read. Without it, how the run's are, for all other stages.
  * @throws CheckpointError for a teacher's folder that is missing or half written; ConfigError for a student or teacher without logits
  *
  * @example
@@ -147,17 +155,27 @@ const alike = ({ trainOnly: _, ...a }: Input, { trainOnly: __, ...b }: Input): b
  * await new Trainer({ model, config, train, evaluation: dataset, output: 'runs/student' }).train()
  * ```
  */
-export async function trainingReads(model: Model, config: ResolvedTrainerConfig): Promise<ReadOptions> {
-  if (planStages(config, 1).some(stage => stage.config.distillation)) expectLogits('distillation', model)
-  const { inputs, tokenizers } = readsFor(model, config, await describeTeachers(config))
+export async function trainingReads(
+  model: Model,
+  config: ResolvedTrainerConfig,
+  stage?: number,
+): Promise<ReadOptions> {
+  const plan = planStages(config, 1)
+  if (plan.some(({ config: { distillation } }) => distillation)) expectLogits('distillation', model)
+  if (stage !== undefined && !(Number.isInteger(stage) && plan[stage]?.files.train))
+    throw new ConfigError(
+      `trainingReads: stage is ${shown(stage)}, expected the number of one of config.stages that names train files`,
+    )
+  const stages = stagesReading(plan, stage)
+  const { inputs, tokenizers } = readsFor(model, stages, await describeTeachers(stages))
   const { tokenizer } = model
   return { inputs, tokenizers, ...(tokenizer ? { tokenize: tokenizer.encode } : {}) }
 }
 
-/** The teachers of a run's stages, by folder. */
-export async function describeTeachers(config: ResolvedTrainerConfig): Promise<Map<string, Model>> {
+/** The teachers of stages, by folder. */
+export async function describeTeachers(stages: readonly Stage[]): Promise<Map<string, Model>> {
   const found = new Map<string, Model>()
-  for (const folder of teacherFolders(config)) found.set(folder, await describeTeacher(folder))
+  for (const folder of teacherFolders(stages)) found.set(folder, await describeTeacher(folder))
   return found
 }
 

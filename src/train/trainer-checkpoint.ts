@@ -19,6 +19,7 @@ import { checkFingerprints, type Fingerprints } from './fingerprint.ts'
 import type { LossState } from './loss-log.ts'
 import { checkModel, checkSettings, type Reads, readsOf } from './resume-check.ts'
 import { parseResumePoint, parseTrainerState } from './saved-state.ts'
+import { judgedSince, type StageRows } from './stage-data.ts'
 import type { Position, Stage } from './stages.ts'
 import { checkPrint } from './teacher.ts'
 import type { TrainerState } from './trainer-state.ts'
@@ -167,7 +168,12 @@ export async function resume(
     data,
     output,
     plan,
-  }: Pick<Running, 'model' | 'config' | 'data'> & { output?: string; plan: readonly Stage[] },
+    rows,
+  }: Pick<Running, 'model' | 'config' | 'data'> & {
+    output?: string
+    plan: readonly Stage[]
+    rows: readonly StageRows[]
+  },
   warn: (message: string) => void,
 ): Promise<Resumed> {
   const folder = await findCheckpoint(from, warn)
@@ -178,6 +184,9 @@ export async function resume(
   const point = parseResumePoint(saved, join(folder, RESUME_FILE)) as ResumePoint
   checkFingerprints(point.data.train, data.train, folder)
   checkFingerprints(point.data.evaluation, data.evaluation, folder)
+  for (const [i, own] of (data.stages ?? []).entries())
+    for (const of of ['train', 'evaluation'] as const)
+      checkFingerprints(point.data.stages?.[i]?.[of] ?? [], own?.[of] ?? [], folder)
   for (const [i, teacher] of (data.teachers ?? []).entries())
     checkPrint(point.data.teachers?.[i], teacher, `${folder} was saved`)
   await checkModel(folder, { model, reads: point.reads }, warn)
@@ -199,8 +208,9 @@ export async function resume(
   if (best) state.best_model_checkpoint = await sameCheckpoint(best, runs)
   const { config: settings, firstStep } = stage
   const { figures } = model.metrics()
-  if (reconsiderBest(state, settings, firstStep, figures)) {
-    state.best_model_checkpoint = await bestSaved(state, settings, runs, figures)
+  const since = judgedSince(plan, rows, stage.index)
+  if (reconsiderBest(state, settings, firstStep, figures, since)) {
+    state.best_model_checkpoint = await bestSaved(state, settings, runs, figures, since)
     const { best_metric, best_global_step } = state
     warn(
       `${folder} took another evaluation for the best: by ${metricOf(settings)} it is step ${best_global_step}, ${best_metric}` +
@@ -218,12 +228,13 @@ async function bestSaved(
   config: ResolvedTrainerConfig,
   runs: readonly string[],
   figures: FiguresByName,
+  since: number,
 ): Promise<string | null> {
   const saved = new Map<number, string>()
   for (const run of runs)
     for (const { step, folder } of await listCheckpoints(run)) if (!saved.has(step)) saved.set(step, folder)
   const left = { ...state, log_history: state.log_history.filter(({ step }) => saved.has(step)) }
-  reconsiderBest(left, config, 0, figures)
+  reconsiderBest(left, config, 0, figures, since)
   return saved.get(left.best_global_step ?? -1) ?? null
 }
 

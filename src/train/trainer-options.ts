@@ -10,18 +10,16 @@ import {
   shown,
 } from '../check.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
-import { checkValues } from '../data/check-values.ts'
 import type { Dataset } from '../data/index.ts'
-import { unitsOf } from '../data/lists.ts'
 import { ArgumentError, ConfigError } from '../errors.ts'
 import type { Metric } from '../metrics/index.ts'
 import { checkModel } from '../models/check.ts'
 import type { Model, ModelClass } from '../models/index.ts'
 import { configurationOf } from '../models/registry.ts'
 import type { TrainerCallback } from './callbacks.ts'
-import { checkData, expectModel, expectPath, isRead } from './checks.ts'
-import { normalizesRows, planStages, type Stage } from './stages.ts'
-import { needsLoss } from './teacher.ts'
+import { expectModel, expectPath } from './checks.ts'
+import { planOver, rowsOfStages, type StageData, type StageRows } from './stage-data.ts'
+import type { Stage } from './stages.ts'
 import type { LogEntry } from './trainer-state.ts'
 
 /** How far a run is. */
@@ -47,10 +45,15 @@ export interface TrainerOptions {
   model: Model
   /** Settings with every default, from `parseTrainerConfig`. */
   config: ResolvedTrainerConfig
-  /** Rows to train on, with labels; read with `trainingReads`, where the settings have `distillation`. */
-  train: Dataset
+  /**
+   * Rows to train on, with labels; read with `trainingReads`, where the settings have `distillation`. May be left out where every stage has rows of its
+   * own.
+   */
+  train?: Dataset | undefined
   /** Rows to evaluate on, with labels. */
   evaluation?: Dataset
+  /** Of the stages that name files of their own, by their number: the rows of those. */
+  stageData?: readonly (StageData | undefined)[]
   /** Folder for checkpoints; nothing is saved without one. One trainer has it at a time. */
   output?: string
   /** The caller has taken `output` with `lockOutputFolder`, and gives it back; otherwise `train` does. */
@@ -77,7 +80,17 @@ export interface TrainOptions {
 }
 
 const HEARERS = ['onProgress', 'onLog', 'onEvaluation', 'onWarning'] as const
-const KNOWN = ['model', 'config', 'train', 'evaluation', 'output', 'locked', 'callbacks', ...HEARERS]
+const KNOWN = [
+  'model',
+  'config',
+  'train',
+  'evaluation',
+  'stageData',
+  'output',
+  'locked',
+  'callbacks',
+  ...HEARERS,
+]
 
 const NUMBERS = {
   num_train_epochs: POSITIVE,
@@ -120,21 +133,22 @@ function checkConfig(config: ResolvedTrainerConfig): void {
     throw new ConfigError(`Trainer: config.stages is ${shown(config.stages)}, expected an array; ${hint}`)
 }
 
+/** Options that can be right, with what they come to. */
+export interface CheckedOptions extends TrainerOptions {
+  /** By stage. */
+  rows: StageRows[]
+  plan: Stage[]
+}
+
 /** The options, once all of them can be right. */
-export function checkTrainerOptions(options: TrainerOptions): TrainerOptions {
+export function checkTrainerOptions(options: TrainerOptions): CheckedOptions {
   expectOptions('Trainer: options', options, KNOWN)
-  const { model, train, evaluation, output, callbacks } = options
+  const { model, output, callbacks } = options
   expectModel('Trainer', model)
   checkModel(model)
   const { config } = options
   checkConfig(config)
-  for (const [name, data] of Object.entries({ train, ...(evaluation ? { evaluation } : {}) })) {
-    const loss = name === 'evaluation' ? 'judged' : needsLoss(config)
-    checkData(`Trainer: ${name}`, data, model, { loss })
-    const read = Object.entries(model.inputs).filter(([, input]) => isRead(input, loss))
-    checkValues(`Trainer: ${name}`, data, Object.fromEntries(read), model.config.architecture)
-    if (loss === true) model.checkTraining?.(`Trainer: ${name}`, data)
-  }
+  const rows = rowsOfStages(options)
   if (output !== undefined) {
     expectPath('Trainer: output', output)
     // What a checkpoint will hold can be read again.
@@ -144,23 +158,28 @@ export function checkTrainerOptions(options: TrainerOptions): TrainerOptions {
   if (callbacks !== undefined) checkCallbacks(callbacks)
   for (const name of HEARERS)
     if (options[name] !== undefined) expectFunction(`Trainer: ${name}`, options[name])
-  const units = unitsOf(train, model.inputs)
-  const plan = planStages(config, units.count, normalizesRows(model, units))
-  tellLeftOut(plan, options)
-  const patience = plan.find(stage => stage.config.early_stopping_patience)
-  if (patience && !evaluation)
+  const plan = planOver(model, config, rows)
+  tellLeftOut(plan, rows, options)
+  const patience = plan.find(
+    ({ index, config }) => config.early_stopping_patience && !rows[index]!.evaluation,
+  )
+  if (patience)
     throw new ConfigError(
       `early_stopping_patience is ${patience.config.early_stopping_patience}, and there is no evaluation data to go by`,
     )
-  return options
+  return { ...options, rows, plan }
 }
 
 /** Warns of rows that are not trained on. */
-function tellLeftOut(plan: readonly Stage[], { onWarning = console.warn, train }: TrainerOptions): void {
+function tellLeftOut(
+  plan: readonly Stage[],
+  rows: readonly StageRows[],
+  { onWarning = console.warn }: TrainerOptions,
+): void {
   const stage = plan.find(({ leftOut }) => leftOut)
   if (stage)
     onWarning(
-      `${train.length} rows in batches of ${stage.config.per_device_train_batch_size} leave one for the last batch of an epoch, which batch ` +
+      `${rows[stage.index]!.train.length} rows in batches of ${stage.config.per_device_train_batch_size} leave one for the last batch of an epoch, which batch ` +
         `normalization cannot take: that row is left out${stage.config.shuffle ? ', another one each epoch' : ''}`,
     )
 }

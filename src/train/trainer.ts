@@ -1,8 +1,6 @@
 // The training loop, in the terms of the transformers Trainer.
 import { autocast, scope } from '../autograd/index.ts'
 import { createLoader, type Dataset, type Loader } from '../data/index.ts'
-import { type Units, unitsOf } from '../data/lists.ts'
-import { checkTextLengths } from '../data/place.ts'
 import { ConfigError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
@@ -16,12 +14,12 @@ import { evaluate } from './evaluate.ts'
 import { Lessons } from './lessons.ts'
 import { LossLog } from './loss-log.ts'
 import { createOptimizer } from './optimizer.ts'
-import { checkScores } from './predict.ts'
 import { RunTuner, settleForms } from './run-tuner.ts'
 import { Saving } from './saving.ts'
-import { normalizesRows, type Position, planStages, rowsAfter, type Stage, scheduleOf } from './stages.ts'
+import { beginJudging, checkEvaluations, type StageRows } from './stage-data.ts'
+import { type Position, rowsAfter, type Stage, scheduleOf } from './stages.ts'
 import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
-import type { TrainerOptions, TrainOptions } from './trainer-options.ts'
+import type { CheckedOptions, TrainerOptions, TrainOptions } from './trainer-options.ts'
 import { checkTrainerOptions, checkTrainOptions } from './trainer-options.ts'
 import {
   type LogEntry,
@@ -53,9 +51,9 @@ export class Trainer {
   optimizer!: Optimizer
   /** The running stage's, with `fp16`. */
   scaler: GradScaler | undefined
-  readonly #options: TrainerOptions
+  readonly #options: CheckedOptions
   readonly #gpu: Gpu
-  readonly #units: Units
+  readonly #rows: readonly StageRows[]
   readonly #plan: Stage[]
   readonly #saving: Saving
   readonly #lessons: Lessons
@@ -86,14 +84,14 @@ export class Trainer {
   /** @throws ConfigError for a setting that is unknown or out of range, DataError for data that cannot be trained on */
   constructor(given: TrainerOptions) {
     const options = checkTrainerOptions(given)
-    const { model, config, train } = options
+    const { model, config, rows, plan } = options
     checkBestMetric(config, model.metrics().figures)
     this.#options = options
     this.#saving = new Saving(options)
     this.#gpu = model.gpu
-    this.#lessons = new Lessons(model, config, train)
-    this.#units = unitsOf(train, model.inputs)
-    this.#plan = planStages(config, this.#units.count, normalizesRows(model, this.#units))
+    this.#lessons = new Lessons(model, config, rows)
+    this.#rows = rows
+    this.#plan = plan
     this.#stage = this.#plan[0]!
     const { firstStep, steps } = this.#plan.at(-1)!
     this.state = newState(model.gpu, firstStep + steps)
@@ -123,8 +121,8 @@ export class Trainer {
    */
   async train(options: TrainOptions = {}): Promise<TrainerState> {
     const resumeFromCheckpoint = checkTrainOptions(options)
-    const { model, config, evaluation } = this.#options
-    if (evaluation && !config.truncate) checkTextLengths(evaluation, model.inputs)
+    const { model, config } = this.#options
+    checkEvaluations(model, config, this.#rows)
     try {
       await this.#lessons.prepare()
       await this.#saving.prepare(resumeFromCheckpoint !== false, this.#lessons.prints)
@@ -159,13 +157,12 @@ export class Trainer {
 
   /** Loads a checkpoint where one is asked for. */
   async #prepare(from: boolean | string): Promise<Resumed | undefined> {
-    const { model, config, train, evaluation, output, onWarning = console.warn } = this.#options
-    checkScores(model, evaluation ?? train)
+    const { model, config, output, onWarning = console.warn } = this.#options
     if (from === false) return undefined
     const folder = from === true ? output : from
     if (folder === undefined)
       throw new ConfigError('resumeFromCheckpoint is true, and there is no output folder to look in')
-    const run = { model, config, data: this.#saving.data, output, plan: this.#plan }
+    const run = { model, config, data: this.#saving.data, output, plan: this.#plan, rows: this.#rows }
     const resumed = await resume(folder, run, onWarning)
     const { max_steps } = this.state
     Object.assign(this.state, resumed.state, { max_steps })
@@ -174,12 +171,13 @@ export class Trainer {
   }
 
   async #runStage(stage: Stage, resumed: Resumed | undefined): Promise<void> {
-    const { model, train } = this.#options
+    const { model } = this.#options
     const { config, index } = stage
+    const { train } = this.#rows[index]!
     this.#stage = stage
     if (!resumed) {
       this.#next = { stage: index, epoch: 0, microBatch: 0 }
-      this.state.early_stopping_patience_counter = 0
+      beginJudging(this.state, this.#rows, index)
     }
     this.#stageStops = outOfPatience(this.state, config)
     this.state.stage = index
@@ -221,11 +219,11 @@ export class Trainer {
 
   /** The rest of the epoch that the next micro-batch stands in. */
   async #runEpoch(rates: readonly number[]): Promise<void> {
-    const { config, microBatches, firstStep, firstEpoch } = this.#stage
+    const { index, config, microBatches, firstStep, firstEpoch } = this.#stage
     const { epoch, microBatch } = this.#next
     const factor = scheduleOf(this.#stage)
     if (microBatch === 0) await this.#call('onEpochBegin')
-    const order = epochOrder(this.#units.count, config, firstEpoch + epoch)
+    const order = epochOrder(this.#rows[index]!.units.count, config, firstEpoch + epoch)
     const source = this.#loader.batches(order, { first: microBatch, epoch: firstEpoch + epoch })
     try {
       while (this.#next.microBatch < microBatches && this.#going()) {
@@ -297,7 +295,8 @@ export class Trainer {
 
   /** Does what `control` says is due. */
   async #act(onPlan = true): Promise<void> {
-    const { evaluation, output } = this.#options
+    const { output } = this.#options
+    const { evaluation } = this.#rows[this.#stage.index]!
     const control = this.#control
     const planned = onPlan && control.shouldSave
     if (control.shouldLog && this.state.global_step > this.#logged) await this.#logLoss()
@@ -356,8 +355,7 @@ export class Trainer {
   async #readLosses(): Promise<void> {
     this.#lastRead = Date.now()
     await this.#watch.time('wait', () => this.#losses.read())
-    if (this.#losses.broken)
-      throw brokenLoss(this.#plan, this.#options.train, this.#units, this.#losses.broken)
+    if (this.#losses.broken) throw brokenLoss(this.#plan, this.#rows, this.#losses.broken)
   }
 
   /** The last step's, before clipping; undefined where gradients are not clipped, or no step was taken yet. */
@@ -371,7 +369,7 @@ export class Trainer {
     await this.#readLosses()
     const norm = this.scaler ? undefined : await this.#gradNorm()
     if (norm !== undefined && !Number.isFinite(norm))
-      throw brokenGradient(this.#plan, this.#options.train, this.#units, this.state.global_step - 1)
+      throw brokenGradient(this.#plan, this.#rows, this.state.global_step - 1)
   }
 
   async #log(entry: Record<string, number>): Promise<void> {
@@ -383,7 +381,8 @@ export class Trainer {
 
   #report(): void {
     const { global_step: step, max_steps: maxSteps } = this.state
-    const rows = (steps: number) => rowsAfter(this.#plan, steps, this.#units)
+    const units = this.#rows.map(({ units }) => units)
+    const rows = (steps: number) => rowsAfter(this.#plan, steps, units)
     const startStep = this.#startStep
     const counted = { rows: rows(step), totalRows: rows(maxSteps), startStep, startRows: rows(startStep) }
     this.#options.onProgress?.({ step, maxSteps, ...counted, loss: this.#losses.recent })

@@ -140,6 +140,58 @@ test('a teacher is evaluated on its student’s evaluation rows, and stands besi
   assert.not.match(none.out, /metric +value +teacher/)
 })
 
+test('one configuration: distilled on a file without labels, then fine-tuned on another, each stage from its own', async () => {
+  const distillation = { teacher: at('teacher'), temperature: 2 }
+  const stages = [
+    { train: at('unlabelled.parquet'), distillation },
+    { train: [at('all.parquet')], eval: at('all.parquet'), distillation: null },
+  ]
+  const config = (name: string, stages: object[]) => {
+    const all = { ...trainer, ...never, stages }
+    const json = { features_config: features, pretrained_model_config: encoder, trainer: all }
+    writeFileSync(at(name), JSON.stringify(json))
+    return ['--config', at(name), '--out', at('staged')]
+  }
+  const run = (name: string, stages: object[], ...more: string[]) =>
+    kernelgrad('train', ...config(name, stages), ...more)
+  const { code, err, out } = await run('staged.json', stages)
+  assert.is(code, 0, err)
+  assert.match(out, /80 rows to train on, 40 to evaluate on/)
+  assert.match(out, /metric +value +teacher/)
+  const report = JSON.parse(readFileSync(join(at('staged'), 'report.json'), 'utf8'))
+  assert.equal(report.rows, { train: 80, evaluation: 40, trained: 80 })
+  assert.ok(report.metrics.log_loss > 0)
+  rmSync(at('staged'), { recursive: true })
+  const shared = await train('tuned-alone', {}, 'all.parquet', '--eval', at('all.parquet'))
+  assert.is(shared.code, 0, shared.err)
+  for (const [bad, args, said] of [
+    [
+      [{ distillation }, stages[1]],
+      [],
+      /'--train <files\.\.\.>' is missing: trainer\.stages\[0\] names no train files/,
+    ],
+    [[], [], /'--train <files\.\.\.>' is missing: expected Parquet files to train on/],
+    [stages, ['--train', at('all.parquet')], /--train .*all\.parquet is read by no stage/],
+    [[{ ...stages[0], distillation: null }, stages[1]], [], /unlabelled\.parquet has no column label/],
+    [[{ ...stages[0], train: at('nowhere.parquet') }, stages[1]], [], /nowhere\.parquet/],
+    [
+      [stages[0], { ...stages[1], eval: at('unlabelled.parquet') }],
+      [],
+      /unlabelled\.parquet has no column label/,
+    ],
+    [
+      [{ ...stages[0], train: [] }, stages[1]],
+      [],
+      /staged\.json: trainer: stages\[0\]\.train|stages\[0\]\.train/,
+    ],
+  ] as [object[], string[], RegExp][]) {
+    const refused = await run('staged.json', bad, ...args)
+    assert.ok(refused.code > 0, JSON.stringify(bad))
+    assert.match(refused.err, said)
+    rmSync(at('staged'), { recursive: true, force: true })
+  }
+})
+
 test('what a file, a teacher or a start cannot give is told before anything is trained', async () => {
   const teacher = { teacher: at('teacher') }
   await writeParquet(at('holes.parquet'), [

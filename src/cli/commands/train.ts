@@ -11,15 +11,15 @@ import {
   lockOutputFolder,
   REPORT_HTML,
   type TeacherEvaluation,
-  trainingReads,
   trainWithRecovery,
   WEIGHTS_FILE,
 } from '../../train/index.ts'
+import { planStages } from '../../train/stages.ts'
 import { teacherFolders } from '../../train/teacher.ts'
 import { ARGUMENTS_FILE } from '../../train/trainer-checkpoint.ts'
 import { useArchitecture } from '../architecture.ts'
 import { fit, resultFiles, runName, saveResult } from '../fit.ts'
-import { readJudged, readRows } from '../inputs.ts'
+import { readRun } from '../inputs.ts'
 import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
@@ -30,7 +30,7 @@ export interface TrainOptions {
   config: string
   architecture?: string
   features?: string
-  train: string[]
+  train?: string[]
   eval?: string[]
   out: string
   /** true where the option stands without a folder. */
@@ -50,6 +50,7 @@ export async function run(options: TrainOptions): Promise<void> {
   if (options.teacherArchitecture) await useArchitecture(options.teacherArchitecture)
   const { trainer, ...config } = await readTrainingConfig(options.config, { ...options, architecture, note })
   const tokenizer = await tokenizerOf(createModel(config), config.model_name)
+  const teachers = teacherFolders(planStages(trainer, 1))
   await checkOutputs({
     reads: [
       ...inputs('--config', options.config),
@@ -58,7 +59,11 @@ export async function run(options: TrainOptions): Promise<void> {
       ...inputs('--eval', options.eval),
       ...(await folderInputs('model_name', config.model_name)),
       ...(await folderInputs('--init-from', options.initFrom)),
-      ...(await Promise.all(teacherFolders(trainer).map(folder => folderInputs('teacher', folder)))).flat(),
+      ...trainer.stages.flatMap(({ train, eval: judged }, i) => [
+        ...inputs(`stages[${i}].train`, train),
+        ...inputs(`stages[${i}].eval`, judged),
+      ]),
+      ...(await Promise.all(teachers.map(folder => folderInputs('teacher', folder)))).flat(),
     ],
     writes: resultFiles(out, tokenizer),
     runs: [out],
@@ -89,8 +94,7 @@ async function trainInto(
   const model = createModel<Model>(config)
   model.tokenizer = tokenizer
   if (initFrom !== undefined) await checkWeights(model, join(initFrom, WEIGHTS_FILE))
-  const train = await readRows(options.train, model, trainer, await trainingReads(model, trainer))
-  const evaluation = options.eval && (await readJudged(options.eval, model, trainer))
+  const { lastEval, ...rows } = await readRun(options, model, trainer)
   const onLog = json
     ? (entry: LogEntry) => void process.stdout.write(`${JSON.stringify(entry)}\n`)
     : undefined
@@ -107,13 +111,13 @@ async function trainInto(
     async (gpu, from) => {
       stream.write(`${gpu.adapter.line}\n`)
       await writeJson(join(out, ARGUMENTS_FILE), trainer)
-      const data = { train, evaluation, tokenizer }
       const run = {
         gpu,
         config,
         trainer,
-        ...data,
-        evaluationFiles: options.eval,
+        ...rows,
+        evaluationFiles: lastEval,
+        tokenizer,
         output: out,
         locked: true,
         stream,
@@ -121,7 +125,7 @@ async function trainInto(
         initFrom,
       }
       const fitted = await fit({ ...run, resume: from || undefined, name: runName(out) })
-      const { model, state, metrics, teachers } = fitted
+      const { model, state, metrics, teachers, report } = fitted
       const parameters = model.numParameters()
       await saveResult(fitted, out)
       const seconds = (Date.now() - started) / 1000
@@ -130,7 +134,7 @@ async function trainInto(
         const result = {
           model: out,
           parameters,
-          rows: train.length,
+          rows: report.rows.train,
           steps,
           seconds,
           metrics: metrics ?? null,

@@ -26,7 +26,7 @@ export interface RunReport {
   /** Class of the model, and its trained values. */
   model: { architecture: string; parameters: number }
   /** Rows of the data. */
-  rows: { train: number; evaluation: number | null }
+  rows: { train: number; evaluation: number | null; trained?: number | undefined }
   /** What the evaluation data was; older reports did not note it. */
   evaluation_data?: { file: string; rows: number; bytes: number; sha256: string }[] | undefined
   /** Optimizer steps taken. */
@@ -69,8 +69,8 @@ export interface RunReportInput {
   config: ModelConfiguration & { trainer: ResolvedTrainerConfig }
   /** Class and trained values. */
   model: RunReport['model']
-  /** Rows of the data. */
-  rows: { train: number; evaluation?: number }
+  /** Rows of the data; and those that the steps went through, where stages have data of their own. */
+  rows: { train: number; evaluation?: number; trained?: number }
   /** Fingerprints of the evaluation data's files: reports of other data are not compared with this. */
   evaluationData?: RunReport['evaluation_data']
   /** How far the run went, and its log. */
@@ -99,7 +99,7 @@ export function runReport(input: RunReportInput): RunReport {
     version: VERSION,
     adapter: input.adapter,
     model: input.model,
-    rows: { train: rows.train, evaluation: rows.evaluation ?? null },
+    rows: { ...rows, evaluation: rows.evaluation ?? null },
     evaluation_data: input.evaluationData,
     steps: state.global_step,
     epochs: state.epoch,
@@ -133,7 +133,11 @@ const reportSchema = v.object({
   version: v.string(),
   adapter: v.string(),
   model: v.object({ architecture: v.string(), parameters: v.number() }),
-  rows: v.object({ train: v.number(), evaluation: v.nullable(v.number()) }),
+  rows: v.object({
+    train: v.number(),
+    evaluation: v.nullable(v.number()),
+    trained: v.optional(v.number()),
+  }),
   evaluation_data: v.optional(
     v.array(v.object({ file: v.string(), rows: v.number(), bytes: v.number(), sha256: v.string() })),
   ),

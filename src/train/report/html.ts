@@ -233,7 +233,7 @@ ${tables.map(table => `<div class="card">${table}</div>`).join('\n')}</section>`
 
 function setup(report: RunReport, open: boolean): string {
   const { model, rows, steps, epochs, step_kept, adapter, version, created, config, seconds } = report
-  const rate = seconds.total > 0 ? (rows.train * epochs) / seconds.total : 0
+  const rate = seconds.total > 0 ? (rows.trained ?? rows.train * epochs) / seconds.total : 0
   const about = facts(report.name, [
     ['Model', `${model.architecture}, ${count(model.parameters)} parameters`],
     ['Adapter', adapter.replace(/^adapter: /, '')],

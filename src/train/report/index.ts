@@ -1,5 +1,11 @@
 // Reports of training runs: a JSON value per run, and a page made of one or several.
-export { parseRunReport, type RunReport, type RunReportInput, runReport } from './data.ts'
+export {
+  parseRunReport,
+  type RunReport,
+  type RunReportInput,
+  runReport,
+  type TeacherFigures,
+} from './data.ts'
 export { type PageScripts, reportHtml } from './html.ts'
 export { dataWarning } from './same-data.ts'
 export {
