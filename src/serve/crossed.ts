@@ -13,7 +13,6 @@ import { InFlight } from '../gpu/index.ts'
 import { inEval } from '../models/in-eval.ts'
 import type { TableBatch } from '../models/index.ts'
 import type { TwoSidedModel } from './fingerprint.ts'
-import { type VectorCache, vectorsOf } from './vector-cache.ts'
 
 /** [B, C] of logits; of one logit, [1 - p, p]. */
 export function probabilities(logits: Tensor): Tensor {
@@ -27,12 +26,13 @@ const ADS = 4096
 
 /**
  * The probability of class `column` for one query and each of some rows of a cache, [rows.length].
+ * @param take The vectors of some rows, [rows.length, vectorSize].
  * @param table What a model that reads a table is given of these rows, from one position to another.
  */
 export async function crossRows(
   model: TwoSidedModel,
   query: Float32Array,
-  cache: Pick<VectorCache, 'vectors' | 'size'>,
+  take: (rows: number[]) => Tensor,
   rows: ArrayLike<number>,
   column: number,
   table: (first: number, end: number) => TableBatch,
@@ -45,9 +45,8 @@ export async function crossRows(
     const read = inEval(model, () =>
       scope(() =>
         noGrad(() => {
-          const ads = tensor(model.gpu, vectorsOf(cache, some), [some.length, cache.size])
-          const one = tensor(model.gpu, query, [1, cache.size])
-          return probabilities(model.cross(one, ads, table(first, end))).read()
+          const one = tensor(model.gpu, query, [1, query.length])
+          return probabilities(model.cross(one, take(some), table(first, end))).read()
         }),
       ),
     )

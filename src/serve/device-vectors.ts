@@ -1,8 +1,10 @@
 // Vectors on the device, where a query is scored against all of them: rows padded to 16 bytes, cut into bindings.
+import { empty, type Tensor } from '../autograd/index.ts'
 import type { Gpu, View } from '../gpu/index.ts'
+import { embedding, type TableShard } from '../kernels/embedding.ts'
 import { topK } from '../kernels/topk.ts'
 import { vectorScores } from '../kernels/vector_scores.ts'
-import type { VectorCache } from './vector-cache.ts'
+import { type VectorCache, vectorsOf } from './vector-cache.ts'
 
 /** Norms count as at least this, as in the model's cosine. */
 const LEAST_NORM = 1e-6
@@ -81,6 +83,41 @@ export class DeviceVectors {
   release(): void {
     for (const { view } of this.#shards) this.#gpu.release(view)
     this.#gpu.release(this.#scale)
+  }
+}
+
+/** Vectors of a cache as float32, from which rows are taken; bytes are turned into numbers once, and have four times their size here. */
+export class DeviceRows {
+  readonly #gpu: Gpu
+  readonly #size: number
+  readonly #table: TableShard[] = []
+
+  constructor(gpu: Gpu, cache: VectorCache) {
+    const { size, ids } = cache
+    this.#gpu = gpu
+    this.#size = size
+    const most = Math.floor(gpu.maxBinding / (4 * size))
+    for (let firstRow = 0; firstRow < ids.length; firstRow += most) {
+      const rows = Math.min(most, ids.length - firstRow)
+      const view = gpu.allocate(4 * rows * size)
+      this.#table.push({ view, firstRow, rows })
+      gpu.upload(view, vectorsOf(cache, { first: firstRow, end: firstRow + rows }))
+    }
+  }
+
+  /** [rows.length, size], in the order given. */
+  take(rows: readonly number[]): Tensor {
+    const gpu = this.#gpu
+    const [n, H] = [rows.length, this.#size]
+    const taken = empty(gpu, [n, H])
+    const ids = gpu.from(Uint32Array.from(rows))
+    embedding(gpu, { table: this.#table, ids, out: taken.view, n, H })
+    gpu.release(ids)
+    return taken
+  }
+
+  release(): void {
+    for (const { view } of this.#table) this.#gpu.release(view)
   }
 }
 

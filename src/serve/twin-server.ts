@@ -1,11 +1,11 @@
 // Ads whose vectors are kept, ranked for a query: the query is encoded once, and crossed with all of them.
-import { noGrad, readParameter, scope } from '../autograd/index.ts'
+import { noGrad, readParameter, scope, tensor } from '../autograd/index.ts'
 import { COUNT, expectFlag, expectNumber, expectOptions, NATURAL, shown } from '../check.ts'
 import { ArgumentError, ConfigError, DataError, KernelgradError } from '../errors.ts'
 import { inEval } from '../models/in-eval.ts'
 import { TwinModel } from '../models/index.ts'
 import { crossRows } from './crossed.ts'
-import { bestRows, DeviceVectors } from './device-vectors.ts'
+import { bestRows, DeviceRows, DeviceVectors } from './device-vectors.ts'
 import { expectTwoSided, type TwoSidedModel } from './fingerprint.ts'
 import { Latencies, type Part, type PartLatency } from './latency.ts'
 import { packQuery, type Query } from './query.ts'
@@ -17,6 +17,7 @@ import {
   type Places,
   type VectorCache,
   type VectorId,
+  vectorsOf,
 } from './vector-cache.ts'
 
 /** How to serve. */
@@ -57,10 +58,11 @@ interface Ads {
   cache: VectorCache
   places: Places
   columns: AdColumns
-  /** Where all are scored by their cosines. */
-  device: DeviceVectors | undefined
+  /** Vectors that all are scored by their cosines with, or rows that are crossed with the query. */
+  device: DeviceVectors | DeviceRows
   users: number
   retired: boolean
+  released: boolean
 }
 
 /**
@@ -171,7 +173,7 @@ export class TwinServer {
     const ads = await loadAds(this.#model, cache, options.columns ?? {}, this.#cosine)
     const before = this.#ads
     if (!before) {
-      ads.device?.release() // closed meanwhile
+      ads.device.release() // closed meanwhile
       throw closed('refresh')
     }
     this.#ads = ads
@@ -238,7 +240,7 @@ export class TwinServer {
     const started = performance.now()
     let [score, topK] = [0, 0]
     let rows: ArrayLike<number>
-    if (candidates || !device) rows = candidates ?? Array.from(cache.ids.keys())
+    if (candidates || device instanceof DeviceRows) rows = candidates ?? Array.from(cache.ids.keys())
     else {
       const cosines = device.cosines(vector)
       try {
@@ -252,7 +254,11 @@ export class TwinServer {
     }
     const crossing = performance.now()
     const part = (first: number, end: number) => table(Array.prototype.slice.call(rows, first, end))
-    const scores = await crossRows(this.#model, vector, cache, rows, this.#options.class, part)
+    const take = (some: number[]) =>
+      device instanceof DeviceRows
+        ? device.take(some)
+        : tensor(gpu, vectorsOf(cache, some), [some.length, cache.size])
+    const scores = await crossRows(this.#model, vector, take, rows, this.#options.class, part)
     score += performance.now() - crossing
     const sorting = performance.now()
     const wrong = scores.findIndex(value => !Number.isFinite(value))
@@ -307,20 +313,20 @@ async function loadAds(
   if (!places.size) throw new DataError('TwinServer: cache: there are no vectors, expected one or more')
   await expectCacheOf('TwinServer: cache', model, cache, 'ad')
   checkAdColumns('TwinServer', model, columns, places.size)
-  const device = cosine ? new DeviceVectors(model.gpu, cache) : undefined
+  const device = cosine ? new DeviceVectors(model.gpu, cache) : new DeviceRows(model.gpu, cache)
   try {
-    if (device) await model.gpu.done()
+    await model.gpu.done()
   } catch (error) {
-    device?.release()
+    device.release()
     throw error
   }
-  return { cache, places, columns, device, users: 0, retired: false }
+  return { cache, places, columns, device, users: 0, retired: false, released: false }
 }
 
 function releaseUnused(ads: Ads): void {
-  if (!ads.retired || ads.users) return
-  ads.device?.release()
-  ads.device = undefined
+  if (!ads.retired || ads.users || ads.released) return
+  ads.released = true
+  ads.device.release()
 }
 
 function candidateRows(candidates: unknown, places: Places): number[] {

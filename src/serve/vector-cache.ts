@@ -127,11 +127,15 @@ export async function expectCacheOf(
     )
 }
 
-/** Vectors of some rows as numbers, [rows.length, size]. */
+/** Vectors of some rows as numbers, [rows.length, size]; of neighbouring ones, from the first up to the end, without a copy where they are numbers. */
 export function vectorsOf(
   { vectors, size }: Pick<VectorCache, 'vectors' | 'size'>,
-  rows: ArrayLike<number>,
-): Float32Array<ArrayBuffer> {
+  rows: ArrayLike<number> | { first: number; end: number },
+): Float32Array {
+  if ('first' in rows) {
+    const part = vectors.subarray(rows.first * size, rows.end * size)
+    return part instanceof Uint8Array ? bytesToVectors(part) : part
+  }
   const bytes = vectors instanceof Uint8Array
   const out = bytes ? new Uint8Array(rows.length * size) : new Float32Array(rows.length * size)
   for (let i = 0; i < rows.length; i++)

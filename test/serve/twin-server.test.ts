@@ -92,8 +92,23 @@ for (const storage of ['float32', 'bytes'] as const)
 test('a residual layer, and a student with a table of ads and of the request', async () => {
   const residual = twin(gpu, { crossing: 'residual' })
   const of = await TwinServer.create(residual, await embed(residual, ads.path, { side: 'ad', id: 'ad_id' }))
-  expectRanked(await of.rank([5, 6], { k: 20 }), await scored(residual, [5, 6]), 20)
+  const alone = await of.rank([5, 6], { k: 20 })
+  expectRanked(alone, await scored(residual, [5, 6]), 20)
+  const some = ads.ids.slice(40, 90).reverse()
+  const chosen = (await of.rank([5, 6], { candidates: some, k: 50 })).map(({ id, score }) => [id, score])
+  const all = (await of.rank([5, 6], { k: 150 })).map(({ id, score }) => [id, score])
+  assert.equal(
+    chosen,
+    all.filter(([id]) => some.includes(id as number)),
+  )
   of.close()
+  const bytes = await embed(residual, ads.path, { side: 'ad', id: 'ad_id', storage: 'bytes' })
+  const ofBytes = await TwinServer.create(residual, bytes)
+  for (const { row, score } of await ofBytes.rank([5, 6], { k: 20 })) {
+    const before = (await scored(residual, [5, 6]))[row]!
+    assert.ok(Math.abs(score - before) < 0.01, `${score} and ${before}`)
+  }
+  ofBytes.close()
 
   const student = late(gpu)
   const city = Uint32Array.from(ads.ids, (_, i) => i % 6)
@@ -122,6 +137,27 @@ test('a residual layer, and a student with a table of ads and of the request', a
     /columns.city, row 5: value 6, expected 0 to 5/,
   )
   assert.match(await columns({ title: city }), /title is no column/)
+})
+
+test('the vectors of ads stay on the device: a request brings a query and the rows that are asked for', async () => {
+  const student = twin(gpu, { crossing: 'residual' })
+  const cache = await embed(student, ads.path, { side: 'ad', id: 'ad_id' })
+  const server = await TwinServer.create(student, cache)
+  await server.rank([5, 6])
+  const { from } = gpu
+  let bytes = 0
+  gpu.from = given => {
+    bytes += given.byteLength
+    return from.call(gpu, given)
+  }
+  try {
+    await server.rank([5, 6])
+  } finally {
+    gpu.from = from
+  }
+  server.close()
+  assert.ok(bytes > 0)
+  assert.ok(bytes < cache.vectors.byteLength / 4, `${bytes} of ${cache.vectors.byteLength} bytes`)
 })
 
 test('equal ads are in the order of the cache', async () => {
