@@ -23,7 +23,7 @@ const MODEL: readonly OptionSpec[] = [
   TRUNCATE,
 ]
 
-const PREDICTED = ['probability', 'logits']
+const PREDICTED = ['features', 'probability', 'logits']
 
 /** @throws UsageError for a name that is none of those, or stands twice */
 function predictedColumns(text: string): string[] {
@@ -31,7 +31,7 @@ function predictedColumns(text: string): string[] {
   const wrong = names.find((name, i) => !PREDICTED.includes(name) || names.indexOf(name) < i)
   if (wrong === undefined) return names
   throw new UsageError(
-    `--columns ${text}: '${wrong}' ${PREDICTED.includes(wrong) ? 'stands twice' : 'is unknown'}, expected ${PREDICTED.join(' or ')}, or both with a comma between`,
+    `--columns ${text}: '${wrong}' ${PREDICTED.includes(wrong) ? 'stands twice' : 'is unknown'}, expected ${PREDICTED.join(', ')}, or several with commas between`,
   )
 }
 
@@ -138,7 +138,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
       {
         flags: '--columns <names>',
-        description: 'what is written, separated by commas: probability, logits (logit_0, … for a student)',
+        description:
+          'what is written, separated by commas: probability, logits (logit_0, … for a student), features (all columns of the file, as they stand)',
         default: ['probability'],
         parse: predictedColumns,
       },

@@ -114,6 +114,8 @@ interface Device {
    * so far apart, or a multiple of it, push each other out.
    */
   cacheSets?: number
+  /** The form of products with so few rows of a that other tiles would be mostly empty, as of one query's tokens; same bits. */
+  few?: { rows: number; form: string }
   /** Forms from the most to the least wanted; on hardware the cost model decides (matmul-cards.ts). */
   prefers: string[]
 }
@@ -132,6 +134,7 @@ export const DEVICES: Record<AdapterKind, Device> = {
     workgroup: 8,
     step: 1,
     cacheSets: 4096,
+    few: { rows: 8, form: 'broadcast 8x64' },
     prefers: [
       'broadcast 32x64',
       'broadcast 16x64',
@@ -216,6 +219,9 @@ export function splitsOf({ kind, vendor }: Forms, name: string, shape: MatmulSha
   return Math.max(1, Math.min(busy, mostSplits(K)), least)
 }
 
+/** Least columns of a product with few rows, so that its tiles are as many as of other forms, and K is cut alike. */
+const FEW_COLUMNS = 256
+
 /** Least rows of a product that are worth a pass over b. */
 const TRANSPOSE_ROWS = 128
 
@@ -247,7 +253,9 @@ export function candidates(gpu: Gpu, shape: MatmulShape): string[] {
   if (card) return byTime(card, usable, shape)
   if (M === 1) return ['1x4', ...usable.filter(name => name !== '1x4')]
   const busy = (name: string) => keepsBusy(matmulForms[name]!, device, shape)
-  const first = fastest(usable, shape) ?? usable.find(busy) ?? '4x4'
+  const { few } = device
+  const fits = few && M <= few.rows && N >= FEW_COLUMNS && usable.includes(few.form)
+  const first = fits ? few.form : (fastest(usable, shape) ?? usable.find(busy) ?? '4x4')
   return [first, ...usable.filter(name => name !== first)]
 }
 

@@ -60,7 +60,7 @@ test('logits are written as columns, beside the probability or alone', async () 
     assert.equal([alone.logit_0![i], alone.logit_1![i]], [a, b])
   }
   for (const [columns, said] of [
-    ['logit', /--columns logit: 'logit' is unknown, expected probability or logits/],
+    ['logit', /--columns logit: 'logit' is unknown, expected features, probability, logits, or several/],
     ['logits,logits', /'logits' stands twice/],
     ['', /'' is unknown/],
   ] as const) {
@@ -92,6 +92,56 @@ test('a student of a teacher, and of its logits in a file without labels, are th
   )
   assert.is(tuned.code, 0, tuned.err)
   assert.ok(weights('tuned').equals(weights('beside')), 'all weights are those it started from')
+})
+
+test('features pass through beside the logits: what a teacher wrote trains its student as it is', async () => {
+  const note: WriteColumn = { name: 'note', kind: 'string', data: column(i => (i % 7 ? `row ${i}` : null)) }
+  const far: WriteColumn = { name: 'far', kind: 'int64', data: column(i => 2n ** 62n + BigInt(i)) }
+  const price: WriteColumn = { name: 'price', kind: 'double', data: column(i => i / 3) }
+  const half: WriteColumn = { name: 'half', kind: 'float', data: column(i => i / 4) }
+  const parts: WriteColumn = {
+    name: 'parts',
+    kind: 'list<float>',
+    data: column(i => (i % 5 ? [i, 0.5] : [])),
+  }
+  const all = [TEXT, CITY, note, LABEL, far, price, half, parts]
+  await writeParquet(at('wide.parquet'), all, { rowGroupSize: 17 })
+  const wide = (out: string, columns: string, data = 'wide.parquet') =>
+    kernelgrad(
+      'predict',
+      '--model',
+      at('teacher'),
+      '--data',
+      at(data),
+      '--out',
+      at(out),
+      '--columns',
+      columns,
+    )
+  const said = await wide('passed.parquet', 'features,logits')
+  assert.is(said.code, 0, said.err)
+  const file = await openParquet(at('passed.parquet'))
+  const names = all.map(({ name }) => name)
+  assert.equal(file.columns, [...names, 'logit_0', 'logit_1'])
+  const values = await readColumns(file, file.columns)
+  assert.equal(
+    Object.fromEntries(names.map(name => [name, values[name]])),
+    await readColumns(await openParquet(at('wide.parquet')), names),
+  )
+  const alone = await logits()
+  assert.equal([values.logit_0, values.logit_1], [alone.logit_0, alone.logit_1])
+  const byColumns = { distillation: { columns: ['logit_0', 'logit_1'], temperature: 2 } }
+  const first = await train('passed', byColumns, 'passed.parquet')
+  assert.is(first.code, 0, first.err)
+  assert.ok(weights('passed').equals(weights('columns')), 'the same rows and logits, joined by hand')
+  // A second time those names are taken.
+  const again = await wide('twice.parquet', 'features,logits', 'passed.parquet')
+  assert.is(again.code, 1)
+  assert.match(again.err, /twice\.parquet would have two columns logit_0: a column of the file has that name/)
+  assert.not(existsSync(at('twice.parquet')))
+  const only = await wide('only.parquet', 'features,probability')
+  assert.is(only.code, 0, only.err)
+  assert.equal((await openParquet(at('only.parquet'))).columns, [...names, 'probability'])
 })
 
 test('a teacher is evaluated on its student’s evaluation rows, and stands beside it in the report', async () => {

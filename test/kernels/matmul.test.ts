@@ -119,6 +119,29 @@ if (!everything) {
   )
 }
 
+test('few rows take a tile of few rows where there is one, with the bits of the others', async () => {
+  const [form, other] = ['broadcast 8x64', 'broadcast 32x64']
+  if (gpu.forms.kind !== 'system software' || !(usable.includes(form) && usable.includes(other))) return
+  const choice = (M: number, N: number) => candidates(gpu, { M, N, K: 768, layout: 'NT' })[0]
+  assert.equal(
+    [3, 8, 9].map(M => choice(M, 768) === form),
+    [true, true, false],
+  )
+  assert.is.not(choice(8, 128), form)
+  const [M, N, K] = [3, 260, 770]
+  const next = generator(5)
+  const floats = (n: number) => gpu.from(Float32Array.from({ length: n }, () => next() - 0.5))
+  const [a, b] = [floats(M * K), floats(N * K)]
+  const results: Float32Array[] = []
+  for (const form of [undefined, other]) {
+    const c = gpu.acquire(4 * M * N)
+    matmul(gpu, { a, b, c, M, N, K, layout: 'NT', form })
+    results.push(await gpu.readFloats({ ...c, size: 4 * M * N }))
+    gpu.release(c)
+  }
+  assert.equal(results[0], results[1])
+})
+
 for (const [i, form] of usable.entries()) {
   if (!everything && left.includes(form)) continue
   for (const [j, layout] of LAYOUTS.entries()) {

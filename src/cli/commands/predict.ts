@@ -8,6 +8,7 @@ import { formatMetrics, type Scored } from '../../train/index.ts'
 import { expectLogits } from '../../train/predict.ts'
 import { useArchitecture } from '../architecture.ts'
 import { checkOutputs, folderInputs, inputs, isStdout, makeFolderOf } from '../outputs.ts'
+import { passedColumns } from '../pass-through.ts'
 import { shown, talkStream } from '../say.ts'
 import { checkModel, openRows, type ScoreOptions, scoredByVectors, scoredRows, withModel } from '../score.ts'
 import { formatTable } from '../table.ts'
@@ -21,7 +22,7 @@ export interface PredictCommandOptions extends ScoreOptions {
 }
 
 /** What of the model's answers is written. */
-export type PredictedColumns = 'probability' | 'logits'
+export type PredictedColumns = 'probability' | 'logits' | 'features'
 
 /** Predicts a file one row group at a time, and tells the metrics where the file has labels. */
 export async function run(options: PredictCommandOptions): Promise<void> {
@@ -39,12 +40,18 @@ export async function run(options: PredictCommandOptions): Promise<void> {
   ]
   await checkOutputs({ reads, writes: [out] })
   await makeFolderOf(out)
-  const output = new Output(file, checked, options.columns)
+  const passed = options.columns.includes('features') ? passedColumns(file) : undefined
+  for (const what of passed?.aside ?? []) stream.write(`note: left aside: ${what}\n`)
+  const output = new Output(file, checked, options.columns, passed?.columns)
   const logits = options.columns.includes('logits')
   if (logits) expectLogits('--columns logits', checked)
   if (logits && vectors !== undefined)
     throw new UsageError(
       '--columns logits and --vectors: expected one of them; logits are of texts that are read',
+    )
+  if (passed && vectors !== undefined)
+    throw new UsageError(
+      '--columns features and --vectors: expected one of them; columns pass through where all of a file is read',
     )
   const asked = !logits ? 'scores' : options.columns.includes('probability') ? 'both' : 'logits'
   const kept = vectors === undefined ? undefined : await readVectors(vectors)
@@ -52,7 +59,12 @@ export async function run(options: PredictCommandOptions): Promise<void> {
     const given = { batchSize, truncate, trainOnly: 'optional', metric: output.metric } as const
     const scored = kept
       ? scoredByVectors(model, file, kept, given, stream)
-      : scoredRows(model, file, { ...given, output: asked }, stream)
+      : scoredRows(
+          model,
+          file,
+          { ...given, output: asked, extra: passed?.columns.map(({ name }) => name) ?? [] },
+          stream,
+        )
     return output.write(out, scored)
   })
   const metrics = output.metric?.result()
@@ -73,8 +85,16 @@ class Output {
   readonly #classes: string[]
   readonly #names: readonly (string | null)[]
   readonly #logits: boolean
+  /** Columns of the file as they stand, in place of row numbers and classes. */
+  readonly #passed: readonly { name: string; kind: ColumnKind }[] | undefined
 
-  constructor(file: ParquetFile, model: Model, columns: readonly PredictedColumns[]) {
+  constructor(
+    file: ParquetFile,
+    model: Model,
+    columns: readonly PredictedColumns[],
+    passed: readonly { name: string; kind: ColumnKind }[] | undefined,
+  ) {
+    this.#passed = passed
     const wanted = Object.values(model.inputs).filter(({ trainOnly }) => trainOnly)
     const there = wanted.filter(input => columnsOf(input).every(name => file.columns.includes(name)))
     this.#classes = there.flatMap(input => (input.kind === 'classes' ? [input.column] : []))
@@ -90,14 +110,18 @@ class Output {
       const { value: first, done } = await scored.next()
       const C = first?.logits ? first.logits.length / first.rows.length : 0
       const columns: { name: string; kind: ColumnKind }[] = [
-        { name: 'row', kind: 'int64' },
-        ...this.#classes.map(name => ({ name, kind: 'int64' as const })),
+        ...(this.#passed ?? [
+          { name: 'row', kind: 'int64' as const },
+          ...this.#classes.map(name => ({ name, kind: 'int64' as const })),
+        ]),
         ...this.#names.flatMap(name => (name === null ? [] : [{ name, kind: 'double' as const }])),
         ...Array.from({ length: C }, (_, c) => ({ name: `logit_${c}`, kind: 'float' as const })),
       ]
       const twice = columns.find(({ name }, i) => columns.findIndex(one => one.name === name) < i)
       if (twice)
-        throw new DataError(`${out} would have two columns ${twice.name}: the label has that name already`)
+        throw new DataError(
+          `${out} would have two columns ${twice.name}: ${this.#passed ? 'a column of the file' : 'the label'} has that name already`,
+        )
       await writeParquetGroups(out, columns, this.#groups(done ? [] : [first], scored, C))
     } finally {
       await scored.return(undefined)
@@ -117,10 +141,12 @@ class Output {
   #group({ rows, scores, logits }: Scored, C: number): Record<string, ColumnValues> {
     const K = this.#names.length
     const { rowStart, length, ids } = rows
-    const group: Record<string, ColumnValues> = {
-      row: Float64Array.from({ length }, (_, i) => rowStart + i),
+    const group: Record<string, ColumnValues> = {}
+    if (this.#passed) for (const { name } of this.#passed) group[name] = rows.extra[name]!
+    else {
+      group.row = Float64Array.from({ length }, (_, i) => rowStart + i)
+      for (const name of this.#classes) group[name] = ids[name]!
     }
-    for (const name of this.#classes) group[name] = ids[name]!
     for (const [k, name] of this.#names.entries())
       if (name !== null) group[name] = Float64Array.from({ length }, (_, i) => scores[i * K + k]!)
     if (this.#logits)
