@@ -32,7 +32,8 @@ export interface PredictVectorsOptions {
 
 /**
  * A two-sided model's scores of every row of a file, one side's vectors taken from a cache by the row's id; only the other side is encoded. They
- * equal the model's own to the rounding of float32: a vector may differ in its last bits where it was encoded in a batch of another size.
+ * equal the model's own to the bit where float32 vectors were encoded in the same batches, as `embed` of the same rows by the same `batchSize`; otherwise to the
+ * rounding of float32: in a batch of other tokens a vector's sums may be cut otherwise, and its last bits differ.
  *
  * @throws DataError for a cache of other weights, size or side before anything is read, and for a row whose id has no vector
  *

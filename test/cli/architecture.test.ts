@@ -5,18 +5,22 @@ import { pathToFileURL } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadDataset } from '../../src/data/index.ts'
-import { evaluate, predict, Trainer } from '../../src/train/index.ts'
+import { evaluate, predict, saveModel, Trainer } from '../../src/train/index.ts'
 import {
   byCommand,
   changed,
   end,
   file,
   folder,
+  gpu,
   INPUTS,
   messageOf,
   moduleOf,
+  SETTINGS,
+  SOURCE,
   settings,
 } from '../support/wrong-models.ts'
+import { kernelgrad } from './capture.ts'
 
 const other = join(folder, 'copy/kernelgrad')
 /** What --architecture names, and what is said of it. */
@@ -113,6 +117,32 @@ test('--architecture names a package, also one that has an entry for import alon
   } finally {
     process.cwd = cwd
   }
+})
+
+test('--teacher-architecture names the class of a teacher of one’s own; without it the teacher is not known', async () => {
+  const elder = moduleOf(SOURCE.replaceAll('Small', 'Elder'))
+  const { default: Elder } = await import(pathToFileURL(elder).href)
+  const [teacher, out] = [join(folder, 'elder'), join(folder, 'younger')]
+  const model = new Elder().to(gpu, { seed: 3 })
+  await saveModel(model, teacher)
+  model.free()
+  const config = join(folder, 'younger.json')
+  writeFileSync(config, JSON.stringify({ trainer: { ...SETTINGS, distillation: { teacher } } }))
+  const run = (...more: string[]) =>
+    kernelgrad(
+      'train',
+      ...['--config', config, '--architecture', moduleOf(SOURCE), '--train', file, '--out', out],
+      ...more,
+    )
+  const unknown = await run()
+  assert.is(unknown.code, 1)
+  assert.match(unknown.err, /Elder/)
+  const nowhere = await run('--teacher-architecture', join(folder, 'nowhere.js'))
+  assert.is.not(nowhere.code, 0)
+  assert.match(nowhere.err, /nowhere\.js cannot be loaded/)
+  const known = await run('--teacher-architecture', elder)
+  assert.is(known.code, 0, known.err)
+  assert.match(known.out, /Small: \d+ parameters, 24 rows to train on/)
 })
 
 test('Trainer, predict and evaluate refuse a model of another copy of the library', async () => {

@@ -50,6 +50,12 @@ test('embed writes vectors that predict takes by id; those of other weights are 
   )
   assert.is(kept!.length, 20)
   assert.ok(kept!.every((p, i) => Math.abs(p - whole![i]!) < 2e-6))
+  for (const columns of ['logits', 'probability,logits', 'features,probability']) {
+    const both = await predict('twin', 'none.parquet', '--vectors', at('v.parquet'), '--columns', columns)
+    assert.is(both.code, 2)
+    assert.match(both.err, /--columns (logits|features) and --vectors: expected one of them/)
+    assert.not(existsSync(at('none.parquet')))
+  }
   const other = await predict('other', 'none.parquet', '--vectors', at('v.parquet'))
   assert.is(other.code, 1)
   assert.match(other.err, /the vectors are of other weights/)

@@ -129,8 +129,7 @@ test('few rows take a tile of few rows where there is one, with the bits of the 
   )
   assert.is.not(choice(8, 128), form)
   const [M, N, K] = [3, 260, 770]
-  const next = generator(5)
-  const floats = (n: number) => gpu.from(Float32Array.from({ length: n }, () => next() - 0.5))
+  const floats = (n: number) => gpu.from(seeded(n, 5))
   const [a, b] = [floats(M * K), floats(N * K)]
   const results: Float32Array[] = []
   for (const form of [undefined, other]) {

@@ -18,6 +18,7 @@ import {
   type LateFusionInputs,
   LateFusionModel,
 } from '../../src/models/index.ts'
+import { towerFingerprint } from '../../src/serve/index.ts'
 import { expectClose } from '../../src/testing/index.ts'
 import { loadModel, predict, saveModel, Trainer } from '../../src/train/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
@@ -148,7 +149,9 @@ for (const tied of [true, false]) {
     }
     assert.is(Object.keys(after).filter(name => name.includes('bert.')).length, ofTowers.size)
     assert.ok([...ofTowers].filter(name => before[name] !== fresh[name]).length > ofTowers.size / 2)
-    // Vectors kept from before the second stage are those of the model after it.
+    // Vectors kept from before the second stage are those of the model after it, and a cache of them is known as its own.
+    for (const side of ['query', 'ad'] as const)
+      assert.is(await towerFingerprint(daily, side), await towerFingerprint(taught, side), side)
     const batch = collate(rows, [5, 6, 7], daily.inputs) as BatchOf<LateFusionInputs>
     const vectors = (model: LateFusionModel) =>
       scope(() => noGrad(() => model.eval().encode('ad', batch.ad).read()))

@@ -5,8 +5,9 @@ import * as assert from 'uvu/assert'
 import { findingsTable, passes } from '../../bench/parity/report.ts'
 import { checkSidedCase } from '../../bench/parity/sided-case.ts'
 import { noGrad, scope, type Tensor, takeRows, tensor } from '../../src/autograd/index.ts'
-import { collatePadded } from '../../src/data/index.ts'
-import type { CollatedTokens } from '../../src/inputs.ts'
+import { parseTrainerConfig } from '../../src/config/index.ts'
+import { collatePadded, loadDataset, parquetBytes } from '../../src/data/index.ts'
+import type { CollatedTokens, Inputs } from '../../src/inputs.ts'
 import {
   bytesToVectors,
   createModel,
@@ -16,7 +17,8 @@ import {
   vectorsToBytes,
 } from '../../src/models/index.ts'
 import { expectClose } from '../../src/testing/index.ts'
-import { openTestGpu, seeded, seededInts } from '../support/gpu.ts'
+import { Trainer } from '../../src/train/index.ts'
+import { generator, openTestGpu, seeded, seededInts } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
 const PAD = 30
@@ -250,6 +252,44 @@ test('bytes: halves go to the even one, the ends fit, and what lies outside is r
     assert.throws(() => vectorsToBytes(Float32Array.of(0, value)), /number 1 is .*expected one in \[-1, 1\]/)
   assert.throws(() => vectorsToBytes([0.5] as never), /expected a Float32Array/)
   assert.throws(() => bytesToVectors([3] as never), /expected a Uint8Array/)
+})
+
+test('a row that would be a batch by itself is left out where the residual layer normalizes batches, and one alone is refused', async () => {
+  const next = generator(8)
+  const list = () => Array.from({ length: 1 + Math.floor(next() * 4) }, () => Math.floor(next() * PAD))
+  const ROWS = 9
+  const lists = () => Array.from({ length: ROWS }, list)
+  const labels = Array.from({ length: ROWS }, (_, i) => i % 2)
+  const bytes = await parquetBytes([
+    ...['search', 'title', 'body'].map(name => ({ name, kind: 'list<int64>' as const, data: lists() })),
+    { name: 'label', kind: 'int64', data: labels },
+  ])
+  const warned: string[] = []
+  const run = async (size: number, batch_norm = true) => {
+    const crossing = { type: 'residual', batch_norm } as const
+    const model = new TwinModel({ ...CONFIG, crossing }).to(gpu, { seed: 2 })
+    const train = await loadDataset(bytes, { inputs: model.inputs as Inputs })
+    const settings = {
+      per_device_train_batch_size: size,
+      num_train_epochs: 2,
+      gradient_accumulation_steps: 1,
+    }
+    const none = { eval_steps: null, save_steps: null, load_best_model_at_end: false }
+    const config = parseTrainerConfig({ ...settings, ...none }, 'the test')
+    try {
+      const trainer = new Trainer({ model, config, train, onWarning: text => warned.push(text) })
+      return (await trainer.train()).global_step
+    } finally {
+      model.free()
+    }
+  }
+  assert.is(await run(4), 4, 'two batches of four an epoch')
+  assert.is(warned.length, 1)
+  assert.match(warned[0]!, /9 rows in batches of 4 leave one .* that row is left out, another one each epoch/)
+  assert.is(await run(4, false), 6)
+  assert.is(warned.length, 1)
+  const error = await run(1).catch(error => error as Error)
+  assert.match(String(error), /per_device_train_batch_size is 1, and the model has batch normalization/)
 })
 
 test('it is found by its name, and known as two-sided', () => {

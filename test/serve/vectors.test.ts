@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { collate, loadDataset, openParquet, writeParquetGroups } from '../../src/data/index.ts'
+import {
+  type ColumnKind,
+  collate,
+  loadDataset,
+  openParquet,
+  readColumns,
+  writeParquet,
+  writeParquetGroups,
+} from '../../src/data/index.ts'
 import { bytesToVectors } from '../../src/models/index.ts'
 import {
   embed,
@@ -122,6 +130,31 @@ for (const [name, of] of [
     expectClose(Float32Array.from(found), expected, 2e-6)
   })
 }
+
+for (const [name, of] of [
+  ['cosine', model],
+  ['residual', twin(gpu, { crossing: 'residual' })],
+  ['late fusion', student],
+] as const)
+  test(`vectors of the same batches give the model's own scores, to the bit: ${name}`, async () => {
+    const columns = await readColumns(clicks.path, (await openParquet(clicks.path)).columns)
+    const kinds = { search: 'list<int64>', title: 'list<int64>', depth: 'double' } as Record<
+      string,
+      ColumnKind
+    >
+    const data = Object.entries(columns).map(([name, data]) => ({ name, kind: kinds[name] ?? 'int64', data }))
+    const event = { name: 'event', kind: 'int64' as const, data: clicks.shown.map((_, i) => 100 - i) }
+    await writeParquet(at('events.parquet'), [...data, event], { rowGroupSize: 11 })
+    const file = await openParquet(at('events.parquet'))
+    const expected: number[] = []
+    for await (const { scores } of predictStream(of, file, { batchSize: 8 })) expected.push(...scores)
+    const cache = await embed(of, file, { side: 'ad', id: 'event', batchSize: 8 })
+    const found: number[] = []
+    for await (const { scores } of predictWithVectors(of, file, cache, { batchSize: 8 }))
+      found.push(...scores)
+    assert.is(found.length, 58)
+    assert.equal(found, expected)
+  })
 
 /** A file of vectors with something else in its rows or its key-values. */
 async function wrongFile(
