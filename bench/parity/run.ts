@@ -19,6 +19,7 @@ import {
 import { checkListsCase, isLists, type ListsCase } from './lists-case.ts'
 import { checkLtrCase, type LtrCase } from './ltr-case.ts'
 import { checkModelCase, type ModelCase } from './model-case.ts'
+import { checkNPassCase, isNPass, type NPassCase } from './n-pass-case.ts'
 import { checkOpsCase } from './ops-case.ts'
 import { checkOptimCase, type OptimCase } from './optim-case.ts'
 import { checkPlantedCase, type PlantedCase } from './planted-case.ts'
@@ -64,6 +65,7 @@ function checkerOf(
     return gpu => checkPlantedCase(gpu, folder, frozen as unknown as PlantedCase, options)
   if (hasFile(folder, 'linear_warmup.final.safetensors'))
     return gpu => checkTrainerCase(gpu, folder, frozen as unknown as TrainerCase)
+  if (isNPass(frozen)) return async () => checkNPassCase(folder, frozen as unknown as NPassCase)
   if (isLists(frozen)) return async () => checkListsCase(folder, frozen as unknown as ListsCase)
   if (isUltrLosses(frozen))
     return gpu => checkUltrLossesCase(gpu, folder, frozen as unknown as UltrLossesCase)

@@ -16,6 +16,17 @@ export {
 } from './list-evaluation.ts'
 export { accuracy, brier, logLoss, logLossMulti, normalizedEntropy } from './loss.ts'
 export type { Metric } from './metric.ts'
+export {
+  type CutFigures,
+  finalNdcg,
+  lastScored,
+  type PassOrder,
+  recallOfOwnBest,
+  recallOfPasses,
+  smallestCut,
+  startPasses,
+  takePass,
+} from './n-pass.ts'
 export { prAuc, rocAuc } from './ranking.ts'
 export {
   averagePrecision,
