@@ -31,6 +31,8 @@ export interface BodySpec {
   /** Positional arguments, all required; each value joins the options under its name. Of the last, there may be several. */
   arguments?: readonly { name: string; description: string; variadic?: boolean }[]
   options: readonly OptionSpec[]
+  /** Lines as they are typed, shown by --help. */
+  example?: string
   load(): Promise<CommandModule>
 }
 

@@ -35,6 +35,16 @@ function predictedColumns(text: string): string[] {
   )
 }
 
+/** @throws UsageError for a name that is empty, or stands twice */
+function columnNames(text: string): string[] {
+  const names = text.split(',').map(name => name.trim())
+  const wrong = names.find((name, i) => !name || names.indexOf(name) < i)
+  if (wrong === undefined) return names
+  throw new UsageError(
+    `'${text}': ${wrong ? `'${wrong}' stands twice` : 'a name is empty'}, expected columns with a comma between, as query_id,user_id`,
+  )
+}
+
 const FEATURES: OptionSpec = {
   flags: '--features <file>',
   description: 'features.json of preprocess: fills the sizes that the configuration leaves out',
@@ -182,6 +192,55 @@ export const COMMANDS: readonly CommandSpec[] = [
       JSON_LINE,
     ],
     load: () => import('./commands/evaluate.ts'),
+  },
+  {
+    name: 'rank',
+    description:
+      'rank candidates of queries by several models in a row: each scores what the one before let through',
+    options: [
+      {
+        flags: '--passes <file>',
+        description:
+          'JSON: { "keys": ["query_id"], "id": "ad_id", "passes": [{ "model": "runs/student", "vectors": "ads.vectors.parquet", "k": 50 }, { "model": "runs/teacher" }] }',
+        required: true,
+      },
+      {
+        flags: '--data <file>',
+        description: 'Parquet file, a candidate a row, in any order',
+        required: true,
+      },
+      {
+        flags: '--out <file>',
+        description: 'Parquet file to write: keys, id, rank, pass reached, score of that pass',
+        required: true,
+      },
+      {
+        flags: '--keys <columns>',
+        description: 'columns, separated by commas, that tell queries apart (default: keys of --passes)',
+        parse: columnNames,
+      },
+      {
+        flags: '--id <column>',
+        description: 'column that names candidates (default: id of --passes, that of the vectors, or row)',
+      },
+      {
+        flags: '--through <pass>',
+        description:
+          'write instead the rows of --data that this pass lets through, with all their columns: what the next pass is to train on',
+        parse: wholeNumber(1),
+      },
+      {
+        flags: '--architecture <modules...>',
+        description: 'files or packages whose default exports are model classes that are not this library’s',
+      },
+      TRUNCATE,
+      ADAPTER,
+      JSON_LINE,
+    ],
+    example: `kernelgrad embed --model runs/student --side ad --data ads.parquet --id ad_id --out ads.vectors.parquet
+kernelgrad rank --passes passes.json --data candidates.parquet --out ranked.parquet
+kernelgrad rank --passes passes.json --data train.parquet --through 1 --out hard.parquet`,
+    load: () => import('./commands/rank.ts'),
   },
   {
     name: 'report',

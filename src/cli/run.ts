@@ -93,6 +93,7 @@ function addCommand(parent: Command, spec: BodySpec, setCode: SetCode): void {
   for (const { name, description, variadic } of spec.arguments ?? [])
     command.argument(variadic ? `<${name}...>` : `<${name}>`, description)
   for (const option of spec.options) command.addOption(optionOf(option))
+  if (spec.example) command.addHelpText('after', `\nExample:\n${spec.example.replace(/^/gm, '  ')}`)
   command.action(async () => {
     const positional = (spec.arguments ?? []).map(({ name }, i) => [name, command.processedArgs[i]])
     const { run } = await spec.load()

@@ -21,13 +21,24 @@ const VALUES = 2 ** 32
 
 /**
  * @param options.whole Whether a list that may be cut is taken whole, so that every row has a score.
+ * @param options.among The rows that count, as those that an earlier model let through; all unless given.
  * @throws DataError for a value that is no whole number, a list that is longer than it may be, or one that the order names and is not there
  */
-export function unitsOf(columns: Columns, inputs: Inputs, { whole = false } = {}): Units {
+export function unitsOf(
+  columns: Columns,
+  inputs: Inputs,
+  { whole = false, among }: { whole?: boolean; among?: Uint32Array | undefined } = {},
+): Units {
   const input = Object.values(inputs).find(one => one.kind === 'list')
   if (!input?.columns.every(name => Object.hasOwn(columns.ids, name)))
-    return { count: columns.length, lists: false, rows: columns.length, rowsOf: order => order }
-  const [rows, starts] = withinLength(columns, input, rowsByList(columns, input), whole)
+    return {
+      count: among?.length ?? columns.length,
+      lists: false,
+      rows: among?.length ?? columns.length,
+      rowsOf: order => (among ? order.map(i => among[i]!) : order),
+    }
+  const all = rowsByList(columns, input)
+  const [rows, starts] = withinLength(columns, input, among ? onlyOf(among, all) : all, whole)
   const count = starts.length - 1
   const expectList = (list: number) => {
     if (!(list < count))
@@ -53,15 +64,30 @@ export function unitsOf(columns: Columns, inputs: Inputs, { whole = false } = {}
 
 /** The rows list by list, and where each list starts. */
 function rowsByList({ ids, length, rowStart }: Columns, { columns }: ListInput): [Uint32Array, Uint32Array] {
+  for (const name of columns)
+    for (let row = 0; row < length; row++) {
+      const value = ids[name]![row]!
+      if (!isId(value, VALUES)) badValue(name, rowStart + row, value, range(VALUES))
+    }
+  const keys = columns.map(name => ids[name]!)
+  return listsOf(keys, length)
+}
+
+/**
+ * The rows list by list, in the order of their first rows, and where each list starts. Rows are of one list where all keys are the same; without
+ * keys, all are.
+ */
+export function listsOf(
+  keys: readonly ArrayLike<number | string | bigint>[],
+  length: number,
+): [rows: Uint32Array, starts: Uint32Array] {
   // The list of each row by the columns so far.
   const list = new Uint32Array(length)
-  let count = 0
-  for (const [i, name] of columns.entries()) {
-    const known = new Map<number | string, number>()
-    const values = ids[name]!
+  let count = Math.min(length, 1)
+  for (const [i, values] of keys.entries()) {
+    const known = new Map<number | string | bigint, number>()
     for (let row = 0; row < length; row++) {
       const value = values[row]!
-      if (!isId(value, VALUES)) badValue(name, rowStart + row, value, range(VALUES))
       const key = i === 0 ? value : `${list[row]} ${value}`
       const at = known.get(key) ?? known.size
       if (at === known.size) known.set(key, at)
@@ -76,6 +102,18 @@ function rowsByList({ ids, length, rowStart }: Columns, { columns }: ListInput):
   const rows = new Uint32Array(length)
   for (let row = 0; row < length; row++) rows[next[list[row]!]!++] = row
   return [rows, starts]
+}
+
+/** What is left of the lists of some rows; those of which nothing is are no lists. */
+function onlyOf(among: Uint32Array, [rows, starts]: [Uint32Array, Uint32Array]): [Uint32Array, Uint32Array] {
+  const wanted = new Uint8Array(rows.length)
+  for (const row of among) wanted[row] = 1
+  const [left, ends] = [rows.filter(row => wanted[row]), [0]]
+  for (let list = 0, end = 0; list + 1 < starts.length; list++) {
+    for (let i = starts[list]!; i < starts[list + 1]!; i++) end += wanted[rows[i]!]!
+    if (end > ends.at(-1)!) ends.push(end)
+  }
+  return [left, Uint32Array.from(ends)]
 }
 
 /** The rows and starts of lists that are as long as they may be. */

@@ -10,8 +10,12 @@ export type ColumnKind =
   | 'double'
   | 'float'
   | 'string'
+  | 'boolean'
   | 'list<int64>'
   | 'list<float>'
+  | 'list<double>'
+  | 'list<string>'
+  | 'list<boolean>'
   | 'list<uint8>'
 
 /** A column's values, one per row; lists as arrays or typed arrays, int64 as numbers or bigints. */
@@ -134,8 +138,12 @@ const PHYSICAL = {
   double: 'DOUBLE',
   float: 'FLOAT',
   string: 'BYTE_ARRAY',
+  boolean: 'BOOLEAN',
   'list<int64>': 'INT64',
   'list<float>': 'FLOAT',
+  'list<double>': 'DOUBLE',
+  'list<string>': 'BYTE_ARRAY',
+  'list<boolean>': 'BOOLEAN',
   'list<uint8>': 'INT32',
 } as const
 
@@ -150,7 +158,12 @@ function schemaOf(columns: { name: string; kind: ColumnKind }[]): SchemaElement[
       schema.push(
         { name, repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST' },
         { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-        { ...leaf, name: 'element', ...(kind === 'list<uint8>' && { converted_type: 'UINT_8' as const }) },
+        {
+          ...leaf,
+          name: 'element',
+          ...(kind === 'list<uint8>' && { converted_type: 'UINT_8' as const }),
+          ...(kind === 'list<string>' && { converted_type: 'UTF8' as const }),
+        },
       )
   }
   return schema
@@ -171,6 +184,9 @@ function encode(values: ColumnValues, kind: ColumnKind, where: (row: number) => 
     if (typeof value !== 'object' || value === null || !('length' in value)) return refuse(row, value)
     return Array.from(value as ArrayLike<unknown>, one => (one === null ? null : element(one)))
   }
+  const typed = (type: string) => (value: unknown, row: number) =>
+    typeof value === type ? value : refuse(row, value)
+  const [number, text, flag] = [typed('number'), typed('string'), typed('boolean')]
   return Array.from(values, (value, row) => {
     if (value === null || value === undefined) return null
     switch (kind) {
@@ -179,13 +195,20 @@ function encode(values: ColumnValues, kind: ColumnKind, where: (row: number) => 
       case 'list<int64>':
         return listOf(value, row, one => integer(one, row))
       case 'list<float>':
-        return listOf(value, row, one => (typeof one === 'number' ? one : refuse(row, one)))
+      case 'list<double>':
+        return listOf(value, row, one => number(one, row))
+      case 'list<string>':
+        return listOf(value, row, one => text(one, row))
+      case 'list<boolean>':
+        return listOf(value, row, one => flag(one, row))
       case 'list<uint8>':
         return listOf(value, row, one => (isByte(one) ? one : refuse(row, one)))
       case 'string':
-        return typeof value === 'string' ? value : refuse(row, value)
+        return text(value, row)
+      case 'boolean':
+        return flag(value, row)
       default:
-        return typeof value === 'number' ? value : refuse(row, value)
+        return number(value, row)
     }
   })
 }

@@ -74,12 +74,26 @@ interface Asked {
 }
 type Answers = Record<keyof Asked, Float32Array<ArrayBuffer>>
 
-/** The answers to every row, row-major; empty where not asked for. */
+/**
+ * {@link predict} of some rows, the only ones that batches and lists are made of.
+ * @returns [rows of `columns`, K]; 0 of those that were not asked for.
+ */
+export async function predictAmong(
+  model: Model,
+  columns: Columns,
+  among: Uint32Array,
+  given: Pick<PredictOptions, 'batchSize' | 'truncate' | 'onBatch'>,
+): Promise<Float32Array<ArrayBuffer>> {
+  return (await answers(model, columns, given, { scores: true }, among)).scores
+}
+
+/** The answers to every row, or to some, row-major; empty where not asked for. */
 async function answers(
   model: Model,
   columns: Columns,
   given: PredictOptions,
   asked: Asked,
+  among?: Uint32Array,
 ): Promise<Answers> {
   const { batchSize = BATCH_SIZE, truncate = false, seed = 0, onBatch, metric, groups } = given
   const { gpu } = model
@@ -87,7 +101,7 @@ async function answers(
   if (asked.logits) expectLogits('predict', model)
   const inFlight = new InFlight()
   let before: Promise<void> = Promise.resolve()
-  const units = unitsOf(columns, model.inputs, { whole: true })
+  const units = unitsOf(columns, model.inputs, { whole: true, among })
   let rowsDone = 0
   for (let start = 0; start < units.count; start += batchSize) {
     const size = Math.min(batchSize, units.count - start)
