@@ -179,30 +179,95 @@ function draw(rows: number, random: RandomStream): TextWorldRows {
   for (let i = 0; i < rows; i++) {
     const t = random.below(TOPICS)
     const u = random.uniform() < 0.4 ? t : otherTopic(random, t)
-    queries!.push(text(random, 1 + random.below(4), t, 0.85))
-    ads!.push(text(random, 3 + random.below(6), u, 0.8))
+    queries!.push(queryText(random, t))
+    ads!.push(adText(random, u))
     queryTopic[i] = t
     adTopic[i] = u
     depth[i] = random.uniform()
-    const logit = -1.2 + 2.5 * NEARNESS[(t - u + TOPICS) % TOPICS]! + 1.2 * (depth[i]! - 0.5)
-    probability[i] = 1 / (1 + Math.exp(-logit))
+    probability[i] = clickProbability(t, u, depth[i]!)
     labels[i] = random.uniform() < probability[i]! ? 1 : 0
   }
   const index = Uint32Array.from({ length: rows }, (_, i) => i)
   return {
-    columns: [
-      { name: 'query_id', kind: 'int64', data: index },
-      { name: 'ad_id', kind: 'int64', data: index },
-      { name: 'tokenized_query', kind: 'list<int64>', data: queries! },
-      { name: 'separator', kind: 'list<int64>', data: queries!.map(() => [SEPARATOR]) },
-      { name: 'tokenized_ad', kind: 'list<int64>', data: ads! },
-      { name: 'depth', kind: 'double', data: depth },
-      { name: 'label', kind: 'int64', data: labels },
-    ],
+    columns: columnsOf({ queryId: index, adId: index, queries: queries!, ads: ads!, depth, labels }),
     probability,
     labels,
     queryTopic,
     adTopic,
+  }
+}
+
+/** The rows' columns, by what they hold. */
+const columnsOf = (of: {
+  queryId: ArrayLike<number>
+  adId: ArrayLike<number>
+  queries: Uint32Array[]
+  ads: Uint32Array[]
+  depth: Float64Array
+  labels: Uint32Array
+}): WriteColumn[] => [
+  { name: 'query_id', kind: 'int64', data: of.queryId },
+  { name: 'ad_id', kind: 'int64', data: of.adId },
+  { name: 'tokenized_query', kind: 'list<int64>', data: of.queries },
+  { name: 'separator', kind: 'list<int64>', data: of.queries.map(() => [SEPARATOR]) },
+  { name: 'tokenized_ad', kind: 'list<int64>', data: of.ads },
+  { name: 'depth', kind: 'double', data: of.depth },
+  { name: 'label', kind: 'int64', data: of.labels },
+]
+
+function clickProbability(t: number, u: number, depth: number): number {
+  const logit = -1.2 + 2.5 * NEARNESS[(t - u + TOPICS) % TOPICS]! + 1.2 * (depth - 0.5)
+  return 1 / (1 + Math.exp(-logit))
+}
+
+const queryText = (random: RandomStream, topic: number) => text(random, 1 + random.below(4), topic, 0.85)
+const adText = (random: RandomStream, topic: number) => text(random, 3 + random.below(6), topic, 0.8)
+
+/** Sizes of the world's candidates; every field has a default. */
+export interface TextCandidateSizes {
+  /** Default 60. */
+  queries?: number
+  /** All of them are candidates of every query. Default 200. */
+  ads?: number
+  /** Default 0. */
+  seed?: number
+}
+
+/**
+ * Draws queries and ads of the world, of topics that are all alike, and makes a row of every query with every ad: what a ranker chooses from. Query
+ * and ad ids count from 0, an ad has the same text for all queries; the depth is drawn for each row, as are the clicks.
+ * @throws ArgumentError naming the size that cannot be
+ */
+export function textCandidates(sizes: TextCandidateSizes = {}): TextWorldRows {
+  expectOptions('textCandidates: sizes', sizes, ['queries', 'ads', 'seed'])
+  const { queries = 60, ads = 200, seed = 0 } = sizes
+  expectNumber('textCandidates: queries', queries, ROWS)
+  expectNumber('textCandidates: ads', ads, ROWS)
+  expectNumber('textCandidates: seed', seed, NATURAL)
+  const random = randomStream(seed, 3)
+  const [queryTopics, adTopics] = [queries, ads].map(n =>
+    Uint8Array.from({ length: n }, () => random.below(TOPICS)),
+  )
+  const queryTexts = Array.from(queryTopics!, topic => queryText(random, topic))
+  const adTexts = Array.from(adTopics!, topic => adText(random, topic))
+  const rows = queries * ads
+  expectNumber('textCandidates: queries times ads', rows, ROWS)
+  const [depth, probability] = [new Float64Array(rows), new Float64Array(rows)]
+  const labels = new Uint32Array(rows)
+  const [queryOf, adOf] = [(i: number) => Math.floor(i / ads), (i: number) => i % ads]
+  const each = <T>(make: (i: number) => T) => Array.from({ length: rows }, (_, i) => make(i))
+  for (let i = 0; i < rows; i++) {
+    depth[i] = random.uniform()
+    probability[i] = clickProbability(queryTopics![queryOf(i)]!, adTopics![adOf(i)]!, depth[i]!)
+    labels[i] = random.uniform() < probability[i]! ? 1 : 0
+  }
+  const texts = { queries: each(i => queryTexts[queryOf(i)]!), ads: each(i => adTexts[adOf(i)]!) }
+  return {
+    columns: columnsOf({ queryId: each(queryOf), adId: each(adOf), ...texts, depth, labels }),
+    probability,
+    labels,
+    queryTopic: Uint8Array.from(each(i => queryTopics![queryOf(i)]!)),
+    adTopic: Uint8Array.from(each(i => adTopics![adOf(i)]!)),
   }
 }
 

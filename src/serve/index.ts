@@ -8,6 +8,13 @@ export { type TwoSidedModel, towerFingerprint } from './fingerprint.ts'
 export type { Part, PartLatency } from './latency.ts'
 export { NPassRanker, type RankedLists, type RankListsOptions } from './n-pass.ts'
 export { type PassConfig, type PassesConfig, parsePasses, readPasses } from './n-pass-config.ts'
+export {
+  type CutMeasures,
+  type Latency,
+  type MeasuredCuts,
+  type MeasureOptions,
+  measureCuts,
+} from './n-pass-measure.ts'
 export type { CandidateOptions, Candidates, StageData } from './n-pass-read.ts'
 export type { Pass } from './n-pass-stage.ts'
 export { writeRanked, writeThrough } from './n-pass-write.ts'

@@ -87,4 +87,10 @@ export const EXPERIMENTS: readonly BodySpec[] = [
     options: PLANTED,
     load: () => import('./ultr.ts'),
   },
+  {
+    name: 'npass',
+    description: 'a student that looks at every candidate, and its teacher for those that it puts first',
+    options: PLANTED,
+    load: () => import('./npass.ts'),
+  },
 ]
