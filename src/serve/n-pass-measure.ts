@@ -1,6 +1,6 @@
 // What each k of a ranker is worth, and what it costs: by this one chooses how many candidates the last pass is given.
-import { COUNT, expectNumber, expectOptions, NON_NEGATIVE, shown } from '../check.ts'
-import { ArgumentError, ConfigError } from '../errors.ts'
+import { COUNT, expectNumber, expectNumbers, expectOptions, NON_NEGATIVE, shown } from '../check.ts'
+import { ArgumentError, ConfigError, DataError } from '../errors.ts'
 import {
   finalNdcg,
   lastScored,
@@ -46,6 +46,8 @@ export interface CutMeasures {
   own_recall: number
   /** Of the final order; the ideal is the whole list's. Mean over lists with positives. */
   ndcg: number
+  /** The same where the last pass's own best are the positives: how near the order is to what it would be if that pass scored all. */
+  own_ndcg: number
   /** Candidates that the last pass scored. */
   scored: number
   /** Of one query by itself, by pass. */
@@ -99,16 +101,28 @@ export async function measureCuts(
   if (!Array.isArray(ks) || !ks.length)
     throw new ArgumentError(`${where}: ks is ${shown(ks)}, expected numbers of candidates`)
   for (const [i, k] of ks.entries()) expectNumber(`${where}: ks[${i}]`, k, COUNT)
+  const n = Object(candidates).rows?.length
+  if (!(n > 0))
+    throw new ArgumentError(
+      `${where}: candidates is ${shown(candidates)}, expected what read() of the ranker gave`,
+    )
+  expectLabels(where, labels, n)
   // What the passes before hand on is theirs to say; the last is given k.
   const every = [...new Set(ks)].sort((a, b) => a - b)
   const passes = (k: number) =>
     Array.from({ length: ranker.passes }, (_, i) => (i === ranker.passes - 2 ? k : undefined))
   const all = await ranker.rank(candidates, { ks: passes(Number.POSITIVE_INFINITY) })
-  const n = candidates.rows.length
   // Documents are numbered list after list.
   const own = new Float64Array(n)
   for (const [i, one] of all.order.documents.entries()) own[one] = all.scores[i]!
   const byDocument = Array.from(candidates.rows, row => labels[row]!)
+  // By rank in the order of all, which holds each document once.
+  const best = new Float64Array(n)
+  for (let list = 0; list + 1 < candidates.starts.length; list++)
+    for (const one of all.order.documents
+      .subarray(candidates.starts[list], candidates.starts[list + 1])
+      .subarray(0, at))
+      best[one] = 1
   const cuts: CutMeasures[] = []
   for (const k of [...every, Number.POSITIVE_INFINITY]) {
     const { order } = await ranker.rank(candidates, { ks: passes(k) })
@@ -117,6 +131,7 @@ export async function measureCuts(
       recall: meanOfLists(recallOfPasses(order, byDocument)).mean,
       own_recall: meanOfLists(recallOfOwnBest(order, own, at)).mean,
       ndcg: meanOfLists(finalNdcg(order, byDocument, at)).mean,
+      own_ndcg: meanOfLists(finalNdcg(order, best, at)).mean,
       scored: lastScored(order),
       ...(await timed(ranker, candidates, passes(k), repeats)),
     })
@@ -130,6 +145,20 @@ export async function measureCuts(
     within,
   )
   return { cuts, chosen: chosen > largest ? Number.POSITIVE_INFINITY : chosen }
+}
+
+/** @throws ArgumentError for what is no array; DataError naming the row of a label that is none */
+function expectLabels(where: string, labels: unknown, rows: number): asserts labels is Numbers {
+  expectNumbers(`${where}: labels`, labels)
+  if (labels.length !== rows)
+    throw new DataError(
+      `${where}: labels has ${labels.length} values, expected ${rows}, one a row of the file`,
+    )
+  for (let row = 0; row < rows; row++)
+    if (!(typeof labels[row] === 'number' && labels[row]! >= 0 && labels[row]! < Infinity))
+      throw new DataError(
+        `${where}: the label of row ${row} is ${shown(labels[row])}, expected a number of at least 0`,
+      )
 }
 
 /** All queries at once, and each by itself: first once unseen, so that kernels are compiled and memory is there. */
