@@ -41,6 +41,7 @@ const passSchema = strict({
   batch_size: v.optional(count),
 })
 const MOST_PASSES = 255
+const ABSOLUTE = /^(?:[/\\]|[a-z]:[/\\])/i
 
 const schema = strict({
   keys: v.optional(v.array(name, 'expected a list of column names')),
@@ -103,7 +104,8 @@ export function expectKeys(where: string, keys: readonly string[], passes: numbe
 }
 
 /**
- * Reads a file of passes. Paths in it are looked up from the working directory; where nothing is there, from the file's own folder.
+ * Reads a file of passes. Paths in it are looked up from the file's own folder, so that a folder can move as a whole; where nothing is there, from the
+ * working directory.
  * @throws ConfigError as {@link parsePasses}; naming file, pass and path of a folder or file that is not there
  *
  * @example
@@ -118,10 +120,10 @@ export async function readPasses(path: string): Promise<PassesConfig> {
   const config = parsePasses(await readJson(path), path)
   const folder = files.dirname(path)
   const found = async (i: number, key: string, given: string): Promise<string> => {
-    const beside = files.join(folder, given)
-    for (const one of [given, beside]) if (await isThere(one)) return one
+    const places = ABSOLUTE.test(given) ? [given] : [...new Set([files.join(folder, given), given])]
+    for (const place of places) if (await isThere(place)) return place
     throw new ConfigError(
-      `${passAt(path, i)}: ${key} is ${given}, which is not there${beside === given ? '' : `, nor is ${beside}`}; expected ${key === 'model' ? 'the folder of a saved model' : 'a file that kernelgrad embed wrote'}`,
+      `${passAt(path, i)}: ${key} is ${given}: there is no ${places.join(', nor ')}; expected ${key === 'model' ? 'the folder of a saved model' : 'a file that kernelgrad embed wrote'}`,
     )
   }
   const passes: PassConfig[] = []

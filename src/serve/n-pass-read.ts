@@ -92,11 +92,17 @@ export async function readForPasses(
   const ids =
     own === undefined ? Array.from({ length }, (_, row) => row) : (byKey[own] ?? (await values(own)))
   const data: StageData[] = []
-  for (const stage of stages)
+  for (const [i, stage] of stages.entries())
     data.push(
-      await inPass(stage.where, () =>
-        readStage(stage, file, truncate, async id => (id === own ? ids : (byKey[id] ?? (await values(id))))),
-      ),
+      await inPass(stage.where, async () => {
+        const read = await readStage(stage, file, truncate, async id =>
+          id === own ? ids : (byKey[id] ?? (await values(id))),
+        )
+        // Lists that the model reads may be too long for it, where it is given all of them.
+        if (stages.slice(0, i).every(({ k }) => k === undefined))
+          unitsOf(read.columns, stage.inputs, { whole: true })
+        return read
+      }),
     )
   const [rows, starts] = listsOf(Object.values(byKey), length)
   return { file: name, keys: byKey, idColumn: own ?? 'row', ids, rows, starts, truncate, stages: data }
@@ -119,8 +125,6 @@ async function readStage(
   const { tokenizer } = model
   const columns: Dataset = await loadDataset(file, readOptions({ inputs, tokenizer }, 'none'))
   if (!truncate) checkTextLengths(columns, inputs)
-  // Of lists that a model reads, one may be longer than it may be.
-  unitsOf(columns, inputs, { whole: true })
   if (!kept) return { columns }
   const places = placesOf(kept, await idsBy(kept.id), file.name)
   return { columns, places, texts: textsOf(columns, inputs[kept.other] as TextInput) }

@@ -1,5 +1,5 @@
 // The experiments on planted rows in their quick form, each from its rows to its report.
-// Waits for CI: it trains fifteen small models
+// Waits for CI: it trains eighteen small models
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -99,6 +99,22 @@ test('ultr, quick: sessions in files of the format, cross encoders on what prepr
   const data = ['--data', join(out, 'seed-4', 'data', 'annotated.parquet')]
   const { out: told } = await kernelgrad('evaluate', ...model, ...data, '--batch-size', '32', '--json')
   assert.is(JSON.parse(told).metrics['ndcg@10'], figures.heads)
+})
+
+test('npass, quick: fewer ads reach the teacher, more of its best the more do; its passes rank on the command line', async () => {
+  const { out, figures } = await quick('npass', ['teacher', 'student'], 'share of')
+  assert.equal(
+    [5, 10, 20, 50, 100, 'all'].map(k => figures[`scored_${k}`]),
+    [40, 80, 160, 400, 800, 960],
+  )
+  assert.is(figures.own_all, 1)
+  assert.is(figures.own_ndcg_all, 1)
+  const folder = join(out, 'seed-4')
+  const args = ['--passes', join(folder, 'passes.json'), '--data', join(folder, 'data', 'candidates.parquet')]
+  const told = await kernelgrad('rank', ...args, '--out', join(out, 'ranked.parquet'), '--json')
+  assert.is(told.code, 0, told.err)
+  const { rows, lists, passes } = JSON.parse(told.out)
+  assert.equal([rows, lists, passes.map(({ scored }: { scored: number }) => scored)], [960, 8, [960, 400]])
 })
 
 test.run()

@@ -219,9 +219,12 @@ test('what cannot be is one error that names file and pass, and no file appears'
     [two({}, { id: 'ad_id' }), /pass 2: id is 'ad_id' without vectors/],
     [
       two({}, { model: 'nowhere' }),
-      /passes\.json: pass 2: model is nowhere, which is not there, nor is .*nowhere; expected the folder/,
+      /passes\.json: pass 2: model is nowhere: there is no .*nowhere, nor nowhere; expected the folder/,
     ],
-    [two({ vectors: at('none') }), /passes\.json: pass 1: vectors is .*none, which is not there/],
+    [
+      two({ vectors: at('none') }),
+      /passes\.json: pass 1: vectors is .*none: there is no .*none; expected a file that/,
+    ],
     [two({}, { model: folder }), /passes\.json: pass 2: .*config\.json/],
     [two({ vectors: ads.path }), /passes\.json: pass 1: .*ads\.parquet is no file of vectors/],
     [two({ model: at('other') }), /passes\.json: pass 1: vectors: the vectors are of other weights/],

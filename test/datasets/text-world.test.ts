@@ -6,7 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { featureInputs, parseFeatureSizes } from '../../src/config/index.ts'
 import { loadDataset } from '../../src/data/index.ts'
-import { type TextWorldRows, textWorld, writeTextWorld } from '../../src/datasets/index.ts'
+import { type TextWorldRows, textCandidates, textWorld, writeTextWorld } from '../../src/datasets/index.ts'
 import { rocAuc } from '../../src/metrics/index.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'kernelgrad-text-world-'))
@@ -115,6 +115,45 @@ test('the same seed gives the same rows to the bit on every machine, and fewer r
   )
 })
 const FROZEN = '370dd66c5f7fbb04'
+
+test('candidates: every query with every ad, whose texts and topics are theirs wherever they stand', () => {
+  const rows = textCandidates({ queries: 30, ads: 50, seed: 3 })
+  const [queries, ads] = ['query_id', 'ad_id'].map(name => Array.from(column(rows, name), Number))
+  assert.equal(
+    queries,
+    Array.from({ length: 1500 }, (_, i) => Math.floor(i / 50)),
+  )
+  assert.equal(
+    ads,
+    Array.from({ length: 1500 }, (_, i) => i % 50),
+  )
+  for (const [ids, name, topics] of [
+    [queries!, 'tokenized_query', rows.queryTopic],
+    [ads!, 'tokenized_ad', rows.adTopic],
+  ] as const)
+    for (const [i, id] of ids.entries()) {
+      const first = ids.indexOf(id)
+      assert.equal([texts(rows, name)[i], topics[i]], [texts(rows, name)[first], topics[first]])
+    }
+  assert.is(new Set(rows.queryTopic).size, 12)
+  const depth = column(rows, 'depth') as Float64Array
+  for (let i = 0; i < 1500; i++) {
+    const angle = (2 * Math.PI * (rows.queryTopic[i]! - rows.adTopic[i]!)) / 12
+    const logit = -1.2 + 2.5 * Math.cos(angle) + 1.2 * (depth[i]! - 0.5)
+    assert.ok(Math.abs(rows.probability[i]! - 1 / (1 + Math.exp(-logit))) < 1e-12)
+  }
+  isShare(mean(rows.labels), mean(rows.probability), 1500, 'clicks')
+  assert.equal(textCandidates({ queries: 30, ads: 50, seed: 3 }), rows)
+  assert.not.equal(textCandidates({ queries: 30, ads: 50, seed: 4 }).labels, rows.labels)
+  for (const [sizes, says] of [
+    [{ queries: -1 }, /queries is -1/],
+    [{ ads: 1.5 }, /ads is 1\.5/],
+    [{ seed: Number.NaN }, /seed is NaN/],
+    [{ query: 3 }, /'query' is unknown; did you mean 'queries'/],
+    [{ queries: 10_000, ads: 10_000 }, /queries times ads is 100000000/],
+  ] as [object, RegExp][])
+    assert.throws(() => textCandidates(sizes), says)
+})
 
 test('the files read as they say, and hold the truth', async () => {
   const [a, b] = [join(root, 'a'), join(root, 'b')]
