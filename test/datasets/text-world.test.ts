@@ -149,7 +149,7 @@ test('candidates: every query with every ad, whose texts and topics are theirs w
     [{ queries: -1 }, /queries is -1/],
     [{ ads: 1.5 }, /ads is 1\.5/],
     [{ seed: Number.NaN }, /seed is NaN/],
-    [{ query: 3 }, /'query' is unknown; did you mean 'queries'/],
+    [{ query: 3 }, /'query' is unknown; expected queries, ads, seed/],
     [{ queries: 10_000, ads: 10_000 }, /queries times ads is 100000000/],
   ] as [object, RegExp][])
     assert.throws(() => textCandidates(sizes), says)
