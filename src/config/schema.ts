@@ -4,7 +4,9 @@ import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
 
 const shown = (value: unknown): string => {
-  const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value))
+  // JSON has none of these; programs do.
+  const plain = ['number', 'bigint', 'symbol'].includes(typeof value)
+  const text = plain ? String(value) : (JSON.stringify(value) ?? String(value))
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }
 const expected = (what: string) => (issue: { input: unknown }) =>

@@ -2,7 +2,8 @@
 
 import type { AsyncBuffer } from 'hyparquet/src/types.js'
 import { files } from '#files'
-import { DataError } from '../errors.ts'
+import { shown } from '../check.ts'
+import { ArgumentError, DataError } from '../errors.ts'
 import { reason } from './files.ts'
 
 /** A path (in a browser, of the site's own files), the bytes themselves, or a remote source in hyparquet's AsyncBuffer form. */
@@ -10,10 +11,16 @@ export type ParquetSource = string | ArrayBuffer | AsyncBuffer
 
 /**
  * Opens a byte source. The file is opened anew for every slice, so nothing is left to close.
- * @throws DataError where the file is missing, unreadable or a folder.
+ * @throws ArgumentError for what is no source; DataError where the file is missing, unreadable or a folder.
  */
 export async function openSource(source: ParquetSource): Promise<AsyncBuffer> {
-  if (typeof source !== 'string') return source
+  if (typeof source !== 'string') {
+    const { byteLength, slice } = Object(source) as Partial<AsyncBuffer>
+    if (typeof byteLength === 'number' && typeof slice === 'function') return source
+    throw new ArgumentError(
+      `openParquet: source is ${shown(source)}, expected a path, an ArrayBuffer, or { byteLength, slice }`,
+    )
+  }
   const refuse = (error: unknown): never => {
     throw new DataError(`${source}: ${reason(error)}`, { cause: error })
   }

@@ -171,10 +171,13 @@ export function smallestCut(figures: readonly CutFigures[], within = 0.01): numb
   if (!Array.isArray(figures) || !figures.length)
     throw new DataError(`smallestCut: figures is ${shown(figures)}, expected { k, ndcg } of one k or more`)
   expectNumber('smallestCut: within', within, NON_NEGATIVE)
-  for (const { k, ndcg } of figures) {
-    expectNumber('smallestCut: k', k, COUNT)
+  for (const [i, one] of figures.entries()) {
+    const { k, ndcg } = Object(one) as CutFigures
+    expectNumber(`smallestCut: figures[${i}]: k`, k, COUNT)
     if (!Number.isFinite(ndcg))
-      throw new DataError(`smallestCut: nDCG with k = ${k} is ${ndcg}, expected a number`)
+      throw new DataError(
+        `smallestCut: figures[${i}]: nDCG with k = ${k} is ${shown(ndcg)}, expected a number`,
+      )
   }
   const rising = figures.toSorted((a, b) => a.k - b.k)
   const all = rising.at(-1)!.ndcg

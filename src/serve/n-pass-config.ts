@@ -4,6 +4,7 @@ import { files } from '#files'
 import { count, parseStrict, strict, text } from '../config/schema.ts'
 import { isThere, readJson } from '../data/files.ts'
 import { ConfigError } from '../errors.ts'
+import { expectPath } from '../train/checks.ts'
 
 /** One pass: what scores, and how many of a list it hands on. */
 export interface PassConfig {
@@ -117,6 +118,7 @@ export function expectKeys(where: string, keys: readonly string[], passes: numbe
  * ```
  */
 export async function readPasses(path: string): Promise<PassesConfig> {
+  expectPath('readPasses: path', path)
   const config = parsePasses(await readJson(path), path)
   const folder = files.dirname(path)
   const found = async (i: number, key: string, given: string): Promise<string> => {

@@ -11,8 +11,8 @@ import {
   smallestCut,
 } from '../metrics/index.ts'
 import { percentile } from './latency.ts'
-import type { NPassRanker } from './n-pass.ts'
-import type { Candidates } from './n-pass-read.ts'
+import { NPassRanker } from './n-pass.ts'
+import { type Candidates, expectCandidates } from './n-pass-read.ts'
 
 /** What to measure. */
 export interface MeasureOptions {
@@ -96,16 +96,15 @@ export async function measureCuts(
   expectNumber(`${where}: at`, at, COUNT)
   expectNumber(`${where}: within`, within, NON_NEGATIVE)
   expectNumber(`${where}: repeats`, repeats, COUNT)
+  if (!(ranker instanceof NPassRanker))
+    throw new ArgumentError(`${where}: ranker is ${shown(ranker)}, expected an NPassRanker`)
   if (ranker.passes < 2)
     throw new ConfigError(`${where}: the ranker has one pass, expected two or more: there is no k to choose`)
   if (!Array.isArray(ks) || !ks.length)
     throw new ArgumentError(`${where}: ks is ${shown(ks)}, expected numbers of candidates`)
   for (const [i, k] of ks.entries()) expectNumber(`${where}: ks[${i}]`, k, COUNT)
-  const n = Object(candidates).rows?.length
-  if (!(n > 0))
-    throw new ArgumentError(
-      `${where}: candidates is ${shown(candidates)}, expected what read() of the ranker gave`,
-    )
+  expectCandidates(where, candidates)
+  const n = candidates.rows.length
   expectLabels(where, labels, n)
   // What the passes before hand on is theirs to say; the last is given k.
   const every = [...new Set(ks)].sort((a, b) => a - b)

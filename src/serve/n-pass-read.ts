@@ -76,7 +76,7 @@ export async function readForPasses(
   expectKeys(where, keys, stages.length)
   if (options.id !== undefined && (typeof options.id !== 'string' || !options.id))
     throw new ArgumentError(`${where}: id is ${shown(options.id)}, expected the name of a column`)
-  const file = typeof source === 'object' && 'groups' in source ? source : await openParquet(source)
+  const file = await fileOf(source)
   const { name, rows: length } = file
   if (!length) throw new DataError(`${name} has no rows: there is no query, and no candidate`)
   const own = options.id ?? stages.find(({ kept }) => kept)?.kept?.id
@@ -106,6 +106,20 @@ export async function readForPasses(
     )
   const [rows, starts] = listsOf(Object.values(byKey), length)
   return { file: name, keys: byKey, idColumn: own ?? 'row', ids, rows, starts, truncate, stages: data }
+}
+
+/** An open file, of what names it. */
+export const fileOf = async (source: ParquetSource | ParquetFile): Promise<ParquetFile> =>
+  typeof source === 'object' && source !== null && 'groups' in source ? source : openParquet(source)
+
+/** @throws ArgumentError for what no ranker read */
+export function expectCandidates(where: string, candidates: unknown): asserts candidates is Candidates {
+  const { rows, starts, keys, ids } = Object(candidates) as Partial<Candidates>
+  const told = rows instanceof Uint32Array && starts instanceof Uint32Array && Array.isArray(ids)
+  if (told && typeof keys === 'object' && keys !== null) return
+  throw new ArgumentError(
+    `${where}: candidates is ${shown(candidates)}, expected what read() of a ranker gave`,
+  )
 }
 
 function expectIds(file: ParquetFile, column: string, as: string): void {

@@ -1,21 +1,30 @@
 // What comes of a ranker of several passes, in Parquet: every candidate with its rank, or the rows that a pass let through.
 import { shown } from '../check.ts'
-import {
-  type ColumnKind,
-  openParquet,
-  type ParquetFile,
-  readColumns,
-  writeParquetGroups,
-} from '../data/index.ts'
+import { type ColumnKind, type ParquetFile, readColumns, writeParquetGroups } from '../data/index.ts'
 import type { Leaf } from '../data/leaf.ts'
 import { columnOf } from '../data/parquet.ts'
 import type { ParquetSource } from '../data/source.ts'
 import { ArgumentError, ConfigError, DataError } from '../errors.ts'
+import { expectPath } from '../train/checks.ts'
 import type { RankedLists } from './n-pass.ts'
-import type { Candidates } from './n-pass-read.ts'
+import { type Candidates, expectCandidates, fileOf } from './n-pass-read.ts'
 import type { VectorId } from './vector-cache.ts'
 
 const ROWS = 100_000
+
+/** @throws ArgumentError for what no ranker gave, or of other candidates */
+function expectRanked(where: string, candidates: Candidates, ranked: RankedLists): void {
+  expectCandidates(where, candidates)
+  const { rows, starts, passes, scores, order } = Object(ranked) as Partial<RankedLists>
+  if (!(rows && starts && passes && scores && order))
+    throw new ArgumentError(`${where}: ranked is ${shown(ranked)}, expected what rank() of a ranker gave`)
+  const n = candidates.rows.length
+  const other = rows.find(row => row >= n)
+  if (other !== undefined)
+    throw new ArgumentError(
+      `${where}: ranked has row ${other}, expected rows of the candidates, 0 to ${n - 1}`,
+    )
+}
 
 /** The columns of a file of ranks: keys, id, rank (from 1), pass (how many scored it), and the score that the last of those gave. */
 export function rankedColumns({ keys, idColumn, ids }: Pick<Candidates, 'keys' | 'idColumn' | 'ids'>) {
@@ -42,6 +51,8 @@ export function rankedColumns({ keys, idColumn, ids }: Pick<Candidates, 'keys' |
  * @throws ConfigError where a key has the name of another column; DataError naming the path where it cannot be written
  */
 export async function writeRanked(path: string, candidates: Candidates, ranked: RankedLists): Promise<void> {
+  expectPath('writeRanked: path', path)
+  expectRanked('writeRanked', candidates, ranked)
   const columns = rankedColumns(candidates)
   const { keys, idColumn, ids } = candidates
   const { starts, rows, passes, scores } = ranked
@@ -106,9 +117,12 @@ export async function writeThrough(
   path: string,
   source: ParquetSource | ParquetFile,
   candidates: Candidates,
-  { order, rows }: RankedLists,
+  ranked: RankedLists,
 ): Promise<number> {
-  const file = typeof source === 'object' && 'groups' in source ? source : await openParquet(source)
+  expectPath('writeThrough: path', path)
+  expectRanked('writeThrough', candidates, ranked)
+  const { order, rows } = ranked
+  const file = await fileOf(source)
   if (file.rows !== candidates.rows.length)
     throw new ArgumentError(
       `writeThrough: ${file.name} has ${file.rows} rows, expected ${candidates.rows.length}, as ${shown(candidates.file)}, which the candidates are of`,

@@ -1,5 +1,5 @@
 // A ranker of several passes in memory: batches of many queries, ties, models that read lists, measures, and what is refused.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -25,7 +25,10 @@ import { Ranker } from '../support/ranker.ts'
 import { late, twin, writeAds } from '../support/two-sided.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-n-pass-'))
-test.after(() => rmSync(folder, { recursive: true }))
+test.after(() => {
+  gpu.close()
+  rmSync(folder, { recursive: true })
+})
 const at = (name: string) => join(folder, name)
 const gpu = await openTestGpu()
 const ads = await writeAds(folder, 'ads', 30, 1)
@@ -279,6 +282,62 @@ test('passes that cannot be are refused by name', async () => {
     () => parsePasses({ passes: [{ model: '' }] }, 'p.json'),
     /p\.json: pass 1: model: expected a name/,
   )
+})
+
+test('nonsense in every place is refused by name', async () => {
+  const ranker = await NPassRanker.create([{ model: student, vectors, k: 2 }, { model: teacher }], { keys })
+  const candidates = await ranker.read(file.path)
+  const ranked = await ranker.rank(candidates)
+  const labels = file.label
+  const kinds = [
+    undefined,
+    null,
+    0,
+    Number.NaN,
+    '',
+    true,
+    [],
+    {},
+    5n,
+    Symbol('s'),
+    new Map(),
+    new Date(),
+    () => 1,
+  ]
+  const calls: Record<string, (value: never) => unknown> = {
+    readPasses,
+    parsePasses: value => parsePasses(value, 'p.json'),
+    'passes of one': value => parsePasses({ passes: [value] }, 'p.json'),
+    'a folder': value => parsePasses({ passes: [{ model: value }] }, 'p.json'),
+    load: value => NPassRanker.load(gpu, value),
+    create: value => NPassRanker.create(value),
+    'create of one': value => NPassRanker.create([value]),
+    read: value => ranker.read(value),
+    rank: value => ranker.rank(value),
+    'measureCuts, ranker': value => measureCuts(value, candidates, { labels, ks: [1] }),
+    'measureCuts, candidates': value => measureCuts(ranker, value, { labels, ks: [1] }),
+    'measureCuts, options': value => measureCuts(ranker, candidates, value),
+    'measureCuts, labels': value => measureCuts(ranker, candidates, { labels: value, ks: [1] }),
+    'measureCuts, ks': value => measureCuts(ranker, candidates, { labels, ks: value }),
+    'writeRanked, path': value => writeRanked(value, candidates, ranked),
+    'writeRanked, candidates': value => writeRanked(at('never'), value, ranked),
+    'writeRanked, ranked': value => writeRanked(at('never'), candidates, value),
+    'writeThrough, path': value => writeThrough(value, file.path, candidates, ranked),
+    'writeThrough, source': value => writeThrough(at('never'), value, candidates, ranked),
+    'writeThrough, candidates': value => writeThrough(at('never'), file.path, value, ranked),
+    'writeThrough, ranked': value => writeThrough(at('never'), file.path, candidates, value),
+  }
+  for (const [name, call] of Object.entries(calls))
+    for (const kind of kinds) {
+      const error = await Promise.resolve()
+        .then(() => call(kind as never))
+        .then(
+          () => undefined,
+          thrown => thrown,
+        )
+      assert.instance(error, KernelgradError, `${name}: ${typeof kind} ${error}`)
+    }
+  assert.not(existsSync(at('never')))
 })
 
 test.run()
