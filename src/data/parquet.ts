@@ -180,8 +180,33 @@ export async function readColumns(
   { rowStart = 0, rowEnd = Number.POSITIVE_INFINITY }: { rowStart?: number; rowEnd?: number } = {},
 ): Promise<Record<string, unknown[]>> {
   const file = isParquetFile(source) ? source : await openParquet(source)
-  const leaves = names.map(name => columnOf(file, name))
-  const out: Record<string, unknown[]> = Object.fromEntries(names.map(name => [name, []]))
+  return readLeaves(
+    file,
+    names.map(name => columnOf(file, name)),
+    { rowStart, rowEnd },
+  )
+}
+
+/** {@link readColumns} with dates and timestamps as the whole numbers that stand in the file, so that nothing of them is lost. */
+export async function readStored(
+  file: ParquetFile,
+  names: string[],
+  rows: { rowStart: number; rowEnd: number },
+): Promise<Record<string, unknown[]>> {
+  const leaves = names.map((name): Leaf => {
+    const leaf = columnOf(file, name)
+    const time = leaf.meaning.type === 'DATE' || leaf.meaning.type === 'TIMESTAMP'
+    return time ? { ...leaf, meaning: { type: 'NUMBER' } } : leaf
+  })
+  return readLeaves(file, leaves, rows)
+}
+
+async function readLeaves(
+  file: ParquetFile,
+  leaves: readonly Leaf[],
+  { rowStart, rowEnd }: { rowStart: number; rowEnd: number },
+): Promise<Record<string, unknown[]>> {
+  const out: Record<string, unknown[]> = Object.fromEntries(leaves.map(({ name }) => [name, []]))
   for (const [index, group] of file.groups.entries()) {
     const start = Math.max(rowStart - group.rowStart, 0)
     const end = Math.min(rowEnd - group.rowStart, group.rows)

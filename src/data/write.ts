@@ -4,8 +4,13 @@ import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
 import { DataError } from '../errors.ts'
 import { writeFileAtomic } from './files.ts'
 
-/** How a column is stored. Every kind may hold null. */
+/** A point in time as whole units since 1970: of UTC, or of a clock whose place nobody says. */
+export type TimestampKind = `timestamp[${'ms' | 'us' | 'ns'}${'' | ', UTC'}]`
+
+/** How a column is stored. Every kind may hold null. Dates are whole days since 1970. */
 export type ColumnKind =
+  | 'date'
+  | TimestampKind
   | 'int64'
   | 'double'
   | 'float'
@@ -18,7 +23,7 @@ export type ColumnKind =
   | 'list<boolean>'
   | 'list<uint8>'
 
-/** A column's values, one per row; lists as arrays or typed arrays, int64 as numbers or bigints. */
+/** A column's values, one per row; lists as arrays or typed arrays, int64 and timestamps as numbers or bigints. */
 export type ColumnValues = ArrayLike<unknown>
 
 /** A column to write. */
@@ -133,7 +138,10 @@ async function writeGroups(
   await writer.finish()
 }
 
+const UNITS = { ms: 'MILLIS', us: 'MICROS', ns: 'NANOS' } as const
+
 const PHYSICAL = {
+  date: 'INT32',
   int64: 'INT64',
   double: 'DOUBLE',
   float: 'FLOAT',
@@ -147,12 +155,24 @@ const PHYSICAL = {
   'list<uint8>': 'INT32',
 } as const
 
+/** The annotation of a kind of timestamp; nothing of others. */
+function timeOf(kind: ColumnKind): Pick<SchemaElement, 'logical_type'> | undefined {
+  const [, unit, utc] = /^timestamp\[(ms|us|ns)(, UTC)?\]$/.exec(kind) ?? []
+  if (!unit) return undefined
+  const isAdjustedToUTC = utc !== undefined
+  return { logical_type: { type: 'TIMESTAMP', isAdjustedToUTC, unit: UNITS[unit as keyof typeof UNITS] } }
+}
+
 function schemaOf(columns: { name: string; kind: ColumnKind }[]): SchemaElement[] {
   // Optional throughout, as pandas writes: columns that pass through may hold null.
   const schema: SchemaElement[] = [{ name: 'schema', num_children: columns.length }]
   for (const { name, kind } of columns) {
-    const leaf: SchemaElement = { name, type: PHYSICAL[kind], repetition_type: 'OPTIONAL' }
-    if (kind === 'string') schema.push({ ...leaf, converted_type: 'UTF8' })
+    const time = timeOf(kind)
+    const type = time ? 'INT64' : PHYSICAL[kind as keyof typeof PHYSICAL]
+    const leaf: SchemaElement = { name, type, repetition_type: 'OPTIONAL' }
+    if (time) schema.push({ ...leaf, ...time })
+    else if (kind === 'date') schema.push({ ...leaf, converted_type: 'DATE' })
+    else if (kind === 'string') schema.push({ ...leaf, converted_type: 'UTF8' })
     else if (!kind.startsWith('list<')) schema.push(leaf)
     else
       schema.push(
@@ -168,6 +188,8 @@ function schemaOf(columns: { name: string; kind: ColumnKind }[]): SchemaElement[
   }
   return schema
 }
+
+const isDay = (value: unknown) => Number.isInteger(value) && Math.abs(value as number) < 2 ** 31
 
 const isByte = (value: unknown) =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) < 256
@@ -187,9 +209,13 @@ function encode(values: ColumnValues, kind: ColumnKind, where: (row: number) => 
   const typed = (type: string) => (value: unknown, row: number) =>
     typeof value === type ? value : refuse(row, value)
   const [number, text, flag] = [typed('number'), typed('string'), typed('boolean')]
+  const time = timeOf(kind) !== undefined
   return Array.from(values, (value, row) => {
     if (value === null || value === undefined) return null
+    if (time) return integer(value, row)
     switch (kind) {
+      case 'date':
+        return isDay(value) ? value : refuse(row, value)
       case 'int64':
         return integer(value, row)
       case 'list<int64>':

@@ -1,8 +1,8 @@
 // What comes of a ranker of several passes, in Parquet: every candidate with its rank, or the rows that a pass let through.
 import { shown } from '../check.ts'
-import { type ColumnKind, type ParquetFile, readColumns, writeParquetGroups } from '../data/index.ts'
+import { type ColumnKind, type ParquetFile, writeParquetGroups } from '../data/index.ts'
 import type { Leaf } from '../data/leaf.ts'
-import { columnOf } from '../data/parquet.ts'
+import { columnOf, readStored } from '../data/parquet.ts'
 import type { ParquetSource } from '../data/source.ts'
 import { ArgumentError, ConfigError, DataError } from '../errors.ts'
 import { expectPath } from '../train/checks.ts'
@@ -85,26 +85,31 @@ export function copiedColumns(file: ParquetFile): { name: string; kind: ColumnKi
   return file.columns.map(name => {
     const leaf = columnOf(file, name)
     const kind = kindOf(leaf)
-    if (kind) return { name, kind: leaf.list ? (`list<${kind}>` as ColumnKind) : kind }
+    if (kind) return { name, kind: (leaf.list ? `list<${kind}>` : kind) as ColumnKind }
     throw new DataError(
-      `${file.name}: column ${name} is ${leaf.description} (${leaf.element.type}), which cannot be written again as it is, expected numbers, text, true and false, or lists of them; leave the column out`,
+      `${file.name}: column ${name} is ${leaf.description} (${leaf.element.type}), which cannot be written again as it is, expected numbers, text, true and false, lists of them, a date or a timestamp; leave the column out`,
     )
   })
 }
 
-function kindOf({
-  kind,
-  meaning,
-  element: { type },
-}: Leaf): 'int64' | 'double' | 'float' | 'string' | 'boolean' | undefined {
+/** The kind of a column's values, of a list its elements'. */
+function kindOf({ kind, meaning, list, element: { type, logical_type: logical } }: Leaf): string | undefined {
   if (kind === 'text') return 'string'
   if (meaning.type === 'INTEGER') return meaning.signed || meaning.bits < 64 ? 'int64' : undefined
+  if (meaning.type === 'DATE' && !list) return 'date'
+  if (meaning.type === 'TIMESTAMP' && !list) {
+    // The older annotation means UTC.
+    const utc = logical?.type !== 'TIMESTAMP' || logical.isAdjustedToUTC
+    return `timestamp[${UNITS[meaning.unit]}${utc ? ', UTC' : ''}]`
+  }
   if (meaning.type !== 'NUMBER') return undefined
   if (type === 'INT32' || type === 'INT64') return 'int64'
   if (type === 'FLOAT') return 'float'
   if (type === 'DOUBLE') return 'double'
   return type === 'BOOLEAN' ? 'boolean' : undefined
 }
+
+const UNITS = { MILLIS: 'ms', MICROS: 'us', NANOS: 'ns' } as const
 
 /**
  * Writes the rows of the candidates' file that every pass so far kept, with all of its columns and in its order: what the next pass is to learn from.
@@ -138,7 +143,7 @@ export async function writeThrough(
   async function* groups() {
     for (const { rowStart, rows } of file.groups) {
       const end = rowStart + rows
-      const values = await readColumns(file, file.columns, { rowStart, rowEnd: end })
+      const values = await readStored(file, file.columns, { rowStart, rowEnd: end })
       const own = wanted.subarray(rowStart, end)
       yield Object.fromEntries(
         Object.entries(values).map(([name, all]) => [name, all.filter((_, i) => own[i])]),

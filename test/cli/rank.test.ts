@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openParquet, readColumns, writeParquet } from '../../src/data/index.ts'
+import { columnOf, readStored } from '../../src/data/parquet.ts'
 import { embedToFile } from '../../src/serve/index.ts'
 import { loadModel, saveModel } from '../../src/train/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
@@ -148,15 +149,19 @@ test('what a pass lets through is written with all columns, in the file’s orde
   const source = await openParquet(candidates.path)
   const file = await openParquet(at('hard.parquet'))
   assert.equal(file.columns, source.columns)
-  const [all, hard] = [await readColumns(source, source.columns), await readColumns(file, file.columns)]
+  const [all, hard] = await Promise.all(
+    [source, file].map(one => readStored(one, one.columns, { rowStart: 0, rowEnd: one.rows })),
+  )
   const rows = [...candidates.ad.keys()].filter(row =>
     through.has(`${candidates.query[row]} ${candidates.user[row]} ${candidates.ad[row]}`),
   )
   assert.is(file.rows, rows.length)
   for (const name of source.columns)
+    assert.equal(columnOf(file, name).meaning, columnOf(source, name).meaning)
+  for (const name of source.columns)
     assert.equal(
-      hard[name],
-      rows.map(row => all[name]![row]),
+      hard![name],
+      rows.map(row => all![name]![row]),
       name,
     )
 })

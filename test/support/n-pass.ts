@@ -70,6 +70,13 @@ export async function writeCandidates(
     { name: 'city', kind: 'int64', data: rows.map(() => below(6)) },
     { name: 'depth', kind: 'double', data: rows.map(() => next()) },
     { name: 'label', kind: 'boolean', data: label.map(Boolean) },
+    { name: 'day', kind: 'date', data: rows.map((_, i) => (i === 5 ? null : i - 9)) },
+    // More than a Date holds.
+    {
+      name: 'seen',
+      kind: 'timestamp[us, UTC]',
+      data: rows.map((_, i) => -1_234_567_890_123_457n * BigInt(i)),
+    },
     {
       name: 'words',
       kind: 'list<string>',
