@@ -31,8 +31,6 @@ export interface Experiment {
   figure?: string
   /** What the recorded figures are of, or that there are none. */
   source: string
-  /** What the figures of the table are; 'ROC AUC' unless given. */
-  figure?: string
   rows: readonly Row[]
   /** Trains everything with one seed; returns the figure of every row. */
   trial(bench: Bench): Promise<Figures>
