@@ -2,6 +2,7 @@
 // github.com/linkedin/detext.
 import {
   add,
+  cast,
   concat,
   concatColumns,
   type Ids,
@@ -224,7 +225,7 @@ export class DetextModel extends Model {
       )
       const joined = reshape(takeRows(all, taken), [rows, own.length * E])
       return projection
-        ? reshape(tanh(projection.forward(joined)), [rows, 1, E])
+        ? reshape(tanh(cast(projection.forward(joined), 'f32')), [rows, 1, E])
         : reshape(joined, [rows, own.length, E])
     }
     return {
@@ -235,7 +236,7 @@ export class DetextModel extends Model {
 
   #idVectors(name: string, ids: Ids): Tensor {
     const at = this.#idFields.indexOf(name)
-    return [...this.id2text][at]!.forward([...this.id_embeddings][at]!.forward(ids))
+    return cast([...this.id2text][at]!.forward([...this.id_embeddings][at]!.forward(ids)), 'f32')
   }
 
   #text(batch: AnyBatch, name: string, side: 'user' | 'doc', lists: BatchLists): PackedTokens {
@@ -289,7 +290,7 @@ export class DetextModel extends Model {
     const heads = [...this.final_projections]
     const each = [...this.mlps].map((layers, task) => {
       let x = features
-      for (const layer of layers) x = tanh(layer.forward(x))
+      for (const layer of layers) x = tanh(cast(layer.forward(x), 'f32'))
       const score = heads[task]!.forward(x)
       if (!of) return score
       return mul(

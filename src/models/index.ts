@@ -17,7 +17,6 @@ export type {
   DetextCnn,
   DetextConfig,
   DetextEncoder,
-  DetextLists,
   DetextLoss,
   DetextLstm,
   DetextWords,

@@ -220,6 +220,27 @@ test('it learns to order lists, wherever their rows stand, and goes on from a sa
   for (const one of [model, again]) one.free()
 })
 
+test('mixed precision changes little of any form', async () => {
+  for (const encoder of Object.values(ENCODERS))
+    for (const projected of [false, true]) {
+      const model = make({ ...encoder, user_projection: projected, doc_projection: projected })
+      const data = await dataOf(model)
+      const order = lists.flatMap(list => list.map(row => rows.indexOf(row)))
+      const batch = collate(data, order, model.inputs)
+      const plain = scope(() => noGrad(() => model.loss(batch).read()))
+      const half = scope(() =>
+        kg.autocast('f16', () => {
+          const loss = model.loss(batch)
+          const read = loss.keep().read()
+          loss.backward()
+          return read
+        }),
+      )
+      expectClose(await half, await plain, 5e-3)
+      model.free()
+    }
+})
+
 test('an encoder of BERT learns at its own rate, no other does', () => {
   const rates = (name: string) => {
     const model = new DetextModel({ ...CONFIG, ...ENCODERS[name]! })
@@ -268,7 +289,7 @@ test('lists that cannot be are refused by row', async () => {
     [changed({ task: 2 }), /column task, row 2: value 2, expected 0 to 1/],
     [changed({ seller: 7 }), /column seller, row 2: value 7, expected 0 to 6/],
     [changed({ title: Array(10).fill(1) }), /row 2.*10 tokens/],
-    [changed({ label: -1 }), /label.* row 2.* -1/],
+    [changed({ label: -1 }), /column label, row 2: value -1, expected a finite float32 number of at least 0/],
   ] as [Row[], RegExp][])
     assert.match(
       await messageOf(async () => {

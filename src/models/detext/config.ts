@@ -22,6 +22,7 @@ import {
   text,
 } from '../../config/schema.ts'
 import { ConfigError } from '../../errors.ts'
+import { type ListsConfig, parseRanking, rankingEntries } from '../ranking-loss.ts'
 import { ofEach, rolesOf } from './roles.ts'
 
 const SIMILARITIES = ['inner', 'concat', 'hadamard', 'diff'] as const satisfies readonly Similarity[]
@@ -98,11 +99,6 @@ export interface DetextLstm extends DetextWords {
 
 const names = v.array(text, 'expected a list of features')
 const finite = real('that is finite', () => true)
-const listsSchema = strict({
-  columns: v.pipe(v.array(text, 'expected a list of columns'), v.minLength(1, 'expected a column or more')),
-  longest: v.optional(count),
-  longer: v.optional(oneOf(['refuse', 'cut'])),
-})
 const schema = strict({
   architecture: v.optional(v.literal('DetextModel'), 'DetextModel'),
   features_config: v.unknown(),
@@ -128,21 +124,11 @@ const schema = strict({
   hidden_sizes: v.optional(v.array(count, 'expected a list of widths'), [100]),
   task: v.optional(text),
   task_weights: v.optional(v.array(positive, 'expected a list of numbers above 0')),
-  lists: v.optional(v.unknown(), ['list']),
-  label: v.optional(text, 'label'),
+  lists: rankingEntries.lists,
+  label: rankingEntries.label,
   loss: v.optional(oneOf(DETEXT_LOSSES), 'pairwise'),
 })
 type Raw = v.InferOutput<typeof schema>
-
-/** Which rows are a list. */
-export interface DetextLists {
-  /** Columns of whole numbers: rows in which all are equal are the documents of one query. */
-  columns: string[]
-  /** Most documents of a list, unless it may have any number. */
-  longest?: number | undefined
-  /** Of a longer list: 'refuse' it (default), or 'cut' it to its first documents where it is trained on. */
-  longer?: 'refuse' | 'cut' | undefined
-}
 
 /** {@link DetextConfig} with every default filled in. */
 export interface ResolvedDetextConfig {
@@ -169,7 +155,7 @@ export interface ResolvedDetextConfig {
   task?: string
   /** Where there is a task. */
   task_weights?: number[]
-  lists: DetextLists
+  lists: ListsConfig
   label: string
   loss: DetextLoss
 }
@@ -218,7 +204,7 @@ export interface DetextConfig {
   /** How much the lists of each task count; they are divided by their sum. */
   task_weights?: number[]
   /** Columns that tell lists apart, or these with a length cap; ['list'] unless given. */
-  lists?: string[] | DetextLists
+  lists?: string[] | ListsConfig
   /** The column that is learned from, numbers of at least 0; 'label' unless given. */
   label?: string
   /** 'pairwise' unless given. */
@@ -243,6 +229,7 @@ export function parseDetext(json: unknown, where: string): ResolvedDetextConfig 
         `${where}: ${key}: '${raw[key]}' is a feature too, expected a column that the model does not score by`,
       )
   const { model_name, pretrained_model_config: _, task, task_weights, lists, ...rest } = raw
+  const { label, loss } = raw
   return {
     ...rest,
     ...encoder,
@@ -252,7 +239,7 @@ export function parseDetext(json: unknown, where: string): ResolvedDetextConfig 
     dense_mean: ofEach(raw.dense_mean, dense, 0, 'dense_mean', where),
     dense_std: ofEach(raw.dense_std, dense, 1, 'dense_std', where),
     ...tasksOf(task, task_weights, where),
-    lists: parseLists(lists, where),
+    lists: listsOf({ lists, label, loss }, where),
   }
 }
 
@@ -350,12 +337,6 @@ export function taskShares({ task_weights = [1] }: Pick<ResolvedDetextConfig, 't
   return task_weights.map(weight => weight / sum)
 }
 
-function parseLists(json: unknown, where: string): DetextLists {
-  const at = `${where}: lists`
-  const lists = parseStrict(listsSchema, Array.isArray(json) ? { columns: json } : json, at)
-  if (lists.longer !== undefined && lists.longest === undefined)
-    throw new ConfigError(`${at}: longer is '${lists.longer}', expected longest beside it`)
-  const twice = lists.columns.find((column, i) => lists.columns.indexOf(column) < i)
-  if (twice !== undefined) throw new ConfigError(`${at}: column '${twice}' is named twice`)
-  return lists
-}
+/** As every ranker has them. */
+const listsOf = ({ lists, label, loss }: Pick<Raw, 'lists' | 'label' | 'loss'>, where: string): ListsConfig =>
+  parseRanking({ lists, label, loss: loss === 'softmax' ? 'listwise' : loss }, where, 'pairwise').lists

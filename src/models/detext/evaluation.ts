@@ -1,14 +1,7 @@
 // What a DetextModel is judged by: its loss, and how well lists are ordered.
-import { DataError } from '../../errors.ts'
 import type { AnyBatch } from '../../inputs.ts'
-import { type Figure, type Metric, meanOfLists, mrr, ndcg, rankLists } from '../../metrics/index.ts'
+import { type Figure, ListEvaluation, type Metric } from '../../metrics/index.ts'
 import type { DetextLoss } from './config.ts'
-
-const FIGURES = {
-  loss: { title: 'Loss', better: 'lower' },
-  'ndcg@10': { title: 'nDCG@10', better: 'greater' },
-  'mrr@10': { title: 'MRR@10', better: 'greater' },
-} as const satisfies Record<string, Figure>
 
 /** What an evaluation takes of a batch. */
 export interface Judged {
@@ -20,24 +13,27 @@ export interface Judged {
 
 const softplus = (x: number) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
 
-/** Takes labels and scores in pieces, lists whole; the pieces' sizes do not change a bit of the result. Lists without positives are left out of means. */
+/** A {@link ListEvaluation} whose loss is the model's own, tasks weighed. */
 export class DetextEvaluation implements Metric {
-  readonly figures: Readonly<Record<string, Figure>> = FIGURES
+  readonly takesGroups = true
   readonly #kind: DetextLoss
   readonly #judged: (batch: AnyBatch) => Judged
-  readonly #labels: number[] = []
-  readonly #scores: number[] = []
-  readonly #starts: number[] = [0]
+  readonly #lists = new ListEvaluation()
   #sum = 0
   #count = 0
+
+  get figures(): Readonly<Record<string, Figure>> {
+    return this.#lists.figures
+  }
 
   constructor(kind: DetextLoss, judged: (batch: AnyBatch) => Judged) {
     this.#kind = kind
     this.#judged = judged
   }
 
-  add(batch: AnyBatch, scores: Float32Array): void {
+  add(batch: AnyBatch, scores: Float32Array, groups?: ArrayLike<unknown>): void {
     const { labels, starts, weights } = this.#judged(batch)
+    this.#lists.addLists({ labels, starts, rows: batch.rows }, scores, groups)
     for (let list = 0; list + 1 < starts.length; list++) {
       const own = Array.from({ length: starts[list + 1]! - starts[list]! }, (_, i) => starts[list]! + i)
       this.#addLoss(
@@ -45,11 +41,6 @@ export class DetextEvaluation implements Metric {
         own.map(row => scores[row]!),
         weights[list]!,
       )
-      for (const row of own) {
-        this.#labels.push(labels[row]!)
-        this.#scores.push(scores[row]!)
-      }
-      this.#starts.push(this.#labels.length)
     }
   }
 
@@ -76,12 +67,9 @@ export class DetextEvaluation implements Metric {
   }
 
   result(): { loss: number } & Record<string, number> {
-    if (!this.#labels.length) throw new DataError('evaluation has no rows, expected at least one')
-    const ranked = rankLists(this.#labels, this.#scores, this.#starts)
-    return {
-      loss: this.#sum / Math.max(this.#count, 1),
-      'ndcg@10': meanOfLists(ndcg(ranked, { k: 10 })).mean,
-      'mrr@10': meanOfLists(mrr(ranked, 10)).mean,
-    }
+    const figures = Object.entries(this.#lists.result())
+    // Of groups it would be another loss.
+    const kept = figures.filter(([name]) => !name.startsWith('loss ('))
+    return { ...Object.fromEntries(kept), loss: this.#sum / Math.max(this.#count, 1) }
   }
 }

@@ -1,6 +1,7 @@
 // What a DetextModel reads, by its configuration, and where its fields stand among the rows of its encoders.
 import { encoderShape, type FeatureConfig } from '../../config/index.ts'
 import type { Input, Inputs, TextInput } from '../../inputs.ts'
+import { rankingInputs } from '../ranking-loss.ts'
 import type { ResolvedDetextConfig } from './config.ts'
 
 export type Categorical = Extract<FeatureConfig, { dtype: 'categorical' }>
@@ -55,10 +56,9 @@ export function inputsOf(config: ResolvedDetextConfig): Inputs {
   if (dense.length) inputs.dense = { kind: 'floats', columns: dense, missing: 'nan' }
   if (config.task !== undefined)
     inputs.task = { kind: 'classes', column: config.task, classes: config.task_weights!.length }
-  const { columns, longest, longer } = config.lists
-  const cap = longest === undefined ? {} : { longest, ...(longer ? { longer } : {}) }
-  inputs.lists = { kind: 'list', columns, ...cap, trainOnly: true }
-  inputs.labels = { kind: 'floats', columns: [config.label], trainOnly: true }
+  const { lists, labels } = rankingInputs({ ...config, loss: { name: 'pairwise' } })
+  inputs.lists = lists
+  inputs.labels = labels
   return inputs
 }
 

@@ -1,6 +1,7 @@
 // What a DetextModel makes of the table: numbers, sparse ids, and weights of ids that go straight to the score.
 import {
   add,
+  cast,
   concatColumns,
   DenseParameter,
   type Ids,
@@ -80,7 +81,7 @@ export function lookedUp(
   ids: readonly Ids[],
   merge: 'sum' | 'concat',
 ): Tensor {
-  const rows = [...tables].map((table, i) => table.forward(ids[i]!))
+  const rows = [...tables].map((table, i) => cast(table.forward(ids[i]!), 'f32'))
   return merge === 'concat' && rows.length > 1
     ? concatColumns(rows)
     : rows.reduce((sum, one) => add(sum, one))
