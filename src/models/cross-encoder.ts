@@ -41,15 +41,17 @@ import {
 import { Model } from './model.ts'
 import { type RankingInputs, RankingLoss, rankingInputs, totalLoss } from './ranking-loss.ts'
 
-type ForLoss = { trainOnly: true; lossOnly: true }
-
 /** What a {@link CrossEncoder} reads; `masked`, `skip` and `dwell` where its configuration says so, and `positions` where the loss reads them. */
-export type CrossEncoderInputs = { text: TextInput; masked: MaskedInput & ForLoss } & RankingInputs & {
-    skip: ClassesInput & ForLoss
-    dwell: FloatsInput & ForLoss
+export type CrossEncoderInputs = {
+  text: TextInput
+  masked: MaskedInput & { trainOnly: true; lossOnly: true }
+} & RankingInputs & {
+    skip: ClassesInput & { trainOnly: true; lossOnly: true }
+    dwell: FloatsInput & { trainOnly: true; lossOnly: true }
   }
 
-type Batch = Partial<BatchOf<CrossEncoderInputs>>
+/** A batch of {@link CrossEncoderInputs}, or the part of it that is needed. */
+export type CrossEncoderBatch = Partial<BatchOf<CrossEncoderInputs>>
 
 /** What a cross encoder makes of a batch to learn from. */
 export interface CrossEncoderParts {
@@ -128,17 +130,17 @@ export class CrossEncoder extends Model<CrossEncoderInputs> {
   }
 
   /** [N, 1], the score of each document. */
-  override logits(batch: Batch): Tensor {
+  override logits(batch: CrossEncoderBatch): Tensor {
     return this.click_head.forward(this.#first(this.#text(batch)).first)
   }
 
   /** [1], the sum of all losses, each with its weight. */
-  loss(batch: Batch): Tensor {
+  loss(batch: CrossEncoderBatch): Tensor {
     return this.parts(batch).loss
   }
 
   /** [N, K]: the score, then what the other heads say; behind them, for an evaluation, the logit of a click where that is another. */
-  scores(batch: Batch): Tensor {
+  scores(batch: CrossEncoderBatch): Tensor {
     const { first } = this.#first(this.#text(batch))
     const score = this.click_head.forward(first)
     const columns = [score]
@@ -173,7 +175,7 @@ export class CrossEncoder extends Model<CrossEncoderInputs> {
    * Scores and losses of a batch to learn from: where tokens are hidden, clicks are learned of the text with its masks.
    * @throws ConfigError for a batch without what a loss reads
    */
-  parts(batch: Batch): CrossEncoderParts {
+  parts(batch: CrossEncoderBatch): CrossEncoderParts {
     const text = this.#text(batch)
     const { mlm, heads, label } = this.config
     const masked = mlm ? this.#need(batch.masked, 'masked', 'hidden tokens') : undefined
@@ -203,7 +205,7 @@ export class CrossEncoder extends Model<CrossEncoderInputs> {
   }
 
   /** Logits of every token of the vocabulary for the hidden tokens of a batch, [n, V]. */
-  tokenLogits(batch: Batch): Tensor {
+  tokenLogits(batch: CrossEncoderBatch): Tensor {
     if (!this.config.mlm)
       throw new ConfigError('CrossEncoder.tokenLogits: the configuration has no mlm, expected one')
     const masked = this.#need(batch.masked, 'masked', 'hidden tokens')
@@ -218,7 +220,7 @@ export class CrossEncoder extends Model<CrossEncoderInputs> {
     return { hidden, first: firstToken(hidden, rows) }
   }
 
-  #text(batch: Batch): PackedTokens {
+  #text(batch: CrossEncoderBatch): PackedTokens {
     sizeOf('CrossEncoder', batch)
     const { texts } = checkRows(
       'CrossEncoder',
@@ -228,7 +230,7 @@ export class CrossEncoder extends Model<CrossEncoderInputs> {
     return texts.text!
   }
 
-  #mlmLoss(hidden: Tensor, { positions, labels }: NonNullable<Batch['masked']>): Tensor {
+  #mlmLoss(hidden: Tensor, { positions, labels }: NonNullable<CrossEncoderBatch['masked']>): Tensor {
     if (!labels.length) return scale(sum(this.vocab_bias!), 0)
     const x = this.#transform(takeRows(hidden, positions))
     const words = this.bert.embeddings.word_embeddings.weight

@@ -4,7 +4,12 @@
  * @module kernelgrad/models
  */
 export type { ClickInputs, ModelOutput } from './click.ts'
-export { CrossEncoder, type CrossEncoderInputs, type CrossEncoderParts } from './cross-encoder.ts'
+export {
+  CrossEncoder,
+  type CrossEncoderBatch,
+  type CrossEncoderInputs,
+  type CrossEncoderParts,
+} from './cross-encoder.ts'
 export type {
   CrossEncoderConfig,
   CrossEncoderHead,

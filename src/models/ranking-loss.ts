@@ -50,6 +50,23 @@ const weighted = {
   max_weight: v.optional(positive, 10),
 }
 
+/** Names of losses over lists. Those from `ips_pointwise` on are of clicks, and read positions. */
+export type RankingLossName =
+  | 'pointwise'
+  | 'pointwise_lists'
+  | 'pairwise'
+  | 'lambdarank'
+  | 'listwise'
+  | 'listwise_normed'
+  | 'listnet'
+  | 'ips_pointwise'
+  | 'ips_listwise'
+  | 'two_tower'
+  | 'pbm'
+  | 'dla'
+  | 'regression_em'
+  | 'pair_debias'
+
 /** By name: the loss's options, and what it asks of the model. */
 const LOSSES = {
   pointwise: { kind: 'pointwise', schema: named('pointwise', {}) },
@@ -83,16 +100,19 @@ const LOSSES = {
     table: 'biases',
   },
 } as const satisfies Record<
-  string,
+  RankingLossName,
   { kind: ListLoss; schema: v.GenericSchema; clicks?: true; table?: 'logits' | 'biases' }
 >
 
-/** Names of losses over lists. Those from `ips_pointwise` on are of clicks, and read positions. */
-export type RankingLossName = keyof typeof LOSSES
-/** A loss with its options: `k`, `propensities` and `max_weight`, or `rate` and `p`. */
-export type RankingLossConfig = {
-  [N in RankingLossName]: v.InferOutput<(typeof LOSSES)[N]['schema']>
-}[RankingLossName]
+/** A loss with its options, by position from 0 where they are lists. */
+export type RankingLossConfig =
+  | {
+      name: Exclude<RankingLossName, 'lambdarank' | 'ips_pointwise' | 'ips_listwise' | 'dla' | 'pair_debias'>
+    }
+  | { name: 'lambdarank'; k?: number | undefined }
+  | { name: 'ips_pointwise' | 'ips_listwise'; propensities: number[]; max_weight: number }
+  | { name: 'dla'; max_weight: number }
+  | { name: 'pair_debias'; rate: number; p: number }
 
 /** Which rows are a list: columns that tell lists apart, and how long a list may be. */
 export interface ListsConfig {
@@ -117,6 +137,8 @@ export const rankingEntries = {
   label: v.optional(text, 'label'),
   loss: v.optional(v.unknown()),
   position: v.optional(v.unknown()),
+  /** As a features.json has it; what ranks has no classes. */
+  num_labels: v.optional(v.unknown()),
 }
 
 /** What they may be, before defaults. */

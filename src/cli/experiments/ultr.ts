@@ -10,7 +10,7 @@ import { type PlantedOptions, runExperiment } from './run.ts'
 /** Few words, so that a small encoder learns soon which of them belong together. */
 const WORLD = { sessions: 1_000, queries: 150, candidates: 20, judged: 100, words: 36 }
 const QUICK_WORLD = { sessions: 400, queries: 60, candidates: 12, judged: 40, words: 24 }
-const EPOCHS = 5
+const EPOCHS = 6
 const QUICK_EPOCHS = 3
 /** Ids below it have a meaning of their own. */
 const OFFSET = 10
