@@ -6,7 +6,6 @@ import {
   logSumExp,
   mul,
   neg,
-  noGrad,
   reshape,
   stack,
   type Tensor,
@@ -295,9 +294,7 @@ export class RankingLoss {
       case 'pairwise':
         return { click_loss: pairwise(scores, labels, starts) }
       case 'lambdarank':
-        return {
-          click_loss: lambdaRank(scores, labels, starts, loss.k === undefined ? {} : { k: loss.k }),
-        }
+        return { click_loss: lambdaRank(scores, labels, starts, loss.k ? { k: loss.k } : {}) }
       case 'listwise':
         return { click_loss: listwise(scores, labels, starts) }
       case 'listwise_normed':
@@ -308,7 +305,7 @@ export class RankingLoss {
     const places = this.#need(batch.positions?.[position!.column], `the column '${position!.column}'`)
     const clicked = {
       clicks: labels,
-      positions: places instanceof Uint32Array ? places : idsOf(places),
+      positions: 'ids' in places ? places.ids : places,
       starts,
     }
     const s = reshape(scores, [scores.size])
@@ -365,15 +362,10 @@ export class RankingLoss {
   ): Tensor {
     const { pair_plus: plus, pair_minus: minus } = this.fields as { pair_plus: Buffer; pair_minus: Buffer }
     const { loss, tables } = pairDebias(s, clicked, { plus, minus }, { rate, p })
-    noGrad(() => {
-      for (const [kept, moved] of [
-        [plus, tables.plus],
-        [minus, tables.minus],
-      ] as const) {
-        kept.gpu.copy(moved.view, kept.view, kept.bytes)
-        valuesChanged(kept)
-      }
-    })
+    for (const [kept, moved] of [[plus, tables.plus] as const, [minus, tables.minus] as const]) {
+      kept.gpu.copy(moved.view, kept.view, kept.bytes)
+      valuesChanged(kept)
+    }
     return loss
   }
 
@@ -384,9 +376,6 @@ export class RankingLoss {
     )
   }
 }
-
-const idsOf = (ids: Exclude<Ids, Uint32Array>): ArrayLike<number> =>
-  'ids' in ids ? ids.ids : (ids as unknown as number[])
 
 const both = ({ relevance, examination }: { relevance: Tensor; examination: Tensor }): LossParts => ({
   relevance_loss: relevance,
