@@ -24,6 +24,7 @@ const ROOMS = {
   optim: ['errors', 'check', 'ids', 'gpu', 'wgsl', 'kernels', 'autograd', 'nn'],
   data: ['errors', 'check', 'ids', 'inputs', 'config'],
   datasets: ['errors', 'check', 'metrics', 'config', 'data'],
+  prepare: ['errors', 'check', 'hash', 'inputs', 'config', 'data', 'datasets'],
   train: [
     'errors',
     'check',
@@ -41,6 +42,7 @@ const ROOMS = {
     'models',
   ],
   serve: [
+    'prepare',
     'errors',
     'check',
     'inputs',
@@ -70,6 +72,7 @@ const ROOMS = {
     'optim',
     'data',
     'datasets',
+    'prepare',
     'models',
     'train',
   ],

@@ -10,6 +10,7 @@ const SIDES = { query: ['search'], ad: ['title'] }
 /** The most that each model takes of texts and table. */
 const CONFIGURATIONS = {
   TextTabularModel: { features_config: { ...TEXTS, ...TABLE } },
+  TabularModel: { features_config: TABLE },
   DistilBertForSequenceClassification: { features_config: TEXTS },
   DistilBertForMaskedLM: { features_config: TEXTS },
   TwinModel: { features_config: TEXTS, sides: SIDES },
@@ -36,7 +37,7 @@ const CONFIGURATIONS = {
   },
 }
 /** Models without an encoder. */
-const WITHOUT = ['TabularRanker']
+const WITHOUT = ['TabularRanker', 'TabularModel']
 
 /**
  * @param text docs/models.md

@@ -27,6 +27,7 @@ export {
   Model,
   type ModelConfiguration,
   registerModel,
+  TabularModel,
   TabularRanker,
   TextTabularModel,
   TwinModel,

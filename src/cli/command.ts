@@ -28,8 +28,8 @@ export interface BodySpec {
   description: string
   /** Of a group: the one that runs where the options come without a name. */
   isDefault?: boolean
-  /** Positional arguments, all required; each value joins the options under its name. Of the last, there may be several. */
-  arguments?: readonly { name: string; description: string; variadic?: boolean }[]
+  /** Positional arguments; each value joins the options under its name. Of the last, there may be several, or it may be left out. */
+  arguments?: readonly { name: string; description: string; variadic?: boolean; optional?: boolean }[]
   options: readonly OptionSpec[]
   /** Lines as they are typed, shown by --help. */
   example?: string

@@ -2,6 +2,7 @@ import { UsageError } from '../errors.ts'
 import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
 import { EXPERIMENTS } from './experiments/commands.ts'
 import { ADAPTER, JSON_LINE } from './options.ts'
+import { PREPARE } from './prepare-command.ts'
 
 const TRUNCATE: OptionSpec = {
   flags: '--truncate',
@@ -23,15 +24,13 @@ const MODEL: readonly OptionSpec[] = [
   TRUNCATE,
 ]
 
-const PREDICTED = ['features', 'probability', 'logits']
-
-/** @throws UsageError for a name that is none of those, or stands twice */
+/** @throws UsageError for a name that is empty or stands twice */
 function predictedColumns(text: string): string[] {
   const names = text.split(',').map(name => name.trim())
-  const wrong = names.find((name, i) => !PREDICTED.includes(name) || names.indexOf(name) < i)
+  const wrong = names.find((name, i) => !name || names.indexOf(name) < i)
   if (wrong === undefined) return names
   throw new UsageError(
-    `--columns ${text}: '${wrong}' ${PREDICTED.includes(wrong) ? 'stands twice' : 'is unknown'}, expected ${PREDICTED.join(', ')}, or several with commas between`,
+    `--columns ${text}: '${wrong}' ${wrong ? 'stands twice' : 'is no name'}, expected probability, logits, features, or columns of the rows, with commas between`,
   )
 }
 
@@ -44,6 +43,13 @@ function columnNames(text: string): string[] {
     `'${text}': ${wrong ? `'${wrong}' stands twice` : 'a name is empty'}, expected columns with a comma between, as query_id,user_id`,
   )
 }
+
+/** Files to score: of a model trained on a prepared folder, raw ones too. */
+const DATA = (what: string): OptionSpec => ({
+  flags: '--data <files...>',
+  description: `${what}: a Parquet file, or raw files as prepare reads them, where the model was trained on a prepared folder`,
+  required: true,
+})
 
 const FEATURES: OptionSpec = {
   flags: '--features <file>',
@@ -100,11 +106,21 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     load: () => import('./commands/preprocess.ts'),
   },
+  PREPARE,
   {
     name: 'train',
     description: 'train a model on Parquet files',
+    arguments: [
+      {
+        name: 'prepared',
+        description:
+          'folder of prepare: its model.json, train.parquet and test.parquet stand for --config, --train and --eval',
+        optional: true,
+      },
+    ],
+    example: 'kernelgrad train prepared --out runs/mine',
     options: [
-      { flags: '--config <file>', description: 'model and trainer configuration, JSON', required: true },
+      { flags: '--config <file>', description: 'model and trainer configuration, JSON' },
       ARCHITECTURE,
       FEATURES,
       {
@@ -112,6 +128,11 @@ export const COMMANDS: readonly CommandSpec[] = [
         description: 'Parquet files to train on, for all stages that name none of their own',
       },
       { flags: '--eval <files...>', description: 'Parquet files to evaluate on' },
+      {
+        flags: '--preparation <folder>',
+        description:
+          'what prepare learned, kept beside the model to read raw rows by (default: that of the prepared folder)',
+      },
       { flags: '--out <folder>', description: 'new folder for checkpoints and the model', required: true },
       {
         flags: '--init-from <folder>',
@@ -136,11 +157,15 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'predict',
-    description: 'write the scores of every row of a Parquet file: the click probability',
+    description: 'write the scores of every row: the click probability',
     options: [
       ...MODEL,
-      { flags: '--data <file>', description: 'Parquet file to read; labels are optional', required: true },
-      { flags: '--out <file>', description: 'Parquet file to write', required: true },
+      DATA('rows to score; labels are optional'),
+      {
+        flags: '--out <file>',
+        description: 'file to write: Parquet, or by its name .csv, .tsv or .ndjson',
+        required: true,
+      },
       {
         flags: '--vectors <file>',
         description:
@@ -149,7 +174,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       {
         flags: '--columns <names>',
         description:
-          'what is written, separated by commas: probability, logits (logit_0, … for a student), features (all columns of the file, as they stand)',
+          'what is written, separated by commas: probability, logits (logit_0, … for a student), features (all columns of the file, as they stand), or single columns of the rows',
         default: ['probability'],
         parse: predictedColumns,
       },
@@ -183,10 +208,10 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'evaluate',
-    description: 'tell how good a model is on a labelled Parquet file',
+    description: 'tell how good a model is on labelled rows',
     options: [
       ...MODEL,
-      { flags: '--data <file>', description: 'Parquet file with labels', required: true },
+      DATA('rows with labels'),
       { flags: '--group-by <column>', description: 'also the AUC within groups, such as those of a user' },
       ADAPTER,
       JSON_LINE,

@@ -90,8 +90,10 @@ function addGroup(program: Command, { name, description, commands }: GroupSpec, 
 
 function addCommand(parent: Command, spec: BodySpec, setCode: SetCode): void {
   const command = parent.command(spec.name, { isDefault: spec.isDefault }).description(spec.description)
-  for (const { name, description, variadic } of spec.arguments ?? [])
-    command.argument(variadic ? `<${name}...>` : `<${name}>`, description)
+  for (const { name, description, variadic, optional } of spec.arguments ?? []) {
+    const value = variadic ? `${name}...` : name
+    command.argument(optional ? `[${value}]` : `<${value}>`, description)
+  }
   for (const option of spec.options) command.addOption(optionOf(option))
   if (spec.example) command.addHelpText('after', `\nExample:\n${spec.example.replace(/^/gm, '  ')}`)
   command.action(async () => {

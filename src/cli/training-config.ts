@@ -1,4 +1,4 @@
-import { fillSizes, parseFeatureSizes } from '../config/index.ts'
+import { fillSizes, parseSizes } from '../config/index.ts'
 import { isObject } from '../config/schema.ts'
 import { readJson } from '../data/files.ts'
 import { createModel, parseRunConfig, type ResolvedRunConfig } from '../models/index.ts'
@@ -30,7 +30,7 @@ export async function readTrainingConfig(
   let json = await readJson(path)
   if (architecture !== undefined && isObject(json)) json = { ...json, architecture }
   if (features !== undefined)
-    json = fillSizes(json, parseFeatureSizes(await readJson(features), features), path, features)
+    json = fillSizes(json, parseSizes(await readJson(features), features), path, features)
   if (!isObject(json) || json.use_pretrained !== true || typeof json.model_name !== 'string')
     return parse(json, path, truncate)
   const { pretrained_model_config: own = {} } = json

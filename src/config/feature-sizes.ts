@@ -7,7 +7,7 @@ const count = integer(0)
 
 /** What preprocessing found out about the data, and a model's configuration must agree with: features.json. */
 export type FeatureSizes = v.InferOutput<typeof sizesSchema>
-const sizesSchema = strict({
+const common = {
   /** Columns for the model, in order; categorical ones with their number of codes. */
   features_config: v.record(
     v.string(),
@@ -16,16 +16,41 @@ const sizesSchema = strict({
       vocab_size: v.optional(integer(1)),
     }),
   ),
+  num_labels: integer(2),
+  /** Raw rows read, and those in the files: a row of clicks whose title or query is unknown is in neither. */
+  rows: strict({ read: count, train: count, test: count }),
+  seed: count,
+}
+const sizesSchema = strict({
+  ...common,
   /** Rows of the word table, padding included. */
   vocab_size: integer(2),
   /** Also the id of every token that is out of vocabulary. */
   pad_token_id: count,
-  num_labels: integer(2),
-  /** Raw rows read, and those in the files: a row whose title or query is unknown is in neither. */
-  rows: strict({ read: count, train: count, test: count }),
   clicks: strict({ train: count, test: count }),
-  seed: count,
 })
+
+/** The same of a table of one's own, as `kernelgrad prepare` writes it. */
+export type PreparedSizes = v.InferOutput<typeof preparedSchema>
+const preparedSchema = strict({
+  ...common,
+  /** What each raw column was made; changed, it is what the next `prepare --features` makes of it. */
+  columns: v.unknown(),
+  /** Rows of the word table, padding included, where a feature is text. */
+  vocab_size: v.optional(integer(2)),
+  /** The id that means no token, where a feature is text. */
+  pad_token_id: v.optional(count),
+})
+
+/**
+ * Reads features.json of either kind.
+ * @throws ConfigError as {@link parseFeatureSizes}.
+ */
+export function parseSizes(json: unknown, where: string): FeatureSizes | PreparedSizes {
+  return isObject(json) && 'columns' in json
+    ? parseStrict(preparedSchema, json, where)
+    : parseFeatureSizes(json, where)
+}
 
 /**
  * Reads features.json.
@@ -43,11 +68,17 @@ export function parseFeatureSizes(json: unknown, where: string): FeatureSizes {
  * @returns a copy; what is no configuration at all comes back as it is, for the parser to refuse.
  * @throws ConfigError naming both files, the key and both values where the configuration says something else.
  */
-export function fillSizes(config: unknown, sizes: FeatureSizes, where: string, from: string): unknown {
+export function fillSizes(
+  config: unknown,
+  sizes: FeatureSizes | PreparedSizes,
+  where: string,
+  from: string,
+): unknown {
   if (!isObject(config)) return config
   const fill = (target: Record<string, unknown>, place: string, values: Record<string, unknown>) => {
     const filled = { ...target }
     for (const [key, value] of Object.entries(values)) {
+      if (value === undefined) continue
       if (filled[key] !== undefined && filled[key] !== value) {
         throw new ConfigError(
           `${where}: ${place}${key} is ${JSON.stringify(filled[key])}, but ${from} says ${JSON.stringify(value)}; leave it out to take that`,

@@ -115,6 +115,8 @@ export type FeatureInputs = {
   numerical: FloatsInput
   /** The label column. */
   labels: ClassesInput & { trainOnly: true }
+  /** Weights that rows have in the loss, where a column holds them. */
+  rowWeights?: FloatsInput & { trainOnly: true; lossOnly: true }
 }
 
 /** A batch of {@link FeatureInputs}, from `collate` or `collatePadded`. */

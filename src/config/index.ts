@@ -11,17 +11,27 @@ export {
   type ResolvedDistilBertConfig,
   type ResolvedEncoderConfig,
 } from './encoder.ts'
-export { type FeatureSizes, fillSizes, parseFeatureSizes } from './feature-sizes.ts'
+export {
+  type FeatureSizes,
+  fillSizes,
+  type PreparedSizes,
+  parseFeatureSizes,
+  parseSizes,
+} from './feature-sizes.ts'
 export * from './features.ts'
 export type { FusionConfig } from './fusion.ts'
 export { FUSION_METHODS, type FusionMethod } from './fusion-methods.ts'
+export { type LabelConfig, labelInputs } from './label.ts'
 export {
   type MlpLayerConfig,
   type ModelConfig,
   parseFeaturesConfig,
   parseModelConfig,
+  parseTabularConfig,
   type ResolvedMlpLayerConfig,
   type ResolvedModelConfig,
+  type ResolvedTabularConfig,
+  type TabularConfig,
 } from './model.ts'
 export {
   type DistillationConfig,

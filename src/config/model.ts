@@ -17,6 +17,7 @@ import {
 } from './features.ts'
 import { type FusionConfig, parseFusion } from './fusion.ts'
 import { checkFusionTable, type FusionMethod } from './fusion-methods.ts'
+import { checkLabel, type LabelConfig, labelEntries } from './label.ts'
 import { count, flag, integer, oneOf, parseStrict, positive, probability, strict, text } from './schema.ts'
 
 const ACTIVATION_FUNCTIONS = ['ReLU', 'GELU'] as const
@@ -72,6 +73,7 @@ export const modelEntries = {
   mlp_config: v.nullish(v.array(layerSchema, 'expected a list of layers or null'), null),
   fusion: v.optional(v.unknown()),
   num_labels: v.optional(integer(2), 2),
+  ...labelEntries,
   model_name: v.optional(text),
   pretrained_model_config: v.unknown(),
   use_pretrained: v.optional(flag, false),
@@ -79,7 +81,7 @@ export const modelEntries = {
 const modelSchema = strict(modelEntries)
 
 /** The model configuration, under the notebook's keys. */
-export interface ModelConfig {
+export interface ModelConfig extends LabelConfig {
   /** Default 'TextTabularModel'. */
   architecture?: (typeof ARCHITECTURES)[number]
   /** The columns that the model reads. */
@@ -173,6 +175,7 @@ export function finishModel(raw: v.InferOutput<typeof modelSchema>, where: strin
   if (!texts) {
     throw new ConfigError(`${where}: features_config has no feature of dtype 'token_id' or 'text'`)
   }
+  checkLabel(raw, where)
   const fusion = fusionOf(how, raw.architecture, features_config, `${where}: fusion`)
   return {
     ...rest,
@@ -209,4 +212,51 @@ function fusionOf(
  */
 export function parseModelConfig(json: unknown, where: string): ResolvedModelConfig {
   return finishModel(parseStrict(modelSchema, withoutBookkeeping(json, ['model_type']), where), where)
+}
+
+const tabularSchema = strict({
+  architecture: v.optional(v.literal('TabularModel'), 'TabularModel'),
+  features_config: v.unknown(),
+  mlp_config: v.nullish(v.array(layerSchema, 'expected a list of layers or null'), null),
+  num_labels: v.optional(integer(2), 2),
+  ...labelEntries,
+})
+
+/** The configuration of a model that reads a table and no text. */
+export interface TabularConfig extends LabelConfig {
+  /** 'TabularModel'. */
+  architecture?: 'TabularModel'
+  /** The columns that the model reads, categorical and numerical ones. */
+  features_config: FeaturesConfig
+  /** Layers between the columns and the head; none when left out. */
+  mlp_config?: MlpLayerConfig[] | null
+  /** Number of classes, default 2. */
+  num_labels?: number
+}
+
+/** {@link TabularConfig} with every default filled in. */
+export interface ResolvedTabularConfig extends TabularConfig {
+  architecture: 'TabularModel'
+  mlp_config: ResolvedMlpLayerConfig[] | null
+  num_labels: number
+}
+
+/**
+ * Reads the configuration of a {@link TabularConfig} and fills in the defaults.
+ * @throws ConfigError naming file, place, key and what was expected.
+ */
+export function parseTabularConfig(json: unknown, where: string): ResolvedTabularConfig {
+  const config = parseStrict(tabularSchema, json, where)
+  const features_config = parseFeaturesConfig(config.features_config, `${where}: features_config`)
+  const text = Object.entries(features_config).find(
+    ([, { dtype }]) => dtype === 'text' || dtype === 'token_id',
+  )
+  if (text)
+    throw new ConfigError(
+      `${where}: feature '${text[0]}' has dtype '${text[1].dtype}', which TabularModel does not read, expected TextTabularModel`,
+    )
+  if (!Object.keys(features_config).length)
+    throw new ConfigError(`${where}: features_config is empty, expected a categorical or numerical feature`)
+  checkLabel(config, where)
+  return { ...config, features_config }
 }

@@ -6,7 +6,9 @@ import {
   type FeatureInputs,
   type FeaturesConfig,
   featureInputs,
+  labelInputs,
   type ResolvedModelConfig,
+  type ResolvedTabularConfig,
 } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
 import type { TextInput } from '../inputs.ts'
@@ -23,10 +25,8 @@ export interface ModelOutput {
 }
 
 /** The inputs that a configuration comes to. */
-export function clickInputs(
-  { features_config, num_labels, pretrained_model_config }: ResolvedModelConfig,
-  { keepFirst = false } = {},
-): ClickInputs {
+export function clickInputs(config: ResolvedModelConfig, { keepFirst = false } = {}): ClickInputs {
+  const { features_config, num_labels, pretrained_model_config } = config
   const { vocab_size, pad_token_id, max_position_embeddings } = encoderShape(pretrained_model_config)
   const inputs = featureInputs(features_config, {
     vocabSize: vocab_size,
@@ -35,7 +35,7 @@ export function clickInputs(
     keepFirst,
     numLabels: num_labels,
   })
-  return { ...inputs, text: inputs.text! }
+  return { ...inputs, text: inputs.text!, ...labelInputs(config) }
 }
 
 /** @throws ConfigError for a batch without labels. */
@@ -50,7 +50,7 @@ export function labelLoss(model: string, logits: Tensor, labels: Uint32Array | u
   return labelCrossEntropy(logits, tensor(logits.gpu, labels))
 }
 
-const noLabels = (model: string) =>
+export const noLabels = (model: string) =>
   new ConfigError(`${model}: the batch has no labels, expected a class per row`)
 
 /** Of two classes the second's probability is written, as `probability`; of more, every one's. */
@@ -59,6 +59,15 @@ export const probabilityNames = (classes: number): (string | null)[] =>
 
 /** What every configuration of a click model has. */
 type Comparable = Omit<ResolvedModelConfig, 'architecture'> & { architecture: string }
+
+/** The same of a configuration without text. */
+export function comparableTable({ features_config, mlp_config, ...rest }: ResolvedTabularConfig): unknown {
+  return {
+    ...rest,
+    features_config: Object.keys(features_config).map(name => featureOf(features_config, name)),
+    mlp_config: mlp_config?.length ? mlp_config : null,
+  }
+}
 
 /** A configuration with what means the same written the same. Features are a list: their order counts. */
 export function comparableClick(config: Comparable): unknown {

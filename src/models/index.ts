@@ -59,6 +59,7 @@ export {
   type StandardSchema,
 } from './registry.ts'
 export { DistilBertForSequenceClassification, type TextOnlyInputs } from './sequence-classification.ts'
+export { type TabularInputs, TabularModel } from './table.ts'
 export {
   type ResolvedTabularRankerConfig,
   TabularRanker,

@@ -1,7 +1,12 @@
 // Which models there are: `architecture` in a configuration names one.
 
 import { shown } from '../check.ts'
-import { type ModelConfig, parseTrainerConfig, type ResolvedTrainerConfig } from '../config/index.ts'
+import {
+  type ModelConfig,
+  parseTrainerConfig,
+  type ResolvedTrainerConfig,
+  type TabularConfig,
+} from '../config/index.ts'
 import { isObject } from '../config/schema.ts'
 import { ConfigError } from '../errors.ts'
 import { checkClass, checkModel, guarded } from './check.ts'
@@ -12,6 +17,7 @@ import { type LateFusionConfig, LateFusionModel } from './late-fusion.ts'
 import { DistilBertForMaskedLM } from './masked-lm.ts'
 import type { Model, ModelConfiguration } from './model.ts'
 import { DistilBertForSequenceClassification } from './sequence-classification.ts'
+import { TabularModel } from './table.ts'
 import { TabularRanker } from './tabular-ranker.ts'
 import { TextTabularModel } from './text-tabular.ts'
 import { type TwinConfig, TwinModel } from './twin.ts'
@@ -71,6 +77,7 @@ for (const model of [
   TabularRanker,
   CrossEncoder,
   DetextModel,
+  TabularModel,
 ])
   models.set(model.architecture, model)
 
@@ -139,12 +146,13 @@ function classOf(architecture: unknown, where: string): ModelClass {
  * @throws ConfigError naming the key that is wrong, or what the model's declaration lacks.
  */
 export function createModel(config: ModelConfig): TextTabularModel | DistilBertForSequenceClassification
+export function createModel(config: TabularConfig & { architecture: 'TabularModel' }): TabularModel
 export function createModel(config: TwinConfig & { architecture: 'TwinModel' }): TwinModel
 export function createModel(config: LateFusionConfig & { architecture: 'LateFusionModel' }): LateFusionModel
 export function createModel(config: DetextConfig & { architecture: 'DetextModel' }): DetextModel
 export function createModel<M extends Model = Model>(config: ModelConfiguration): M
 export function createModel(
-  config: ModelConfig | TwinConfig | LateFusionConfig | DetextConfig | ModelConfiguration,
+  config: ModelConfig | TabularConfig | TwinConfig | LateFusionConfig | DetextConfig | ModelConfiguration,
 ): Model {
   const resolved = parseConfiguration(config, 'the model configuration')
   return makeModel(classOf(resolved.architecture, 'the model configuration'), resolved)

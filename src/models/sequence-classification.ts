@@ -1,22 +1,20 @@
-import { firstToken, labelCrossEntropy, relu, softmax, type Tensor, tensor } from '../autograd/index.ts'
+import { firstToken, relu, softmax, type Tensor } from '../autograd/index.ts'
 import { isBert, type ModelConfig, parseModelConfig, type ResolvedModelConfig } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
-import type { BatchOf, ClassesInput, PackedTokens, TextInput } from '../inputs.ts'
+import type { BatchOf, ClassesInput, FloatsInput, PackedTokens, TextInput } from '../inputs.ts'
 import { Evaluation } from '../metrics/index.ts'
 import { DistilBertModel, Dropout, type Encoder, encoderInit, Linear } from '../nn/index.ts'
 import { type CheckedBatch, checkBatch } from './check-batch.ts'
-import {
-  clickInputs,
-  comparableClick,
-  labelLoss,
-  lossOf,
-  type ModelOutput,
-  probabilityNames,
-} from './click.ts'
+import { clickInputs, comparableClick, lossOf, type ModelOutput, probabilityNames } from './click.ts'
+import { lossByConfig } from './label-loss.ts'
 import { Model } from './model.ts'
 
 /** What the baseline reads: the texts alone, and the label. */
-export type TextOnlyInputs = { text: TextInput; labels: ClassesInput & { trainOnly: true } }
+export type TextOnlyInputs = {
+  text: TextInput
+  labels: ClassesInput & { trainOnly: true }
+  rowWeights?: FloatsInput & { trainOnly: true; lossOnly: true }
+}
 
 /**
  * The text-only baseline: `transformers.DistilBertForSequenceClassification`. It reads the first token's hidden state, so its
@@ -40,8 +38,8 @@ export class DistilBertForSequenceClassification extends Model<TextOnlyInputs> {
     super()
     this.config = parseModelConfig(config, 'the model configuration')
     const encoder = this.config.pretrained_model_config
-    const { text, labels } = clickInputs(this.config, { keepFirst: true })
-    this.inputs = { text, labels }
+    const { text, labels, rowWeights } = clickInputs(this.config, { keepFirst: true })
+    this.inputs = { text, labels, ...(rowWeights ? { rowWeights } : {}) }
     if (isBert(encoder))
       throw new ConfigError('DistilBertForSequenceClassification takes a DistilBERT encoder')
     const init = encoderInit(encoder.initializer_range)
@@ -59,7 +57,7 @@ export class DistilBertForSequenceClassification extends Model<TextOnlyInputs> {
   forward(batch: Partial<BatchOf<TextOnlyInputs>>): ModelOutput {
     const { text, labels } = this.#checked(batch)
     const logits = this.#logits(text)
-    return { logits, loss: labels && labelCrossEntropy(logits, tensor(this.gpu, labels)) }
+    return { logits, loss: labels && this.lossOf(logits, batch) }
   }
 
   /** [B, C]. */
@@ -69,7 +67,13 @@ export class DistilBertForSequenceClassification extends Model<TextOnlyInputs> {
 
   /** [1], the mean cross-entropy of logits [B, C] that are there already. */
   override lossOf(logits: Tensor, batch: Partial<BatchOf<TextOnlyInputs>>): Tensor {
-    return labelLoss('DistilBertForSequenceClassification', logits, this.#checked(batch).labels)
+    const { labels, size } = this.#checked(batch)
+    return lossByConfig(
+      'DistilBertForSequenceClassification',
+      logits,
+      { ...batch, size, labels },
+      this.config,
+    )
   }
 
   #checked(batch: Partial<BatchOf<TextOnlyInputs>>): CheckedBatch {

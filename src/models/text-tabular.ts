@@ -1,13 +1,11 @@
 import {
   concatColumns,
-  labelCrossEntropy,
   meanPool,
   meanPoolConcat,
   type PackedRows,
   type Part,
   softmax,
   type Tensor,
-  tensor,
 } from '../autograd/index.ts'
 import {
   encoderShape,
@@ -34,11 +32,11 @@ import {
   type ClickInputs,
   clickInputs,
   comparableClick,
-  labelLoss,
   lossOf,
   type ModelOutput,
   probabilityNames,
 } from './click.ts'
+import { lossByConfig } from './label-loss.ts'
 import { Model } from './model.ts'
 import { embeddingTables, mlpLayers, tabularParts } from './tabular.ts'
 
@@ -130,7 +128,7 @@ export class TextTabularModel extends Model<ClickInputs> {
     const checked = this.#checked(batch)
     const logits = this.#logits(checked)
     const { labels } = checked
-    return { logits, loss: labels && labelCrossEntropy(logits, tensor(this.gpu, labels)) }
+    return { logits, loss: labels && this.lossOf(logits, batch) }
   }
 
   /** [B, C]. */
@@ -140,7 +138,8 @@ export class TextTabularModel extends Model<ClickInputs> {
 
   /** [1], the mean cross-entropy of logits [B, C] that are there already. */
   override lossOf(logits: Tensor, batch: FeatureBatch): Tensor {
-    return labelLoss('TextTabularModel', logits, this.#checked(batch).labels)
+    const { labels, size } = this.#checked(batch)
+    return lossByConfig('TextTabularModel', logits, { ...batch, size, labels }, this.config)
   }
 
   /** [1], the mean cross-entropy. */

@@ -1,4 +1,5 @@
-import { type ColumnKind, type ColumnValues, type ParquetFile, writeParquetGroups } from '../../data/index.ts'
+import type { ColumnKind, ColumnValues, ParquetFile } from '../../data/index.ts'
+import { columnOf } from '../../data/parquet.ts'
 import { DataError, UsageError } from '../../errors.ts'
 import { columnsOf } from '../../inputs.ts'
 import type { Metric } from '../../metrics/index.ts'
@@ -9,62 +10,90 @@ import { expectLogits } from '../../train/predict.ts'
 import { useArchitecture } from '../architecture.ts'
 import { checkOutputs, folderInputs, inputs, isStdout, makeFolderOf } from '../outputs.ts'
 import { passedColumns } from '../pass-through.ts'
+import { openScored, type Rows } from '../raw.ts'
+import { writeRows } from '../rows-out.ts'
 import { shown, talkStream } from '../say.ts'
-import { checkModel, openRows, type ScoreOptions, scoredByVectors, scoredRows, withModel } from '../score.ts'
+import { checkModel, type ScoreOptions, scoredByVectors, scoredRows, withModel } from '../score.ts'
 import { formatTable } from '../table.ts'
 
 export interface PredictCommandOptions extends ScoreOptions {
-  data: string
+  data: string[]
   out: string
   json?: boolean
   vectors?: string
-  columns: readonly PredictedColumns[]
+  columns: readonly string[]
 }
 
-/** What of the model's answers is written. */
-export type PredictedColumns = 'probability' | 'logits' | 'features'
+/** What of the model's answers is written; other names are columns of the rows. */
+const ANSWERS = ['probability', 'logits', 'features']
 
 /** Predicts a file one row group at a time, and tells the metrics where the file has labels. */
 export async function run(options: PredictCommandOptions): Promise<void> {
-  const { data, out, json, batchSize, truncate, vectors } = options
+  const { data, out, json, vectors } = options
   const toStdout = await isStdout(out)
   if (toStdout && json) throw new UsageError(`--out ${out} is stdout, where --json goes; name a file`)
   const stream = talkStream(json || toStdout)
   if (options.architecture) await useArchitecture(options.architecture)
   const checked = await checkModel(options.model)
-  const file = await openRows(data)
   const reads = [
     ...inputs('--data', data),
     ...inputs('--vectors', vectors),
     ...(await folderInputs('--model', options.model)),
   ]
   await checkOutputs({ reads, writes: [out] })
-  await makeFolderOf(out)
-  const passed = options.columns.includes('features') ? passedColumns(file) : undefined
-  for (const what of passed?.aside ?? []) stream.write(`note: left aside: ${what}\n`)
-  const output = new Output(file, checked, options.columns, passed?.columns)
-  const logits = options.columns.includes('logits')
+  const kept = options.columns.filter(name => !ANSWERS.includes(name))
+  const rows = await openScored(data, { model: options.model, kept, labels: 'optional', stream })
+  try {
+    await makeFolderOf(out)
+    await predictRows(options, { rows, kept, checked, stream })
+  } finally {
+    await rows.close()
+  }
+}
+
+interface Ready {
+  rows: Rows
+  kept: readonly string[]
+  checked: Model
+  stream: NodeJS.WriteStream
+}
+
+async function predictRows(
+  options: PredictCommandOptions,
+  { rows, kept, checked, stream }: Ready,
+): Promise<void> {
+  const { out, json, batchSize, truncate, vectors } = options
+  const { file } = rows
+  const answers = options.columns.filter(name => ANSWERS.includes(name))
+  const passed = answers.includes('features') ? passedColumns(file) : undefined
+  for (const what of passed?.aside ?? [])
+    stream.write(`note: left aside: ${what}
+`)
+  const output = new Output(rows, checked, {
+    ...{ answers: answers.length ? answers : ['probability'], kept, passed: passed?.columns },
+  })
+  const logits = answers.includes('logits')
   if (logits) expectLogits('--columns logits', checked)
   if (logits && vectors !== undefined)
     throw new UsageError(
       '--columns logits and --vectors: expected one of them; logits are of texts that are read',
     )
+  if (kept.length && vectors !== undefined)
+    throw new UsageError(
+      `--columns ${kept.join(',')} and --vectors: expected one of them; columns are handed on of rows that are read`,
+    )
   if (passed && vectors !== undefined)
     throw new UsageError(
       '--columns features and --vectors: expected one of them; columns pass through where all of a file is read',
     )
-  const asked = !logits ? 'scores' : options.columns.includes('probability') ? 'both' : 'logits'
-  const kept = vectors === undefined ? undefined : await readVectors(vectors)
+  const asked = !logits ? 'scores' : answers.includes('probability') ? 'both' : 'logits'
+  const cached = vectors === undefined ? undefined : await readVectors(vectors)
+  const extra = [...(passed?.columns.map(({ name }) => name) ?? []), ...kept.map(rows.nameOf)]
   await withModel(options, stream, model => {
     const given = { batchSize, truncate, trainOnly: 'optional', metric: output.metric } as const
-    const scored = kept
-      ? scoredByVectors(model, file, kept, given, stream)
-      : scoredRows(
-          model,
-          file,
-          { ...given, output: asked, extra: passed?.columns.map(({ name }) => name) ?? [] },
-          stream,
-        )
+    const scored = cached
+      ? scoredByVectors(model, file, cached, given, stream)
+      : scoredRows(model, file, { ...given, extra, output: asked }, stream)
     return output.write(out, scored)
   })
   const metrics = output.metric?.result()
@@ -87,12 +116,21 @@ class Output {
   readonly #logits: boolean
   /** Columns of the file as they stand, in place of row numbers and classes. */
   readonly #passed: readonly { name: string; kind: ColumnKind }[] | undefined
+  /** Columns that are handed on, their names in the file that is read, and what they hold. */
+  readonly #kept: { name: string; from: string; kind: ColumnKind }[]
 
   constructor(
-    file: ParquetFile,
+    { file, nameOf }: Rows,
     model: Model,
-    columns: readonly PredictedColumns[],
-    passed: readonly { name: string; kind: ColumnKind }[] | undefined,
+    {
+      answers: columns,
+      kept,
+      passed,
+    }: {
+      answers: readonly string[]
+      kept: readonly string[]
+      passed: readonly { name: string; kind: ColumnKind }[] | undefined
+    },
   ) {
     this.#passed = passed
     const wanted = Object.values(model.inputs).filter(({ trainOnly }) => trainOnly)
@@ -102,6 +140,7 @@ class Output {
     this.metric = scores && there.length === wanted.length ? model.metrics({ rows: file.rows }) : undefined
     this.#names = scores ? model.scoreNames() : []
     this.#logits = columns.includes('logits')
+    this.#kept = kept.map(name => ({ name, from: nameOf(name), kind: keptKind(file, nameOf(name)) }))
   }
 
   /** Writes the rows. How many logits there are is known with the first of them. */
@@ -110,19 +149,18 @@ class Output {
       const { value: first, done } = await scored.next()
       const C = first?.logits ? first.logits.length / first.rows.length : 0
       const columns: { name: string; kind: ColumnKind }[] = [
-        ...(this.#passed ?? [
-          { name: 'row', kind: 'int64' as const },
-          ...this.#classes.map(name => ({ name, kind: 'int64' as const })),
-        ]),
+        ...(this.#passed ?? [{ name: 'row', kind: 'int64' as const }]),
+        ...this.#kept.map(({ name, kind }) => ({ name, kind })),
+        ...(this.#passed ? [] : this.#classes.map(name => ({ name, kind: 'int64' as const }))),
         ...this.#names.flatMap(name => (name === null ? [] : [{ name, kind: 'double' as const }])),
         ...Array.from({ length: C }, (_, c) => ({ name: `logit_${c}`, kind: 'float' as const })),
       ]
       const twice = columns.find(({ name }, i) => columns.findIndex(one => one.name === name) < i)
       if (twice)
         throw new DataError(
-          `${out} would have two columns ${twice.name}: ${this.#passed ? 'a column of the file' : 'the label'} has that name already`,
+          `${out} would have two columns ${twice.name}: ${this.#kept.some(({ name }) => name === twice.name) ? 'leave it out of --columns' : `${this.#passed ? 'a column of the file' : 'the label'} has that name already`}`,
         )
-      await writeParquetGroups(out, columns, this.#groups(done ? [] : [first], scored, C))
+      await writeRows(out, columns, this.#groups(done ? [] : [first], scored, C))
     } finally {
       await scored.return(undefined)
     }
@@ -140,13 +178,14 @@ class Output {
 
   #group({ rows, scores, logits }: Scored, C: number): Record<string, ColumnValues> {
     const K = this.#names.length
-    const { rowStart, length, ids } = rows
+    const { rowStart, length, ids, extra } = rows
     const group: Record<string, ColumnValues> = {}
-    if (this.#passed) for (const { name } of this.#passed) group[name] = rows.extra[name]!
+    if (this.#passed) for (const { name } of this.#passed) group[name] = extra[name]!
     else {
       group.row = Float64Array.from({ length }, (_, i) => rowStart + i)
       for (const name of this.#classes) group[name] = ids[name]!
     }
+    for (const { name, from, kind } of this.#kept) group[name] = keptValues(extra[from]!, kind)
     for (const [k, name] of this.#names.entries())
       if (name !== null) group[name] = Float64Array.from({ length }, (_, i) => scores[i * K + k]!)
     if (this.#logits)
@@ -155,3 +194,17 @@ class Output {
     return group
   }
 }
+
+/** What a column that is handed on is written as. */
+function keptKind(file: ParquetFile, name: string): ColumnKind {
+  const { kind, list, description, element } = columnOf(file, name)
+  if (list || kind === 'other')
+    throw new DataError(
+      `${file.name}: column ${name} is ${description}, which --columns cannot hand on; a number or text per row is expected`,
+    )
+  if (kind === 'text') return 'string'
+  return element.type === 'FLOAT' || element.type === 'DOUBLE' ? 'double' : 'int64'
+}
+
+const keptValues = (values: readonly unknown[], kind: ColumnKind): unknown[] =>
+  kind === 'int64' ? values.map(value => (typeof value === 'boolean' ? Number(value) : value)) : [...values]

@@ -4,6 +4,7 @@ import { writeJson } from '../../data/files.ts'
 import type { TextTokenizer } from '../../data/index.ts'
 import { openGpu } from '../../gpu/index.ts'
 import { createModel, type Model, type ModelConfiguration, tokenizerOf } from '../../models/index.ts'
+import { PREPARATION_FILE } from '../../prepare/document.ts'
 import {
   checkWeights,
   formatMetrics,
@@ -21,12 +22,16 @@ import { useArchitecture } from '../architecture.ts'
 import { fit, resultFiles, runName, saveResult } from '../fit.ts'
 import { readRun } from '../inputs.ts'
 import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
+import { keepPreparation, withPrepared } from '../prepared.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
 import { readTrainingConfig } from '../training-config.ts'
 
 export interface TrainOptions {
+  /** A folder of prepare. */
+  prepared?: string
+  preparation?: string
   config: string
   architecture?: string
   features?: string
@@ -43,7 +48,8 @@ export interface TrainOptions {
 }
 
 /** Trains the model of a configuration file, and saves it with its checkpoints. */
-export async function run(options: TrainOptions): Promise<void> {
+export async function run(given: Partial<TrainOptions> & Pick<TrainOptions, 'out'>): Promise<void> {
+  const options = await withPrepared(given)
   const { out, json, resume } = options
   const note = (text: string) => talkStream(json).write(`note: ${text}\n`)
   const architecture = options.architecture && (await useArchitecture(options.architecture))
@@ -55,6 +61,7 @@ export async function run(options: TrainOptions): Promise<void> {
     reads: [
       ...inputs('--config', options.config),
       ...inputs('--features', options.features),
+      ...(await folderInputs('--preparation', options.preparation)),
       ...inputs('--train', options.train),
       ...inputs('--eval', options.eval),
       ...(await folderInputs('model_name', config.model_name)),
@@ -65,7 +72,10 @@ export async function run(options: TrainOptions): Promise<void> {
       ]),
       ...(await Promise.all(teachers.map(folder => folderInputs('teacher', folder)))).flat(),
     ],
-    writes: resultFiles(out, tokenizer),
+    writes: [
+      ...resultFiles(out, tokenizer),
+      ...(options.preparation === undefined ? [] : [join(out, PREPARATION_FILE)]),
+    ],
     runs: [out],
   })
   const release = await lockOutputFolder(out, { resume: resume !== undefined })
@@ -111,6 +121,7 @@ async function trainInto(
     async (gpu, from) => {
       stream.write(`${gpu.adapter.line}\n`)
       await writeJson(join(out, ARGUMENTS_FILE), trainer)
+      if (options.preparation !== undefined) await keepPreparation(options.preparation, out)
       const run = {
         gpu,
         config,

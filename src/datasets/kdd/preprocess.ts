@@ -1,13 +1,14 @@
 /** KDD Cup 2012 track 2, raw text to a training and a test table in Parquet, larger than memory where need be. */
-import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FeatureSizes } from '../../config/index.ts'
-import { reason, writeJson } from '../../data/files.ts'
+import { writeJson } from '../../data/files.ts'
 import { files as fileSystem } from '../../data/files-node.ts'
-import { moveInPlace, passed, passingNameOf, syncFolder, targetOf } from '../../data/replace-node.ts'
+import { passed } from '../../data/replace-node.ts'
 import { DataError } from '../../errors.ts'
+import { type Database, DatabaseError, openDatabase, quoted } from '../database.ts'
+import { publish, sync, takeFolder, workFolder } from '../work-folder.ts'
 import { type Checked, checkRawFile } from './check.ts'
-import { type Database, DatabaseError, openDatabase, quoted } from './database.ts'
 import type { PreprocessOptions, PreprocessResult } from './index.ts'
 import { writePlainCopy } from './plain-copy.ts'
 import { PROFILES, QUERIES, type RawFile, TITLES, TRAINING } from './raw-files.ts'
@@ -26,8 +27,7 @@ const ROW_GROUP_ROWS = 40_960
 const TRAIN = 'train.parquet'
 const TEST = 'test.parquet'
 const FEATURES = 'features.json'
-/** Where the work is done, below the output; older versions have six letters behind it. */
-const WORK = '.preprocess-work'
+const RESULTS = [TRAIN, TEST, FEATURES]
 
 type Stage = <T>(name: string, work: (onProgress: (share: number) => void) => Promise<T>) => Promise<T>
 
@@ -58,7 +58,7 @@ async function buildIn(
 ): Promise<PreprocessResult> {
   const { input, memoryMiB = 768, signal } = options
   // On the same file system as the result, so that moving it there is a rename.
-  const folder = await makeFolder(output)
+  const folder = await workFolder(output, RESULTS)
   try {
     const copies = await copyFiles(input, folder, checked, signal)
     const db = await openDatabase({ folder, memoryMiB, signal })
@@ -77,22 +77,11 @@ async function buildIn(
 async function checkPlaces(input: string, output: string): Promise<void> {
   const raw = [TRAINING, TITLES, QUERIES, PROFILES].map(({ name }) => join(input, name))
   const ids = await Promise.all(raw.map(path => fileSystem.identity(path)))
-  for (const name of [TRAIN, TEST, FEATURES]) {
+  for (const name of RESULTS) {
     const id = await fileSystem.identity(join(output, name))
     const at = id === undefined ? -1 : ids.indexOf(id)
     if (at >= 0)
       throw new DataError(`${join(output, name)} is ${raw[at]}, which is read; name another folder`)
-  }
-}
-
-/** The folder for the result, with nobody else writing into it. */
-async function takeFolder(output: string): Promise<() => Promise<void>> {
-  try {
-    await fileSystem.makeFolder(output)
-    return await fileSystem.lock(output)
-  } catch (error) {
-    if (!fileSystem.isError(error)) throw error
-    throw new DataError(`cannot write into ${output}: ${reason(error)}`, { cause: error })
   }
 }
 
@@ -142,25 +131,6 @@ interface Counts {
   texts: number
   /** Rows of training.txt in use. */
   read: number
-}
-
-async function makeFolder(output: string): Promise<string> {
-  try {
-    // What could not be replaced must show before the work is done.
-    for (const name of [TRAIN, TEST, FEATURES])
-      if ((await stat(join(output, name)).catch(() => undefined))?.isDirectory())
-        // Nothing there is the usual case.
-        throw new Error(`${name} is a folder`)
-    // Nobody else is at work here: what lies there is of a process that was killed.
-    for (const name of await readdir(output))
-      if (/^\.preprocess-(\w{6}|work\.[0-9a-f]{24}\.tmp)$/.test(name))
-        await rm(join(output, name), { recursive: true })
-    const folder = passingNameOf(join(output, WORK))
-    await mkdir(folder)
-    return folder
-  } catch (error) {
-    throw new DataError(`cannot write into ${output}: ${reason(error)}`, { cause: error })
-  }
 }
 
 interface Build {
@@ -222,7 +192,7 @@ async function build(
     seed,
   }
   await writeJson(join(folder, FEATURES), features)
-  await publish(folder, output)
+  await publish(folder, output, RESULTS)
   return {
     train: join(output, TRAIN),
     test: join(output, TEST),
@@ -252,31 +222,4 @@ async function drawTest(db: Database, { rows, clicks }: TableFacts, share: numbe
   }
   const test = `${await limit('click > 0', testClicks)} OR ${await limit('click = 0', others)}`
   return { test, rows: testClicks + others, clicks: testClicks }
-}
-
-/** Moves the finished files to where they belong. Should the machine stop in between, no features.json is left to trust. */
-async function publish(folder: string, output: string) {
-  try {
-    const target = await targetOf(join(output, FEATURES))
-    const old = await stat(target).catch(() => undefined) // Nothing there is the usual case.
-    if (old?.isFile()) await rm(target)
-    for (const name of [TRAIN, TEST, FEATURES])
-      await moveInPlace(
-        join(folder, name),
-        join(output, name),
-        name === FEATURES && old?.isFile() ? old : undefined,
-      )
-    await syncFolder(output)
-  } catch (error) {
-    throw new DataError(`cannot write into ${output}: ${reason(error)}`, { cause: error })
-  }
-}
-
-async function sync(path: string): Promise<void> {
-  const file = await open(path, 'r')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
 }

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DataError } from '../../errors.ts'
-import { type Database, quoted } from './database.ts'
+import { type Database, quoted } from '../database.ts'
 import { PROFILES, QUERIES, type RawFile, TITLES, TRAINING } from './raw-files.ts'
 
 /** Tokens in fewer titles and queries than this are out of vocabulary. */

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
-import { DataError } from '../../errors.ts'
+import { DataError, KernelgradError } from '../errors.ts'
 
 export interface DatabaseOptions {
   /** An existing folder, for the tables and what is spilled. The caller removes it. */
@@ -10,6 +10,8 @@ export interface DatabaseOptions {
   /** What DuckDB may hold in memory. */
   memoryMiB: number
   signal?: AbortSignal
+  /** Of a refusal that is none of memory or disk: what follows DuckDB's reason. */
+  otherwise?: string
 }
 
 /** One row of a result: whole numbers are numbers or, from 64-bit columns, bigints. */
@@ -23,6 +25,8 @@ export interface Database {
    * @throws DataError with DuckDB's reason; the signal's reason once it was aborted.
    */
   run(sql: string, onProgress?: (share: number) => void): Promise<ResultRow[]>
+  /** The values of a statement's columns, some thousand rows at a time. */
+  stream(sql: string): AsyncGenerator<unknown[][]>
   /** Whether rows keep their order from source to target from now on; at first they need not, which takes less memory. */
   keepOrder(keep: boolean): Promise<void>
   close(): void
@@ -74,6 +78,21 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         clearInterval(timer)
       }
     },
+    async *stream(sql) {
+      signal?.throwIfAborted()
+      try {
+        const result = await connection.stream(sql)
+        for (;;) {
+          const chunk = await result.fetchChunk()
+          signal?.throwIfAborted()
+          if (!chunk || chunk.rowCount === 0) return
+          yield chunk.getColumns() as unknown[][]
+        }
+      } catch (error) {
+        signal?.throwIfAborted()
+        throw error instanceof KernelgradError ? error : failure(error, options)
+      }
+    },
     async keepOrder(keep) {
       await connection.run(`SET preserve_insertion_order = ${keep}`)
     },
@@ -85,13 +104,19 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 }
 
-function failure(error: unknown, { memoryMiB, folder }: DatabaseOptions): DatabaseError {
+/** The raw files were read by their own check first. */
+const OWN_FAULT = '; the raw files passed their check, so this is a fault of the program: please report it'
+
+function failure(
+  error: unknown,
+  { memoryMiB, folder, otherwise = OWN_FAULT }: DatabaseOptions,
+): DatabaseError {
   const [why] = (error as Error).message.split('\n') // The rest is advice about settings that are not the user's.
   let more = ''
   if (/^Out of Memory/.test(why!)) more = `; give it more than ${memoryMiB} MiB`
   else if (/No space left|disk/i.test(why!)) more = `; make room on the disk of ${folder}, or write elsewhere`
   else if (/^(IO|Permission) Error/.test(why!)) more = `; it works in ${folder}`
-  else more = '; the raw files passed their check, so this is a fault of the program: please report it'
+  else more = otherwise
   return new DatabaseError(`DuckDB failed: ${why}${more}`, { cause: error })
 }
 

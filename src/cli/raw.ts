@@ -1,0 +1,87 @@
+// Rows to score as a model takes them: files that are prepared already, or raw ones, prepared by what the model's folder keeps.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isThere } from '../data/files.ts'
+import { openParquet, type ParquetFile } from '../data/index.ts'
+import { DataError, UsageError } from '../errors.ts'
+import { PREPARATION_FILE } from '../prepare/document.ts'
+import { Preparation } from '../prepare/index.ts'
+import { fingerprintOf, preparedBy } from '../prepare/preparation.ts'
+import { prepareRaw } from '../prepare/raw-rows.ts'
+import { formatOf } from '../prepare/table.ts'
+import { createProgress } from './progress.ts'
+import { openRows } from './score.ts'
+
+/** A file to score, and what its columns that are handed on are called in it. */
+export interface Rows {
+  file: ParquetFile
+  nameOf: (column: string) => string
+  /** Removes what was made on the way. */
+  close(): Promise<void>
+}
+
+/** How rows are opened. */
+interface RowsOptions {
+  /** The model's folder. */
+  model: string
+  /** Columns of the file that are handed on. */
+  kept: readonly string[]
+  labels: 'optional' | 'required'
+  stream: NodeJS.WriteStream
+}
+
+const asTheyAre = (file: ParquetFile): Rows => ({ file, nameOf: column => column, close: async () => {} })
+
+/**
+ * Opens files to score; raw ones are prepared into a temporary file.
+ * @throws DataError naming file and what is wrong with it; UsageError where raw files have no preparation to go by.
+ */
+export async function openScored(data: readonly string[], options: RowsOptions): Promise<Rows> {
+  const [first] = data as [string, ...string[]]
+  const kept = await isThere(join(options.model, PREPARATION_FILE))
+  const single = data.length === 1 && formatOf(first) !== 'csv' && formatOf(first) !== 'ndjson'
+  if (!kept) {
+    if (!single)
+      throw new UsageError(
+        `--data ${data.join(' ')}: expected one Parquet file, as ${options.model} has no ${PREPARATION_FILE} to read raw files by; ` +
+          'kernelgrad prepare makes it, and training on its folder keeps it beside the model',
+      )
+    return asTheyAre(await openRows(first))
+  }
+  const preparation = await Preparation.read(options.model)
+  if (single && formatOf(first) === 'parquet') {
+    const file = await openParquet(first)
+    const by = preparedBy(file)
+    if (by !== undefined) {
+      if (by === fingerprintOf(preparation.document)) return asTheyAre(await openRows(first))
+      throw new DataError(
+        `${first} was prepared by another ${PREPARATION_FILE} than ${options.model} has: its codes mean other things; give the raw file, or prepare and train again`,
+      )
+    }
+  }
+  return prepared(data, preparation, options)
+}
+
+async function prepared(
+  data: readonly string[],
+  preparation: Preparation,
+  { kept, labels, stream }: RowsOptions,
+): Promise<Rows> {
+  const folder = await mkdtemp(join(tmpdir(), 'kernelgrad-raw-'))
+  const close = () => rm(folder, { recursive: true, force: true })
+  const nameOf = (column: string) => `raw.${column}`
+  const output = join(folder, 'rows.parquet')
+  const progress = createProgress({ total: 100, label: 'prepare', stream })
+  try {
+    const handed = kept.map(name => ({ name, as: nameOf(name) }))
+    await prepareRaw(preparation, { inputs: data, output, folder, kept: handed, labels })
+    progress.update({ done: 100 })
+    return { file: await openRows(output), nameOf, close }
+  } catch (error) {
+    await close()
+    throw error
+  } finally {
+    progress.stop()
+  }
+}

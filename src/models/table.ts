@@ -1,0 +1,124 @@
+import { concatColumns, softmax, type Tensor } from '../autograd/index.ts'
+import {
+  type FeatureInputs,
+  featureInputs,
+  labelInputs,
+  namesByDtype,
+  parseTabularConfig,
+  type ResolvedTabularConfig,
+  type TabularConfig,
+} from '../config/index.ts'
+import type { BatchOf } from '../inputs.ts'
+import { Evaluation } from '../metrics/index.ts'
+import { type Embedding, Linear, type ModuleDict, Sequential } from '../nn/index.ts'
+import { checkRows } from './check-batch.ts'
+import { comparableTable, lossOf, type ModelOutput, probabilityNames } from './click.ts'
+import { lossByConfig } from './label-loss.ts'
+import { Model } from './model.ts'
+import { embeddingTables, mlpLayers, tabularParts } from './tabular.ts'
+
+/** What a {@link TabularModel} reads. */
+export type TabularInputs = Omit<FeatureInputs, 'text'>
+
+/**
+ * The click model of a table without text: categorical embeddings and numbers side by side, through an MLP to class logits.
+ *
+ * @example
+ * ```ts
+ * import { TabularModel } from 'kernelgrad'
+ *
+ * const model = new TabularModel({
+ *   features_config: {
+ *     city: { dtype: 'categorical', vocab_size: 50, embedding_size: 8 },
+ *     price: { dtype: 'numerical' },
+ *   },
+ *   mlp_config: [{ hidden_size: 32, activation_function: 'ReLU' }],
+ *   label: 'clicked',
+ * }).to(gpu, { seed: 1 })
+ * ```
+ */
+export class TabularModel extends Model<TabularInputs> {
+  static readonly architecture = 'TabularModel'
+  /** Checks a configuration and fills in the defaults. */
+  static readonly parse = parseTabularConfig
+
+  /** The configuration with every default. */
+  readonly config: ResolvedTabularConfig
+  readonly inputs: TabularInputs
+  /** A table per feature that owns one, named `<feature>_embedding`. */
+  readonly categorical_embeddings: ModuleDict<Embedding>
+  /** undefined where the configuration has none. */
+  readonly mlp: Sequential | undefined
+  /** To the class logits. */
+  readonly head: Linear
+
+  /** @throws ConfigError naming the key that is wrong */
+  constructor(config: TabularConfig) {
+    super()
+    this.config = parseTabularConfig(config, 'the model configuration')
+    const { features_config, mlp_config, num_labels } = this.config
+    const { categorical, numerical } = featureInputs(features_config)
+    this.inputs = { categorical, numerical, ...labelInputs(this.config) }
+    const { tables, width } = embeddingTables(features_config)
+    this.categorical_embeddings = tables
+    const { layers, outFeatures } = mlpLayers(width, mlp_config ?? [])
+    this.mlp = mlp_config ? new Sequential(layers) : undefined
+    this.head = new Linear(outFeatures, num_labels)
+  }
+
+  /**
+   * Logits [B, C], and the loss where the batch has labels.
+   *
+   * @throws ConfigError for a batch without a column that the features name
+   */
+  forward(batch: BatchOf<TabularInputs>): ModelOutput {
+    const logits = this.logits(batch)
+    return { logits, loss: this.#checked(batch).labels && this.lossOf(logits, batch) }
+  }
+
+  /** [B, C]. */
+  override logits(batch: BatchOf<TabularInputs>): Tensor {
+    const checked = this.#checked({ ...batch, labels: undefined })
+    const { features_config } = this.config
+    const table = concatColumns(tabularParts(this.gpu, features_config, this.categorical_embeddings, checked))
+    return this.head.forward(this.mlp ? this.mlp.forward(table) : table)
+  }
+
+  /** [1], the loss of logits [B, C] that are there already. */
+  override lossOf(logits: Tensor, batch: BatchOf<TabularInputs>): Tensor {
+    const { labels, size } = this.#checked(batch)
+    return lossByConfig('TabularModel', logits, { ...batch, size, labels }, this.config)
+  }
+
+  /** [1], the cross-entropy. */
+  loss(batch: BatchOf<TabularInputs>): Tensor {
+    return lossOf(this.forward(batch), 'TabularModel')
+  }
+
+  /** [B, C], class probabilities. */
+  scores(batch: BatchOf<TabularInputs>): Tensor {
+    return softmax(this.logits(batch))
+  }
+
+  metrics(options?: { rows?: number }): Evaluation {
+    return new Evaluation(this.config.num_labels, options)
+  }
+
+  scoreNames(): (string | null)[] {
+    return probabilityNames(this.config.num_labels)
+  }
+
+  override comparable(): unknown {
+    return comparableTable(this.config)
+  }
+
+  #checked(batch: Partial<BatchOf<TabularInputs>>) {
+    const { features_config, num_labels } = this.config
+    return checkRows('TabularModel', batch, {
+      texts: [],
+      categorical: namesByDtype(features_config, 'categorical'),
+      numerical: namesByDtype(features_config, 'numerical'),
+      classes: num_labels,
+    })
+  }
+}

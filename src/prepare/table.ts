@@ -1,0 +1,241 @@
+// Files of any kind as one table of a database: CSV, TSV, NDJSON, Parquet, packed or not, several, folders and globs.
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { closest } from '../check.ts'
+import { reason } from '../data/files.ts'
+import { type Database, DatabaseError, quoted } from '../datasets/database.ts'
+import { DataError } from '../errors.ts'
+import { copyWithNewlines, lineOfRecord } from './csv-lines.ts'
+import { readHeader } from './header.ts'
+import type { SourceFile } from './place.ts'
+
+/** How a column's values arrive: 'text' of files that know no types. */
+export type RawKind = 'text' | 'integer' | 'number' | 'boolean' | 'date' | 'nested'
+
+/** A column of the table. */
+export interface RawTableColumn {
+  name: string
+  kind: RawKind
+  /** Its type in the file. */
+  type: string
+}
+
+/** All rows of some files, in the table `raw` of a database, in order. */
+export interface RawTable {
+  /** In the order of the first file. */
+  columns: RawTableColumn[]
+  files: SourceFile[]
+  rows: number
+}
+
+const FORMATS: Record<string, 'csv' | 'ndjson' | 'parquet'> = {
+  csv: 'csv',
+  tsv: 'csv',
+  tab: 'csv',
+  ndjson: 'ndjson',
+  jsonl: 'ndjson',
+  parquet: 'parquet',
+  pq: 'parquet',
+}
+const ENDINGS = 'csv, tsv, ndjson, jsonl (each also with .gz) or parquet'
+
+/** A name as SQL takes it. */
+export const named = (name: string): string => `"${name.replaceAll('"', '""')}"`
+
+/** What a file's name says that it is, or undefined. */
+export function formatOf(path: string): 'csv' | 'ndjson' | 'parquet' | undefined {
+  const ending = /\.([A-Za-z]+)(\.gz)?$/.exec(path)
+  const format = ending ? FORMATS[ending[1]!.toLowerCase()] : undefined
+  return ending?.[2] && format === 'parquet' ? undefined : format
+}
+
+/**
+ * Reads files into the table `raw`. Their columns are the same, in whatever order.
+ * @param onProgress the share of the files that is read.
+ * @throws DataError naming file, line or column, and what was expected.
+ */
+export async function readTable(
+  db: Database,
+  sources: readonly string[],
+  options: {
+    /** To work in. */
+    folder: string
+    delimiter?: string | undefined
+    onProgress?: (share: number) => void
+  },
+): Promise<RawTable> {
+  const paths = await filesOf(db, sources)
+  const readers: Reader[] = []
+  for (const path of paths) readers.push(await readerOf(db, path, options.delimiter))
+  const [first] = readers as [Reader, ...Reader[]]
+  for (const other of readers.slice(1)) expectAlike(first, other)
+  const kept = first.columns.filter(({ kind }) => kind !== 'nested')
+  if (!kept.length) throw new DataError(`${first.path} has no column of single values`)
+  const types = kept.map(({ name, kind }) => `${named(name)} ${SQL_TYPES[kind]}`)
+  await db.run(`CREATE TABLE raw (${types.join(', ')})`)
+  const files: SourceFile[] = []
+  let rows = 0
+  for (const [i, { path, from, columns }] of readers.entries()) {
+    const select = kept.map(({ name }) => castOf(columns.find(column => column.name === name)!))
+    const insert = (source: string) =>
+      db.run(`INSERT INTO raw SELECT ${select.join(', ')} FROM ${source}`, share =>
+        options.onProgress?.((i + share) / readers.length),
+      )
+    await insert(from).catch(async error => {
+      if (!(error instanceof DatabaseError && /invalid state/.test((error.cause as Error).message)))
+        throw await explained(error, path)
+      // Its lines end two ways, which DuckDB does not read.
+      const copy = join(options.folder, 'lines.csv')
+      await copyWithNewlines(path, copy)
+      await insert(from.replace(quoted(path), quoted(copy))).catch(async again => {
+        throw await explained(again, path)
+      })
+    })
+    const [counted] = await db.run('SELECT count(*)::BIGINT AS n FROM raw')
+    const all = Number(counted!.n)
+    files.push({ name: path, rowStart: rows, rows: all - rows })
+    rows = all
+  }
+  if (rows === 0) throw new DataError(`${paths.join(', ')} ${paths.length > 1 ? 'have' : 'has'} no rows`)
+  return { columns: first.columns, files, rows }
+}
+
+/** The files that paths, folders and patterns name, each in order. */
+async function filesOf(db: Database, sources: readonly string[]): Promise<string[]> {
+  const all: string[] = []
+  for (const source of sources) {
+    const info = await stat(source).catch(error => {
+      if (/[*?[\]]/.test(source)) return undefined
+      throw new DataError(`cannot read ${source}: ${reason(error)}`, { cause: error })
+    })
+    if (info && !info.isDirectory()) {
+      if (!formatOf(source))
+        throw new DataError(`${source}: what it is shows by no ending, expected ${ENDINGS}`)
+      all.push(source)
+      continue
+    }
+    const pattern = info ? join(source, '**') : source
+    const found = await db.run(`SELECT file FROM glob(${quoted(pattern)}) ORDER BY file`)
+    const paths = found.map(({ file }) => String(file)).filter(formatOf)
+    if (!paths.length) throw new DataError(`${source} has no files to read, expected ${ENDINGS}`)
+    all.push(...paths)
+  }
+  const twice = all.find((path, i) => all.indexOf(path) < i)
+  if (twice !== undefined) throw new DataError(`${twice} is named twice`)
+  return all
+}
+
+interface Reader {
+  path: string
+  columns: RawTableColumn[]
+  /** What stands behind FROM. */
+  from: string
+}
+
+async function readerOf(db: Database, path: string, delimiter: string | undefined): Promise<Reader> {
+  const format = formatOf(path)!
+  const text = (name: string): RawTableColumn => ({ name, kind: 'text', type: 'text' })
+  const texts = (names: readonly string[]) =>
+    `{${names.map(name => `${quoted(name)}: 'VARCHAR'`).join(', ')}}`
+  if (format === 'csv') {
+    const header = await readHeader(path, delimiter ?? (/\.(tsv|tab)(\.gz)?$/i.test(path) ? '\t' : undefined))
+    const how = `header=true, auto_detect=false, delim=${quoted(header.delimiter)}, quote='"', escape='"', nullstr='', strict_mode=true`
+    return {
+      path,
+      columns: header.names.map(text),
+      from: `read_csv(${quoted(path)}, ${how}, columns=${texts(header.names)})`,
+    }
+  }
+  try {
+    if (format === 'ndjson') {
+      const all = await db.run(
+        `SELECT key, min(place) AS place FROM (SELECT unnest(json_keys(json)) AS key, unnest(range(len(json_keys(json))::BIGINT)) AS place FROM read_ndjson_objects(${quoted(path)})) GROUP BY key ORDER BY place, key`,
+      )
+      const names = all.map(({ key }) => String(key))
+      if (!names.length) throw new DataError(`${path} has no rows: expected an object of values a line`)
+      return { path, columns: names.map(text), from: `read_ndjson(${quoted(path)}, columns=${texts(names)})` }
+    }
+    const from = `read_parquet(${quoted(path)}, binary_as_string=true)`
+    const described = await db.run(`DESCRIBE SELECT * FROM ${from}`)
+    const columns = described.map(
+      ({ column_name, column_type }): RawTableColumn => ({
+        name: String(column_name),
+        kind: kindOf(String(column_type)),
+        type: String(column_type),
+      }),
+    )
+    return { path, columns, from }
+  } catch (error) {
+    throw await explained(error, path)
+  }
+}
+
+const KINDS: [RegExp, RawKind][] = [
+  [/^U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$/, 'integer'],
+  [/^(FLOAT|DOUBLE)$/, 'number'],
+  [/^BOOLEAN$/, 'boolean'],
+  [/^(DATE|TIMESTAMP.*)$/, 'date'],
+  [/^(VARCHAR|UUID|TIME|TIME .*|DECIMAL\(.*\)|ENUM\(.*\)|BLOB)$/, 'text'],
+]
+const kindOf = (type: string): RawKind =>
+  /[[\]]$/.test(type) ? 'nested' : (KINDS.find(([pattern]) => pattern.test(type))?.[1] ?? 'nested')
+
+const SQL_TYPES: Record<RawKind, string> = {
+  text: 'VARCHAR',
+  integer: 'HUGEINT',
+  number: 'DOUBLE',
+  boolean: 'BOOLEAN',
+  date: 'VARCHAR',
+  nested: 'VARCHAR',
+}
+
+/** Dates become texts as ISO 8601 has them, in UTC; they are read again by the same code as everybody's. */
+function castOf({ name, kind, type }: RawTableColumn): string {
+  if (type.startsWith('TIMESTAMP WITH TIME ZONE')) return `make_timestamp(epoch_us(${named(name)}))::VARCHAR`
+  if (type.startsWith('TIMESTAMP')) return `${named(name)}::TIMESTAMP::VARCHAR`
+  return `${named(name)}::${SQL_TYPES[kind]}`
+}
+
+/** @throws DataError where a file lacks a column, has one more, or has it of another kind */
+function expectAlike(first: Reader, other: Reader): void {
+  const names = ({ columns }: Reader) => columns.map(({ name }) => name)
+  const tell = (has: Reader, lacks: Reader, name: string) => {
+    const near = closest(name, names(lacks))
+    return new DataError(
+      `${has.path} has column '${name}', ${lacks.path} has none${near === undefined ? '' : ` (the nearest is '${near}')`}; expected the same columns of all files`,
+    )
+  }
+  const less = names(first).find(name => !names(other).includes(name))
+  if (less !== undefined) throw tell(first, other, less)
+  const more = names(other).find(name => !names(first).includes(name))
+  if (more !== undefined) throw tell(other, first, more)
+  for (const { name, kind, type } of first.columns) {
+    const same = other.columns.find(column => column.name === name)!
+    if (same.kind !== kind)
+      throw new DataError(
+        `column '${name}' is ${type} in ${first.path} and ${same.type} in ${other.path}, expected the same of all files`,
+      )
+  }
+}
+
+/** DuckDB's reason to refuse a file, in the words of the library. */
+async function explained(error: unknown, path: string): Promise<unknown> {
+  if (!(error instanceof DatabaseError)) return error
+  const why = (error.cause as Error).message
+  const [, record] = /CSV Error on Line: (\d+)/.exec(why) ?? []
+  if (record !== undefined) {
+    const line = await lineOfRecord(path, Number(record))
+    const [, wanted, found] = /Expected Number of Columns: (\d+) Found: (\d+)/.exec(why) ?? []
+    const what = /unterminated quote/.test(why)
+      ? 'a quote opens and is not closed before the field ends; quotes within a field are doubled'
+      : /unicode|utf-8/i.test(why)
+        ? 'its bytes are not UTF-8; save the file as UTF-8'
+        : wanted === undefined
+          ? why.split('\n').slice(1, 3).join(' ')
+          : `${found} fields, expected ${wanted} as in the first line; a field that holds the delimiter stands in quotes`
+    return new DataError(`${path}, line ${line}: ${what}`, { cause: error })
+  }
+  if (/^(Out of Memory|IO|Permission)/.test(why) && !why.includes(path)) return error
+  const told = why.split('\n')[0]!.replace(/^[A-Za-z ]*Error: /, '')
+  return new DataError(`cannot read ${path}: ${told}`, { cause: error })
+}

@@ -1,0 +1,287 @@
+// Tables that cannot be: file, line or row, column, value, what was expected and the way out are told, and nothing is left behind.
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { writeParquet } from '../../src/data/index.ts'
+import { ConfigError, DataError } from '../../src/errors.ts'
+import { type PrepareOptions, prepareTable } from '../../src/prepare/index.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-bad-tables-'))
+test.after(() => rmSync(folder, { recursive: true }))
+const lines = (of: (i: number) => string, count = 30) =>
+  Array.from({ length: count }, (_, i) => of(i)).join('\n')
+const table = (names: string, of: (i: number) => string, count?: number) => `${names}\n${lines(of, count)}\n`
+const good = table('clicked,price,city', i => `${i % 2},${i * 1.5},Paris${i % 3}`)
+
+let made = 0
+async function refusal(
+  files: Record<string, string | Uint8Array>,
+  options: Partial<PrepareOptions> & Record<string, unknown> = {},
+): Promise<Error> {
+  const at = join(folder, `${++made}`)
+  const output = join(at, 'out')
+  mkdirSync(at)
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(at, name), text)
+  const [first = 'none.csv', ...others] = Object.keys(files)
+  const input = others.length ? at : join(at, first)
+  try {
+    await prepareTable({ input, label: 'clicked', output, ...options })
+  } catch (error) {
+    assert.equal(existsSync(output) ? readdirSync(output) : [], [], 'what is left behind')
+    ;(error as Error).message = (error as Error).message.replaceAll(`${at}/`, '')
+    return error as Error
+  }
+  return assert.unreachable(`expected a refusal of ${first}`) as never
+}
+
+const CASES: [string, string | Uint8Array, RegExp, (Partial<PrepareOptions> & Record<string, unknown>)?][] = [
+  [
+    'no label',
+    good.replace('clicked', 'click'),
+    /^there is no column 'clicked' for the label; the nearest is 'click'; columns: click, price, city$/,
+  ],
+  [
+    'a label of numbers',
+    table('clicked,price', i => `${i / 7},${i}`),
+    /^column 'clicked' has numbers such as 0\.14\d+, expected classes such as 0 and 1/,
+  ],
+  [
+    'a label of many values',
+    table('clicked,price', i => `${i},${i}`, 200),
+    /^column 'clicked' has more than 100 different values, expected classes/,
+  ],
+  [
+    'a label of one value',
+    table('clicked,price', i => `1,${i}`),
+    /^column 'clicked' has the value '1' alone, expected at least two classes$/,
+  ],
+  [
+    'a missing label',
+    table('clicked,price', i => `${i === 7 ? '' : i % 2},${i}`),
+    /^x\.csv, row 7, column 'clicked': no label; leave such rows out, it is the only one$/,
+  ],
+  [
+    'an unknown class',
+    table('clicked,price', i => `${['no', 'yes', 'maybe'][i % 3]},${i}`),
+    /^x\.csv, row 2, column 'clicked': value 'maybe' is none of the classes no, yes/,
+    { classes: ['no', 'yes'] },
+  ],
+  [
+    'a class without rows',
+    good,
+    /^no row of column 'clicked' has the class '2'; there are 0, 1$/,
+    { classes: ['0', '1', '2'] },
+  ],
+  ['an empty file', '', /^x\.csv has no rows: expected names of columns in the first line$/],
+  ['no rows', 'clicked,price\n', /^x\.csv has no rows$/],
+  [
+    'no names',
+    lines(i => `${i % 2},${i}`),
+    /^x\.csv: the first line has numbers alone, expected the names of columns$/,
+  ],
+  [
+    'a name twice',
+    good.replace('city', 'price'),
+    /^x\.csv: columns 2 and 3 are both called 'price'; rename one of them$/,
+  ],
+  [
+    'a field too many',
+    table('clicked,price,city', i => `${i % 2},${i},${i === 5 ? 'a,b' : '"two\nlines"'}`),
+    /^x\.csv, line 12: 4 fields, expected 3 as in the first line; .* stands in quotes$/,
+  ],
+  [
+    'a field too few',
+    table('clicked,price,city', i => (i === 5 ? '1,2' : `${i % 2},${i},a`)),
+    /^x\.csv, line 7: 2 fields, expected 3/,
+  ],
+  ['an open quote', 'clicked,city\n1,"a\n0,b\n', /^x\.csv, line 2: a quote opens and is not closed/],
+  [
+    'bytes that are no UTF-8',
+    Buffer.from('clicked,city\n1,caf\xe9\n0,x\n', 'latin1'),
+    /^x\.csv, line 2: its bytes are not UTF-8; save the file as UTF-8$/,
+  ],
+  [
+    'a number that is none',
+    table('clicked,price', i => `${i % 2},${i === 4 ? 'abc' : i * 1.5}`),
+    /^x\.csv, row 4, column 'price': value "abc", where 96% of the values are numbers; correct it, name it as missing \(--missing "abc"\)/,
+  ],
+  [
+    'infinity',
+    table('clicked,price', i => `${i % 2},${i === 4 ? 'inf' : i * 1.5}`),
+    /^x\.csv, row 4, column 'price': value "inf"/,
+  ],
+  [
+    'a date that is none',
+    table('clicked,day', i => `${i % 2},${i === 4 ? '2024-02-30' : `2024-01-${10 + (i % 20)}`}`),
+    /^x\.csv, row 4, column 'day': value "2024-02-30", where 96% of the values are dates; .*--role day=category/,
+  ],
+  [
+    'dates either way',
+    table('clicked,day', i => `${i % 2},0${1 + (i % 9)}/0${1 + (i % 7)}/2024`),
+    /^column 'day' has dates that may be day or month first; say which: --date-format day=dmy or day=mdy$/,
+  ],
+  [
+    'a date in another format',
+    table('clicked,day', i => `${i % 2},2024-01-${10 + (i % 20)}`),
+    /row \d+, column 'day': value "2024-01-\d+", expected a date as 31\.12\.2024/,
+    { columns: { day: { role: 'date', date_format: 'dmy' } } },
+  ],
+  [
+    'text as number',
+    good,
+    /^x\.csv, row 0, column 'city': value "Paris0", which the role number cannot take: expected a finite number$/,
+    { columns: { city: { role: 'number' } } },
+  ],
+  [
+    'text as date',
+    good,
+    /^x\.csv, row 0, column 'city': value "Paris0", which the role date cannot take: expected a date as 2024-12-31/,
+    { columns: { city: { role: 'date' } } },
+  ],
+  [
+    'a role for nothing',
+    good,
+    /^there is no column 'citi' for the role number; the nearest is 'city'/,
+    { columns: { citi: { role: 'number' } } },
+  ],
+  [
+    'two labels',
+    good,
+    /^columns '\w+' and '\w+' are both to be the label, expected one$/,
+    { columns: { price: { role: 'label' } } },
+  ],
+  [
+    'two roles',
+    good,
+    /^column 'clicked' is to be number and the label; expected one role$/,
+    { columns: { clicked: { role: 'number' } } },
+  ],
+  [
+    'a role that is none',
+    good,
+    /columns: city: role: expected one of 'label', 'category', .*, got "cat"$/,
+    { columns: { city: { role: 'cat' } as never } },
+  ],
+  [
+    'a key of another role',
+    good,
+    /columns: price: unknown key "hash_buckets"; allowed keys: role, scale, impute$/,
+    { columns: { price: { role: 'number', hash_buckets: 3 } as never } },
+  ],
+  [
+    'a negative weight',
+    table('clicked,w,city', i => `${i % 2},${i - 3},a${i % 3}`),
+    /^x\.csv, row 0, column 'w': value '-3', expected a weight: a finite number of at least 0$/,
+    { weight: 'w' },
+  ],
+  [
+    'no weight',
+    good,
+    /^there is no column 'prise' for the weight; the nearest is 'price'/,
+    { weight: 'prise' },
+  ],
+  [
+    'nothing to learn from',
+    table('clicked,site', i => `${i % 2},5`),
+    /^no column is left to learn from: .*'site' left out: it has one value alone/,
+  ],
+  [
+    'one class to train on',
+    'clicked,price\n1,2\n0,3\n',
+    /^the training rows have the label '[01]' alone, expected at least two classes/,
+  ],
+  ['one row', 'clicked,price\n1,2\n', /^column 'clicked' has the value '1' alone|^one row cannot be split/],
+  [
+    'a split by words',
+    good,
+    /^x\.csv, row 0, column 'city': value "Paris0", expected numbers or dates/,
+    { split: { by: 'time', column: 'city' } },
+  ],
+  [
+    'a split by nothing',
+    good,
+    /^there is no column 'citty' for the split; the nearest is 'city'/,
+    { split: { by: 'group', column: 'citty' } },
+  ],
+  [
+    'no tokenizer',
+    table('clicked,t', i => `${i % 2},a b c d${i} e`),
+    /^cannot read the tokenizer \/nowhere: no such file or folder$/,
+    { tokenizer: '/nowhere' },
+  ],
+  [
+    'a misspelt option',
+    good,
+    /^prepareTable: options: 'lables' is unknown; did you mean 'label'\?/,
+    { lables: 'x' },
+  ],
+  [
+    'a share that is none',
+    good,
+    /^prepareTable: testShare is 1, expected a number in \[0, 1\)$/,
+    { testShare: 1 },
+  ],
+  [
+    'a delimiter of two characters',
+    good,
+    /^prepareTable: delimiter is '::', expected one character$/,
+    { delimiter: '::' },
+  ],
+]
+for (const [name, text, message, options] of CASES)
+  test(`${name}: refused, with the way out`, async () => {
+    const error = await refusal({ 'x.csv': text }, options)
+    assert.ok(error instanceof DataError || error instanceof ConfigError, error.stack)
+    assert.match(error.message, message)
+  })
+
+test('other files that cannot be: unknown endings, broken ones, several that differ', async () => {
+  const told = async (...given: Parameters<typeof refusal>) => (await refusal(...given)).message
+  assert.match(await told({}), /^cannot read none\.csv: no such file or folder$/)
+  assert.match(
+    await told({ 'x.xlsx': 'a' }),
+    /^x\.xlsx: what it is shows by no ending, expected csv, tsv, ndjson/,
+  )
+  assert.match(await told({ 'x.parquet': 'PAR1' }), /^cannot read x\.parquet: /)
+  assert.match(await told({ 'x.csv.gz': good }), /^cannot read x\.csv\.gz: incorrect header check$/)
+  assert.match(
+    await told({ 'x.ndjson': '{"clicked":1}\n{"clicked":\n' }),
+    /^cannot read x\.ndjson: Malformed JSON/,
+  )
+  assert.match(
+    await told({ 'x.ndjson': '[1]\n[0]\n' }),
+    /^x\.ndjson has no rows: expected an object of values a line$/,
+  )
+  assert.match(
+    await told({ 'a.csv': good, 'b.csv': good.replace('city', 'citty') }),
+    /^a\.csv has column 'city', b\.csv has none \(the nearest is 'citty'\); expected the same columns of all files$/,
+  )
+  const two = join(folder, 'two')
+  mkdirSync(two)
+  await writeParquet(join(two, 'a.parquet'), [{ name: 'clicked', kind: 'int64', data: [0, 1] }])
+  await writeParquet(join(two, 'b.parquet'), [{ name: 'clicked', kind: 'string', data: ['0', '1'] }])
+  assert.match(
+    await told({}, { input: two }),
+    /^column 'clicked' is BIGINT in .*a\.parquet and VARCHAR in .*b\.parquet/,
+  )
+  assert.match(await told({}, { input: join(two, '*.csv') }), /\*\.csv has no files to read, expected csv/)
+})
+
+test('lines that end two ways are read as they are meant', async () => {
+  const at = join(folder, 'ends')
+  mkdirSync(at)
+  writeFileSync(join(at, 'x.csv'), good.replaceAll(/(Paris1)\n/g, '$1\r\n'))
+  const { rows, columns } = await prepareTable({
+    input: join(at, 'x.csv'),
+    label: 'clicked',
+    output: join(at, 'out'),
+  })
+  assert.equal(
+    [rows.read, columns.find(({ name }) => name === 'city')!.says],
+    [30, 'string, 3 codes and unknown'],
+  )
+})
+
+test.run()
