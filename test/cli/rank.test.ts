@@ -6,6 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openParquet, readColumns, writeParquet } from '../../src/data/index.ts'
 import { columnOf, readStored } from '../../src/data/parquet.ts'
+import { TabularRanker } from '../../src/models/index.ts'
 import { embedToFile } from '../../src/serve/index.ts'
 import { loadModel, saveModel } from '../../src/train/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
@@ -25,6 +26,17 @@ await saveModel(twin(gpu), at('twin'))
 await saveModel(twin(gpu, { seed: 2 }), at('other'))
 await saveModel(late(gpu), at('late'))
 await saveModel(crossEncoder(gpu), at('cross'))
+const table = new TabularRanker({
+  features_config: {
+    city: { dtype: 'categorical', vocab_size: 6, embedding_size: 3 },
+    depth: { dtype: 'numerical' },
+  },
+  mlp_config: [{ hidden_size: 4, activation_function: 'ReLU' }],
+  lists: ['user'],
+  label: 'label',
+  loss: 'pointwise',
+})
+await saveModel(table.to(gpu, { seed: 1 }).eval(), at('table'))
 const model = await loadModel(gpu, at('twin'))
 await embedToFile(model as never, ads.path, at('ads.vectors'), { side: 'ad', id: 'ad_id' })
 await embedToFile(model as never, few.path, at('few.vectors'), { side: 'ad', id: 'ad_id' })
@@ -127,6 +139,14 @@ test('one pass of any model, without keys or vectors; query vectors; three passe
     [...candidates.ad.keys()],
   )
   assert.equal(new Set(pass!.map(Number)), new Set([3, 2, 1]))
+})
+
+test('the first pass may read the table alone', async () => {
+  const told = await rank({ keys: KEYS, passes: [{ model: at('table'), k: 2 }, LAST] }, '--json')
+  assert.is(told.code, 0, told.err)
+  const { score, pass } = await readColumns(at('ranked.parquet'), ['score', 'pass'])
+  assert.is(score!.length, ROWS)
+  assert.is(pass!.filter(one => Number(one) === 2).length, JSON.parse(told.out).passes[1].scored)
 })
 
 test('what a pass lets through is written with all columns, in the file’s order; train reads such a file', async () => {

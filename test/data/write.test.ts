@@ -5,7 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { featureInputs } from '../../src/config/index.ts'
 import { loadDataset } from '../../src/data/dataset.ts'
-import { openParquet, readColumns } from '../../src/data/parquet.ts'
+import { openParquet, readColumns, readStored } from '../../src/data/parquet.ts'
 import { randomStream } from '../../src/data/shuffle.ts'
 import { writeParquet, writeParquetGroups } from '../../src/data/write.ts'
 import { DataError } from '../../src/errors.ts'
@@ -64,6 +64,49 @@ test('round trip of every kind, over several row groups', async () => {
     ids.flatMap(list => [...list]),
   )
   assert.equal(data.floats.p, Float32Array.from(p))
+})
+
+test('flags, dates, timestamps and lists of other values; what does not fit them is refused', async () => {
+  const path = join(folder, 'others.parquet')
+  // More microseconds than a Date tells apart.
+  const seen = [1_700_000_000_123_457n, null, -1n]
+  const columns = [
+    { name: 'flag', kind: 'boolean' as const, data: [true, false, null] },
+    { name: 'day', kind: 'date' as const, data: [0, -1, 19_000] },
+    { name: 'seen', kind: 'timestamp[us, UTC]' as const, data: seen },
+    { name: 'local', kind: 'timestamp[ms]' as const, data: [5, -7, null] },
+    { name: 'numbers', kind: 'list<double>' as const, data: [[0.1, null], [], null] },
+    { name: 'words', kind: 'list<string>' as const, data: [['é', ''], [], null] },
+    { name: 'flags', kind: 'list<boolean>' as const, data: [[true, null], [false], []] },
+  ]
+  await writeParquet(path, columns)
+  const file = await openParquet(path)
+  const {
+    day,
+    seen: stored,
+    local,
+  } = await readStored(file, ['day', 'seen', 'local'], { rowStart: 0, rowEnd: 3 })
+  assert.equal([day, stored, local], [[0, -1, 19_000], seen, [5n, -7n, null]])
+  const back = await readColumns(file, file.columns)
+  for (const name of ['flag', 'numbers', 'words', 'flags'])
+    assert.equal(back[name], [...columns.find(one => one.name === name)!.data], name)
+  assert.equal(back.day, [new Date(0), new Date(-86_400_000), new Date(19_000 * 86_400_000)])
+  assert.equal(back.local, [new Date(5), new Date(-7), null])
+  for (const [kind, value] of [
+    ['boolean', 1],
+    ['date', 0.5],
+    ['date', 2 ** 31],
+    ['date', new Date(0)],
+    ['timestamp[ns]', 0.5],
+    ['timestamp[ns]', new Date(0)],
+    ['list<double>', ['1']],
+    ['list<string>', [1]],
+    ['list<boolean>', [0]],
+  ] as const)
+    assert.match(
+      await messageOf(writeParquet(path, [{ name: 'x', kind, data: [value] }])),
+      new RegExp(`column x, row 0: value .*, expected ${kind.replace(/[[\]<>]/g, '\\$&')}`),
+    )
 })
 
 test('row groups are written as they come; no rows make a readable file', async () => {
