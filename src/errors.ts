@@ -58,3 +58,20 @@ export class UsageError extends KernelgradError {}
 
 /** Another process, or another part of this one, writes into the folder. */
 export class FolderInUseError extends KernelgradError {}
+
+/** A row that was handed over to be scored has a value that cannot be read. */
+export class RowError extends DataError {
+  /** Which of the rows handed over, from 0. */
+  readonly row: number
+  /** The field; undefined where the row as a whole is none. */
+  readonly field: string | undefined
+
+  constructor(message: string, { row = 0, field }: { row?: number; field?: string | undefined } = {}) {
+    super(message)
+    this.row = row
+    this.field = field
+  }
+}
+
+/** So many rows wait to be scored that no more are taken; later they will be. */
+export class QueueFullError extends KernelgradError {}

@@ -9,6 +9,7 @@ import {
   attentionWork,
   headValues,
 } from './attention-packed.ts'
+import { goesByBatch } from './batch-forms.ts'
 import { STORAGE_WGSL } from './width.ts'
 
 /** Lanes of a subgroup, and rows of a tile. */
@@ -24,6 +25,7 @@ const MOST = 4096
 
 /** Whether rows of up to `longest` tokens take this form: only where that is known, as memory goes by it. */
 export function isLong({ forms, subgroups }: Gpu, { T, A, D, longest = 0 }: AttentionOptions): boolean {
+  if (!goesByBatch()) return false // it takes whole batches
   if (forms.kind !== 'system software' || D % 4 || longest < LEAST || longest > MOST) return false
   if (T * longest * A * D < LEAST_WORK) return false
   return subgroups?.least === SG && subgroups.most === SG

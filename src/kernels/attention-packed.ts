@@ -1,6 +1,7 @@
 // What the forms of attention over packed rows are told.
 import { expectRng } from '../check.ts'
 import type { Access, View } from '../gpu/index.ts'
+import { rowsForForms } from './batch-forms.ts'
 import { dropoutParams, type Rng } from './dropout.ts'
 import type { Storage } from './width.ts'
 
@@ -74,7 +75,7 @@ export function packedValues(options: AttentionOptions, N: number, width: number
 
 /** Tokens of the longest row, or of what is taken for it. */
 export function longestRow({ cuSeqlens, T, longest }: AttentionOptions): number {
-  return longest ?? Math.min(T, Math.ceil((2 * T) / Math.max(1, cuSeqlens.size / 4 - 1)))
+  return rowsForForms(longest ?? Math.min(T, Math.ceil((2 * T) / Math.max(1, cuSeqlens.size / 4 - 1))))
 }
 
 /** Operations of two products over the rows, if they are of a length; the backward pass has twice and thrice as many. */

@@ -4,6 +4,7 @@ import { ShapeError } from '../errors.ts'
 import { type Access, defineKernel, type Gpu, type View, withConstants } from '../gpu/index.ts'
 import wgsl from '../wgsl/axis_reduce.ts'
 import workgroupWgsl from '../wgsl/axis_reduce_workgroup.ts'
+import { rowsForForms } from './batch-forms.ts'
 import { expectView, float32Bits, given } from './checks.ts'
 import { COLUMN_WGSL } from './groups.ts'
 import { numel } from './strides.ts'
@@ -166,7 +167,7 @@ function reduceMiddle(
   const form = x.storage === 'f16' ? 'f16' : width
   const [length, inner] = ends ? [R / 4, 1] : [R, I / width]
   const plan =
-    gpu.forms.kind === 'hardware' && sharesLines(length, inner, O)
+    gpu.forms.kind === 'hardware' && sharesLines(length, inner, rowsForForms(O))
       ? sharedLines(KERNELS[kind], length, inner, O)
       : ownLines(KERNELS[kind], length, inner, O)
   const { parts, chosen, groups, n } = plan
@@ -197,7 +198,7 @@ interface Plan {
 }
 
 function ownLines(chosen: (typeof KERNELS)['sum'], length: number, inner: number, O: number): Plan {
-  const parts = length > LONG && O * inner < MANY ? Math.ceil(Math.sqrt(length)) : 1
+  const parts = length > LONG && rowsForForms(O) * inner < MANY ? Math.ceil(Math.sqrt(length)) : 1
   const n = O * parts * inner
   return { chosen, parts, n, groups: Math.ceil(n / WG) }
 }
@@ -206,6 +207,7 @@ function sharedLines({ shared }: (typeof KERNELS)['sum'], length: number, inner:
   const columns = Math.min(MOST_COLUMNS, 2 ** Math.ceil(Math.log2(inner)))
   const share = length / (WG / columns)
   const lines = O * Math.ceil(inner / columns)
-  const parts = share > CHAIN ? Math.max(1, Math.min(Math.ceil(FILL / lines), Math.floor(share / 8))) : 1
+  const typical = rowsForForms(O) * Math.ceil(inner / columns)
+  const parts = share > CHAIN ? Math.max(1, Math.min(Math.ceil(FILL / typical), Math.floor(share / 8))) : 1
   return { chosen: shared(columns), parts, n: lines * parts, groups: lines * parts }
 }

@@ -3,6 +3,7 @@ import { expectOneOf } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 import { defineKernel, type Gpu, type Kernel, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/bmm.ts'
+import { rowsForForms } from './batch-forms.ts'
 import { expectSizes, expectView, given } from './checks.ts'
 import { matmul, OFF } from './matmul.ts'
 import { batchedForm, type MatmulShape, matmulForms, tilesOf } from './matmul-forms.ts'
@@ -61,7 +62,10 @@ export function bmm(
     steps[`a_step${d}`] = (aSteps![at] ?? 0) * M * K
     steps[`b_step${d}`] = (bSteps![at] ?? 0) * K * N
   }
-  const tiled = gpu.forms.kind === 'hardware' ? batchedForm(gpu.forms, { M, N, K, count }) : undefined
+  const tiled =
+    gpu.forms.kind === 'hardware'
+      ? batchedForm(gpu.forms, { M, N, K, count: rowsForForms(count) })
+      : undefined
   if (tiled) {
     byTiles(gpu, tiled, { a, b, c, M, N, K, layout }, steps, rank)
     return

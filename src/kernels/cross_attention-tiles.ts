@@ -6,6 +6,7 @@ import crossedWgsl from '../wgsl/attention_tile_crossed.ts'
 import forwardWgsl from '../wgsl/attention_tile_forward.ts'
 import statsWgsl from '../wgsl/cross_attention_stats.ts'
 import { type AttentionTile, attentionTile, lanesOf, tileConstants } from './attention-tiles.ts'
+import { rowsForForms } from './batch-forms.ts'
 import { GROUP_WGSL, rowGroup, rowGroups } from './groups.ts'
 
 /** Rows of one side that meet the other side's, all checked. */
@@ -28,7 +29,7 @@ export interface Crossed {
 
 /** The tile for `T` tokens of one side, in B rows; undefined where the plain form serves. */
 export const crossedTile = (gpu: Gpu, { B, D }: Crossed, T: number): AttentionTile | undefined =>
-  attentionTile(gpu, D, Math.min(T, Math.ceil((2 * T) / Math.max(1, B))))
+  attentionTile(gpu, D, rowsForForms(Math.min(T, Math.ceil((2 * T) / Math.max(1, B)))))
 
 const PARAMS = {
   B: 'u32',

@@ -201,6 +201,9 @@ function groupOf({ how, rows, columns, lane, lanesM = 1, step, slices = 1 }: Mat
 const wantedTiles = (form: MatmulForm, device: Device): number =>
   form.how === 'invocation' ? device.lanes : device.tiles
 
+/** Parts of K of which none is a chain of more than CHAIN products. */
+export const leastSplits = (K: number): number => Math.ceil(K / CHAIN)
+
 const mostSplits = (K: number) => Math.max(1, Math.min(Math.floor(K / PART), 64))
 
 /**
@@ -210,7 +213,7 @@ const mostSplits = (K: number) => Math.max(1, Math.min(Math.floor(K / PART), 64)
 export function splitsOf({ kind, vendor }: Forms, name: string, shape: MatmulShape): number {
   const form = matmulForms[name]!
   const { M, N, K } = shape
-  const least = Math.ceil(K / CHAIN)
+  const least = leastSplits(K)
   if (kind === 'hardware') {
     const card = cardOf(vendor)
     return cheapest(card, groupOf(form), card.rates[name] ?? 100, shape, least).splits

@@ -9,6 +9,7 @@ import {
 } from '../check.ts'
 import { ConfigError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
+import { goesByBatch, rowsForForms } from './batch-forms.ts'
 import { expectOptional, expectView, given } from './checks.ts'
 import { dropoutParams, type Rng } from './dropout.ts'
 import {
@@ -16,6 +17,7 @@ import {
   checkShape,
   DEVICES,
   keepsHalves,
+  leastSplits,
   MATRIX_FORM,
   type MatmulForm,
   type MatmulShape,
@@ -121,15 +123,17 @@ export function matmul(gpu: Gpu, options: MatmulOptions): void {
   const { kind } = gpu.forms
   collectors.get(gpu)?.push(shape)
   const unit = unitFor(gpu, stored)
-  const byUnit = unit && !unit.lanes && M * N * K >= matmulForms[MATRIX_FORM]!.work
-  const builtIn = () => (byUnit ? MATRIX_FORM : chosen(gpu, shape))
+  const typical = { ...shape, M: rowsForForms(M) }
+  const byUnit = unit && !unit.lanes && typical.M * N * K >= matmulForms[MATRIX_FORM]!.work
+  // All forms of a software adapter add up in the same order, if parts of K do not part them.
+  const builtIn = () => (byUnit ? MATRIX_FORM : chosen(gpu, kind === 'hardware' ? typical : shape))
   const name = options.form === undefined ? builtIn() : options.form
   const form = formOf(gpu, name)
   if (form.how === 'matrix' && !unit)
     throw new ConfigError(
       `matmul form '${name}' cannot run here: no matrix unit multiplies a of ${stored.a ?? 'f32'} by b of ${stored.b ?? 'f32'}`,
     )
-  const splits = options.splits ?? partsOf(gpu, name, shape)
+  const splits = options.splits ?? partsOf(gpu, name, typical)
   const sumsApart = form.how === 'matrix' || (splits > 1 && form.how !== 'workgroup')
   if (options.sums && (layout !== 'TN' || sumsApart)) {
     if (layout !== 'TN') throw new ConfigError(`matmul sums a over K in layout TN only, got ${layout}`)
@@ -217,7 +221,8 @@ function chosen(gpu: Gpu, shape: MatmulShape): string {
 
 /** The parts that K is cut into; on hardware the answer takes a search. */
 function partsOf(gpu: Gpu, name: string, shape: MatmulShape): number {
-  if (gpu.forms.kind !== 'hardware') return splitsOf(gpu.forms, name, shape)
+  if (gpu.forms.kind !== 'hardware')
+    return goesByBatch() ? splitsOf(gpu.forms, name, shape) : leastSplits(shape.K)
   const { parts } = knownOf(gpu)
   const key = `${name} ${keyOf(shape)}`
   let count = parts.get(key)

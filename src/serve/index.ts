@@ -1,5 +1,5 @@
 /**
- * Vectors of two-sided models: made, kept in files, and served.
+ * Serving: rows of programs and requests scored by a saved model; vectors of two-sided models made, kept in files, and ranked.
  *
  * @module kernelgrad/serve
  */
@@ -20,6 +20,10 @@ export type { Pass } from './n-pass-stage.ts'
 export { writeRanked, writeThrough } from './n-pass-write.ts'
 export { type PredictVectorsOptions, predictWithVectors } from './predict.ts'
 export type { Query } from './query.ts'
+export type { QueueCounts } from './queue.ts'
+export { predictRows, type RowScores } from './row-scores.ts'
+export type { Field, Row } from './rows.ts'
+export { Scorer, type ScorerEvent, type ScorerOptions, type ScorerState } from './scorer.ts'
 export type { AdColumns, Features } from './table.ts'
 export { type Ranked, type RankOptions, TwinServer, type TwinServerOptions } from './twin-server.ts'
 export type { VectorCache, VectorId, VectorStorage } from './vector-cache.ts'

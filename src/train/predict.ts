@@ -14,6 +14,7 @@ import { unitsOf } from '../data/lists.ts'
 import { ArgumentError, ConfigError, ShapeError } from '../errors.ts'
 import { InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
+import { batchInvariant } from '../kernels/batch-forms.ts'
 import type { Metric } from '../metrics/index.ts'
 import { inEval } from '../models/in-eval.ts'
 import { type Model, type ModelClass, readOptions } from '../models/index.ts'
@@ -40,7 +41,7 @@ export interface PredictOptions {
 }
 
 /**
- * A model's scores of every row, [rows, K] row-major: class probabilities, of a classifier. No more than a few batches are on the device
+ * A model's scores of every row, [rows, K] row-major: class probabilities, of a classifier. A row's are the same to the bit in whatever batch it is. No more than a few batches are on the device
  * at once. Calls may run side by side, on one model too, and beside its training: each batch is computed by the weights of its moment.
  *
  * @example
@@ -109,10 +110,12 @@ async function answers(
     const batch: AnyBatch = collate(columns, rows, model.inputs, { truncate, seed })
     const reads = inEval(model, () =>
       scope(() =>
-        noGrad(() => [
-          asked.scores ? scoresOf(model, batch).read() : undefined,
-          asked.logits ? logitsOf(model, batch).read() : undefined,
-        ]),
+        noGrad(() =>
+          batchInvariant(() => [
+            asked.scores ? scoresOf(model, batch).read() : undefined,
+            asked.logits ? logitsOf(model, batch).read() : undefined,
+          ]),
+        ),
       ),
     )
     const read = Promise.all(reads)
