@@ -50,6 +50,12 @@ const DATA = (what: string): OptionSpec => ({
   description: `${what}: a Parquet file, or raw files as prepare reads them, where the model was trained on a prepared folder`,
   required: true,
 })
+/** @throws UsageError for what is no port */
+function portNumber(text: string): number {
+  const port = wholeNumber(0)(text)
+  if (port < 65_536) return port
+  throw new UsageError(`expected a port from 0 to 65535, got '${text}'`)
+}
 
 const FEATURES: OptionSpec = {
   flags: '--features <file>',
@@ -205,6 +211,51 @@ export const COMMANDS: readonly CommandSpec[] = [
       JSON_LINE,
     ],
     load: () => import('./commands/embed.ts'),
+  },
+  {
+    name: 'serve',
+    description:
+      'answer HTTP requests with the scores of their rows: POST /predict, GET /health, GET /metrics; ends at SIGTERM',
+    options: [
+      { flags: '--model <folder>', description: 'folder with config.json and weights', required: true },
+      ARCHITECTURE,
+      { flags: '--port <number>', description: '0 takes any that is free', default: 8080, parse: portNumber },
+      {
+        flags: '--host <address>',
+        description: 'where to listen; 0.0.0.0 lets other machines in',
+        default: '127.0.0.1',
+      },
+      {
+        flags: '--batch-size <rows>',
+        description: 'rows of requests that are scored together',
+        default: 64,
+        parse: wholeNumber(1),
+      },
+      {
+        flags: '--wait <ms>',
+        description: 'how long a batch that is not full waits for company',
+        default: 0,
+        parse: wholeNumber(0),
+      },
+      {
+        flags: '--queue <rows>',
+        description: 'rows that may wait; requests beyond are answered 503',
+        default: 4096,
+        parse: wholeNumber(0),
+      },
+      { flags: '--max-rows <count>', description: 'rows a request', default: 1000, parse: wholeNumber(1) },
+      { flags: '--body-limit <KiB>', description: 'size of a request', default: 1024, parse: wholeNumber(1) },
+      {
+        flags: '--timeout <seconds>',
+        description: 'for a request to come, and again to be answered',
+        default: 30,
+        parse: wholeNumber(1),
+      },
+      TRUNCATE,
+      ADAPTER,
+      JSON_LINE,
+    ],
+    load: () => import('./commands/serve.ts'),
   },
   {
     name: 'evaluate',
