@@ -14,6 +14,7 @@ import { LONG, type StepSize } from './models.ts'
 import { measurePeaks } from './peaks.ts'
 import { benchPreprocess } from './preprocess.ts'
 import { jsonLine, peakLines } from './report.ts'
+import { benchRequests, type RequestsOptions, requestsTable } from './requests.ts'
 import { benchScaling, SCALING_NAMES, scalingTable } from './scaling.ts'
 import { benchServe, serveTable } from './serve.ts'
 import { benchStep, stepTable } from './step.ts'
@@ -200,6 +201,18 @@ export async function runBench(args: readonly string[]): Promise<number> {
     )
     .option('--default-limits', 'with the limits that every WebGPU device has, and no more')
     .option('--steps <count>', 'steps after three of warm-up', wholeNumber(1))
+  program
+    .command('requests')
+    .description('rows scored one by one by the demo’s model: in this process, and behind HTTP under load')
+    .option('--quick', 'few requests: shows that everything runs')
+    .option('--peer', 'PyTorch on the CPU beside it, in turns; starts Python')
+    .option('--clients <count>', 'connections at once', wholeNumber(1), 64)
+    .option('--soak <minutes>', 'instead: load with a fault every 10 s', wholeNumber(1))
+    .option('--json', 'print JSON instead of tables')
+    .action(async ({ json, ...options }: RequestsOptions & { json?: boolean }) => {
+      const result = await benchRequests(options)
+      print(json ? JSON.stringify(result) : `${result.adapter}\n\n${requestsTable(result)}`)
+    })
   program
     .command('data')
     .description('decoding and collating rows shaped like the KDD Cup 2012 data')

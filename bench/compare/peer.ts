@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 export type Request =
   | { do: 'open'; threads: number; backend: string; adapter: string | undefined }
-  | { do: 'train' | 'operator'; work: object }
+  | { do: 'train' | 'operator' | 'score'; work: object }
   | { do: 'run'; count: number }
   | { do: 'values' | 'end' }
 
@@ -16,6 +16,8 @@ export interface Answer {
   error?: string
   version?: string
   ms?: number
+  /** Milliseconds of each row that was scored. */
+  times?: number[]
   losses?: (number | null)[]
   values?: number[]
 }

@@ -99,7 +99,7 @@ class Model(nn.Module):
         self.mlp = nn.Sequential(*layers)
         self.head = nn.Linear(width, work["classes"])
 
-    def forward(self, batch):
+    def logits(self, batch):
         e = self.bert.embeddings
         ids, mask = batch["ids"], batch["mask"]
         x = e.LayerNorm(e.word_embeddings(ids) + e.position_embeddings.weight[: ids.shape[1]])
@@ -111,8 +111,16 @@ class Model(nn.Module):
         parts = [text]
         parts += [self.categorical_embeddings[f"{n}_embedding"](batch["categorical"][n]) for n in self.names]
         parts += [column.unsqueeze(1) for column in batch["numerical"].values()]
-        logits = self.head(self.mlp(torch.cat(parts, 1)))
-        return F.cross_entropy(logits, batch["labels"])
+        return self.head(self.mlp(torch.cat(parts, 1)))
+
+    def forward(self, batch):
+        return F.cross_entropy(self.logits(batch), batch["labels"])
+
+    @torch.no_grad()
+    def fill(self, work):
+        for name, p in self.named_parameters():
+            p.copy_(hashed(name, p.numel(), work["scale"], work["centers"].get(name, 0)).view(p.shape))
+        self.bert.embeddings.word_embeddings.weight[work["pad"]] = 0
 
 
 def batch_of(work, raw):
@@ -130,11 +138,9 @@ class Training:
     def __init__(self, work):
         self.model = Model(work)
         groups = ([], [])
-        with torch.no_grad():
-            for name, p in self.model.named_parameters():
-                p.copy_(hashed(name, p.numel(), work["scale"], work["centers"].get(name, 0)).view(p.shape))
-                groups[0 if "bert." in name else 1].append(p)
-            self.model.bert.embeddings.word_embeddings.weight[work["pad"]] = 0
+        self.model.fill(work)
+        for name, p in self.model.named_parameters():
+            groups[0 if "bert." in name else 1].append(p)
         self.optimizer = torch.optim.AdamW(
             [{"params": groups[0], "lr": work["lr"][0]}, {"params": groups[1], "lr": work["lr"][1]}],
             weight_decay=work["weightDecay"],
@@ -155,6 +161,28 @@ class Training:
             losses.append(loss.detach())
             self.next += 1
         return {"losses": [loss.item() for loss in losses]}
+
+
+class Scoring:
+    """Rows one by one, as a request would have them: values in, a probability out."""
+
+    def __init__(self, work):
+        self.work, self.model = work, Model(work)
+        self.model.fill(work)
+        self.model.eval()
+        self.next = 0
+
+    @torch.no_grad()
+    def run(self, count):
+        times, scores = [], []
+        rows = self.work["batches"]
+        for _ in range(count):
+            started = time.perf_counter()
+            batch = batch_of(self.work, rows[self.next % len(rows)])
+            scores.append(torch.softmax(self.model.logits(batch), 1)[0, 1].item())
+            times.append((time.perf_counter() - started) * 1000)
+            self.next += 1
+        return {"times": times, "values": scores}
 
 
 def operator(op):
@@ -208,6 +236,8 @@ def main():
                 answer = {"version": f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"}
             elif kind == "train":
                 job = Training(request["work"])
+            elif kind == "score":
+                job = Scoring(request["work"])
             elif kind == "operator":
                 job = Operator(request["work"])
             elif kind == "run":

@@ -23,6 +23,8 @@ export interface Field {
 export interface RowReader {
   /** What a row is to have. */
   readonly fields: readonly Field[]
+  /** A row that can be read, to warm up with. */
+  readonly example: Row
   /**
    * The columns of some rows, in their order.
    * @throws RowError naming row, field, value and what was expected
@@ -50,7 +52,9 @@ export function modelRows(where: string, model: Pick<Model, 'inputs' | 'tokenize
   const known = new Set([...cells.map(({ name }) => name), ...aside])
   const needed = [...new Set(cells.map(({ name }) => name))]
   const encode = (text: string) => tokenizer!.encode(text)
+  const blank = { ids: 0, floats: 0, list: [], text: '' }
   return {
+    example: Object.fromEntries(cells.map(({ name, reading }) => [name, blank[reading.kind]])),
     fields: needed.map(name => ({
       name,
       expected: cells.find(cell => cell.name === name)!.expected,

@@ -155,6 +155,11 @@ export class Scorer {
     return this.#current.reader.fields
   }
 
+  /** A row that can be scored, to try requests with. */
+  get example(): Row {
+    return this.#current.reader.example
+  }
+
   /** The device in use, in one line. */
   get adapter(): string {
     return this.#current.gpu.adapter.line

@@ -8,6 +8,7 @@ import { onInterrupt } from '../interrupt.ts'
 import { talkStream } from '../say.ts'
 import { checkModel } from '../score.ts'
 import { createApp } from '../serve/app.ts'
+import { warmUp } from '../serve/warm-up.ts'
 
 export interface ServeCommandOptions {
   model: string
@@ -46,9 +47,10 @@ export async function run(options: ServeCommandOptions): Promise<void> {
   })
   try {
     stream.write(`${scorer.adapter}\n`)
-    await scorer.warmUp()
     const { maxRows, bodyLimit, timeout } = options
-    const app = createApp(scorer, { maxRows, bodyLimit: bodyLimit * 1024, timeout: timeout * 1000 })
+    const limits = { maxRows, bodyLimit: bodyLimit * 1024, timeout: timeout * 1000 }
+    await warmUp(scorer, limits)
+    const app = createApp(scorer, limits)
     const url = await listen(app, options)
     const interrupted = new Promise<void>(resolve => {
       const back = onInterrupt(() => {
