@@ -1,11 +1,11 @@
 // Rows as JavaScript and JSON have them, to the columns that a file would have them in: value by value, as a file's are checked.
 import { closest, shown } from '../check.ts'
 import type { TokenLists } from '../data/columns.ts'
-import { FLOAT32_MAX, range } from '../data/columns.ts'
+import { floatRange, isFloat, range } from '../data/columns.ts'
 import { type Columns, joined, joinLists } from '../data/dataset.ts'
 import { planOf, type Reading } from '../data/read-plan.ts'
 import { ArgumentError, ConfigError, DataError, RowError } from '../errors.ts'
-import { columnsOf, textLists } from '../inputs.ts'
+import { columnsOf, joinedTokens, textLists } from '../inputs.ts'
 import type { Model } from '../models/index.ts'
 
 /** A row by field: what its model reads, by the names that columns of a file have. */
@@ -79,7 +79,7 @@ export function modelRows(where: string, model: Pick<Model, 'inputs' | 'tokenize
           )
         else if (kind === 'floats')
           columns.floats[key] = Float32Array.from(rows, (_, row) =>
-            numberOf(value(row, name), expected, failAt(row, name)),
+            numberOf(value(row, name), reading.least, expected, failAt(row, name)),
           )
         else if (kind === 'list')
           columns.lists[key] = listsOf(rows.length, row =>
@@ -174,9 +174,9 @@ function checkNames(
     })
 }
 
-function expectedOf({ kind, limit }: Reading): string {
+function expectedOf({ kind, limit, least }: Reading): string {
   if (kind === 'ids') return `a whole number, ${range(limit)}`
-  if (kind === 'floats') return 'a finite float32 number'
+  if (kind === 'floats') return floatRange(least)
   return kind === 'text' ? 'a text' : `a list of token ids, each ${range(limit)}`
 }
 
@@ -201,10 +201,9 @@ function idOf(given: unknown, limit: number, expected: string, fail: Fail): numb
   )
 }
 
-function numberOf(given: unknown, expected: string, fail: Fail): number {
+function numberOf(given: unknown, least: number | undefined, expected: string, fail: Fail): number {
   const value = plain(given)
-  if (typeof value === 'number' && Math.abs(value) <= FLOAT32_MAX) return value
-  return fail(expected)
+  return isFloat(value, least) ? (value as number) : fail(expected)
 }
 
 function textOf(value: unknown, fail: Fail): string {
@@ -247,7 +246,7 @@ export function checkLengths(where: string, columns: Columns, inputs: Model['inp
     if (input.kind !== 'text' || input.trainOnly) continue
     const keys = textLists(input).map(({ key }) => key)
     for (let row = 0; row < columns.length; row++) {
-      let length = 0
+      let length = joinedTokens(input)
       for (const key of keys) {
         const { offsets } = columns.lists[key]!
         length += offsets[row + 1]! - offsets[row]!

@@ -86,7 +86,7 @@ const OPTIONS = ['gpu', 'open', 'batch', 'wait', 'queue', 'truncate', 'onEvent']
  * const scorer = await Scorer.open('runs/clicks')
  * await scorer.warmUp()
  * const [first] = await scorer.predictRows([{ title: [4, 17], city: 3, depth: 2 }])
- * console.log(first.probability)
+ * console.log(first?.probability)
  * await scorer.close()
  * ```
  */

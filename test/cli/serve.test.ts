@@ -179,7 +179,7 @@ async function started(...args: string[]): Promise<{ child: ChildProcess; url: s
 }
 
 test('the command listens, outlives broken clients, and at SIGTERM answers what it has', async () => {
-  const { child, url, err } = await started('--model', at('model'), '--port', '0')
+  const { child, url, err } = await started('--model', at('model'), '--port', '0', '--batch-size', '4')
   const ended = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
   assert.match(url, /^http:\/\/127\.0\.0\.1:\d+$/)
   const port = Number(new URL(url).port)

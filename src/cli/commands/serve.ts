@@ -1,4 +1,6 @@
 // A model behind HTTP: loaded, warmed up, listening, until a signal ends it.
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { ConfigError } from '../../errors.ts'
 import { openGpu } from '../../gpu/index.ts'
@@ -35,6 +37,7 @@ export async function run(options: ServeCommandOptions): Promise<void> {
   const stream = talkStream(json)
   if (options.architecture) await useArchitecture(options.architecture)
   await checkModel(model)
+  await tryPort(options)
   const open = () => openGpu({ adapter })
   const tell = (event: ScorerEvent) => void process.stderr.write(`${wordsOf(event, model)}\n`)
   const scorer = await Scorer.open(model, {
@@ -78,10 +81,22 @@ const REFUSED: Record<string, (at: { host: string; port: number }) => string> = 
   ENOTFOUND: ({ host }) => `${host} is no address; name one by --host, as 127.0.0.1`,
 }
 
+const listen = (app: FastifyInstance, at: ServeCommandOptions): Promise<string> =>
+  listening(at, () => app.listen({ host: at.host, port: at.port }))
+
+/** Listens and stops: what is in the way is told before a model is loaded. */
+const tryPort = (at: ServeCommandOptions): Promise<void> =>
+  listening(at, async () => {
+    const server = createServer().listen(at.port, at.host)
+    await once(server, 'listening')
+    server.close()
+    await once(server, 'close')
+  })
+
 /** @throws ConfigError where nothing can listen there */
-async function listen(app: FastifyInstance, { host, port }: ServeCommandOptions): Promise<string> {
+async function listening<T>({ host, port }: ServeCommandOptions, listen: () => Promise<T>): Promise<T> {
   try {
-    return await app.listen({ host, port })
+    return await listen()
   } catch (error) {
     const refused = REFUSED[(error as NodeJS.ErrnoException).code ?? '']
     if (!refused) throw error
