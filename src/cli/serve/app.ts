@@ -57,6 +57,16 @@ export function createApp(scorer: Scorer, { maxRows, bodyLimit, timeout }: AppLi
     clientErrorHandler: answerBroken,
   })
 
+  // A connection that is kept after its last answer would keep the server from ending.
+  let closing = false
+  app.addHook('preClose', done => {
+    closing = true
+    done()
+  })
+  app.addHook('onSend', (_, reply, payload, done) => {
+    if (closing) reply.header('connection', 'close')
+    done(null, payload)
+  })
   // The library's own does not say where a text stops being JSON.
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_, body, done) => {
     try {
