@@ -11,7 +11,7 @@ const NO_OP = {
   random: ['src/autograd/parameter-values.ts', 'draws starting values'],
 }
 /** Files in src/kernels for all families. */
-const SHARED_LAUNCHERS = ['checks', 'groups', 'index', 'options', 'strides', 'tuning', 'width']
+const SHARED_LAUNCHERS = ['batch-forms', 'checks', 'groups', 'index', 'options', 'strides', 'tuning', 'width']
 /** WGSL that stands before the texts of several families. */
 const SHARED_WGSL = [
   'column_sum',
