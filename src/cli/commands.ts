@@ -50,6 +50,7 @@ const DATA = (what: string): OptionSpec => ({
   description: `${what}: a Parquet file, or raw files as prepare reads them, where the model was trained on a prepared folder`,
   required: true,
 })
+
 /** @throws UsageError for what is no port */
 function portNumber(text: string): number {
   const port = wholeNumber(0)(text)
