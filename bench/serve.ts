@@ -1,17 +1,30 @@
 // Serving of towers: a query against kept vectors beside the copy, and the student's cost of a query beside the cross encoder's.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { noGrad, scope } from '../src/autograd/index.ts'
-import { type Columns, collate } from '../src/data/index.ts'
+import { type Columns, collate, openParquet, parquetBytes } from '../src/data/index.ts'
 import type { Gpu } from '../src/gpu/index.ts'
 import { topK, vectorScores } from '../src/kernels/index.ts'
 import { LateFusionModel, TextTabularModel } from '../src/models/index.ts'
-import { TwinServer, towerFingerprint } from '../src/serve/index.ts'
+import { embedToFile, TwinServer, towerFingerprint } from '../src/serve/index.ts'
 import { generator, timeLaunches } from '../src/testing/index.ts'
+import { predictStream } from '../src/train/index.ts'
 import { copyPeak } from './peaks.ts'
 import { Workspace } from './row.ts'
 
 /** A model's sizes: the notebook's, its word table cut, or some for a test. */
-const FULL = { ads: 1_000_000, V: 20_000, H: 768, A: 12, F: 3072, mlp: [1024, 512, 256], layers: 2 }
-const QUICK = { ads: 1_001, V: 100, H: 16, A: 2, F: 32, mlp: [16], layers: 1 }
+const FULL = {
+  ads: 1_000_000,
+  texts: 512,
+  V: 20_000,
+  H: 768,
+  A: 12,
+  F: 3072,
+  mlp: [1024, 512, 256],
+  layers: 2,
+}
+const QUICK = { ads: 1_001, texts: 20, V: 100, H: 16, A: 2, F: 32, mlp: [16], layers: 1 }
 const CANDIDATES = 100
 const E = 128
 
@@ -23,6 +36,9 @@ export interface ServeResult {
   /** One query with 100 candidates, milliseconds at best: cached ads and a query that was not asked for before, and both texts in one encoder. */
   studentMs: number
   crossEncoderMs: number
+  /** The same texts through the same encoder, rows a second at best: vectors written into a file, and scores that are not written. */
+  embedRows: number
+  predictRows: number
 }
 
 export async function benchServe(gpu: Gpu, { quick = false } = {}): Promise<ServeResult> {
@@ -57,7 +73,14 @@ export async function benchServe(gpu: Gpu, { quick = false } = {}): Promise<Serv
   }
   work.job(() => {}).dispose()
   gpu.pool.trim()
-  return { copyGbps, scores: measured, topK: found, ...(await models(gpu, size, quick ? 2 : 7)) }
+  const turns = quick ? 2 : 7
+  return {
+    copyGbps,
+    scores: measured,
+    topK: found,
+    ...(await models(gpu, size, turns)),
+    ...(await writing(gpu, size, turns)),
+  }
 }
 
 async function models(gpu: Gpu, { V, H, A, F, mlp, layers }: typeof FULL, turns: number) {
@@ -108,13 +131,51 @@ async function models(gpu: Gpu, { V, H, A, F, mlp, layers }: typeof FULL, turns:
   return { studentMs, crossEncoderMs }
 }
 
+/** Vectors of a side into a file, and the scores of a model of that encoder alone, in turns. */
+async function writing(gpu: Gpu, { texts, V, H, A, F, layers }: typeof FULL, turns: number) {
+  const encoder = { vocab_size: V, dim: H, n_heads: A, n_layers: layers, hidden_dim: F }
+  const title = { title: { dtype: 'token_id' as const } }
+  const sides = { query: ['search'], ad: ['title'] }
+  const features_config = { search: { dtype: 'token_id' as const }, ...title }
+  const towers = new LateFusionModel({ features_config, sides, pretrained_model_config: encoder })
+  const alone = new TextTabularModel({ features_config: title, pretrained_model_config: encoder })
+  for (const model of [towers, alone]) model.to(gpu, { seed: 1 }).eval()
+  const next = generator(4)
+  const data = Array.from({ length: texts }, () =>
+    Array.from({ length: 4 + Math.floor(next() * 9) }, () => 1 + Math.floor(next() * (V - 1))),
+  )
+  const file = await openParquet(await parquetBytes([{ name: 'title', kind: 'list<int64>', data }]))
+  const folder = await mkdtemp(join(tmpdir(), 'kernelgrad-embed-'))
+  const work = {
+    embed: () => embedToFile(towers, file, join(folder, 'ads.parquet'), { side: 'ad' }),
+    predict: async () => {
+      for await (const _ of predictStream(alone, file, { trainOnly: 'none' }));
+    },
+  }
+  const best = { embed: Number.POSITIVE_INFINITY, predict: Number.POSITIVE_INFINITY }
+  try {
+    for (let turn = 0; turn < turns; turn++)
+      for (const name of ['embed', 'predict'] as const) {
+        const started = performance.now()
+        await work[name]()
+        // The first turn compiles.
+        if (turn) best[name] = Math.min(best[name], performance.now() - started)
+      }
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+  for (const model of [towers, alone]) model.free()
+  return { embedRows: (1000 * texts) / best.embed, predictRows: (1000 * texts) / best.predict }
+}
+
 function listsOf(rows: number[][]) {
   const offsets = new Uint32Array(rows.length + 1)
   for (const [i, { length }] of rows.entries()) offsets[i + 1] = offsets[i]! + length
   return { values: Uint32Array.from(rows.flat()), offsets }
 }
 
-export function serveTable({ copyGbps, scores, topK, studentMs, crossEncoderMs }: ServeResult): string {
+export function serveTable(result: ServeResult): string {
+  const { copyGbps, scores, topK, studentMs, crossEncoderMs, embedRows, predictRows } = result
   const ms = (value: number) => `${value.toFixed(1)} ms`
   return [
     `copy ${copyGbps.toFixed(2)} GB/s`,
@@ -123,5 +184,6 @@ export function serveTable({ copyGbps, scores, topK, studentMs, crossEncoderMs }
     ),
     ...topK.map(one => `the best ${one.k}: ${ms(one.ms)}`),
     `${CANDIDATES} candidates: student ${ms(studentMs)}, cross encoder ${ms(crossEncoderMs)}, 1/${(crossEncoderMs / studentMs).toFixed(1)}`,
+    `texts: embed ${embedRows.toFixed(0)} rows/s, predict with that encoder ${predictRows.toFixed(0)} rows/s, ${((100 * embedRows) / predictRows).toFixed(0)}%`,
   ].join('\n')
 }

@@ -9,23 +9,35 @@ import { type AttentionTile, attentionTile, lanesOf, tileConstants } from './att
 import { rowsForForms } from './batch-forms.ts'
 import { GROUP_WGSL, rowGroup, rowGroups } from './groups.ts'
 
-/** Rows of one side that meet the other side's, all checked. */
-export interface Crossed {
+/** Queries and keys in packed rows: row b of either side meets row b of the other. */
+export interface CrossAttentionOptions {
+  /** [Tq, A, D] float32. */
   q: View
+  /** [Tk, A, D] float32. */
   k: View
+  /** [Tk, A, D] float32. */
   v: View
+  /** uint32: where the rows of queries begin [B + 1], where those of keys begin [B + 1], and if `masked` 0 for what is no key [Tk]. */
   index: View
+  /** [Tq, A, D] float32; written by the forward pass. */
   out: View
+  /** [Tq, A], logarithm of the sum of exp(scores); written by the forward pass. */
   lse: View
   B: number
   Tq: number
   Tk: number
   A: number
   D: number
-  causal: boolean
-  masked: boolean
-  scale: number
+  /** A query sees the keys at its own place of the row and before. */
+  causal?: boolean
+  /** index says which tokens are keys. */
+  masked?: boolean
+  /** What q·k is multiplied by; 1/√D by default. */
+  scale?: number
 }
+
+/** Rows of one side that meet the other side's, all checked. */
+export type Crossed = Required<CrossAttentionOptions>
 
 /** The tile for `T` tokens of one side, in B rows; undefined where the plain form serves. */
 export const crossedTile = (gpu: Gpu, { B, D }: Crossed, T: number): AttentionTile | undefined =>

@@ -3,9 +3,17 @@ import { type Access, defineKernel, type Gpu, type View } from '../gpu/index.ts'
 import wgsl from '../wgsl/cross_attention.ts'
 import { axisReduce } from './axis_reduce.ts'
 import { expectOptional, expectSizes, expectView, expectViews, given } from './checks.ts'
-import { type Crossed, crossedBackward, crossedForward, crossedTile } from './cross_attention-tiles.ts'
+import {
+  type CrossAttentionOptions,
+  type Crossed,
+  crossedBackward,
+  crossedForward,
+  crossedTile,
+} from './cross_attention-tiles.ts'
 import { pointwise } from './pointwise.ts'
 import { byWidth, widthOf } from './width.ts'
+
+export type { CrossAttentionOptions } from './cross_attention-tiles.ts'
 
 const WG = 32
 const kernel = (entry: string, bindings: Access[], CAUSAL: number, MASK: number) =>
@@ -31,33 +39,6 @@ const KERNELS = [
   [entries(0, 0), entries(0, 1)],
   [entries(1, 0), entries(1, 1)],
 ] as const
-
-/** Queries and keys in packed rows: row b of either side meets row b of the other. */
-export interface CrossAttentionOptions {
-  /** [Tq, A, D] float32. */
-  q: View
-  /** [Tk, A, D] float32. */
-  k: View
-  /** [Tk, A, D] float32. */
-  v: View
-  /** uint32: where the rows of queries begin [B + 1], where those of keys begin [B + 1], and if `masked` 0 for what is no key [Tk]. */
-  index: View
-  /** [Tq, A, D] float32; written by the forward pass. */
-  out: View
-  /** [Tq, A], logarithm of the sum of exp(scores); written by the forward pass. */
-  lse: View
-  B: number
-  Tq: number
-  Tk: number
-  A: number
-  D: number
-  /** A query sees the keys at its own place of the row and before. */
-  causal?: boolean
-  /** index says which tokens are keys. */
-  masked?: boolean
-  /** What q·k is multiplied by; 1/√D by default. */
-  scale?: number
-}
 
 const crossed = (options: CrossAttentionOptions): Crossed => ({
   ...options,

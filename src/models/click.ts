@@ -1,5 +1,13 @@
 // What the two models of the notebook share: they read features and answer with the probabilities of classes.
-import { labelCrossEntropy, type Tensor, tensor } from '../autograd/index.ts'
+import {
+  concatColumns,
+  labelCrossEntropy,
+  sigmoid,
+  softmax,
+  sub,
+  type Tensor,
+  tensor,
+} from '../autograd/index.ts'
 import {
   embeddingTableOf,
   encoderShape,
@@ -52,6 +60,13 @@ export function labelLoss(model: string, logits: Tensor, labels: Uint32Array | u
 
 export const noLabels = (model: string) =>
   new ConfigError(`${model}: the batch has no labels, expected a class per row`)
+
+/** [B, C] of logits; of one logit, [1 - p, p]. */
+export function probabilities(logits: Tensor): Tensor {
+  if (logits.shape[1] !== 1) return softmax(logits)
+  const p = sigmoid(logits)
+  return concatColumns([sub(1, p), p])
+}
 
 /** Of two classes the second's probability is written, as `probability`; of more, every one's. */
 export const probabilityNames = (classes: number): (string | null)[] =>

@@ -1,15 +1,6 @@
 // TwinBERT: two texts in towers of their own, which meet by a cosine or a residual layer. Lu, Jiao and Zhang 2020, arXiv 2002.06275.
 import * as v from 'valibot'
-import {
-  bceWithLogits,
-  concatColumns,
-  type Parameter,
-  sigmoid,
-  softmax,
-  sub,
-  type Tensor,
-  tensor,
-} from '../autograd/index.ts'
+import { bceWithLogits, type Parameter, type Tensor, tensor } from '../autograd/index.ts'
 import { withoutBookkeeping } from '../config/encoder.ts'
 import { type EncoderConfig, encoderShape, type FeaturesConfig } from '../config/index.ts'
 import { oneOf, parseStrict, strict } from '../config/schema.ts'
@@ -18,7 +9,14 @@ import type { BatchOf, ClassesInput, PackedTokens, TextInput } from '../inputs.t
 import { Evaluation } from '../metrics/index.ts'
 import type { Encoder } from '../nn/index.ts'
 import { checkRows } from './check-batch.ts'
-import { comparableClick, labelLoss, lossOf, type ModelOutput, probabilityNames } from './click.ts'
+import {
+  comparableClick,
+  labelLoss,
+  lossOf,
+  type ModelOutput,
+  probabilities,
+  probabilityNames,
+} from './click.ts'
 import {
   type CosineCrossing,
   Crossing,
@@ -209,13 +207,6 @@ export class TwinModel extends Model<TwinInputs> implements TwoSided {
 
 const oneLogitLoss = (logits: Tensor, labels: Uint32Array): Tensor =>
   bceWithLogits(logits, tensor(logits.gpu, Float32Array.from(labels), [labels.length, 1]))
-
-/** Of one logit, [1 - p, p]. */
-function probabilities(logits: Tensor): Tensor {
-  if (logits.shape[1] !== 1) return softmax(logits)
-  const p = sigmoid(logits)
-  return concatColumns([sub(1, p), p])
-}
 
 function parseTwin(json: unknown, where: string): ResolvedTwinConfig {
   const raw = parseStrict(schema, withoutBookkeeping(json, ['model_type']), where)

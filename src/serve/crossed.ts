@@ -1,25 +1,10 @@
 // Probabilities of a query's vector and ads': as the model's own scores, whose vectors were never kept.
-import {
-  concatColumns,
-  noGrad,
-  scope,
-  sigmoid,
-  softmax,
-  sub,
-  type Tensor,
-  tensor,
-} from '../autograd/index.ts'
+import { noGrad, scope, type Tensor, tensor } from '../autograd/index.ts'
 import { InFlight } from '../gpu/index.ts'
+import { probabilities } from '../models/click.ts'
 import { inEval } from '../models/in-eval.ts'
 import type { TableBatch } from '../models/index.ts'
 import type { TwoSidedModel } from './fingerprint.ts'
-
-/** [B, C] of logits; of one logit, [1 - p, p]. */
-export function probabilities(logits: Tensor): Tensor {
-  if (logits.shape[1] !== 1) return softmax(logits)
-  const p = sigmoid(logits)
-  return concatColumns([sub(1, p), p])
-}
 
 /** Ads that are crossed at once. */
 const ADS = 4096

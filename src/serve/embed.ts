@@ -46,7 +46,8 @@ export interface EmbedOptions {
   onBatch?: (rowsDone: number) => void
 }
 
-type Sources = ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[]
+/** Parquet files to make vectors of: one, or several that are taken one after the other. */
+export type EmbedFiles = ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[]
 
 /**
  * Vectors of every row of one or several Parquet files, in memory. Only the columns of the side, and the ids, are read.
@@ -66,7 +67,7 @@ type Sources = ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[]
  */
 export async function embed(
   model: TwoSidedModel,
-  files: ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[],
+  files: EmbedFiles,
   options: EmbedOptions,
 ): Promise<VectorCache> {
   const { head, rows } = await start('embed', model, files, options)
@@ -95,7 +96,7 @@ export async function embed(
  */
 export async function embedToFile(
   model: TwoSidedModel,
-  files: ParquetSource | ParquetFile | (ParquetSource | ParquetFile)[],
+  files: EmbedFiles,
   out: string,
   options: EmbedOptions,
 ): Promise<number> {
@@ -114,7 +115,7 @@ export function expectStorage(where: string, model: Pick<TwoSidedModel, 'bytes'>
     )
 }
 
-async function start(where: string, model: TwoSidedModel, sources: Sources, options: EmbedOptions) {
+async function start(where: string, model: TwoSidedModel, sources: EmbedFiles, options: EmbedOptions) {
   expectTwoSided(where, model)
   const known = ['side', 'id', 'storage', 'batchSize', 'truncate', 'onBatch']
   expectOptions(`${where}: options`, options, known)

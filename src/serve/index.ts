@@ -3,7 +3,7 @@
  *
  * @module kernelgrad/serve
  */
-export { type EmbedOptions, embed, embedToFile } from './embed.ts'
+export { type EmbedFiles, type EmbedOptions, embed, embedToFile } from './embed.ts'
 export { type TwoSidedModel, towerFingerprint } from './fingerprint.ts'
 export type { Part, PartLatency } from './latency.ts'
 export { NPassRanker, type RankedLists, type RankListsOptions } from './n-pass.ts'
