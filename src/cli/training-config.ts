@@ -12,6 +12,8 @@ export interface ConfigSources {
   architecture?: string | undefined
   /** Cut long texts, whatever the file says. */
   truncate?: boolean | undefined
+  /** What stands for the file's content. */
+  json?: Record<string, unknown> | undefined
   /** Told which keys of a saved encoder are left aside. */
   note?: (text: string) => void
 }
@@ -25,9 +27,9 @@ export interface ConfigSources {
  */
 export async function readTrainingConfig(
   path: string,
-  { features, architecture, truncate, note }: ConfigSources = {},
+  { features, architecture, truncate, note, json: given }: ConfigSources = {},
 ): Promise<ResolvedRunConfig> {
-  let json = await readJson(path)
+  let json = given ?? (await readJson(path))
   if (architecture !== undefined && isObject(json)) json = { ...json, architecture }
   if (features !== undefined)
     json = fillSizes(json, parseSizes(await readJson(features), features), path, features)

@@ -1,6 +1,6 @@
 // Masked-language pretraining on the files of a click model, and the click model that starts from it.
 // Waits for CI: it trains five small models
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -93,6 +93,63 @@ test('a click model starts from its encoder: without the row of the mask, the pa
     assert.equal(values, expected, name)
   }
   gpu.close()
+})
+
+test('one configuration pretrains and goes on from it: as two commands do, and as a run that is stopped in either', async () => {
+  const first = {
+    features_config: click.features_config,
+    pretrained_model_config: click.pretrained_model_config,
+    trainer: { ...trainer, max_steps: 4 },
+  }
+  const second = { ...trainer, max_steps: 3 }
+  await train('apart', { architecture: 'DistilBertForMaskedLM', ...first })
+  const started = { use_pretrained: true, model_name: join(folder, 'apart') }
+  await train('after', { ...click, ...started, trainer: second })
+  const { pretrained_model_config: _, ...own } = click as Record<string, unknown>
+  const together = (masked: object, clicks: object) => ({
+    ...own,
+    pretrain: { ...first, trainer: { ...first.trainer, ...masked }, train: data.train, eval: [data.test] },
+    trainer: { ...second, ...clicks },
+  })
+  await train('one', together({}, {}))
+  assert.equal(weights('one'), weights('after'))
+  assert.equal(weights('one/pretrain'), weights('apart'))
+  // Stopped in the first run, as far as its checkpoints tell, and in the second.
+  await train('stopped', together({}, {}))
+  for (const name of [
+    'model.safetensors',
+    'pretrain/model.safetensors',
+    'pretrain/checkpoint-4',
+    'pretrain/checkpoint-3',
+  ])
+    rmSync(join(folder, 'stopped', name), { recursive: true })
+  for (const step of [1, 2, 3]) rmSync(join(folder, 'stopped', `checkpoint-${step}`), { recursive: true })
+  await train('stopped', together({}, {}), '--resume')
+  assert.equal(weights('stopped'), weights('one'))
+  for (const name of ['model.safetensors', 'checkpoint-3', 'checkpoint-2'])
+    rmSync(join(folder, 'stopped', name), { recursive: true })
+  await train('stopped', together({}, {}), '--resume')
+  assert.equal(weights('stopped'), weights('one'))
+  for (const [config, said, ...more] of [
+    [together({ seed: 5 }, {}), /pretrain is not what .*training_args\.json says/, '--resume'],
+    [{ ...together({}, {}), ...started }, /has both pretrain and model_name/],
+    [{ ...together({}, {}), pretrain: { ...first } }, /pretrain\.train is missing/],
+    [
+      { ...together({}, {}), pretrain: { ...first, train: 3 } },
+      /pretrain\.train is 3, expected a file's name/,
+    ],
+    [{ ...together({}, {}), pretrain: 'x' }, /pretrain is "x", expected a training configuration/],
+    [{ ...together({}, {}), pretrained_model_config: { dim: 24 } }, /bert has dim 24, and pretrain 12/],
+    [together({}, { learning_rat: 1 }), /unknown key "?learning_rat/],
+  ] as [object, RegExp, ...string[]][]) {
+    writeFileSync(join(folder, 'bad.json'), JSON.stringify(config))
+    const out = more.length ? 'stopped' : 'bad'
+    const files = ['--config', join(folder, 'bad.json'), '--train', data.train, '--out', join(folder, out)]
+    const { code, err } = await kernelgrad('train', ...files, ...more)
+    assert.is(code, 1, err)
+    assert.match(err, said)
+    assert.not(existsSync(join(folder, 'bad')))
+  }
 })
 
 test('what cannot be is refused by key', async () => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { ResolvedTrainerConfig } from '../../config/index.ts'
-import { writeJson } from '../../data/files.ts'
+import { isObject } from '../../config/schema.ts'
+import { readJson, writeJson } from '../../data/files.ts'
 import type { TextTokenizer } from '../../data/index.ts'
 import { openGpu } from '../../gpu/index.ts'
 import { createModel, type Model, type ModelConfiguration, tokenizerOf } from '../../models/index.ts'
@@ -23,6 +24,7 @@ import { fit, resultFiles, runName, saveResult } from '../fit.ts'
 import { readRun } from '../inputs.ts'
 import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
 import { keepPreparation, withPrepared } from '../prepared.ts'
+import { planPretraining } from '../pretraining.ts'
 import { formatSeconds } from '../progress.ts'
 import { shown, talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
@@ -33,13 +35,13 @@ export interface TrainOptions {
   prepared?: string
   preparation?: string
   config: string
-  architecture?: string
+  architecture?: string | undefined
   features?: string
   train?: string[]
-  eval?: string[]
+  eval?: string[] | undefined
   out: string
   /** true where the option stands without a folder. */
-  resume?: string | true
+  resume?: string | true | undefined
   teacherArchitecture?: string
   initFrom?: string
   truncate?: boolean
@@ -47,14 +49,28 @@ export interface TrainOptions {
   json?: boolean
 }
 
-/** Trains the model of a configuration file, and saves it with its checkpoints. */
+/** Trains the model of a configuration file, and saves it with its checkpoints; pretrains its encoder first where the file says how. */
 export async function run(given: Partial<TrainOptions> & Pick<TrainOptions, 'out'>): Promise<void> {
   const options = await withPrepared(given)
+  const json = await readJson(options.config)
+  if (!isObject(json) || json.pretrain === undefined) return trainOne(options)
+  if (options.architecture) await useArchitecture(options.architecture)
+  const { pretraining, model } = await planPretraining(json, options)
+  if (pretraining) await trainOne({ ...pretraining.options, architecture: undefined }, pretraining.json)
+  await trainOne(model.options, model.json)
+}
+
+async function trainOne(options: TrainOptions, configuration?: Record<string, unknown>): Promise<void> {
   const { out, json, resume } = options
   const note = (text: string) => talkStream(json).write(`note: ${text}\n`)
   const architecture = options.architecture && (await useArchitecture(options.architecture))
   if (options.teacherArchitecture) await useArchitecture(options.teacherArchitecture)
-  const { trainer, ...config } = await readTrainingConfig(options.config, { ...options, architecture, note })
+  const { trainer, ...config } = await readTrainingConfig(options.config, {
+    ...options,
+    architecture,
+    note,
+    json: configuration,
+  })
   const tokenizer = await tokenizerOf(createModel(config), config.model_name)
   const teachers = teacherFolders(planStages(trainer, 1))
   await checkOutputs({
