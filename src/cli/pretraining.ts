@@ -19,7 +19,7 @@ import type { TrainOptions } from './commands/train.ts'
 import { readRun } from './inputs.ts'
 
 /** Where the pretraining of a run is, below its own folder. */
-export const PRETRAINING = 'pretrain'
+const PRETRAINING = 'pretrain'
 
 /** Two runs in the order they are made: what each is asked for, and the configuration that stands for its file. */
 export interface PretrainedRun {
