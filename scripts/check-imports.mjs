@@ -56,6 +56,7 @@ const ROOMS = {
     'train',
   ],
   cli: [
+    'check',
     'serve',
     'errors',
     'hash',

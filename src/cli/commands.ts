@@ -30,7 +30,7 @@ function predictedColumns(text: string): string[] {
   const wrong = names.find((name, i) => !name || names.indexOf(name) < i)
   if (wrong === undefined) return names
   throw new UsageError(
-    `--columns ${text}: '${wrong}' ${wrong ? 'stands twice' : 'is no name'}, expected probability, logits, features, or columns of the rows, with commas between`,
+    `--columns ${text}: '${wrong}' ${wrong ? 'stands twice' : 'is unknown'}, expected features, probability, logits, or several with commas between, or columns of the file`,
   )
 }
 

@@ -1,3 +1,4 @@
+import { closest } from '../../check.ts'
 import type { ColumnKind, ColumnValues, ParquetFile } from '../../data/index.ts'
 import { columnOf } from '../../data/parquet.ts'
 import { DataError, UsageError } from '../../errors.ts'
@@ -44,11 +45,21 @@ export async function run(options: PredictCommandOptions): Promise<void> {
   const kept = options.columns.filter(name => !ANSWERS.includes(name))
   const rows = await openScored(data, { model: options.model, kept, labels: 'optional', stream })
   try {
+    const unknown = kept.find(name => !rows.file.columns.includes(rows.nameOf(name)))
+    if (unknown !== undefined)
+      throw new UsageError(unknownColumn(unknown, options.columns, rows.file.columns))
     await makeFolderOf(out)
     await predictRows(options, { rows, kept, checked, stream })
   } finally {
     await rows.close()
   }
+}
+
+/** A name that is neither an answer nor a column of the rows. */
+function unknownColumn(name: string, asked: readonly string[], there: readonly string[]): string {
+  const near = closest(name, [...ANSWERS, ...there])
+  const hint = near === undefined ? '' : `; the nearest is '${near}'`
+  return `--columns ${asked.join(',')}: '${name}' is unknown, expected features, probability, logits, or several with commas between, or columns of the file${hint}`
 }
 
 interface Ready {
