@@ -4,11 +4,13 @@
 //   top           x           -> out[B, I]   the largest, NaN first; -infinity of no rows
 //   log_sum_exp   x           -> out[B, I]   -infinity of no rows, or of -infinities
 //   distribution  x           -> y[N, I]     exp(x - top) over its sum
-// and their gradients, of dy[B, I], or dy[N, I] for the distribution:
+//   log_distribution  x       -> y[N, I]     x - top - log of that sum
+// and their gradients, of dy[B, I], or dy[N, I] for the distributions:
 //   sum_backward           dy          -> dx[N, I]   dy, or with mean its share
 //   top_backward           x, out, dy  -> dx[N, I]   the largest share dy evenly
 //   log_sum_exp_backward   x, dy       -> dx[N, I]   dy exp(x - top) over their sum
 //   distribution_backward  y, dy       -> dx[N, I]   y (dy - sum of dy y)
+//   log_distribution_backward  y, dy   -> dx[N, I]   dy - exp(y) sum of dy
 // Source: torch.segment_reduce.
 
 const WG: u32 = 64;
@@ -95,6 +97,16 @@ fn distribution(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) coun
 }
 
 @compute @workgroup_size(WG)
+fn log_distribution(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let s = segment(wid, count, local);
+  if (outside(s)) { return; }
+  let most = top_of(s);
+  let off = log(total_of(s, most));
+  // The difference first: of large values it loses nothing.
+  for (var at = s.first; at < s.end; at += params.I) { y[at] = (x[at] - most) - off; }
+}
+
+@compute @workgroup_size(WG)
 fn sum_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let s = segment(wid, count, local);
   if (outside(s)) { return; }
@@ -132,4 +144,13 @@ fn distribution_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgro
   var along = 0.0;
   for (var at = s.first; at < s.end; at += params.I) { along += x[at] * dy_rows[at]; }
   for (var at = s.first; at < s.end; at += params.I) { dx_rows[at] = x[at] * (dy_rows[at] - along); }
+}
+
+@compute @workgroup_size(WG)
+fn log_distribution_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let s = segment(wid, count, local);
+  if (outside(s)) { return; }
+  var total = 0.0;
+  for (var at = s.first; at < s.end; at += params.I) { total += dy_rows[at]; }
+  for (var at = s.first; at < s.end; at += params.I) { dx_rows[at] = dy_rows[at] - exp(x[at]) * total; }
 }

@@ -102,6 +102,15 @@ fn distribution(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) coun
 }
 
 @compute @workgroup_size(WG)
+fn log_distribution(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let c = column_of(wid, count, local);
+  let most = top_of(c, local);
+  let off = log(total_of(c, local, most));
+  // The difference first: of large values it loses nothing.
+  for (var at = c.first; at < c.end; at += c.step) { y[at] = (x[at] - most) - off; }
+}
+
+@compute @workgroup_size(WG)
 fn sum_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
   let c = column_of(wid, count, local);
   if (c.first >= c.end) { return; }
@@ -137,4 +146,13 @@ fn distribution_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgro
   for (var at = c.first; at < c.end; at += c.step) { own += x[at] * dy_rows[at]; }
   let along = column_total(local, own);
   for (var at = c.first; at < c.end; at += c.step) { dx_rows[at] = x[at] * (dy_rows[at] - along); }
+}
+
+@compute @workgroup_size(WG)
+fn log_distribution_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
+  let c = column_of(wid, count, local);
+  var own = 0.0;
+  for (var at = c.first; at < c.end; at += c.step) { own += dy_rows[at]; }
+  let total = column_total(local, own);
+  for (var at = c.first; at < c.end; at += c.step) { dx_rows[at] = dy_rows[at] - exp(x[at]) * total; }
 }

@@ -24,6 +24,7 @@ import { reduceRows } from './reduce.ts'
 import { reluRows } from './relu.ts'
 import { scalerRows } from './scaler.ts'
 import { segmentRows } from './segment.ts'
+import { segmentPairsRows } from './segment_pairs.ts'
 import { slicedCrossEntropyRows } from './sliced_cross_entropy.ts'
 import { softmaxRows } from './softmax.ts'
 import { stridedRows } from './strided.ts'
@@ -52,6 +53,7 @@ export const FAMILIES: Record<string, (size: Size) => Row[]> = {
   axis_reduce: axisReduceRows,
   strided: stridedRows,
   segment: segmentRows,
+  segment_pairs: segmentPairsRows,
   gather: gatherRows,
   topk: topkRows,
   bmm: bmmRows,

@@ -57,6 +57,10 @@ const KERNELS = {
     forward: kernel('distribution', ['read', 'read', 'write']),
     backward: kernel('distribution_backward', ['read', 'read', 'read', 'write']),
   },
+  logSoftmax: {
+    forward: kernel('log_distribution', ['read', 'read', 'write']),
+    backward: kernel('log_distribution_backward', ['read', 'read', 'read', 'write']),
+  },
 }
 
 interface Given {
@@ -71,6 +75,7 @@ const READ: Record<keyof typeof KERNELS, (given: Given) => View[]> = {
   max: ({ x, y, dy }) => [x, y, dy],
   logSumExp: ({ x, dy }) => [x, dy],
   softmax: ({ y, dy }) => [y, dy],
+  logSoftmax: ({ y, dy }) => [y, dy],
 }
 
 /** What is made of a segment. */
@@ -89,11 +94,11 @@ function checkSegments(op: string, { kind, starts, B, I }: Segments, name: strin
   expectOneOf(`${op}: kind`, kind, Object.keys(KERNELS))
   expectSizes(op, { B, I })
   expectView(op, 'starts', starts, B + 1)
-  expectView(op, name, result, kind === 'softmax' ? 0 : B * I)
+  expectView(op, name, result, kind === 'softmax' || kind === 'logSoftmax' ? 0 : B * I)
 }
 
 /**
- * y = the sum, mean, largest value or log-sum-exp of each segment's rows, column by column, [B, I]; or their softmax, [N, I]. float32,
+ * y = the sum, mean, largest value or log-sum-exp of each segment's rows, column by column, [B, I]; or their softmax or its logarithm, [N, I]. float32,
  * overwritten. Of no rows: 0, 0, -infinity, -infinity. Source: `torch.segment_reduce`.
  */
 export function segment(gpu: Gpu, options: Segments & { x: View; y: View }): void {

@@ -4,20 +4,24 @@ import {
   add,
   detach,
   div,
+  mul,
+  neg,
   noGrad,
   pow,
+  reciprocal,
   reshape,
   scale,
+  segmentPairs,
   segmentSum,
   slice,
-  softplus,
-  sub,
   sum,
   type Tensor,
+  where,
 } from '../autograd/index.ts'
 import { expectNumber, expectOptions, NON_NEGATIVE, PROBABILITY } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { beside, type ClickLists, checkLists, type Lists, pick, positionsOf } from './click-lists.ts'
+import { type ClickLists, checkLists, type Lists, positionsOf } from './click-lists.ts'
+import { beside, pick } from './lists.ts'
 
 /** How the tables move. */
 export interface PairDebiasOptions {
@@ -75,22 +79,25 @@ export function pairDebias(
         `pairDebias: ${name} has shape [${table.shape}], expected [positions], as plus [${plus.shape}]`,
       )
   const positions = positionsOf(checked, P)
-  const { clicked, other } = pairsOf(checked)
-  const s = checked.scores
-  if (!clicked.length)
+  const { scores: s, starts } = checked
+  if (!hasPairs(checked))
     return { loss: sum(scale(s, 0)), tables: { plus: scaled(plus, rate), minus: scaled(minus, rate) } }
-  const [above, below] = [clicked, other].map(documents => documents.map(i => positions[i]!)) as [
-    Uint32Array,
-    Uint32Array,
-  ]
-  const pair = softplus(sub(pick(s, other), pick(s, clicked)))
-  const [up, down] = [pick(plus, above), pick(minus, below)]
-  const loss = sum(div(div(pair, up), down))
+  const clicks = beside(s, checked.clicks)
+  const others = beside(
+    s,
+    checked.clicks.map(click => 1 - click),
+  )
+  // Only of what is on its side of a pair: a place's bias may be 0.
+  const up = where(clicks, reciprocal(pick(plus, positions)), 0)
+  const down = where(others, reciprocal(pick(minus, positions)), 0)
+  const ofClicks = segmentPairs(s, clicks, starts, { kind: 'weights', values: down })
+  const loss = sum(mul(ofClicks, up))
   const moved = noGrad(() => {
-    const held = detach(pair)
+    // The same pairs, by the document that belongs below.
+    const ofOthers = segmentPairs(neg(detach(s)), others, starts, { kind: 'weights', values: up })
     return {
-      plus: towards(plus, byPosition(div(held, down), above, P), { rate, p }),
-      minus: towards(minus, byPosition(div(held, up), below, P), { rate, p }),
+      plus: towards(plus, byPosition(detach(ofClicks), positions, P), { rate, p }),
+      minus: towards(minus, byPosition(ofOthers, positions, P), { rate, p }),
     }
   })
   return { loss, tables: moved }
@@ -99,19 +106,13 @@ export function pairDebias(
 /** Without pairs all losses are 0, and so is what the tables move towards. */
 const scaled = (table: Tensor, rate: number) => noGrad(() => scale(table, 1 - rate))
 
-/** All pairs of a clicked document and one of its list that was not. */
-function pairsOf({ clicks, starts }: Lists): { clicked: Uint32Array; other: Uint32Array } {
-  const [clicked, other]: [number[], number[]] = [[], []]
-  for (let list = 0; list + 1 < starts.length; list++)
-    for (let i = starts[list]!; i < starts[list + 1]!; i++) {
-      if (!clicks[i]) continue
-      for (let j = starts[list]!; j < starts[list + 1]!; j++)
-        if (!clicks[j]) {
-          clicked.push(i)
-          other.push(j)
-        }
-    }
-  return { clicked: Uint32Array.from(clicked), other: Uint32Array.from(other) }
+/** Whether a list has a clicked document and another. */
+function hasPairs({ clicks, starts }: Lists): boolean {
+  for (let list = 0; list + 1 < starts.length; list++) {
+    const own = clicks.subarray(starts[list], starts[list + 1])
+    if (own.includes(1) && own.includes(0)) return true
+  }
+  return false
 }
 
 /** [P], the sums of values by position. */

@@ -1,36 +1,22 @@
 // What orders lists. Lists are packed: documents one after the other, `starts` [lists + 1] says where each list begins. Labels and starts are
 // known on the host, so which pairs count is too; what depends on scores stays on the device, and nothing is read back.
-import { expectTensor } from '../autograd/checks.ts'
 import {
-  abs,
-  add,
   bceWithLogits,
-  detach,
-  eq,
-  gt,
-  le,
-  log,
   mul,
-  neg,
-  reciprocal,
-  reshape,
   scale,
-  segmentLogSumExp,
-  segmentSum,
-  softplus,
-  sub,
+  segmentDiscounts,
+  segmentLogSoftmax,
+  segmentPairs,
   sum,
   type Tensor,
-  takeRows,
-  tensor,
-  where,
 } from '../autograd/index.ts'
-import { COUNT, expectNumber, expectOptions, shown, toFloats, toUints } from '../check.ts'
+import { COUNT, expectNumber, expectOptions, shown, toFloats } from '../check.ts'
 import { DataError, ShapeError } from '../errors.ts'
+import { beside, checkStarts, perDocument } from './lists.ts'
 
 /** Documents of a batch, checked. */
 interface Lists {
-  /** [N, 1], float32 on the device. */
+  /** [N], float32 on the device. */
   scores: Tensor
   labels: Float32Array
   starts: Uint32Array
@@ -38,35 +24,18 @@ interface Lists {
   B: number
 }
 
-function checked(name: string, scores: Tensor, given: ArrayLike<number>, offsets: ArrayLike<number>): Lists {
-  expectTensor(name, 'scores', scores)
-  const labels = toFloats(`${name}: labels`, given)
-  const starts = toUints(`${name}: starts`, offsets)
+function checked(name: string, given: Tensor, values: ArrayLike<number>, offsets: ArrayLike<number>): Lists {
+  const labels = toFloats(`${name}: labels`, values)
   const N = labels.length
-  const { shape } = scores
-  if (!(shape.length === 1 || (shape.length === 2 && shape[1] === 1)) || shape[0] !== N)
-    throw new ShapeError(
-      `${name}: scores has shape [${shape.join(', ')}], expected [${N}] or [${N}, 1], a score a label`,
-    )
+  const scores = perDocument(name, 'scores', given, N)
   const wrong = labels.findIndex(label => !(label >= 0 && label < Infinity))
   if (wrong >= 0)
     throw new DataError(
-      `${name}: the label of row ${wrong} is ${shown(given[wrong])}, expected a number of at least 0`,
+      `${name}: the label of row ${wrong} is ${shown(values[wrong])}, expected a number of at least 0`,
     )
-  if (starts.length < 2 || starts[0] !== 0 || starts.at(-1) !== N)
-    throw new ShapeError(
-      `${name}: starts is [${describe(starts)}], expected 0 first, ${N} last, the number of rows, and where each list begins`,
-    )
-  for (let list = 0; list + 1 < starts.length; list++)
-    if (starts[list + 1]! <= starts[list]!)
-      throw new DataError(
-        `${name}: list ${list} begins at ${starts[list]} and the next at ${starts[list + 1]}, expected one document or more`,
-      )
-  return { scores: reshape(scores, [N, 1]), labels, starts, N, B: starts.length - 1 }
+  const starts = checkStarts(name, offsets, N)
+  return { scores, labels, starts, N, B: starts.length - 1 }
 }
-
-const describe = (starts: Uint32Array): string =>
-  starts.length > 6 ? `${starts.subarray(0, 3).join(', ')}, …, ${starts.at(-1)}` : starts.join(', ')
 
 /** A value per document of its list. */
 function spread({ starts, N }: Lists, of: (list: number) => number): Float32Array<ArrayBuffer> {
@@ -74,9 +43,6 @@ function spread({ starts, N }: Lists, of: (list: number) => number): Float32Arra
   for (let list = 0; list + 1 < starts.length; list++) out.fill(of(list), starts[list]!, starts[list + 1]!)
   return out
 }
-
-const onDevice = (scores: Tensor, values: Float32Array<ArrayBuffer>): Tensor =>
-  tensor(scores.gpu, values, [values.length, 1])
 
 /** 0, with a gradient of zeros. */
 const nothing = (scores: Tensor): Tensor => scale(sum(scores), 0)
@@ -96,13 +62,8 @@ const nothing = (scores: Tensor): Tensor => scale(sum(scores), 0)
  */
 export function pointwise(scores: Tensor, labels: ArrayLike<number>, starts: ArrayLike<number>): Tensor {
   const lists = checked('pointwise', scores, labels, starts)
-  return bceWithLogits(
-    lists.scores,
-    onDevice(
-      scores,
-      lists.labels.map(label => Number(label > 0)),
-    ),
-  )
+  const clicks = lists.labels.map(label => Number(label > 0))
+  return bceWithLogits(lists.scores, beside(scores, clicks))
 }
 
 /** The same, summed in a list; mean over lists. */
@@ -111,16 +72,17 @@ export function pointwiseLists(scores: Tensor, labels: ArrayLike<number>, starts
   return scale(pointwise(scores, labels, starts), N / B)
 }
 
-/** Of each document, the logarithm of the softmax over its list: differences first, so that large scores lose nothing. [N, 1]. */
-function logSoftmaxOfLists({ scores, starts, N }: Lists): Tensor {
-  const owner = new Uint32Array(N)
-  for (let list = 0; list + 1 < starts.length; list++) owner.fill(list, starts[list]!, starts[list + 1]!)
-  return sub(scores, takeRows(segmentLogSumExp(scores, starts), owner))
-}
-
 /** Minus the sum over documents of a weight times the logarithm of the softmax over their list. */
-const weighted = (lists: Lists, weights: Float32Array<ArrayBuffer>): Tensor =>
-  neg(sum(mul(onDevice(lists.scores, weights), logSoftmaxOfLists(lists))))
+const weighted = ({ scores, starts }: Lists, weights: Float32Array<ArrayBuffer>): Tensor =>
+  sum(
+    mul(
+      beside(
+        scores,
+        weights.map(weight => -weight),
+      ),
+      segmentLogSoftmax(scores, starts),
+    ),
+  )
 
 /** How much lists count. */
 export interface ListwiseOptions {
@@ -190,40 +152,30 @@ export function listNet(scores: Tensor, labels: ArrayLike<number>, starts: Array
   return weighted(lists, weights)
 }
 
-/** Pairs of a list of which the first has the greater label, and a weight for each. */
-function pairsOf(
-  { labels, starts, B }: Lists,
-  weigh: (i: number, j: number, list: number) => number = () => 1,
-) {
-  const [first, second, weights]: [number[], number[], number[]] = [[], [], []]
-  for (let list = 0; list < B; list++)
-    for (let i = starts[list]!; i < starts[list + 1]!; i++)
-      for (let j = starts[list]!; j < starts[list + 1]!; j++) {
-        if (!(labels[i]! > labels[j]!)) continue
-        first.push(i)
-        second.push(j)
-        weights.push(weigh(i, j, list))
-      }
-  return {
-    first: Uint32Array.from(first),
-    second: Uint32Array.from(second),
-    weights: Float32Array.from(weights),
+/** Pairs of a list with different labels, of all lists. */
+function pairsOf({ labels, starts, B }: Lists): number {
+  let pairs = 0
+  for (let list = 0; list < B; list++) {
+    const own = labels.slice(starts[list], starts[list + 1]).sort()
+    // Of those before a run of equal labels, each makes a pair with each of the run.
+    for (let i = 0, next = 0; i < own.length; i = next) {
+      while (next < own.length && own[next] === own[i]) next++
+      pairs += i * (next - i)
+    }
   }
+  return pairs
 }
-
-/** log(1 + exp(-(s_i - s_j))) of each pair, [pairs, 1]. */
-const logistic = (scores: Tensor, first: Uint32Array, second: Uint32Array): Tensor =>
-  softplus(sub(takeRows(scores, second), takeRows(scores, first)))
 
 /**
  * RankNet (Burges and others 2005): log(1 + exp(-(s_i - s_j))) over pairs of a list with y_i > y_j; mean over all pairs of the batch, 0
- * where there is none. Memory grows with the pairs.
+ * where there is none. Time grows with the pairs, memory with the documents.
  */
 export function pairwise(scores: Tensor, labels: ArrayLike<number>, starts: ArrayLike<number>): Tensor {
   const lists = checked('pairwise', scores, labels, starts)
-  const { first, second } = pairsOf(lists)
-  if (!first.length) return nothing(lists.scores)
-  return scale(sum(logistic(lists.scores, first, second)), 1 / first.length)
+  const pairs = pairsOf(lists)
+  if (!pairs) return nothing(lists.scores)
+  const losses = segmentPairs(lists.scores, beside(scores, lists.labels), lists.starts)
+  return scale(sum(losses), 1 / pairs)
 }
 
 /** How LambdaRank counts ranks. */
@@ -255,14 +207,13 @@ export function lambdaRank(
     throw new DataError(
       `lambdaRank: the label of row ${high} is ${lists.labels[high]}, expected at most ${MOST}, of which 2^y can be summed`,
     )
-  const gain = (row: number) => 2 ** lists.labels[row]! - 1
+  if (!pairsOf(lists)) return nothing(lists.scores)
   const best = Array.from({ length: lists.B }, (_, list) => bestDcg(lists, list, k))
-  const { first, second, weights } = pairsOf(lists, (i, j, list) => (gain(i) - gain(j)) / best[list]!)
-  if (!first.length) return nothing(lists.scores)
-  const discounts = discountsOf(lists, k)
-  const swapped = abs(sub(takeRows(discounts, first), takeRows(discounts, second)))
-  const fixed = mul(onDevice(scores, weights), swapped)
-  return scale(sum(mul(detach(fixed), logistic(lists.scores, first, second))), 1 / lists.B)
+  const gains = spread(lists, list => (best[list] ? 1 / (best[list]! * lists.B) : 0)).map(
+    (share, row) => (2 ** lists.labels[row]! - 1) * share,
+  )
+  const values = segmentDiscounts(lists.scores, lists.starts, k)
+  return sum(segmentPairs(lists.scores, beside(scores, gains), lists.starts, { kind: 'swaps', values }))
 }
 
 function bestDcg({ labels, starts }: Lists, list: number, k: number): number {
@@ -271,25 +222,4 @@ function bestDcg({ labels, starts }: Lists, list: number, k: number): number {
     .sort()
     .reverse()
   return sorted.subarray(0, k).reduce((sum, y, i) => sum + (2 ** y - 1) / Math.log2(i + 2), 0)
-}
-
-/** 1 / log2(1 + rank) of each document in its list, 0 behind rank k; [N, 1]. The rank is 1 and how many stand before it. */
-function discountsOf({ scores, starts, N, B }: Lists, k: number): Tensor {
-  const [own, other, before, begins]: [number[], number[], number[], number[]] = [[], [], [], [0]]
-  for (let list = 0; list < B; list++)
-    for (let i = starts[list]!; i < starts[list + 1]!; i++) {
-      for (let j = starts[list]!; j < starts[list + 1]!; j++) {
-        if (i === j) continue
-        own.push(i)
-        other.push(j)
-        before.push(Number(j < i))
-      }
-      begins.push(own.length)
-    }
-  const still = detach(scores)
-  if (!own.length) return tensor(scores.gpu, new Float32Array(N).fill(1), [N, 1])
-  const [mine, theirs] = [takeRows(still, own), takeRows(still, other)]
-  const above = add(gt(theirs, mine), mul(eq(theirs, mine), onDevice(scores, Float32Array.from(before))))
-  const rank = add(segmentSum(above, Uint32Array.from(begins)), 1)
-  return where(le(rank, k), scale(reciprocal(log(add(rank, 1))), Math.LN2), 0)
 }

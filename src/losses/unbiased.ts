@@ -13,6 +13,7 @@ import {
   mul,
   neg,
   scale,
+  segmentLogSoftmax,
   segmentSum,
   sigmoid,
   softplus,
@@ -24,15 +25,8 @@ import {
 } from '../autograd/index.ts'
 import { expectNumber, expectNumbers, expectOptions, POSITIVE, type Range, shown } from '../check.ts'
 import { ConfigError } from '../errors.ts'
-import {
-  beside,
-  type ClickLists,
-  checkLists,
-  type Lists,
-  listLogSoftmax,
-  pick,
-  positionsOf,
-} from './click-lists.ts'
+import { type ClickLists, checkLists, type Lists, positionsOf } from './click-lists.ts'
+import { beside, pick } from './lists.ts'
 
 const PROPENSITY: Range = { says: 'a number above 0 and at most 1', takes: x => x > 0 && x <= 1 }
 
@@ -93,7 +87,7 @@ function listwiseNormed(x: Tensor, labels: Tensor, lists: Lists): Tensor {
     ),
   )
   const targets = detach(div(labels, pick(sums, listOf)))
-  return scale(sum(mul(targets, listLogSoftmax(x, lists))), -1 / Math.max(count, 1))
+  return scale(sum(mul(targets, segmentLogSoftmax(x, starts))), -1 / Math.max(count, 1))
 }
 
 /**
@@ -213,7 +207,7 @@ export function dlaUltra(scores: Tensor, examination: Tensor, lists: ClickLists)
   )
   const loss = (x: Tensor, other: Tensor) => {
     const labels = mul(clicks, relativeToFirst(other, checked, Number.POSITIVE_INFINITY))
-    return neg(div(sum(mul(labels, listLogSoftmax(x, checked))), sum(labels)))
+    return neg(div(sum(mul(labels, segmentLogSoftmax(x, checked.starts))), sum(labels)))
   }
   const [s, e] = [checked.scores, checked.examination!]
   return { relevance: loss(s, e), examination: loss(e, s) }

@@ -125,6 +125,38 @@ const cases: Record<string, { right: object; wrong: [object, RegExp][] }> = {
     },
     wrong: [[{ carry: of(5) }, /carry has 20 bytes/]],
   },
+  segmentPairs: {
+    right: {
+      ...{ kind: 'swaps', starts, B, N: 5, longest: 3 },
+      ...{ x: of(5), labels: of(5), values: of(5), y: of(5) },
+    },
+    wrong: [
+      [{ kind: 'sum' }, /segmentPairs: kind is 'sum', expected 'count'/],
+      [{ starts: of(2) }, /starts has 8 bytes/],
+      [{ x: of(4) }, /x has 16 bytes/],
+      [{ values: of(4) }, /values has 16 bytes/],
+      [{ y: of(4) }, /y has 16 bytes/],
+      [{ N: 1.5 }, /segmentPairs: N is 1.5/],
+      [{ longest: -1 }, /longest is -1/],
+    ],
+  },
+  segmentPairsBackward: {
+    right: {
+      ...{ kind: 'count', starts, B, N: 5, longest: 3 },
+      ...{ x: of(5), labels: of(5), values: of(5), dy: of(5), dx: of(5) },
+    },
+    wrong: [
+      [{ dy: of(4) }, /dy has 16 bytes/],
+      [{ dx: of(4) }, /dx has 16 bytes/],
+    ],
+  },
+  segmentDiscounts: {
+    right: { starts, B, N: 5, longest: 3, k: 2, x: of(5), y: of(5) },
+    wrong: [
+      [{ k: 0 }, /segmentDiscounts: k is 0/],
+      [{ y: of(4) }, /y has 16 bytes/],
+    ],
+  },
   axisReduce: {
     right: { kind: 'sum', x: of(30), shape: [5, 6], axes: [1], out: of(5) },
     wrong: [

@@ -6,7 +6,7 @@ import { expectClose, guarded } from '../../src/testing/index.ts'
 import { openTestGpu, seeded } from '../support/gpu.ts'
 
 const gpu = await openTestGpu()
-const KINDS: SegmentKind[] = ['sum', 'mean', 'max', 'logSumExp', 'softmax']
+const KINDS: SegmentKind[] = ['sum', 'mean', 'max', 'logSumExp', 'softmax', 'logSoftmax']
 
 for (const [starts, I, scale] of [
   [[0, 1], 1, 1],
@@ -22,7 +22,7 @@ for (const [starts, I, scale] of [
     const x = seeded(N * I, N, scale)
     const at = { starts: gpu.from(Uint32Array.from(starts)), B, I }
     for (const kind of KINDS) {
-      const size = kind === 'softmax' ? N * I : B * I
+      const size = kind === 'softmax' || kind === 'logSoftmax' ? N * I : B * I
       const [y, dx, dy] = [guarded(gpu, size), guarded(gpu, N * I), seeded(size, 5)]
       segment(gpu, { kind, x: gpu.from(x), y: y.view, ...at })
       const found = await gpu.readFloats(y.view)

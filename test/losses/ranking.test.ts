@@ -120,8 +120,14 @@ test('what cannot be right is refused', () => {
       () => loss(scores, [0, 1], [0, 2]),
       new RegExp(`${name}: scores has shape \\[3\\], expected \\[2\\] or \\[2, 1\\]`),
     )
-    assert.throws(() => loss(scores, [0, 1, 0], [0, 2, 2, 3]), /list 1 begins at 2 and the next at 2/)
-    assert.throws(() => loss(scores, [0, 1, 0], [0, 2]), /starts is \[0, 2\], expected 0 first, 3 last/)
+    assert.throws(
+      () => loss(scores, [0, 1, 0], [0, 2, 2, 3]),
+      /list 1 has no documents: starts\[1\] and starts\[2\] are 2/,
+    )
+    assert.throws(
+      () => loss(scores, [0, 1, 0], [0, 2]),
+      /starts goes from 0 to 2 in 2 numbers, expected 0 to 3/,
+    )
     assert.throws(() => loss([1] as never, [0], [0, 1]), new RegExp(`${name}: scores`))
   }
   assert.throws(() => lambdaRank(scores, [0, 1, 0], [0, 3], { k: 0 }), /k is 0/)

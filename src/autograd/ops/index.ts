@@ -97,8 +97,10 @@ export {
   type VarianceOptions,
   variance,
 } from './reductions.ts'
+export { type PairKind, segmentDiscounts, segmentPairs } from './segment-pairs.ts'
 export {
   type Starts,
+  segmentLogSoftmax,
   segmentLogSumExp,
   segmentMax,
   segmentMean,

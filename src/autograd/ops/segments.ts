@@ -56,15 +56,18 @@ export function rowOfEach(starts: Uint32Array): Uint32Array<ArrayBuffer> {
   return rows
 }
 
+/** Whether every row has a result of its own. */
+const byRow = (kind: SegmentKind) => kind === 'softmax' || kind === 'logSoftmax'
+
 function segmentOp(kind: SegmentKind, name: string) {
   const op = defineOp({
     name,
     inputs: ['x', 'starts'],
     dtypes: { x: ['f32'], starts: ['u32'] },
-    shape: ({ x, starts }) => (kind === 'softmax' ? x.shape : x.shape.with(0, starts.size - 1)),
+    shape: ({ x, starts }) => (byRow(kind) ? x.shape : x.shape.with(0, starts.size - 1)),
     forward({ gpu, x, starts, out }) {
       const B = starts.size - 1
-      if (kind === 'softmax') gpu.clear(out.view)
+      if (byRow(kind)) gpu.clear(out.view)
       const I = numel(x.shape.slice(1))
       segmentKernel(gpu, { kind, starts: starts.view, x: x.view, y: out.view, B, I })
     },
@@ -89,3 +92,5 @@ export const segmentMax = segmentOp('max', 'segmentMax')
 export const segmentLogSumExp = segmentOp('logSumExp', 'segmentLogSumExp')
 /** The softmax of each segment's rows, column by column: x [N, …] to the same shape. */
 export const segmentSoftmax = segmentOp('softmax', 'segmentSoftmax')
+/** The logarithm of {@link segmentSoftmax}, differences first, so that large values lose nothing. */
+export const segmentLogSoftmax = segmentOp('logSoftmax', 'segmentLogSoftmax')
