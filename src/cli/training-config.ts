@@ -2,7 +2,8 @@ import { fillSizes, parseSizes } from '../config/index.ts'
 import { isObject } from '../config/schema.ts'
 import { readJson } from '../data/files.ts'
 import { createModel, parseRunConfig, type ResolvedRunConfig } from '../models/index.ts'
-import { checkBestMetric, checkEncoder, pretrainedConfig } from '../train/index.ts'
+import { checkMetricOfRun } from '../train/best-metric.ts'
+import { checkEncoder, pretrainedConfig } from '../train/index.ts'
 
 /** What a training configuration may lean on. */
 export interface ConfigSources {
@@ -48,7 +49,7 @@ export async function readTrainingConfig(
 function parse(json: unknown, path: string, truncate = false): ResolvedRunConfig {
   const config = parseRunConfig(json, path)
   const { trainer, ...model } = config
-  checkBestMetric(trainer, createModel(model).metrics().figures, `${path}: trainer: `)
+  checkMetricOfRun(trainer, createModel(model), `${path}: trainer: `)
   if (truncate) trainer.truncate = true
   return config
 }

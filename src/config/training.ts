@@ -47,6 +47,8 @@ const stageEntries = {
   /** Optimizer steps; null: as many as `num_train_epochs` takes. */
   max_steps: v.optional(every, null),
   per_device_train_batch_size: v.optional(count, 64),
+  /** About so many rows a batch of whole lists, in place of so many lists; null: `per_device_train_batch_size` counts them. */
+  per_device_train_batch_rows: v.optional(every, null),
   gradient_accumulation_steps: v.optional(count, 2),
   learning_rate: v.optional(nonNegative, 1e-3),
   encoder_learning_rate: v.optional(nonNegative, 1e-4),

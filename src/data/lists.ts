@@ -1,5 +1,5 @@
 // Rows that belong together: what an order counts and a batch never splits, a row where a model reads no lists.
-import { DataError } from '../errors.ts'
+import { ConfigError, DataError } from '../errors.ts'
 import type { Inputs, ListInput } from '../inputs.ts'
 import { badValue, isId } from './check-columns.ts'
 import { range } from './columns.ts'
@@ -13,6 +13,10 @@ export interface Units {
   lists: boolean
   /** Rows of all of them. */
   rows: number
+  /** Rows of the longest. */
+  longest: number
+  /** Rows of one. */
+  sizeOf(unit: number): number
   /** The rows of some, one unit after the other; those of a list in the order of the data. */
   rowsOf(order: Uint32Array): Uint32Array
 }
@@ -35,6 +39,8 @@ export function unitsOf(
       count: among?.length ?? columns.length,
       lists: false,
       rows: among?.length ?? columns.length,
+      longest: Math.min(among?.length ?? columns.length, 1),
+      sizeOf: () => 1,
       rowsOf: order => (among ? order.map(i => among[i]!) : order),
     }
   const all = rowsByList(columns, input)
@@ -44,13 +50,16 @@ export function unitsOf(
     if (!(list < count))
       throw new DataError(`list ${list} is asked for, the data has lists 0 to ${count - 1}`)
   }
+  const sizeOf = (list: number) => starts[list + 1]! - starts[list]!
   return {
     count,
     lists: true,
     rows: rows.length,
+    longest: longestOf(starts),
+    sizeOf,
     rowsOf(order) {
       order.forEach(expectList)
-      const out = new Uint32Array(order.reduce((sum, list) => sum + starts[list + 1]! - starts[list]!, 0))
+      const out = new Uint32Array(order.reduce((sum, list) => sum + sizeOf(list), 0))
       let at = 0
       for (const list of order) {
         const part = rows.subarray(starts[list], starts[list + 1])
@@ -60,6 +69,67 @@ export function unitsOf(
       return out
     },
   }
+}
+
+/** How an order is cut into batches. */
+export interface BatchSize {
+  /** Units a batch; the last one of an order has what is left. */
+  batchSize: number
+  /** About so many rows a batch, of whole lists, in its place. */
+  batchRows?: number | null | undefined
+}
+
+/**
+ * Where the batches of an order begin, and its end, [batches + 1]. By rows, the order is cut into parts of equal rows, at most `batchRows` where
+ * the lists are short beside that, and a list goes where its first row lies: batches differ by less than a list, none is empty, and there are as
+ * many of them in whatever order the lists come.
+ * @throws ConfigError for rows that the longest list does not fit into, or of data without lists
+ */
+export function batchStarts(
+  units: Units,
+  order: Uint32Array,
+  { batchSize, batchRows }: BatchSize,
+): Uint32Array {
+  if (batchRows === undefined || batchRows === null) {
+    const count = Math.ceil(order.length / batchSize)
+    return Uint32Array.from({ length: count + 1 }, (_, i) => Math.min(i * batchSize, order.length))
+  }
+  if (!units.lists)
+    throw new ConfigError(
+      `batches of ${batchRows} rows (per_device_train_batch_rows) are of lists that stay whole, and no lists are read; expected per_device_train_batch_size alone`,
+    )
+  if (units.longest > batchRows)
+    throw new ConfigError(
+      `batches of ${batchRows} rows (per_device_train_batch_rows) do not hold the longest list, which has ${units.longest}, expected as many or more; or a lower 'longest', which cuts it`,
+    )
+  const rows = order.reduce((sum, list) => sum + units.sizeOf(list), 0)
+  const count = batchesByRows(rows, units.longest, batchRows)
+  const starts = new Uint32Array(count + 1)
+  let [batch, at] = [0, 0]
+  for (let i = 0; i < order.length; i++) {
+    // The first list whose first row lies in a part begins its batch.
+    while (batch < count && at * count >= batch * rows) starts[batch++] = i
+    at += units.sizeOf(order[i]!)
+  }
+  starts.fill(order.length, batch)
+  return starts
+}
+
+const batchesByRows = (rows: number, longest: number, batchRows: number): number =>
+  rows ? Math.max(1, Math.min(Math.ceil(rows / batchRows), Math.floor(rows / longest))) : 0
+
+/** Batches of all units. @throws as {@link batchStarts} */
+export function batchCount(units: Units, size: BatchSize): number {
+  if (size.batchRows === undefined || size.batchRows === null) return Math.ceil(units.count / size.batchSize)
+  batchStarts(units, new Uint32Array(0), size)
+  return batchesByRows(units.rows, units.longest, size.batchRows)
+}
+
+function longestOf(starts: Uint32Array): number {
+  let longest = 0
+  for (let list = 0; list + 1 < starts.length; list++)
+    longest = Math.max(longest, starts[list + 1]! - starts[list]!)
+  return longest
 }
 
 /** The rows list by list, and where each list starts. */
@@ -82,18 +152,10 @@ export function listsOf(
   length: number,
 ): [rows: Uint32Array, starts: Uint32Array] {
   // The list of each row by the columns so far.
-  const list = new Uint32Array(length)
+  let list = new Uint32Array(length)
   let count = Math.min(length, 1)
-  for (const [i, values] of keys.entries()) {
-    const known = new Map<number | string | bigint, number>()
-    for (let row = 0; row < length; row++) {
-      const value = values[row]!
-      const key = i === 0 ? value : `${list[row]} ${value}`
-      const at = known.get(key) ?? known.size
-      if (at === known.size) known.set(key, at)
-      list[row] = at
-    }
-    count = known.size
+  for (const values of keys) {
+    ;[list, count] = numberPairs(list, values instanceof Uint32Array ? values : numbered(values, length))
   }
   const starts = new Uint32Array(count + 1)
   for (const at of list) starts[at + 1]!++
@@ -114,6 +176,50 @@ function onlyOf(among: Uint32Array, [rows, starts]: [Uint32Array, Uint32Array]):
     if (end > ends.at(-1)!) ends.push(end)
   }
   return [left, Uint32Array.from(ends)]
+}
+
+/** A number for each different value: those that are no Uint32Array are few enough for a Map. */
+function numbered(values: ArrayLike<number | string | bigint>, length: number): Uint32Array {
+  const known = new Map<number | string | bigint, number>()
+  return Uint32Array.from({ length }, (_, row) => {
+    const at = known.get(values[row]!) ?? known.size
+    if (at === known.size) known.set(values[row]!, at)
+    return at
+  })
+}
+
+/** Numbers pairs in the order they appear: a hash table in typed arrays, since a Map holds 2^24 keys at most. */
+function numberPairs(a: Uint32Array, b: ArrayLike<number>): [Uint32Array<ArrayBuffer>, number] {
+  const { length } = a
+  const mask = 2 ** Math.ceil(Math.log2(2 * length + 2)) - 1
+  const table = new Uint32Array(mask + 1) // the row where a pair appeared first, plus 1
+  const numbers = new Uint32Array(length)
+  let count = 0
+  for (let row = 0; row < length; row++) {
+    let slot = hash(a[row]!, b[row]!) & mask
+    for (;;) {
+      const first = table[slot]!
+      if (!first) {
+        table[slot] = row + 1
+        numbers[row] = count++
+        break
+      }
+      if (a[first - 1] === a[row] && b[first - 1] === b[row]) {
+        numbers[row] = numbers[first - 1]!
+        break
+      }
+      slot = (slot + 1) & mask
+    }
+  }
+  return [numbers, count]
+}
+
+/** The finalizer of MurmurHash3, over both. */
+function hash(a: number, b: number): number {
+  let h = Math.imul(a, 0x9e3779b1) ^ b
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return h ^ (h >>> 16)
 }
 
 /** The rows and starts of lists that are as long as they may be. */

@@ -9,13 +9,17 @@ import { type BatchOf, checkInputs, type Input, type Inputs } from '../inputs.ts
 import { checkCollateOptions, checkColumns, expectInputs } from './check-columns.ts'
 import { type CollateOptions, collate } from './collate.ts'
 import type { Columns } from './dataset.ts'
-import { unitsOf } from './lists.ts'
+import { batchStarts, unitsOf } from './lists.ts'
 import { CollateThread } from './loader-thread.ts'
 
 /** How a loader makes its batches. */
 export interface LoaderOptions extends Omit<CollateOptions, 'epoch'> {
   /** Rows a batch, lists where the inputs have a `list`; the last one of an order has what is left. */
   batchSize: number
+  /**
+   * About so many rows a batch in place of so many lists, where the inputs have a `list`: lists stay whole, and batches differ by less than one.
+   */
+  batchRows?: number | null
   /**
    * Collate in a thread of its own; columns that are not in shared memory are copied to it. Default: in Node with more
    * than two cores.
@@ -61,11 +65,14 @@ export function createLoader<I extends { [K in keyof I]: Input }>(
   checkColumns('createLoader', columns)
   checkInputs('createLoader', inputs)
   expectInputs('createLoader', columns, inputs)
-  checkCollateOptions('createLoader', given, ['truncate', 'seed', 'batchSize', 'worker'])
-  const { batchSize, worker = spareCore, ...options } = given
+  checkCollateOptions('createLoader', given, ['truncate', 'seed', 'batchSize', 'batchRows', 'worker'])
+  const { batchSize, batchRows = null, worker = spareCore, ...options } = given
   expectNumber('createLoader: batchSize', batchSize, COUNT)
+  if (batchRows !== null) expectNumber('createLoader: batchRows', batchRows, COUNT)
   expectFlag('createLoader: worker', worker)
   const units = unitsOf(columns, inputs)
+  const size = { batchSize, batchRows }
+  batchStarts(units, new Uint32Array(0), size) // and is refused where it cannot be
   const thread = worker ? new CollateThread(columns, inputs) : undefined
   let closed = false
   async function* batches(
@@ -76,8 +83,9 @@ export function createLoader<I extends { [K in keyof I]: Input }>(
       throw new ArgumentError(`batches: order is ${shown(order)}, expected a Uint32Array of row numbers`)
     expectNumber('batches: first', first, NATURAL)
     const how = { ...options, epoch }
-    const count = Math.ceil(order.length / batchSize)
-    const rows = (i: number) => units.rowsOf(order.subarray(i * batchSize, (i + 1) * batchSize))
+    const starts = batchStarts(units, order, size)
+    const count = starts.length - 1
+    const rows = (i: number) => units.rowsOf(order.subarray(starts[i], starts[i + 1]))
     const ahead: Promise<BatchOf<I>>[] = []
     for (let i = first; i < count; i++) {
       if (closed) throw new KernelgradError('the loader is closed, and a batch is asked for')

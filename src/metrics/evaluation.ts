@@ -30,10 +30,13 @@ export class Evaluation implements Metric<Labelled> {
   #loss = 0
   #right = 0
 
-  /** @param options.rows Rows that will come, where known. */
-  constructor(classes: number, options: { rows?: number } = {}) {
+  /**
+   * @param options.rows Rows that will come, where known.
+   * @param options.also Figures that a run asks for beside these: there are none of a classifier.
+   */
+  constructor(classes: number, options: { rows?: number; also?: readonly string[] } = {}) {
     expectNumber('Evaluation: classes', classes, COUNT)
-    expectOptions('Evaluation: options', options, ['rows'])
+    expectOptions('Evaluation: options', options, ['rows', 'also'])
     const { rows = 0 } = options
     expectNumber('Evaluation: rows', rows, NATURAL)
     this.classes = classes

@@ -1,6 +1,6 @@
 // How well a ranker orders lists: the same figures during training, and of a file afterwards, of all lists and by group.
 import { COUNT, expectNumber, expectOneOf, expectOptions, NATURAL, shown } from '../check.ts'
-import { DataError, ShapeError } from '../errors.ts'
+import { ArgumentError, DataError, ShapeError } from '../errors.ts'
 import type { Figure } from './figures.ts'
 import type { Metric } from './metric.ts'
 import {
@@ -8,11 +8,13 @@ import {
   baiduFigures,
   dcg,
   err,
+  hitAt,
   type ListMean,
   meanOfLists,
   mrr,
   ndcg,
   pnr,
+  precisionAt,
   type Ranked,
   rankLists,
   recallAt,
@@ -35,6 +37,8 @@ export interface ListEvaluationOptions {
   columns?: number
   /** The column that is the logit of a click, default 0. */
   click?: number
+  /** Further figures by name, ranks that count behind the '@': ndcg@3, mrr@1, precision@5, hit@10. Names that are none of these are left out. */
+  also?: readonly string[]
 }
 
 /** Documents of lists, one list after the other. */
@@ -67,6 +71,26 @@ const FIGURES = {
   lists_left_out: { better: 'none' },
 } satisfies Record<string, Figure>
 
+/** Of sorted lists, a value a list within rank k; `most` is the highest grade. */
+const AT: Record<string, { title: string; of: (ranked: Ranked, k: number, most: number) => Float64Array }> = {
+  ndcg: { title: 'nDCG', of: (ranked, k) => ndcg(ranked, { k }) },
+  dcg: { title: 'DCG', of: (ranked, k) => dcg(ranked, { k }) },
+  mrr: { title: 'MRR', of: mrr },
+  map: { title: 'MAP', of: averagePrecision },
+  recall: { title: 'Recall', of: recallAt },
+  precision: { title: 'Precision', of: precisionAt },
+  hit: { title: 'Hit', of: hitAt },
+  err: { title: 'ERR', of: err },
+}
+const NAMED = new RegExp(`^(${Object.keys(AT).join('|')})@([1-9]\\d{0,8})$`)
+
+/** Of those names that say a figure and a rank and are in no evaluation already, both. */
+const further = (names: readonly string[]) =>
+  names.flatMap(name => {
+    const [, figure, k] = Object.hasOwn(FIGURES, name) ? [] : (NAMED.exec(name) ?? [])
+    return figure === undefined ? [] : [{ name, k: Number(k), ...AT[figure]! }]
+  })
+
 /** The highest grade there is, unless a label is higher. */
 const GRADE = 4
 
@@ -85,11 +109,12 @@ const GRADE = 4
  * ```
  */
 export class ListEvaluation implements Metric<never> {
-  readonly figures: Readonly<Record<string, Figure>> = FIGURES
+  readonly figures: Readonly<Record<string, Figure>>
   readonly takesGroups = true
   readonly #loss: ListLoss
   readonly #columns: number
   readonly #click: number
+  readonly #also: ReturnType<typeof further>
   readonly #labels: number[] = []
   readonly #scores: number[] = []
   readonly #clicks: number[] = []
@@ -97,8 +122,8 @@ export class ListEvaluation implements Metric<never> {
   readonly #groups: unknown[] = []
 
   constructor(options: ListEvaluationOptions = {}) {
-    expectOptions('ListEvaluation: options', options, ['loss', 'columns', 'click'])
-    const { loss = 'pointwise', columns = 1, click = 0 } = options
+    expectOptions('ListEvaluation: options', options, ['loss', 'columns', 'click', 'also'])
+    const { loss = 'pointwise', columns = 1, click = 0, also = [] } = options
     expectOneOf('ListEvaluation: loss', loss, LIST_LOSSES)
     expectNumber('ListEvaluation: columns', columns, COUNT)
     const place = {
@@ -109,6 +134,13 @@ export class ListEvaluation implements Metric<never> {
     this.#loss = loss
     this.#columns = columns
     this.#click = click
+    if (!Array.isArray(also))
+      throw new ArgumentError(`ListEvaluation: also is ${shown(also)}, expected an array of names`)
+    this.#also = further(also)
+    this.figures = {
+      ...FIGURES,
+      ...Object.fromEntries(this.#also.map(({ name, title, k }) => [name, greater(`${title}@${k}`)])),
+    }
   }
 
   /** Adds a batch of a model whose inputs are called `labels` (numbers of one column) and `lists`. */
@@ -227,6 +259,7 @@ export class ListEvaluation implements Metric<never> {
       pnr: pnr(ranked),
       'baidu_ndcg@10': baidu.ndcg,
       'baidu_err@10': baidu.err,
+      ...Object.fromEntries(this.#also.map(({ name, of, k }) => [name, mean(of(ranked, k, most))])),
       lists: lists.length,
       lists_left_out: nd.left_out,
     }

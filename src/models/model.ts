@@ -74,8 +74,9 @@ export abstract class Model<I extends { [K in keyof I]: Input } = Inputs> extend
   /**
    * A metric without rows.
    * @param options.rows rows that will come, where known.
+   * @param options.also figures that are asked for beside its own, as ndcg@3 of lists; what it does not know is left out.
    */
-  abstract metrics(options?: { rows?: number }): Metric<BatchOf<I>>
+  abstract metrics(options?: { rows?: number; also?: readonly string[] }): Metric<BatchOf<I>>
 
   /**
    * [rows, C] float32, or [rows, 1] for a model whose single logit z means p = sigmoid(z), so that the two classes' logits are [0, z]. What a student

@@ -149,9 +149,10 @@ export class TabularRanker extends Model<TabularRankerInputs> {
     return this.#loss.examines ? ['score', null] : ['score']
   }
 
-  metrics(): ListEvaluation {
+  metrics({ also }: { also?: readonly string[] } = {}): ListEvaluation {
     const columns = this.scoreNames().length
-    return new ListEvaluation({ loss: this.#loss.kind, columns, click: columns - 1 })
+    const own = { loss: this.#loss.kind, columns, click: columns - 1 }
+    return new ListEvaluation(also ? { ...own, also } : own)
   }
 }
 

@@ -1,7 +1,8 @@
 // Which evaluation is the best, and when there has been none better for too long.
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { ConfigError } from '../errors.ts'
-import type { Figure } from '../metrics/index.ts'
+import type { Figure, Metric } from '../metrics/index.ts'
+import type { Model } from '../models/index.ts'
 import type { TrainerState } from './trainer-state.ts'
 
 /** What a model's evaluations give, by name. */
@@ -12,6 +13,16 @@ type Settings = Pick<ResolvedTrainerConfig, 'metric_for_best_model' | 'greater_i
 /** The metric's name without the `eval_` that transformers allows before it. */
 export const metricOf = ({ metric_for_best_model }: Settings): string =>
   (metric_for_best_model ?? 'loss').replace(/^eval_/, '')
+
+/** What a model is judged by, with the figures of those names that it has when it is asked for them, as ndcg@3 of lists. */
+export function metricWith(model: Model, also: readonly string[], options: { rows?: number } = {}): Metric {
+  const own = model.metrics(options)
+  return also.every(name => Object.hasOwn(own.figures, name)) ? own : model.metrics({ ...options, also })
+}
+
+/** The figures of a run's evaluations. */
+export const figuresOfRun = (model: Model, settings: Settings): FiguresByName =>
+  metricWith(model, [metricOf(settings)]).figures
 
 /** Whether more of the metric is better; less is, otherwise. */
 const isGreater = (settings: Settings, figures: FiguresByName): boolean =>
@@ -41,6 +52,10 @@ export function checkBestMetric(config: Settings, figures: FiguresByName, where 
       `${where}greater_is_better is ${greater}, and ${name} is better when it is ${better}; leave greater_is_better out`,
     )
 }
+
+/** {@link checkBestMetric} of a model's run. */
+export const checkMetricOfRun = (config: Settings, model: Model, where = ''): void =>
+  checkBestMetric(config, figuresOfRun(model, config), where)
 
 /**
  * Notes an evaluation in the state: the best metric, and how many evaluations in a row had none better by more than
@@ -80,6 +95,18 @@ export function tellWithoutValue(
     `the evaluation of step ${step} has no ${metricOf(config)}, the metric_for_best_model: it is not taken for the best, and early stopping ` +
       'counts it as one without progress',
   )
+}
+
+/** Notes an evaluation of a run, and tells where it cannot be the best. */
+export function judge(
+  model: Model,
+  state: TrainerState,
+  config: Parameters<typeof tellWithoutValue>[0] & Parameters<typeof noteEvaluation>[1],
+  metrics: Record<string, number>,
+  warn: (message: string) => void,
+): void {
+  tellWithoutValue(config, metrics, state.global_step, warn)
+  noteEvaluation(state, config, metrics, figuresOfRun(model, config))
 }
 
 /**

@@ -3,10 +3,9 @@ import type { Tensor } from '../autograd/index.ts'
 import type { Dataset } from '../data/index.ts'
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Model } from '../models/index.ts'
-import { epochOrder } from './batches.ts'
 import { expectTensor } from './checks.ts'
 import type { StageRows } from './stage-data.ts'
-import { positionOf, type Stage } from './stages.ts'
+import { batchesOf, positionOf, type Stage } from './stages.ts'
 
 /** The loss, or a gradient, is not a number. */
 export class BrokenLossError extends KernelgradError {
@@ -63,10 +62,9 @@ function rowsOf(
   const position = positionOf(plan, step, microBatch)
   const { config, firstEpoch } = plan[position.stage]!
   const { train, units } = data[position.stage]!
-  const { per_device_train_batch_size: size, gradient_accumulation_steps } = config
-  const order = epochOrder(units.count, config, firstEpoch + position.epoch)
-  const end = position.microBatch + (count ?? gradient_accumulation_steps)
-  return { config, rows: byFile(train, units.rowsOf(order.subarray(position.microBatch * size, end * size))) }
+  const first = position.microBatch
+  const end = first + (count ?? config.gradient_accumulation_steps)
+  return { config, rows: byFile(train, batchesOf(units, config, firstEpoch + position.epoch, [first, end])) }
 }
 
 function byFile(data: Dataset, order: Uint32Array): BrokenLossError['rows'] {

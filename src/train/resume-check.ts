@@ -3,7 +3,7 @@ import { files } from '#files'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { isThere, readJson } from '../data/files.ts'
 import { ConfigError } from '../errors.ts'
-import { columnsOf, type Inputs } from '../inputs.ts'
+import { columnsOf, type Inputs, type ListInput } from '../inputs.ts'
 import { createModel, type Model, type ModelClass, parseConfiguration } from '../models/index.ts'
 import { configurationOf, makeModel } from '../models/registry.ts'
 import { CONFIG_FILE } from './checkpoint.ts'
@@ -19,12 +19,19 @@ export const readsOf = (inputs: Inputs): Reads =>
     name,
     input.kind === 'text'
       ? input.columns.map(column => `${column.name} (${column.dtype})`).join(', ')
-      : columnsOf(input).join(', '),
+      : input.kind === 'list'
+        ? columnsOf(input).join(', ') + capOf(input)
+        : columnsOf(input).join(', '),
   ])
+
+/** How long a list may be: of another cap, other rows are trained on. */
+const capOf = ({ longest, longer = 'refuse' }: ListInput): string =>
+  longest === undefined ? '' : `, ${longest} rows at most (${longer})`
 
 /** Settings that say what is read, trained and kept from step to step: with another value there is no going on. */
 const FIXED: readonly string[] = [
   'per_device_train_batch_size',
+  'per_device_train_batch_rows',
   'gradient_accumulation_steps',
   'seed',
   'shuffle',

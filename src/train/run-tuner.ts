@@ -15,9 +15,8 @@ import { ClassTimer, type Measure, type TunedClass } from '../kernels/matmul-tun
 import { type Choices, choicesOf, keepChoices, settleChoices, tuningOf } from '../kernels/tuning.ts'
 import type { Model } from '../models/index.ts'
 import { BatchNorm1d } from '../nn/index.ts'
-import { epochOrder } from './batches.ts'
 import { checkLoss } from './broken-loss.ts'
-import type { Stage } from './stages.ts'
+import { batchesOf, type Stage } from './stages.ts'
 import type { TrainerState } from './trainer-state.ts'
 
 /** Of a run's time, what timing may take. */
@@ -255,16 +254,7 @@ export async function settleForms(
   const units = unitsOf(data, model.inputs)
   let pass: (() => MatmulShape[]) | undefined
   await tuner.settle(surely * config.gradient_accumulation_steps, () => {
-    if (!pass) {
-      const order = epochOrder(units.count, config, firstEpoch)
-      pass = passOver(
-        model,
-        data,
-        units.rowsOf(order.subarray(0, config.per_device_train_batch_size)),
-        config,
-        trained,
-      )
-    }
+    pass ??= passOver(model, data, batchesOf(units, config, firstEpoch, [0, 1]), config, trained)
     return pass()
   })
 }

@@ -109,7 +109,7 @@ export function rowsOfStages(given: Given): StageRows[] {
 export const planOver = (model: Model, config: ResolvedTrainerConfig, rows: readonly StageRows[]): Stage[] =>
   planStages(
     config,
-    rows.map(({ units }) => units.count),
+    rows.map(({ units }) => units),
     normalizesRows(model, rows[0]!.units),
   )
 

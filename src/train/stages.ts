@@ -1,7 +1,7 @@
 // What a run consists of, worked out before it starts: stages, their epochs and steps.
 import type { ResolvedTrainerConfig, StageConfig } from '../config/index.ts'
 import { stageOptim } from '../config/optimizer.ts'
-import type { Units } from '../data/lists.ts'
+import { type BatchSize, batchCount, batchStarts, type Units } from '../data/lists.ts'
 import { ConfigError } from '../errors.ts'
 import type { Model } from '../models/index.ts'
 import { BatchNorm1d } from '../nn/index.ts'
@@ -36,14 +36,14 @@ export interface Position {
 }
 
 /**
- * The stages of a run over so many rows, or lists of rows; a number for each stage where they differ.
+ * The stages of a run over such units, those of each stage; of a number of them, steps are only right where batches count them.
  * @param normalizes whether batches are normalized: one of a single row has no variance. A last row that would be one by itself is
  *   left out; which row that is differs by epoch where rows are shuffled.
  * @throws ConfigError where every batch would have one row.
  */
 export function planStages(
   config: ResolvedTrainerConfig,
-  counts: number | readonly number[],
+  given: readonly Units[] | number,
   normalizes = false,
 ): Stage[] {
   const plan: Stage[] = []
@@ -52,16 +52,20 @@ export function planStages(
   const freeze = config.freeze ?? (config.stages.some(stage => stage.freeze) ? [] : undefined)
   for (const [index, stage] of (config.stages.length ? config.stages : [{} as StageConfig]).entries()) {
     const { train, eval: evaluation, ...changes } = stage
-    const units = typeof counts === 'number' ? counts : counts[index]!
+    const units = typeof given === 'number' ? given : given[index]!
+    const count = typeof units === 'number' ? units : units.count
     const own: ResolvedTrainerConfig = { ...config, freeze, ...changes, ...stageOptim(config, changes) }
     const size = own.per_device_train_batch_size
-    if (normalizes && (size === 1 || units === 1))
+    if (normalizes && (size === 1 || count === 1))
       throw new ConfigError(
         `${size === 1 ? 'per_device_train_batch_size is 1' : 'the training data has 1 row'}, and the model has batch normalization ` +
           '(BatchNorm1d), which takes batches of 2 rows or more while training',
       )
-    const leftOut = normalizes && units % size === 1 ? 1 : 0
-    const microBatches = Math.ceil((units - leftOut) / size)
+    const leftOut = normalizes && count % size === 1 ? 1 : 0
+    const microBatches =
+      leftOut || typeof units === 'number'
+        ? Math.ceil((count - leftOut) / size)
+        : batchCount(units, batchSizeOf(own))
     const stepsPerEpoch = Math.ceil(microBatches / own.gradient_accumulation_steps)
     const steps = own.max_steps ?? Math.ceil(own.num_train_epochs * stepsPerEpoch)
     const files = { train, eval: evaluation }
@@ -103,13 +107,32 @@ export function rowsAfter(plan: readonly Stage[], steps: number, all: readonly U
   for (const { index, config, firstStep, firstEpoch, stepsPerEpoch, leftOut, steps: own } of plan) {
     const units = all[index]!
     const taken = Math.min(Math.max(steps - firstStep, 0), own)
-    const window = config.per_device_train_batch_size * config.gradient_accumulation_steps
     const epochs = Math.floor(taken / stepsPerEpoch)
-    const rest = Math.min((taken % stepsPerEpoch) * window, units.count - leftOut)
-    const begun = () => epochOrder(units.count, config, firstEpoch + epochs).subarray(0, rest)
-    sum += epochs * (units.rows - leftOut) + (units.lists && rest ? units.rowsOf(begun()).length : rest)
+    const batches = (taken % stepsPerEpoch) * config.gradient_accumulation_steps
+    sum += epochs * (units.rows - leftOut)
+    if (units.lists && batches) sum += batchesOf(units, config, firstEpoch + epochs, [0, batches]).length
+    else sum += Math.min(batches * config.per_device_train_batch_size, units.count - leftOut)
   }
   return sum
+}
+
+/** How a stage cuts its epochs. */
+export const batchSizeOf = ({
+  per_device_train_batch_size: batchSize,
+  per_device_train_batch_rows: batchRows,
+}: ResolvedTrainerConfig): BatchSize => ({ batchSize, batchRows })
+
+/** The rows of an epoch's micro-batches from one to before another. */
+export function batchesOf(
+  units: Units,
+  config: ResolvedTrainerConfig,
+  epoch: number,
+  [first, end]: readonly [number, number],
+): Uint32Array {
+  const order = epochOrder(units.count, config, epoch)
+  const starts = batchStarts(units, order, batchSizeOf(config))
+  const at = (i: number) => starts[Math.min(i, starts.length - 1)]
+  return units.rowsOf(order.subarray(at(first), at(end)))
 }
 
 /** The learning rate's factor by step of the stage. */

@@ -11,7 +11,7 @@ import { bitsKey, choicesOf, setChoices } from '../kernels/tuning.ts'
 import type { Model } from '../models/index.ts'
 import type { RngState } from '../nn/index.ts'
 import type { GradScaler, GradScalerState, Optimizer, StateTensor } from '../optim/index.ts'
-import { type FiguresByName, metricOf, reconsiderBest } from './best-metric.ts'
+import { type FiguresByName, figuresOfRun, metricOf, reconsiderBest } from './best-metric.ts'
 import { loadWeights, modelFiles } from './checkpoint.ts'
 import { findCheckpoint, listCheckpoints, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
@@ -207,7 +207,7 @@ export async function resume(
   const runs = output === undefined ? [dirname(folder)] : [output, dirname(folder)]
   if (best) state.best_model_checkpoint = await sameCheckpoint(best, runs)
   const { config: settings, firstStep } = stage
-  const { figures } = model.metrics()
+  const figures = figuresOfRun(model, settings)
   const since = judgedSince(plan, rows, stage.index)
   if (reconsiderBest(state, settings, firstStep, figures, since)) {
     state.best_model_checkpoint = await bestSaved(state, settings, runs, figures, since)

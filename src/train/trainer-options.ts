@@ -108,6 +108,7 @@ const NUMBERS = {
 } as const
 /** null stands for none. */
 const OR_NULL = {
+  per_device_train_batch_rows: COUNT,
   max_steps: COUNT,
   max_grad_norm: POSITIVE,
   eval_steps: COUNT,

@@ -6,18 +6,18 @@ import { type Gpu, InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
 import { GradScaler, type Optimizer } from '../optim/index.ts'
 import { epochOrder } from './batches.ts'
-import { checkBestMetric, noteEvaluation, outOfPatience, tellWithoutValue } from './best-metric.ts'
+import { checkMetricOfRun, judge, outOfPatience } from './best-metric.ts'
 import { brokenGradient, brokenLoss } from './broken-loss.ts'
 import { dueAfter } from './cadence.ts'
 import { type CallbackContext, call, type PlainHook, type TrainerControl } from './callbacks.ts'
-import { evaluate } from './evaluate.ts'
+import { evaluateRun } from './evaluate.ts'
 import { Lessons } from './lessons.ts'
 import { LossLog } from './loss-log.ts'
 import { createOptimizer } from './optimizer.ts'
 import { RunTuner, settleForms } from './run-tuner.ts'
 import { Saving } from './saving.ts'
 import { beginJudging, checkEvaluations, type StageRows } from './stage-data.ts'
-import { type Position, rowsAfter, type Stage, scheduleOf } from './stages.ts'
+import { batchSizeOf, type Position, rowsAfter, type Stage, scheduleOf } from './stages.ts'
 import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
 import type { CheckedOptions, TrainerOptions, TrainOptions } from './trainer-options.ts'
 import { checkTrainerOptions, checkTrainOptions } from './trainer-options.ts'
@@ -85,7 +85,7 @@ export class Trainer {
   constructor(given: TrainerOptions) {
     const options = checkTrainerOptions(given)
     const { model, config, rows, plan } = options
-    checkBestMetric(config, model.metrics().figures)
+    checkMetricOfRun(config, model)
     this.#options = options
     this.#saving = new Saving(options)
     this.#gpu = model.gpu
@@ -185,8 +185,8 @@ export class Trainer {
     await this.#lessons.begin(stage)
     this.optimizer = await createOptimizer(model, config)
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
-    const { per_device_train_batch_size: batchSize, truncate, seed } = config
-    this.#loader = createLoader(train, this.#lessons.inputs, { batchSize, truncate, seed })
+    const { truncate, seed } = config
+    this.#loader = createLoader(train, this.#lessons.inputs, { ...batchSizeOf(config), truncate, seed })
     try {
       if (resumed) await loadOptimizer(resumed, model, this)
       const fresh = !resumed && !this.state.global_step
@@ -319,18 +319,14 @@ export class Trainer {
   async #evaluateAndLog(evaluation: Dataset): Promise<void> {
     const { config } = this.#stage
     await this.#checkNumbers()
-    const found = await this.#watch.time('evaluate', () => {
+    const metrics = await this.#watch.time('evaluate', () => {
       this.optimizer.synchronize()
-      return evaluate(this.#options.model, evaluation, {
-        batchSize: config.per_device_eval_batch_size,
-        truncate: config.truncate,
-        onEvaluation: done => this.#options.onEvaluation?.(done, this.state.global_step),
-      })
+      return evaluateRun(this.#options.model, evaluation, config, done =>
+        this.#options.onEvaluation?.(done, this.state.global_step),
+      )
     })
-    const metrics = Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]))
     await this.#log(metrics)
-    tellWithoutValue(config, metrics, this.state.global_step, this.#options.onWarning ?? console.warn)
-    noteEvaluation(this.state, config, metrics, this.#options.model.metrics().figures)
+    judge(this.#options.model, this.state, config, metrics, this.#options.onWarning ?? console.warn)
     this.#stageStops = outOfPatience(this.state, config)
     await call(this.#options.callbacks, 'onEvaluate', { ...this.#context(), metrics })
   }

@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Columns, createLoader, shuffledOrder } from '../../src/data/index.ts'
-import { unitsOf } from '../../src/data/lists.ts'
+import { batchCount, batchStarts, unitsOf } from '../../src/data/lists.ts'
 import { DataError } from '../../src/errors.ts'
 import { checkInputs, type Inputs, type ListInput } from '../../src/inputs.ts'
 
@@ -64,6 +64,60 @@ test('a cap that cannot be is refused', () => {
     [{ longer: 'cut' }, /has longer 'cut' and no longest/],
   ] as [Partial<ListInput>, RegExp][])
     assert.throws(() => checkInputs('test', inputs(own)), says)
+})
+
+test('batches by rows split no list, differ by less than one, and are as many in any order', async () => {
+  const units = unitsOf(columns, inputs())
+  for (const batchRows of [longest, longest + 3, 40, ROWS, 1000]) {
+    const counts = new Set<number>()
+    for (let epoch = 0; epoch < 20; epoch++) {
+      const order = shuffledOrder(units.count, 3, epoch)
+      const starts = batchStarts(units, order, { batchSize: 1, batchRows })
+      counts.add(starts.length - 1)
+      assert.equal([starts[0], starts.at(-1)], [0, units.count])
+      for (let b = 0; b + 1 < starts.length; b++) {
+        const { length } = units.rowsOf(order.subarray(starts[b], starts[b + 1]))
+        assert.ok(length > 0 && length < ROWS / (starts.length - 1) + longest, `${length}`)
+      }
+    }
+    assert.equal([...counts], [batchCount(units, { batchSize: 1, batchRows })])
+  }
+  const own = inputs({ longest: 3, longer: 'cut' })
+  const loader = createLoader(columns, own, { batchSize: 1, batchRows: 6, worker: false })
+  const sizes: number[] = []
+  const order = shuffledOrder(units.count, 1, 0)
+  for await (const { size } of loader.batches(order)) sizes.push(size)
+  assert.is(
+    sizes.reduce((a, b) => a + b),
+    groups.reduce((sum, rows) => sum + Math.min(rows.length, 3), 0),
+  )
+  assert.ok(Math.max(...sizes) < 9 && sizes.length > 5, String(sizes))
+  assert.throws(
+    () => createLoader(columns, inputs(), { batchSize: 1, batchRows: longest - 1 }),
+    new RegExp(`do not hold the longest list, which has ${longest}, expected as many or more`),
+  )
+  assert.throws(
+    () =>
+      createLoader(columns, { x: { kind: 'ids', columns: { list: 1e6 } } }, { batchSize: 1, batchRows: 9 }),
+    /batches of 9 rows .* no lists are read/,
+  )
+  assert.throws(() => createLoader(columns, inputs(), { batchSize: 1, batchRows: 0 }), /batchRows is 0/)
+})
+
+test('more lists than a Map holds are found', () => {
+  if (process.env.CI !== 'true') {
+    console.log('skip: 17 million lists: it takes seconds and a gibibyte; set CI=true to run it')
+    return
+  }
+  const length = 2 ** 24 + 1000
+  const ids = {
+    list: Uint32Array.from({ length }, (_, row) => Math.imul(row >>> 1, 0x9e3779b1)),
+    half: Uint32Array.from({ length }, (_, row) => row & 1),
+  }
+  const both: Inputs = { lists: { kind: 'list', columns: ['list', 'half'] } }
+  const units = unitsOf({ length, rowStart: 0, lists: {}, ids, floats: {} }, both)
+  assert.is(units.count, length)
+  assert.equal([...units.rowsOf(Uint32Array.of(length - 1))], [length - 1])
 })
 
 test.run()
