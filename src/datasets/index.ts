@@ -4,6 +4,7 @@
  * @module kernelgrad/datasets
  */
 export * from './click-world.ts'
+export * from './list-world.ts'
 export * from './synthetic.ts'
 export * from './synthetic-raw.ts'
 export * from './text-world.ts'

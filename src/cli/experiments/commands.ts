@@ -93,4 +93,10 @@ export const EXPERIMENTS: readonly BodySpec[] = [
     options: PLANTED,
     load: () => import('./npass.ts'),
   },
+  {
+    name: 'losses',
+    description: 'losses over lists: which orders documents, and which predicts clicks',
+    options: PLANTED,
+    load: () => import('./losses.ts'),
+  },
 ]
