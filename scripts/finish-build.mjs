@@ -37,7 +37,7 @@ for (const { types } of Object.values(exports)) {
 }
 
 // What reads raw files through DuckDB runs in Node only.
-const NODE_ONLY = ['./kdd']
+const NODE_ONLY = ['./kdd', './lists']
 const entries = Object.entries(exports)
   .filter(([name]) => !NODE_ONLY.includes(name))
   .map(([name, { default: file }]) => [name === '.' ? 'index' : name.slice(2), file])

@@ -1,6 +1,7 @@
 import { UsageError } from '../errors.ts'
 import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
 import { EXPERIMENTS } from './experiments/commands.ts'
+import { LISTS } from './lists-command.ts'
 import { ADAPTER, JSON_LINE } from './options.ts'
 import { PREPARE } from './prepare-command.ts'
 
@@ -99,8 +100,13 @@ export const COMMANDS: readonly CommandSpec[] = [
         parse: wholeNumber(1),
       },
       {
+        flags: '--lists <key>',
+        description: 'of kdd: rows in lists: pages, what a user saw for a query, or all ads of a query',
+        choices: ['display', 'query_user', 'query'],
+      },
+      {
         flags: '--seed <number>',
-        description: 'decides which tenth of the rows, or of the queries of ultr, is the test',
+        description: 'decides which tenth of the rows, or of the queries of ultr and of lists, is the test',
         default: 42,
         parse: wholeNumber(0),
       },
@@ -114,6 +120,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/preprocess.ts'),
   },
   PREPARE,
+  LISTS,
   {
     name: 'train',
     description: 'train a model on Parquet files',

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { FeatureSizes } from '../../config/index.ts'
-import { preprocessKdd } from '../../datasets/kdd/index.ts'
+import { type KddListKey, preprocessKdd } from '../../datasets/kdd/index.ts'
 import { type PreprocessUltrResult, preprocessUltr } from '../../datasets/ultr/index.ts'
 import { UsageError } from '../../errors.ts'
 import { InterruptedError, onInterrupt } from '../interrupt.ts'
@@ -13,6 +13,7 @@ export interface PreprocessCommandOptions {
   out: string
   format: keyof typeof FORMATS
   rows?: number
+  lists?: KddListKey
   seed: number
   memory?: number
   json?: boolean
@@ -63,10 +64,11 @@ export async function run(options: PreprocessCommandOptions): Promise<void> {
 }
 
 async function kdd(...[options, how]: Parameters<Work>): Promise<Made> {
-  const { folder, out, rows, seed, memory } = options
+  const { folder, out, rows, lists, seed, memory } = options
   const { features, ...files } = await preprocessKdd({
     ...{ input: folder, output: out, seed, ...how },
     ...(rows === undefined ? {} : { rows }),
+    ...(lists === undefined ? {} : { lists }),
     ...(memory === undefined ? {} : { memoryMiB: memory }),
   })
   return {
@@ -79,7 +81,7 @@ async function kdd(...[options, how]: Parameters<Work>): Promise<Made> {
 
 async function ultr(...[options, how]: Parameters<Work>): Promise<Made> {
   const { folder, out, seed } = options
-  for (const name of ['rows', 'memory'] as const)
+  for (const name of ['rows', 'lists', 'memory'] as const)
     if (options[name] !== undefined)
       throw new UsageError(`--${name} is for --format kdd; session files are read whole, a piece at a time`)
   const result = await preprocessUltr({ input: folder, output: out, seed, ...how })

@@ -4,6 +4,7 @@
  * @module kernelgrad/kdd
  */
 import type { FeatureSizes } from '../../config/index.ts'
+import type { KddListKey } from './lists.ts'
 
 /** Where the raw files are, where the result goes, and how much of them is used. */
 export interface PreprocessOptions {
@@ -17,6 +18,11 @@ export interface PreprocessOptions {
   seed?: number
   /** Share of the rows with a click, and of those without, that are test rows; default 0.1. */
   testShare?: number
+  /**
+   * Makes lists of the rows: they stand list after list, with the list's number in the column `list`, and all of a query's are test rows or none is.
+   * A `display` has the column `place` too, positions from 0; in the other lists rows of one ad are one, clicks and displays added up.
+   */
+  lists?: KddListKey
   /** What DuckDB may hold in memory, default 768; the rest is spilled into a temporary folder below the output. */
   memoryMiB?: number
   /** Stops the work and removes what it has made so far. */

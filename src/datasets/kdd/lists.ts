@@ -32,7 +32,7 @@ export interface KddDocument {
 }
 
 const FIELDS = ['click', 'impression', 'ad_id', 'depth', 'position', 'query_id', 'user_id'] as const
-const KEYS: readonly KddListKey[] = ['display', 'query_user', 'query']
+export const KDD_LIST_KEYS: readonly KddListKey[] = ['display', 'query_user', 'query']
 
 /**
  * Groups rows, in any order, into lists, in the order of their first rows. Rows of user 0 are in no page and in no list of a user. A page is kept
@@ -42,7 +42,7 @@ const KEYS: readonly KddListKey[] = ['display', 'query_user', 'query']
 export function kddLists(rows: readonly KddRow[], key: KddListKey): KddDocument[][] {
   if (!Array.isArray(rows))
     throw new ArgumentError(`kddLists: rows is ${shown(rows)}, expected an array of rows`)
-  expectOneOf('kddLists: key', key, KEYS)
+  expectOneOf('kddLists: key', key, KDD_LIST_KEYS)
   const lists = new Map<string, Map<number, KddDocument>>()
   for (const [row, given] of rows.entries()) {
     for (const field of FIELDS) expectNumber(`kddLists: row ${row}: ${field}`, given?.[field], NATURAL)

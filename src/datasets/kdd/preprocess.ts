@@ -1,6 +1,7 @@
 /** KDD Cup 2012 track 2, raw text to a training and a test table in Parquet, larger than memory where need be. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { expectOneOf } from '../../check.ts'
 import type { FeatureSizes } from '../../config/index.ts'
 import { writeJson } from '../../data/files.ts'
 import { files as fileSystem } from '../../data/files-node.ts'
@@ -10,11 +11,13 @@ import { type Database, DatabaseError, openDatabase, quoted } from '../database.
 import { publish, sync, takeFolder, workFolder } from '../work-folder.ts'
 import { type Checked, checkRawFile } from './check.ts'
 import type { PreprocessOptions, PreprocessResult } from './index.ts'
+import { KDD_LIST_KEYS } from './lists.ts'
 import { writePlainCopy } from './plain-copy.ts'
 import { PROFILES, QUERIES, type RawFile, TITLES, TRAINING } from './raw-files.ts'
 import {
   countTokens,
   joinRows,
+  listRows,
   mapTexts,
   measure,
   readTraining,
@@ -33,7 +36,8 @@ type Stage = <T>(name: string, work: (onProgress: (share: number) => void) => Pr
 
 /** See `preprocessKdd`. */
 export async function preprocess(options: PreprocessOptions): Promise<PreprocessResult> {
-  const { input, output, rows = 1_000_000, signal, onStage } = options
+  const { input, output, rows = 1_000_000, lists, signal, onStage } = options
+  if (lists !== undefined) expectOneOf('preprocessKdd: lists', lists, KDD_LIST_KEYS)
   const stage: Stage = async (name, work) => {
     const progress = onStage?.(name)
     const result = await work(share => progress?.update(share))
@@ -145,7 +149,7 @@ async function build(
   db: Database,
   { options, folder, counts, copies, stage: plainStage }: Build,
 ): Promise<PreprocessResult> {
-  const { input, output, seed = 42, testShare = 0.1 } = options
+  const { input, output, seed = 42, testShare = 0.1, lists } = options
   const work = { db, input, copies }
   const stage: Stage = (name, part) =>
     plainStage(name, part).catch(error => {
@@ -158,8 +162,9 @@ async function build(
   for (const file of [TITLES, QUERIES])
     await stage(`map ${file.name}`, onProgress => mapTexts({ ...work, onProgress }, file, words))
   await stage('join', onProgress => joinRows({ ...work, onProgress }, seed))
+  if (lists) await stage('make lists', onProgress => listRows({ ...work, onProgress }, lists, seed))
   const facts = await stage('encode categories', onProgress => measure({ ...work, onProgress }))
-  const split = await drawTest(db, facts, testShare)
+  const split = await (lists ? drawQueries : drawTest)(db, facts, testShare)
   await db.keepOrder(true)
   for (const [name, where] of [
     [TRAIN, `NOT (${split.test})`],
@@ -168,7 +173,7 @@ async function build(
     await stage(`write ${name}`, async onProgress => {
       const path = join(folder, name)
       await db.run(
-        `COPY (${tableQuery(facts, where)}) TO ${quoted(path)} (FORMAT parquet, ROW_GROUP_SIZE ${ROW_GROUP_ROWS})`,
+        `COPY (${tableQuery(facts, where, lists)}) TO ${quoted(path)} (FORMAT parquet, ROW_GROUP_SIZE ${ROW_GROUP_ROWS})`,
         onProgress,
       )
       await sync(path)
@@ -222,4 +227,19 @@ async function drawTest(db: Database, { rows, clicks }: TableFacts, share: numbe
   }
   const test = `${await limit('click > 0', testClicks)} OR ${await limit('click = 0', others)}`
   return { test, rows: testClicks + others, clicks: testClicks }
+}
+
+/** Of lists, all those of the queries with the lowest hashes, until they have as many rows as wanted. */
+async function drawQueries(db: Database, { rows }: TableFacts, share: number) {
+  const [last] = await db.run(
+    `SELECT hash::VARCHAR AS hash, upto FROM (
+       SELECT hash, sum(count(*)) OVER (ORDER BY hash) AS upto, row_number() OVER (ORDER BY hash DESC) AS back
+       FROM joined GROUP BY hash
+     ) WHERE upto >= ${Math.max(1, Math.round(rows * share))} OR back = 2 ORDER BY hash LIMIT 1`,
+  )
+  const test = `hash <= ${last!.hash}::UBIGINT`
+  const [counted] = await db.run(
+    `SELECT count(*) AS rows, count(*) FILTER (click > 0) AS clicks FROM joined WHERE ${test}`,
+  )
+  return { test, rows: Number(counted!.rows), clicks: Number(counted!.clicks) }
 }

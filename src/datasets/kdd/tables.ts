@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { DataError } from '../../errors.ts'
 import { type Database, quoted } from '../database.ts'
+import type { KddListKey } from './lists.ts'
 import { PROFILES, QUERIES, type RawFile, TITLES, TRAINING } from './raw-files.ts'
 
 /** Tokens in fewer titles and queries than this are out of vocabulary. */
@@ -181,6 +182,58 @@ async function linesOf(path: string, key: bigint): Promise<number[]> {
   return lines
 }
 
+/**
+ * Makes `joined` a table of lists: `list` is the number of its first row, and `hash` is of seed and query, so that a query's lists stay together.
+ * As `kddLists`: rows of user 0 are in no page and in no list of a user; a page's positions are distinct and lie in 1 to its depth.
+ */
+export async function listRows(
+  { db, onProgress, input }: Work,
+  key: KddListKey,
+  seed: number,
+): Promise<void> {
+  const keys = { display: 'query_id, user_id, depth', query_user: 'query_id, user_id', query: 'query_id' }[
+    key
+  ]
+  const hash = `md5_number_lower(concat(${seed}, ':', query_id)) AS hash`
+  if (key === 'display') {
+    await db.run(
+      `CREATE TABLE listing AS
+       SELECT ${keys}, min(row) AS list FROM joined WHERE user_id <> 0 GROUP BY ${keys}
+       HAVING count(DISTINCT position) = count(*) AND min(position) >= 1 AND max(position) <= max(depth)`,
+      onProgress,
+    )
+    await db.run(
+      `CREATE TABLE listed AS
+       SELECT joined.* REPLACE (${hash}), list, position - 1 AS place FROM joined JOIN listing USING (${keys})`,
+      onProgress,
+    )
+  } else {
+    await db.run(
+      `CREATE TABLE documents AS
+       SELECT ${keys}, min(row) AS row, sum(click)::BIGINT AS clicks, sum(impression)::BIGINT AS impressions
+       FROM joined ${key === 'query' ? '' : 'WHERE user_id <> 0'} GROUP BY ${keys}, ad_id`,
+      onProgress,
+    )
+    await db.run(`CREATE TABLE listing AS SELECT ${keys}, min(row) AS list FROM documents GROUP BY ${keys}`)
+    await db.run(
+      `CREATE TABLE listed AS
+       SELECT joined.* REPLACE (clicks AS click, impressions AS impression, ${hash}), list
+       FROM joined JOIN (SELECT row, clicks, impressions FROM documents) AS documents USING (row)
+       JOIN listing USING (${keys})`,
+      onProgress,
+    )
+    await db.run('DROP TABLE documents')
+  }
+  await db.run('DROP TABLE listing')
+  await db.run('DROP TABLE joined')
+  await db.run('ALTER TABLE listed RENAME TO joined')
+  const [counted] = await db.run('SELECT count(*) AS rows, count(DISTINCT query_id) AS queries FROM joined')
+  if (number(counted!.queries) < 2)
+    throw new DataError(
+      `${join(input, TRAINING.name)}: ${counted!.rows} rows of ${counted!.queries} queries are in lists by '${key}', expected two queries or more to split`,
+    )
+}
+
 /** How one categorical column is encoded. */
 interface Codes {
   /** Categories with a code of their own; the first of them has code 0. */
@@ -243,7 +296,11 @@ export async function measure(work: Work): Promise<TableFacts> {
 }
 
 /** The finished table, in the order of training.txt, as a query; `where` picks rows of `joined`. */
-export function tableQuery({ codes, depth, unsignedUrl }: TableFacts, where: string): string {
+export function tableQuery(
+  { codes, depth, unsignedUrl }: TableFacts,
+  where: string,
+  lists?: KddListKey,
+): string {
   const category = (column: Category) =>
     `coalesce(codes_${column}.code, ${codes[column].frequent})::DOUBLE AS ${column}`
   const encoded = CATEGORIES.map(
@@ -251,7 +308,7 @@ export function tableQuery({ codes, depth, unsignedUrl }: TableFacts, where: str
       `LEFT JOIN codes_${column} ON coalesce(joined.${column}, ${MISSING_CATEGORY}) = codes_${column}.value`,
   )
   return `
-    SELECT click, impression, display_url::${unsignedUrl ? 'UBIGINT' : 'BIGINT'} AS display_url, ad_id,
+    SELECT ${lists ? 'list, ' : ''}${lists === 'display' ? 'place, ' : ''}click, impression, display_url::${unsignedUrl ? 'UBIGINT' : 'BIGINT'} AS display_url, ad_id,
       ${category('advertiser_id')},
       coalesce(depth, 0)::DOUBLE * ${depth.scale}::DOUBLE + ${depth.shift}::DOUBLE AS depth,
       position, query_id, keyword_id, title_id, description_id, ${category('user_id')}, (click > 0)::BIGINT AS label,
@@ -259,5 +316,5 @@ export function tableQuery({ codes, depth, unsignedUrl }: TableFacts, where: str
       ${category('gender')}, ${category('age')}
     FROM joined JOIN titles ON title_id = titles.key JOIN queries ON query_id = queries.key
     ${encoded.join(' ')}
-    WHERE ${where} ORDER BY row`
+    WHERE ${where} ORDER BY ${lists ? 'list, ' : ''}${lists === 'display' ? 'place, ' : ''}row`
 }
