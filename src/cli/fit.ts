@@ -11,6 +11,7 @@ import {
   evaluate,
   evaluateTeachers,
   fingerprints,
+  type ListCurves,
   type LogEntry,
   loadEncoder,
   loadWeights,
@@ -54,6 +55,8 @@ export interface FitOptions {
   initFrom?: string | undefined
   /** Where progress is told. */
   stream: NodeJS.WriteStream
+  /** How much places are looked at beside the first, where the data's maker knows: beside what the model learns of them. */
+  propensities?: readonly number[] | undefined
   /** Gets every entry of the log as it is made. */
   onLog?: (entry: LogEntry) => void
   /** What the run is called in its report. */
@@ -92,6 +95,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const teachers = await teachersOf(model, options)
   const taught = performance.now()
   const curves = new Map<number, Curves | undefined>()
+  const lists = new Map<number, ListCurves | undefined>()
   let auc: number | undefined
   let trained = 0
   const run = new Trainer({
@@ -114,7 +118,9 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     onEvaluation(done, step) {
       // Of the earlier ones, the best may still be the one that is kept.
       for (const old of curves.keys()) if (old !== run.state.best_global_step) curves.delete(old)
+      for (const old of lists.keys()) if (!curves.has(old)) lists.delete(old)
       curves.set(step, done.curves?.())
+      lists.set(step, done.listCurves?.())
     },
     onLog(entry) {
       options.onLog?.(entry)
@@ -154,7 +160,10 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     metrics = await evaluate(model, evaluation, {
       batchSize: trainer.per_device_eval_batch_size,
       truncate: trainer.truncate,
-      onEvaluation: done => curves.set(stepKept, done.curves?.()),
+      onEvaluation(done) {
+        curves.set(stepKept, done.curves?.())
+        lists.set(stepKept, done.listCurves?.())
+      },
     })
   }
   const ended = performance.now()
@@ -180,6 +189,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     metrics,
     curves: curves.get(stepKept),
     teachers,
+    lists: await listsOf(model, lists.get(stepKept), options.propensities),
   })
   return { model, state: run.state, metrics, teachers, report }
 }
@@ -200,6 +210,17 @@ async function teachersOf(model: Model, options: FitOptions): Promise<TeacherEva
   })
   for (const { teacher, metrics } of found) stream.write(`teacher ${teacher}: ${metricsLine(metrics)}\n`)
   return found
+}
+
+/** With what the model learned of places, beside what is true of them. */
+async function listsOf(
+  model: Model,
+  curves: ListCurves | undefined,
+  truth: readonly number[] | undefined,
+): Promise<RunReport['lists']> {
+  const learned = await model.placesLookedAt?.()
+  if (!curves || !learned) return curves
+  return { ...curves, propensities: { learned, ...(truth ? { truth: [...truth] } : {}) } }
 }
 
 /** The step whose weights are left at the end. */

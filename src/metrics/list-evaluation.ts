@@ -2,6 +2,7 @@
 import { COUNT, expectNumber, expectOneOf, expectOptions, NATURAL, shown } from '../check.ts'
 import { ArgumentError, DataError, ShapeError } from '../errors.ts'
 import type { Figure } from './figures.ts'
+import { type ListCurves, listCurves } from './list-curves.ts'
 import type { Metric } from './metric.ts'
 import {
   averagePrecision,
@@ -52,7 +53,8 @@ export interface JudgedLists {
 }
 
 const greater = (title: string): Figure => ({ title, better: 'greater' })
-const FIGURES = {
+/** Figures of every evaluation of lists, in the order a report shows them. */
+export const LIST_FIGURES = {
   loss: { title: 'Loss', better: 'lower' },
   log_loss: { title: 'Log loss', better: 'lower' },
   'ndcg@10': greater('nDCG@10'),
@@ -87,7 +89,7 @@ const NAMED = new RegExp(`^(${Object.keys(AT).join('|')})@([1-9]\\d{0,8})$`)
 /** Of those names that say a figure and a rank and are in no evaluation already, both. */
 const further = (names: readonly string[]) =>
   names.flatMap(name => {
-    const [, figure, k] = Object.hasOwn(FIGURES, name) ? [] : (NAMED.exec(name) ?? [])
+    const [, figure, k] = Object.hasOwn(LIST_FIGURES, name) ? [] : (NAMED.exec(name) ?? [])
     return figure === undefined ? [] : [{ name, k: Number(k), ...AT[figure]! }]
   })
 
@@ -138,7 +140,7 @@ export class ListEvaluation implements Metric<never> {
       throw new ArgumentError(`ListEvaluation: also is ${shown(also)}, expected an array of names`)
     this.#also = further(also)
     this.figures = {
-      ...FIGURES,
+      ...LIST_FIGURES,
       ...Object.fromEntries(this.#also.map(({ name, title, k }) => [name, greater(`${title}@${k}`)])),
     }
   }
@@ -220,6 +222,11 @@ export class ListEvaluation implements Metric<never> {
       for (const [name, value] of Object.entries(this.#figuresOf(Uint32Array.from(own))))
         all[`${name} (${group})`] = value
     return all
+  }
+
+  /** What a report draws: nDCG by rank, by length and by group. */
+  listCurves(): ListCurves {
+    return listCurves(rankLists(this.#labels, this.#scores, this.#starts), this.#groups)
   }
 
   #figuresOf(lists: Uint32Array): { loss: number } & Record<string, number> {

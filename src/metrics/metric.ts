@@ -2,6 +2,7 @@
 import type { AnyBatch } from '../inputs.ts'
 import type { Curves } from './curves.ts'
 import type { Figure } from './figures.ts'
+import type { ListCurves } from './list-curves.ts'
 
 /** Takes what a model made of batch after batch; how the rows were cut does not change a bit of the result. */
 export interface Metric<B = AnyBatch> {
@@ -21,4 +22,6 @@ export interface Metric<B = AnyBatch> {
   result(): { loss: number } & Record<string, number>
   /** What a report draws, where it can. */
   curves?(): Curves | undefined
+  /** The same of lists that are ordered. */
+  listCurves?(): ListCurves | undefined
 }

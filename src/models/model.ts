@@ -87,6 +87,9 @@ export abstract class Model<I extends { [K in keyof I]: Input } = Inputs> extend
   /** [1], what `loss` is, of logits that are there already: beside a teacher a model that lacks it runs twice a step, once for `loss`. */
   lossOf?(logits: Tensor, batch: BatchOf<I>): Tensor
 
+  /** How much each place of a list is looked at beside the first, where the model learns it: a report shows it. */
+  placesLookedAt?(): Promise<number[] | undefined>
+
   /** What the columns of `scores` are called in a file of predictions; null for one that is not written. */
   abstract scoreNames(): readonly (string | null)[]
 

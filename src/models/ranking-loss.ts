@@ -7,6 +7,7 @@ import {
   mul,
   neg,
   reshape,
+  scope,
   stack,
   type Tensor,
   valuesChanged,
@@ -353,6 +354,22 @@ export class RankingLoss {
     // Of the product of both probabilities: with a = exp(-s) and b = exp(-e), minus log(a + b + a b).
     const [a, b] = [neg(scores), neg(e)]
     return neg(reshape(logSumExp(stack([a, b, add(a, b)], 1), 1), scores.shape))
+  }
+
+  /**
+   * How much places are looked at beside the first, by the table: sigmoids' quotients where they are probabilities, exponentials of differences where
+   * logits are added or put through a softmax, and biases of clicks as they are.
+   */
+  async placesLookedAt(): Promise<number[] | undefined> {
+    const { propensities, pair_plus: plus } = this.fields
+    if (plus) return [...(await plus.read())]
+    if (!propensities) return undefined
+    const places = Uint32Array.from({ length: this.#config.position!.rows }, (_, place) => place)
+    const logits = await scope(() => noGrad(() => propensities.forward(places).read()))
+    const chance = ['pbm', 'regression_em'].includes(this.#config.loss.name)
+      ? (x: number) => 1 / (1 + Math.exp(-x))
+      : Math.exp
+    return Array.from(logits, x => chance(x) / chance(logits[0]!))
   }
 
   #pairDebias(

@@ -145,6 +145,11 @@ export class TabularRanker extends Model<TabularRankerInputs> {
     this.#loss.checkRows(where, rows)
   }
 
+  /** What the table of places says: chances of a look beside the first place's. */
+  override placesLookedAt(): Promise<number[] | undefined> {
+    return this.#loss.placesLookedAt()
+  }
+
   scoreNames(): (string | null)[] {
     return this.#loss.examines ? ['score', null] : ['score']
   }

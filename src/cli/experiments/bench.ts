@@ -31,6 +31,8 @@ export interface Training {
   trainer: object
   train: string
   evaluation?: string
+  /** How much places are looked at beside the first, where that is planted: for the report. */
+  propensities?: readonly number[]
 }
 
 /** What is the same for all: one evaluation, at the end, of the weights at the end. */
@@ -48,7 +50,7 @@ const TRAINER = {
  */
 export async function trained(
   bench: Bench,
-  { name, config, trainer: settings, train, evaluation }: Training,
+  { name, config, trainer: settings, train, evaluation, propensities }: Training,
 ): Promise<{ folder: string; metrics: Record<string, number> }> {
   const { gpu, seed, stream } = bench
   const folder = join(bench.folder, name)
@@ -66,6 +68,7 @@ export async function trained(
     evaluation: evaluation === undefined ? undefined : await readJudged([evaluation], made, trainer),
     stream,
     name,
+    propensities,
   })
   await saveResult(fitted, folder)
   fitted.model.free()

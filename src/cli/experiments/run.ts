@@ -74,7 +74,7 @@ async function run(experiment: Experiment, options: PlantedOptions): Promise<num
       pass: checks.every(({ pass }) => pass),
       seconds,
     }
-    // What predicts no clicks, as pretraining, has no figures to stand beside the others'.
+    // What neither predicts clicks nor orders lists, as pretraining, has no figures to stand beside the others'.
     const clickModels = reports.filter(
       ({ metrics }) => metrics && ('roc_auc' in metrics || 'ndcg@10' in metrics),
     )

@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import type { ResolvedTrainerConfig } from '../../config/index.ts'
 import { parseStrict } from '../../config/schema.ts'
 import { VERSION } from '../../kernels/tuning.ts'
-import type { Curves } from '../../metrics/index.ts'
+import type { Curves, ListCurves } from '../../metrics/index.ts'
 import type { ModelConfiguration } from '../../models/index.ts'
 import type { TeacherEvaluation } from '../teacher-evaluation.ts'
 import type { LogEntry, TrainerState } from '../trainer-state.ts'
@@ -47,6 +47,8 @@ export interface RunReport {
   curves: Curves | null
   /** What the run learned from, on the same evaluation data. */
   teachers?: TeacherFigures[] | undefined
+  /** How well lists are ordered by the weights at the end; rankers with evaluation data. */
+  lists?: (ListCurves & { propensities?: Propensities | undefined }) | undefined
 }
 
 /** A teacher in its student's report. */
@@ -57,6 +59,14 @@ export interface TeacherFigures {
   metrics: Figures
   /** Binary models alone have them. */
   curves: Curves | null
+}
+
+/** How much places are looked at beside the first, which is 1. */
+export interface Propensities {
+  /** By place, as the model's table of positions has it. */
+  learned: number[]
+  /** As it is, where it is known. */
+  truth?: number[] | undefined
 }
 
 /** What a report is made of. */
@@ -87,6 +97,8 @@ export interface RunReportInput {
   curves?: Curves
   /** Its teachers on the same rows, from `evaluateTeachers`. */
   teachers?: readonly TeacherEvaluation[]
+  /** Of the weights that are kept, and what they say of places. */
+  lists?: RunReport['lists']
 }
 
 /** Puts a run's report together; the result is plain JSON. */
@@ -109,6 +121,7 @@ export function runReport(input: RunReportInput): RunReport {
     metrics: input.metrics ?? null,
     log_history: [...state.log_history],
     curves: input.curves ?? null,
+    ...(input.lists ? { lists: input.lists } : {}),
   }
   if (input.teachers?.length)
     report.teachers = input.teachers.map(({ curves, ...own }) => ({ ...own, curves: curves ?? null }))
@@ -126,6 +139,15 @@ const curves = v.nullable(
     histogram: v.object({ edges: numbers, clicks: numbers, others: numbers }),
   }),
 )
+const listParts = v.array(
+  v.object({ name: v.string(), lists: v.number(), left_out: v.number(), ndcg: v.nullable(v.number()) }),
+)
+const lists = v.object({
+  ndcg: v.array(v.nullable(v.number())),
+  by_length: listParts,
+  by_group: listParts,
+  propensities: v.optional(v.object({ learned: numbers, truth: v.optional(numbers) })),
+})
 const reportSchema = v.object({
   format: v.literal(1, ({ input }) => `expected format 1, got ${JSON.stringify(input)}`),
   name: v.string(),
@@ -148,6 +170,7 @@ const reportSchema = v.object({
   config: v.record(v.string(), v.unknown()),
   metrics: v.nullable(figures),
   log_history: v.array(figures),
+  lists: v.optional(lists),
   curves,
   teachers: v.optional(v.array(v.object({ teacher: v.string(), metrics: figures, curves }))),
 })

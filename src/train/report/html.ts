@@ -1,6 +1,7 @@
 // The report as one HTML file that loads nothing: text and tables in place, charts drawn by Chart.js from JSON within.
 import { ConfigError } from '../../errors.ts'
 import type { RunReport } from './data.ts'
+import { listsTable } from './lists-table.ts'
 import { type PageData, pageData } from './page-data.ts'
 import { STYLE } from './style.ts'
 import {
@@ -56,6 +57,7 @@ export function reportHtml(reports: readonly RunReport[], { chartJs, page }: Pag
 <div class="card">${resultsTable(evaluated)}</div></section>
 ${evaluated.length > 1 ? toggles(data) : ''}
 ${curvesSection(data)}
+${listsSection(runs, data)}
 ${trainingSection(runs, data)}
 <section aria-labelledby="time"><h2 id="time">Time</h2>
 <div class="card">${figure({ id: 'chart-time', title: 'Where the time went', note: 'Seconds of the whole run by part.', kind: 'time' })}
@@ -190,6 +192,38 @@ function curvesSection(page: PageData): string {
     ),
   ]
   return `<section aria-labelledby="curves"><h2 id="curves">Evaluation curves</h2><div class="grid">${charts.join('\n')}</div></section>`
+}
+
+function listsSection(reports: readonly RunReport[], page: PageData): string {
+  const { runs } = page
+  if (!runs.some(({ lists }) => lists)) return ''
+  const charts = [
+    cards(
+      {
+        id: 'chart-ndcg',
+        title: 'nDCG by rank',
+        note: 'nDCG@k over k; lists without positives are left out.',
+        kind: 'ndcg',
+      },
+      page,
+      ({ lists }) => lists !== undefined,
+    ),
+  ]
+  const places = runs.flatMap(({ lists }) => lists?.propensities ?? [])
+  if (places.length)
+    charts.push(
+      card({
+        id: 'chart-propensities',
+        title: 'Places',
+        note: 'How much a place is looked at beside the first, as the model learned it.',
+        kind: 'propensities',
+        legend: places.some(({ truth }) => truth)
+          ? `<ul class="legend">${stroke('', 'learned')}${stroke('5 4', 'true')}</ul>`
+          : '',
+      }),
+    )
+  return `<section aria-labelledby="lists"><h2 id="lists">Lists</h2><div class="grid">${charts.join('\n')}</div>
+<div class="card">${listsTable(reports)}</div></section>`
 }
 
 function trainingSection(reports: readonly RunReport[], page: PageData): string {

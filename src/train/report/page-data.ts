@@ -15,6 +15,8 @@ export interface PageRun {
   /** Lines over steps, by the log's names: points [step, value]. */
   series: Record<string, [number, number][]>
   curves: Curves | null
+  /** nDCG@k, and what is said of places. */
+  lists?: RunReport['lists']
   /** Seconds by part. */
   seconds: Record<string, number>
 }
@@ -26,11 +28,12 @@ export interface PageData {
 export function pageData(reports: readonly RunReport[]): PageData {
   const data = dataNumbers(reports)
   return {
-    runs: reports.map(({ name, log_history, curves, seconds }, i) => ({
+    runs: reports.map(({ name, log_history, curves, lists, seconds }, i) => ({
       name,
       data: data[i]!,
       series: seriesOf(log_history),
       curves,
+      ...(lists ? { lists } : {}),
       seconds: partsOf(seconds),
     })),
   }

@@ -188,6 +188,9 @@ function time(): BarChart {
   }
 }
 
+/** Values by rank, from 1. */
+const byRank = (values: (number | null)[]) => values.flatMap((y, i) => (y === null ? [] : [{ x: i + 1, y }]))
+
 const dashed: Partial<Line> = { borderDash: [5, 4] }
 
 function configuration({ dataset: { kind, of = '', data } }: HTMLCanvasElement): LineChart | BarChart {
@@ -217,6 +220,23 @@ function configuration({ dataset: { kind, of = '', data } }: HTMLCanvasElement):
           },
         ),
         { x: 'Recall', y: 'Precision', square: 1 },
+      )
+    case 'ndcg':
+      return lineChart(
+        lines(({ lists }) => lists && byRank(lists.ndcg)),
+        { x: 'Rank k', y: 'nDCG@k' },
+      )
+    case 'propensities':
+      return lineChart(
+        [
+          ...lines(({ lists }) => lists?.propensities && byRank(lists.propensities.learned)),
+          ...lines(
+            ({ lists }) => lists?.propensities?.truth && byRank(lists.propensities.truth),
+            dashed,
+            ', true',
+          ),
+        ],
+        { x: 'Place', y: 'Looked at, beside the first' },
       )
     case 'reliability':
       return reliability()

@@ -1,6 +1,7 @@
 // The report's text: tables that say in figures what the charts draw, best first.
 import { FIGURES } from '../../metrics/figures.ts'
-import { formatMetrics } from '../../metrics/index.ts'
+import { type Figure, formatMetrics } from '../../metrics/index.ts'
+import { LIST_FIGURES } from '../../metrics/list-evaluation.ts'
 import type { Figures, RunReport } from './data.ts'
 import { partsOf } from './page-data.ts'
 import { dataWarning, runsOfSameData } from './same-data.ts'
@@ -9,10 +10,15 @@ import { dataWarning, runsOfSameData } from './same-data.ts'
 export const escapeHtml = (text: unknown): string =>
   String(text).replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
 
+function orderOf({ loss: _, log_loss: __, ...figures }: Record<string, Figure>): Record<string, Figure> {
+  return figures
+}
+
 /** Figures that have a column and a chart, in the order they are shown. */
 export const METRICS = Object.fromEntries(
-  Object.entries(FIGURES).flatMap(([name, { title, ...more }]) =>
-    title ? [[name, { title, ...more }]] : [],
+  // Those of lists first: a ranker's log loss says little of it.
+  Object.entries({ ...orderOf(LIST_FIGURES), ...FIGURES } as Record<string, Figure>).flatMap(
+    ([name, { title, ...more }]) => (title ? [[name, { title, ...more }]] : []),
   ),
 )
 
@@ -24,10 +30,11 @@ function badness(name: string, value: number | null | undefined): number {
   return better === 'none' ? 0 : better === 'greater' ? -value : value
 }
 
-const formatted = (name: string, value: number | null | undefined): string =>
+export const formatted = (name: string, value: number | null | undefined): string =>
   value === undefined ? '' : formatMetrics({ [name]: value })[name]!
 
-interface Column<T> {
+/** A column of a table. */
+export interface Column<T> {
   title: string
   number?: boolean
   /** Text of a cell, and whether it is the best of its column. */
@@ -35,7 +42,7 @@ interface Column<T> {
 }
 
 // Where a table is laid out as cards, some browsers forget that it is a table; the roles say so.
-function table<T>(caption: string, columns: Column<T>[], rows: readonly T[]): string {
+export function table<T>(caption: string, columns: Column<T>[], rows: readonly T[]): string {
   const kind = (column: Column<T>) => (column.number ? ' class="number"' : '')
   const head = columns
     .map(column => `<th role="columnheader" scope="col"${kind(column)}>${escapeHtml(column.title)}</th>`)
@@ -120,7 +127,12 @@ export function evaluationsTable({ name, log_history }: RunReport): string {
   const sorted = [...evaluations].sort((a, b) => badness('loss', a.eval_loss) - badness('loss', b.eval_loss))
   // Of two classes, log_loss says what loss does.
   const binary = evaluations.some(entry => 'eval_log_loss' in entry)
-  const names = binary ? ['log_loss', 'roc_auc', 'pr_auc', 'normalized_entropy'] : ['loss', 'accuracy']
+  const ranks = evaluations.some(entry => 'eval_ndcg@10' in entry)
+  const names = ranks
+    ? ['loss', 'log_loss', 'ndcg@10', 'mrr@10']
+    : binary
+      ? ['log_loss', 'roc_auc', 'pr_auc', 'normalized_entropy']
+      : ['loss', 'accuracy']
   const columns: Column<Figures>[] = [
     { title: 'Step', cell: ({ step }) => ({ text: `step ${step}` }) },
     { title: 'Epoch', number: true, cell: ({ epoch }) => ({ text: epoch?.toFixed(2) ?? '' }) },
