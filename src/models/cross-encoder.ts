@@ -158,13 +158,15 @@ export class CrossEncoder extends Model<CrossEncoderInputs> {
     return ['score', ...heads, ...(this.#loss.examines ? [null] : [])]
   }
 
-  metrics(): ListEvaluation {
+  metrics({ also }: { also?: readonly string[] } = {}): ListEvaluation {
     const columns = this.scoreNames().length
-    return new ListEvaluation({
-      loss: this.#loss.kind,
-      columns,
-      click: this.#loss.examines ? columns - 1 : 0,
-    })
+    const own = { loss: this.#loss.kind, columns, click: this.#loss.examines ? columns - 1 : 0 }
+    return new ListEvaluation(also ? { ...own, also } : own)
+  }
+
+  /** What the table of places says: chances of a look beside the first place's. */
+  override placesLookedAt(): Promise<number[] | undefined> {
+    return this.#loss.placesLookedAt()
   }
 
   override encoders(): Record<string, Encoder> {

@@ -116,6 +116,7 @@ async function ranker(
     },
     train,
     evaluation: test,
+    propensities,
   })
   return { folder, ndcg: metrics['ndcg@10']! }
 }
