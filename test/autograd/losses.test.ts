@@ -344,16 +344,6 @@ test('segments, gather and topK: gradients agree with differences', async () => 
       [x],
     )
   }
-  const column = { data: uniform(9, 6, { low: -2, high: 2 }), shape: [9] }
-  const labels = Float32Array.of(2, 0, 1, 0, 3, 0, 0, 3, 1)
-  const discounts = Float32Array.of(1, 0.5, 0.2, 3, 1, 0.7, 0.2, 2, 0.1)
-  for (const kind of ['count', 'weights', 'swaps'] as const)
-    await gradcheck(
-      gpu,
-      x => kg.segmentPairs(x!, tensor(gpu, labels), starts, { kind, values: tensor(gpu, discounts) }),
-      x => reference.segmentPairs({ kind, x: x!, labels, values: discounts, starts }),
-      [column],
-    )
   const indices = Uint32Array.of(1, 1, 0, 1, 0, 0, 1, 1, 0)
   await gradcheck(
     gpu,

@@ -1,5 +1,6 @@
 // Reports of training runs: a JSON value per run, and a page made of one or several.
 export {
+  type Propensities,
   parseRunReport,
   type RunReport,
   type RunReportInput,
