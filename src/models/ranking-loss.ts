@@ -7,7 +7,6 @@ import {
   mul,
   neg,
   reshape,
-  scope,
   stack,
   type Tensor,
   valuesChanged,
@@ -37,6 +36,7 @@ import {
 import type { ListLoss } from '../metrics/index.ts'
 import { Buffer } from '../nn/buffers.ts'
 import { Embedding } from '../nn/index.ts'
+import { placesLookedAt } from './places.ts'
 
 const unit = real('above 0 and at most 1', x => x > 0 && x <= 1)
 const named = <const N extends string, const E extends v.ObjectEntries>(name: N, entries: E) =>
@@ -356,20 +356,9 @@ export class RankingLoss {
     return neg(reshape(logSumExp(stack([a, b, add(a, b)], 1), 1), scores.shape))
   }
 
-  /**
-   * How much places are looked at beside the first, by the table: sigmoids' quotients where they are probabilities, exponentials of differences where
-   * logits are added or put through a softmax, and biases of clicks as they are.
-   */
-  async placesLookedAt(): Promise<number[] | undefined> {
-    const { propensities, pair_plus: plus } = this.fields
-    if (plus) return [...(await plus.read())]
-    if (!propensities) return undefined
-    const places = Uint32Array.from({ length: this.#config.position!.rows }, (_, place) => place)
-    const logits = await scope(() => noGrad(() => propensities.forward(places).read()))
-    const chance = ['pbm', 'regression_em'].includes(this.#config.loss.name)
-      ? (x: number) => 1 / (1 + Math.exp(-x))
-      : Math.exp
-    return Array.from(logits, x => chance(x) / chance(logits[0]!))
+  /** How much places are looked at beside the first, by the table, where there is one. */
+  placesLookedAt(): Promise<number[] | undefined> {
+    return placesLookedAt(this.fields, this.#config)
   }
 
   #pairDebias(
