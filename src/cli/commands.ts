@@ -263,6 +263,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       ADAPTER,
       JSON_LINE,
     ],
+    example: `kernelgrad serve --model runs/mine --port 8080`,
     load: () => import('./commands/serve.ts'),
   },
   {

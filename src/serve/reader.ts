@@ -1,13 +1,55 @@
 // Which reader a folder's rows take, and what holds for every one of them.
+import { files } from '#files'
 import { expectInputs } from '../data/check-columns.ts'
 import { checkValues } from '../data/check-values.ts'
+import { isThere } from '../data/files.ts'
 import type { Columns } from '../data/index.ts'
+import { DataError, RowError } from '../errors.ts'
 import type { Model } from '../models/index.ts'
+import type { Preparation } from '../prepare/index.ts'
 import { checkLengths, expectRows, modelRows, type Row, type RowReader } from './rows.ts'
 
-/** The reader of the rows of a saved model: its own columns. */
-export async function openRows(model: Model, _folder: string): Promise<RowReader> {
-  return modelRows('predictRows', model)
+/** What a model trained on a prepared folder keeps. */
+const PREPARATION_FILE = 'preparation.json'
+
+/** The reader of the rows of a saved model: raw ones where its folder keeps a preparation, else those of its own columns. */
+export async function openRows(model: Model, folder: string): Promise<RowReader> {
+  const own = modelRows('predictRows', model)
+  if (!(await isThere(files.join(folder, PREPARATION_FILE)))) return own
+  // Loaded on use: most models have none.
+  const { Preparation } = await import('../prepare/preparation.ts')
+  return rawRows('predictRows', await Preparation.read(folder))
+}
+
+/** The reader of raw rows, as the table had them that the model learned from. */
+function rawRows(where: string, preparation: Preparation): RowReader {
+  const { fields } = preparation
+  return {
+    fields: fields.map(name => ({ name, expected: 'a value as its column had when it was prepared' })),
+    example: Object.fromEntries(fields.map(name => [name, null])),
+    columns(rows) {
+      try {
+        return preparation.apply(rows)
+      } catch (error) {
+        if (!(error instanceof DataError)) throw error
+        throw rowErrorOf(where, preparation, rows) ?? error
+      }
+    },
+  }
+}
+
+/** The first row that cannot be read by itself, and why. */
+function rowErrorOf(where: string, preparation: Preparation, rows: readonly Row[]): RowError | undefined {
+  for (const [row, one] of rows.entries())
+    try {
+      preparation.apply([one], { rowStart: row })
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error
+      const message = error.message.replace(`row ${row}, column '`, `row ${row}, field '`)
+      const [, field] = /field '([^']+)'/.exec(message) ?? []
+      return new RowError(`${where}: ${message}`, { row, field })
+    }
+  return undefined
 }
 
 /**
