@@ -10,6 +10,7 @@ export type { LearnedColumn, PreparationDocument, Role } from './document.ts'
 export type { RowCounts } from './model-config.ts'
 export type { PrepareOptions, PrepareResult, ShownColumn } from './options.ts'
 export { type ApplyOptions, Preparation, type PreparedColumn } from './preparation.ts'
+export type { DateFormat } from './values.ts'
 
 /**
  * Makes of a table of one's own what a model is trained on: a role is found for every column, or taken from `columns`; what codes,
