@@ -122,7 +122,7 @@ export async function soak({
   const memory: Soaked['memory'] = []
   const started = performance.now()
   let running = true
-  const load = autocannon({
+  const generator = autocannon({
     url,
     connections: clients,
     duration: Math.round(minutes * 60),
@@ -133,7 +133,9 @@ export async function soak({
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(row),
     })),
-  }).finally(() => {
+  })
+  // It is no promise but has a `then`.
+  const load = Promise.resolve(generator).finally(() => {
     running = false
   })
   const pause = () => new Promise(resolve => setTimeout(resolve, EVERY * 1000))
