@@ -7,7 +7,7 @@ export type ValueType = (typeof VALUE_TYPES)[number]
 /** How dates are written: year first, day first, month first, or a number since 1970-01-01 UTC. */
 export const DATE_FORMATS = ['iso', 'dmy', 'mdy', 'seconds', 'milliseconds'] as const
 /** How dates are written. */
-export type DateFormat = (typeof DATE_FORMATS)[number]
+export type DateFormat = 'iso' | 'dmy' | 'mdy' | 'seconds' | 'milliseconds'
 
 /** Texts that stand for no value where a number, a date or a truth value is meant; any case. As a category, 'NA' is Namibia. */
 const NOTHING = new Set(['', 'na', 'n/a', '#n/a', 'nan', 'null', 'none', '<na>', 'nat'])
