@@ -35,13 +35,13 @@ const ENTRIES = [
     name: 'the kernels',
     code: `export * from 'kernelgrad/kernels'`,
     rooms: ['check', 'errors', 'gpu', 'hash', 'kernels', 'pointwise', 'wgsl'],
-    limit: 60 * KB,
+    limit: 66 * KB,
   },
   {
     name: 'the reference',
     code: `export * from 'kernelgrad/reference'`,
     rooms: ['check', 'errors', 'pointwise', 'reference'],
-    limit: 9 * KB,
+    limit: 10 * KB,
   },
   {
     name: 'a model and its training',
@@ -50,13 +50,13 @@ export { collate } from 'kernelgrad/data'
 export { openGpu } from 'kernelgrad/gpu'
 export { TextTabularModel } from 'kernelgrad/models'`,
     rooms: MODEL,
-    limit: 103 * KB,
+    limit: 110 * KB,
   },
   {
     name: 'the same from the main entry, which brings the methods of tensors',
     code: `export { AdamW, collate, openGpu, schedule, TextTabularModel } from 'kernelgrad'`,
     rooms: MODEL,
-    limit: 111 * KB,
+    limit: 115 * KB,
   },
   {
     name: 'a model and the Trainer',
@@ -64,18 +64,18 @@ export { TextTabularModel } from 'kernelgrad/models'`,
 export { Trainer } from 'kernelgrad/train'
 export { openGpu } from 'kernelgrad/gpu'`,
     rooms: [...MODEL, 'losses', 'train'],
-    limit: 153 * KB,
+    limit: 172 * KB,
   },
   {
     name: 'the same from the main entry, which brings the methods of tensors',
     code: `export { createModel, openGpu, Trainer } from 'kernelgrad'`,
     rooms: [...MODEL, 'losses', 'train'],
-    limit: 157 * KB,
+    limit: 173 * KB,
   },
   {
     name: 'everything',
     code: `export * from 'kernelgrad'\nexport * as train from 'kernelgrad/train'\nexport * as data from 'kernelgrad/data'`,
-    limit: 226 * KB,
+    limit: 246 * KB,
   },
 ]
 
