@@ -1,4 +1,5 @@
 // Neighbouring lanes touch neighbouring memory: the addresses of one launch of each kernel of a training step, in its form for cards.
+// Waits for CI: each instruction's addresses of a whole step take most of a minute
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { bmmRows } from '../../bench/rows/bmm.ts'

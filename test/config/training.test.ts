@@ -11,6 +11,7 @@ test('trainer settings have the defaults of the notebook', () => {
     max_steps: null,
     per_device_train_batch_size: 64,
     per_device_eval_batch_size: 256,
+    per_device_train_batch_rows: null,
     gradient_accumulation_steps: 2,
     learning_rate: 1e-3,
     encoder_learning_rate: 1e-4,
