@@ -12,13 +12,17 @@ const shown = (value: unknown): string => {
 const expected = (what: string) => (issue: { input: unknown }) =>
   `expected ${what}, got ${shown(issue.input)}`
 
-/** An object with exactly these keys. */
-export function strict<const E extends v.ObjectEntries>(entries: E) {
+/** An object with exactly these keys; `instead` has what to use in place of some others. */
+export function strict<const E extends v.ObjectEntries>(
+  entries: E,
+  instead: Readonly<Record<string, string>> = {},
+) {
+  const hint = (key: string) => (Object.hasOwn(instead, key) ? ` (in its place: ${instead[key]})` : '')
   return v.pipe(
     v.custom<Record<string, unknown>>(isObject, expected('an object')),
     v.strictObject(entries, issue =>
       issue.expected === 'never'
-        ? `unknown key ${issue.received}; allowed keys: ${Object.keys(entries).join(', ')}`
+        ? `unknown key ${issue.received}${hint(JSON.parse(issue.received))}; allowed keys: ${Object.keys(entries).join(', ')}`
         : `missing key ${issue.expected}`,
     ),
   )

@@ -14,6 +14,7 @@ import {
   strict,
   text,
 } from './schema.ts'
+import { INSTEAD } from './training-arguments.ts'
 
 /** Schedules by transformers' names. */
 const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const
@@ -120,13 +121,16 @@ const dataFiles = v.optional(
 )
 
 /** What a stage changes; what it does not name is as in the trainer's own settings. */
-const stageSchema = strict({
-  ...withoutDefaults(stageEntries),
-  /** Parquet files of this stage alone, in place of those of the run. */
-  train: dataFiles,
-  /** Parquet files that this stage is evaluated on, in place of those of the run. */
-  eval: dataFiles,
-})
+const stageSchema = strict(
+  {
+    ...withoutDefaults(stageEntries),
+    /** Parquet files of this stage alone, in place of those of the run. */
+    train: dataFiles,
+    /** Parquet files that this stage is evaluated on, in place of those of the run. */
+    eval: dataFiles,
+  },
+  INSTEAD,
+)
 /** One stage of a run: what it changes of the trainer's settings. */
 export type StageConfig = v.InferOutput<typeof stageSchema>
 
@@ -142,12 +146,15 @@ function withoutDefaults<E extends Record<string, v.OptionalSchema<v.GenericSche
 export type TrainerConfig = v.InferInput<typeof trainerSchema>
 /** {@link TrainerConfig} with every default filled in. */
 export type ResolvedTrainerConfig = v.InferOutput<typeof trainerSchema>
-const trainerSchema = strict({
-  ...stageEntries,
-  ...runEntries,
-  /** Stages to run one after the other, each with an optimizer of its own; none: the keys above are the only one. */
-  stages: v.optional(v.array(stageSchema), []),
-})
+const trainerSchema = strict(
+  {
+    ...stageEntries,
+    ...runEntries,
+    /** Stages to run one after the other, each with an optimizer of its own; none: the keys above are the only one. */
+    stages: v.optional(v.array(stageSchema), []),
+  },
+  INSTEAD,
+)
 const trainingSchema = strict({ ...modelEntries, trainer: v.optional(trainerSchema, {}) })
 
 /** The file that `kernelgrad train --config` reads: a model configuration and how to train it. */

@@ -1,6 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parseModelConfig, parseTrainerConfig, parseTrainingConfig } from '../../src/config/index.ts'
+import { INSTEAD } from '../../src/config/training-arguments.ts'
 import { notebook, refusal } from './notebook.ts'
 
 test('trainer settings have the defaults of the notebook', () => {
@@ -49,6 +50,23 @@ test('bad trainer settings are refused', () => {
   const refused = (trainer: unknown) =>
     refusal(() => parseTrainingConfig({ ...notebook(), trainer }, 'c.json'))
   assert.match(refused({ lr: 1 }), /^c\.json: trainer: unknown key "lr"; allowed keys: num_train_epochs/)
+  for (const [key, use] of [
+    ['evaluation_strategy', 'eval_steps'],
+    ['output_dir', '--out'],
+    ['bf16', 'fp16'],
+    ['per_gpu_train_batch_size', 'per_device_train_batch_size'],
+  ] as const) {
+    const text = refused({ [key]: 1 })
+    assert.ok(text.startsWith(`c.json: trainer: unknown key "${key}" (in its place: ${use}`), text)
+    const staged = refused({ stages: [{ [key]: 1 }] })
+    assert.ok(staged.includes(`unknown key "${key}" (in its place: ${use}`), staged)
+  }
+  for (const key of Object.keys(INSTEAD))
+    assert.match(
+      refused({ [key]: 1 }),
+      /unknown key "\w+" \(in its place: .+\); allowed keys/,
+      'a key that is allowed has nothing in its place',
+    )
   assert.match(
     refused({ learning_rate: -1 }),
     /trainer\.learning_rate: expected a number of at least 0, got -1/,
