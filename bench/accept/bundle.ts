@@ -25,6 +25,8 @@ const LIMIT = 60e6
 
 /** What is needed beside the library's own dependencies. */
 const TOOLS = ['uvu', 'tinybench', '@sparticuz/chromium']
+/** Dependencies that the run has no use for. */
+const UNUSED = ['fastify']
 /** Packages of which only some files are taken, or none: nothing of them is run. */
 const BINDINGS = process.platform === 'darwin' ? 'darwin-universal' : `${process.platform}-${process.arch}`
 const TAKEN: Record<string, (path: string) => boolean> = {
@@ -67,7 +69,7 @@ export async function bundle(folder: string, print: (line: string) => void): Pro
   for (const { file } of CLAIMS) copy(`dist/test/${file}.test.js`)
   for (const path of ['bench', 'wgsl']) copy(path, path => !path.includes('.') || path.endsWith('.wgsl'))
   for (const name of ['adamw', 'losses', 'optim']) copy(`test/golden/${name}`)
-  const packages = closureOf([...dependenciesOf(ROOT), ...TOOLS])
+  const packages = closureOf([...dependenciesOf(ROOT).filter(name => !UNUSED.includes(name)), ...TOOLS])
   for (const path of packages) {
     const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
     copy(path, file => (TAKEN[name]?.(file) ?? true) && !/^node_modules\//.test(file))
