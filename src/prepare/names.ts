@@ -3,7 +3,8 @@ import { LABEL, WEIGHT } from './document.ts'
 
 /** Hands out names; the first to ask has it as it stands. */
 export class Names {
-  readonly #taken = new Set([LABEL, WEIGHT, 'row'])
+  // Objects have the last ones before anything is put there.
+  readonly #taken = new Set([LABEL, WEIGHT, 'row', ...Object.getOwnPropertyNames(Object.prototype)])
 
   of(wanted: string): string {
     const plain = wanted.replace(/[^\p{L}\p{N}_]+/gu, '_')

@@ -150,7 +150,8 @@ const formatAsked = (column: AskedColumn | undefined) =>
 /** What is asked of columns, and label and weight among it. */
 function askedOf(options: ResolvedPrepareOptions, { columns }: RawTable): Record<string, AskedColumn> {
   const there = columns.map(({ name }) => name)
-  const asked = { ...options.columns }
+  // Without a prototype: a column may be called 'constructor'.
+  const asked: Record<string, AskedColumn> = Object.assign(Object.create(null), options.columns)
   const set = (name: string | undefined, role: 'label' | 'weight') => {
     if (name === undefined) return
     expectColumn(name, there, `the ${role}`)

@@ -7,6 +7,7 @@ import { type Database, DatabaseError, quoted } from '../datasets/database.ts'
 import { DataError } from '../errors.ts'
 import { copyWithNewlines, lineOfRecord } from './csv-lines.ts'
 import { readHeader } from './header.ts'
+import { lineThat, nestedAt, whyNoJson } from './json-lines.ts'
 import type { SourceFile } from './place.ts'
 
 /** How a column's values arrive: 'text' of files that know no types. */
@@ -39,8 +40,10 @@ const FORMATS: Record<string, 'csv' | 'ndjson' | 'parquet'> = {
 }
 const ENDINGS = 'csv, tsv, ndjson, jsonl (each also with .gz) or parquet'
 
-/** A name as SQL takes it. */
-export const named = (name: string): string => `"${name.replaceAll('"', '""')}"`
+const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`
+
+/** A column of the table `raw` as SQL takes it. The sign in front keeps it from names that a database has a meaning for, as `rowid`. */
+export const named = (name: string): string => identifier(`=${name}`)
 
 /** What a file's name says that it is, or undefined. */
 export function formatOf(path: string): 'csv' | 'ndjson' | 'parquet' | undefined {
@@ -139,6 +142,7 @@ async function readerOf(db: Database, path: string, delimiter: string | undefine
     `{${names.map(name => `${quoted(name)}: 'VARCHAR'`).join(', ')}}`
   if (format === 'csv') {
     const header = await readHeader(path, delimiter ?? (/\.(tsv|tab)(\.gz)?$/i.test(path) ? '\t' : undefined))
+    expectApart(path, header.names)
     const how = `header=true, auto_detect=false, delim=${quoted(header.delimiter)}, quote='"', escape='"', nullstr='', strict_mode=true`
     return {
       path,
@@ -148,14 +152,12 @@ async function readerOf(db: Database, path: string, delimiter: string | undefine
   }
   try {
     if (format === 'ndjson') {
-      const all = await db.run(
-        `SELECT key, min(place) AS place FROM (SELECT unnest(json_keys(json)) AS key, unnest(range(len(json_keys(json))::BIGINT)) AS place FROM read_ndjson_objects(${quoted(path)})) GROUP BY key ORDER BY place, key`,
-      )
-      const names = all.map(({ key }) => String(key))
-      if (!names.length) throw new DataError(`${path} has no rows: expected an object of values a line`)
-      return { path, columns: names.map(text), from: `read_ndjson(${quoted(path)}, columns=${texts(names)})` }
+      const columns = await jsonColumns(db, path)
+      const names = columns.map(({ name }) => name)
+      return { path, columns, from: `read_ndjson(${quoted(path)}, columns=${texts(names)})` }
     }
     const from = `read_parquet(${quoted(path)}, binary_as_string=true)`
+    expectApart(path, await topLevel(db, path))
     const described = await db.run(`DESCRIBE SELECT * FROM ${from}`)
     const columns = described.map(
       ({ column_name, column_type }): RawTableColumn => ({
@@ -168,6 +170,67 @@ async function readerOf(db: Database, path: string, delimiter: string | undefine
   } catch (error) {
     throw await explained(error, path)
   }
+}
+
+/** The columns of an NDJSON file; one that holds lists or objects is nested, as that of a Parquet file is. */
+async function jsonColumns(db: Database, path: string): Promise<RawTableColumn[]> {
+  const all = await db.run(
+    `SELECT key, min(place) AS place, count(*) FILTER (type IN ('ARRAY', 'OBJECT'))::BIGINT AS nested,
+      count(*) FILTER (type NOT IN ('ARRAY', 'OBJECT', 'NULL'))::BIGINT AS single
+    FROM (SELECT unnest(json_keys(json)) AS key, unnest(range(len(json_keys(json))::BIGINT)) AS place,
+      unnest(list_transform(json_extract(json, '$.*'), lambda one: json_type(one))) AS type
+      FROM read_ndjson_objects(${quoted(path)}))
+    GROUP BY key ORDER BY place, key`,
+  )
+  if (!all.length) throw new DataError(`${path} has no rows: expected an object of values a line`)
+  const columns = all.map(({ key, nested, single }) => ({
+    name: String(key),
+    nested: Number(nested),
+    single: Number(single),
+  }))
+  expectApart(
+    path,
+    columns.map(({ name }) => name),
+  )
+  const mixed = columns.find(({ nested, single }) => nested > 0 && single > 0)
+  if (mixed) {
+    const first = await lineThat(path, line => nestedAt(line, mixed.name))
+    throw new DataError(
+      `${path}, line ${first?.line}, column '${mixed.name}': value ${first?.says}, expected one value a row, as ${mixed.single} rows have`,
+    )
+  }
+  return columns.map(({ name, nested }) =>
+    nested > 0 ? { name, kind: 'nested', type: 'lists or objects' } : { name, kind: 'text', type: 'text' },
+  )
+}
+
+/** The names of a Parquet file's columns as they stand there. */
+async function topLevel(db: Database, path: string): Promise<string[]> {
+  const all = await db.run(
+    `SELECT name, coalesce(num_children, 0)::BIGINT AS n FROM parquet_schema(${quoted(path)})`,
+  )
+  const names: string[] = []
+  // Each element is followed by its children; the first is the root.
+  const past = (at: number): number => {
+    let next = at + 1
+    for (let left = Number(all[at]!.n); left > 0; left--) next = past(next)
+    return next
+  }
+  for (let at = 1; at < all.length; at = past(at)) names.push(String(all[at]!.name))
+  return names
+}
+
+/** @throws DataError for names that a database takes for one */
+function expectApart(path: string, names: readonly string[]): void {
+  const plain = names.map(name => name.toLowerCase())
+  const twice = plain.findIndex((name, i) => plain.indexOf(name) < i)
+  if (twice < 0) return
+  const [one, other] = [names[plain.indexOf(plain[twice]!)]!, names[twice]!]
+  throw new DataError(
+    one === other
+      ? `${path}: two columns are both called '${one}'; rename one of them`
+      : `${path}: columns '${one}' and '${other}' differ by case alone; rename one of them`,
+  )
 }
 
 const KINDS: [RegExp, RawKind][] = [
@@ -191,9 +254,10 @@ const SQL_TYPES: Record<RawKind, string> = {
 
 /** Dates become texts as ISO 8601 has them, in UTC; they are read again by the same code as everybody's. */
 function castOf({ name, kind, type }: RawTableColumn): string {
-  if (type.startsWith('TIMESTAMP WITH TIME ZONE')) return `make_timestamp(epoch_us(${named(name)}))::VARCHAR`
-  if (type.startsWith('TIMESTAMP')) return `${named(name)}::TIMESTAMP::VARCHAR`
-  return `${named(name)}::${SQL_TYPES[kind]}`
+  if (type.startsWith('TIMESTAMP WITH TIME ZONE'))
+    return `make_timestamp(epoch_us(${identifier(name)}))::VARCHAR`
+  if (type.startsWith('TIMESTAMP')) return `${identifier(name)}::TIMESTAMP::VARCHAR`
+  return `${identifier(name)}::${SQL_TYPES[kind]}`
 }
 
 /** @throws DataError where a file lacks a column, has one more, or has it of another kind */
@@ -235,6 +299,8 @@ async function explained(error: unknown, path: string): Promise<unknown> {
           : `${found} fields, expected ${wanted} as in the first line; a field that holds the delimiter stands in quotes`
     return new DataError(`${path}, line ${line}: ${what}`, { cause: error })
   }
+  const bad = /JSON/.test(why) ? await lineThat(path, whyNoJson) : undefined
+  if (bad) return new DataError(`${path}, line ${bad.line}: ${bad.says}`, { cause: error })
   if (/^(Out of Memory|IO|Permission)/.test(why) && !why.includes(path)) return error
   const told = why.split('\n')[0]!.replace(/^[A-Za-z ]*Error: /, '')
   return new DataError(`cannot read ${path}: ${told}`, { cause: error })

@@ -248,7 +248,7 @@ test('other files that cannot be: unknown endings, broken ones, several that dif
   assert.match(await told({ 'x.csv.gz': good }), /^cannot read x\.csv\.gz: incorrect header check$/)
   assert.match(
     await told({ 'x.ndjson': '{"clicked":1}\n{"clicked":\n' }),
-    /^cannot read x\.ndjson: Malformed JSON/,
+    /^x\.ndjson, line 2: Unexpected end of JSON input$/,
   )
   assert.match(
     await told({ 'x.ndjson': '[1]\n[0]\n' }),

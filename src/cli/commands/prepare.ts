@@ -131,7 +131,7 @@ async function columnsOf(
   options: PrepareCommandOptions,
   numbers: Record<'scale' | 'impute', Record<string, string>>,
 ): Promise<Record<string, unknown>> {
-  const columns: Record<string, Record<string, unknown>> = {}
+  const columns: Record<string, Record<string, unknown>> = Object.create(null)
   if (options.features !== undefined) {
     const json = await readJson(options.features)
     if (!isObject(json) || !isObject(json.columns))
