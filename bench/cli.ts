@@ -10,6 +10,7 @@ import { estimates, estimateTable } from './estimate.ts'
 import { expectSome } from './filter.ts'
 import { benchGpuJs, DUEL_NAMES, gpuJsTable } from './gpujs.ts'
 import { benchKernels, kernelNames } from './kernels.ts'
+import { benchLosses, lossesTable } from './losses.ts'
 import { LONG, type StepSize } from './models.ts'
 import { measurePeaks } from './peaks.ts'
 import { benchPreprocess } from './preprocess.ts'
@@ -85,6 +86,11 @@ async function serve(gpu: Gpu, { json, quick }: Options): Promise<void> {
 async function distillation(gpu: Gpu, { json, quick }: Options): Promise<void> {
   const result = await benchDistillation(gpu, { quick: quick ?? false })
   print(json ? JSON.stringify(result) : distillationTable(result))
+}
+
+async function losses(gpu: Gpu, { json, quick }: Options): Promise<void> {
+  const result = await benchLosses(gpu, { quick: quick ?? false })
+  print(json ? JSON.stringify(result) : lossesTable(result))
 }
 
 async function step(gpu: Gpu, options: Options): Promise<void> {
@@ -174,6 +180,10 @@ export async function runBench(args: readonly string[]): Promise<number> {
     'a student’s step alone, on columns of its teacher’s logits, and beside its teacher',
     distillation,
   ).option('--quick', 'small sizes: shows that everything runs')
+  command('losses', 'steps of a ranker under each loss over lists, in turns', losses).option(
+    '--quick',
+    'small sizes: shows that everything runs',
+  )
   command('peaks', 'what the adapter can do at most', async (gpu, options) => {
     const measured = await peaks(gpu, options)
     if (options.json) print(JSON.stringify(measured))

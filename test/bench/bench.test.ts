@@ -8,6 +8,7 @@ import { floorOf } from '../../bench/floor.ts'
 import { goalOf } from '../../bench/goals.ts'
 import { benchGpuJs } from '../../bench/gpujs.ts'
 import { benchKernels } from '../../bench/kernels.ts'
+import { benchLosses } from '../../bench/losses.ts'
 import { randomBatch, stepModel } from '../../bench/models.ts'
 import { measurePeaks, type Peaks } from '../../bench/peaks.ts'
 import type { Result } from '../../bench/report.ts'
@@ -112,6 +113,18 @@ test('gpu.js computes the same matmul, GELU and LayerNorm', async () => {
   const by = (variant: string) => results.filter(result => result.variant === variant).map(({ name }) => name)
   assert.equal(by('gpu.js cpu'), ['matmul.NT', 'gelu.forward', 'layernorm.forward'])
   assert.equal(by('kernelgrad + transfers'), by('gpu.js cpu'))
+})
+
+test('losses over lists: a row each beside pointwise, and no memory kept', async () => {
+  const before = gpu.memory.buffers
+  const results = await benchLosses(gpu, { quick: true })
+  assert.equal(
+    results.map(({ loss }) => loss),
+    ['pointwise', 'listwise', 'listwiseNormed', 'listNet', 'pairwise', 'lambdaRank'],
+  )
+  for (const { median, quartile, medianRatio } of results)
+    assert.ok(median >= quartile && quartile > 0 && medianRatio > 0)
+  assert.is(gpu.memory.buffers, before)
 })
 
 test('scaling: a point a share and a point a table size, each timed', async () => {
