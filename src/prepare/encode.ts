@@ -86,6 +86,24 @@ function categories(learned: Learned<'category'>, { missing }: Shared): Encode {
   }
 }
 
+/**
+ * Refuses whole numbers that JavaScript may have rounded before they came here: two keys would be one.
+ * @throws DataError naming the value.
+ */
+export function expectExact(learned: LearnedColumn, column: RawColumn): void {
+  if (learned.role !== 'category' && learned.role !== 'label') return
+  if (learned.type === 'number' || learned.type === 'date') return
+  const wrong = column.values.findIndex(
+    value => typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value),
+  )
+  if (wrong >= 0)
+    refuse(
+      column,
+      wrong,
+      'a whole number below 2^53 where it is a number, which is rounded above; a larger one as a text or bigint',
+    )
+}
+
 type Scaling = Pick<Learned<'number'>, 'scale' | 'mean' | 'std' | 'quantiles'>
 
 /** A number as the model is given it, before it is rounded to float32. */

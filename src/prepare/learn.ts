@@ -233,9 +233,21 @@ export async function learnLabel(
     throw new DataError(
       `column '${name}' has numbers such as ${keys.find(key => !/^-?\d+$/.test(key))}, expected classes such as 0 and 1 (name them with --classes if these are)`,
     )
+  if (!asked) expectApart(keys, name)
   if (keys.length < 2)
     throw new DataError(`column '${name}' has the value '${keys[0]}' alone, expected at least two classes`)
   return { role: 'label', type, ...(format ? { format } : {}), classes: keys }
+}
+
+/** @throws DataError for classes that are one to people */
+function expectApart(keys: readonly string[], name: string): void {
+  const plain = keys.map(key => key.trim().toLowerCase())
+  const twice = plain.findIndex((key, i) => plain.indexOf(key) < i)
+  if (twice < 0) return
+  const one = keys[plain.indexOf(plain[twice]!)]
+  throw new DataError(
+    `column '${name}' has the values '${one}' and '${keys[twice]}', which differ by case or space alone; write them alike, or name all classes (--classes)`,
+  )
 }
 
 const listed = (keys: readonly string[]) =>

@@ -1,4 +1,5 @@
 // What the training rows say of a column: each different value once, with how often it stands there and in which class.
+import { looksDate, looksNumber } from './notation.ts'
 import type { RawKind } from './table.ts'
 import {
   DATE_FORMATS,
@@ -44,6 +45,12 @@ export interface Seen {
   /** The first row that is no number, no date. */
   noNumber?: Odd
   noDate?: Odd
+  /** Different values that are numbers, that are dates. */
+  numberKinds: number
+  dateKinds: number
+  /** Rows that are numbers or dates to people alone, and the first of each. */
+  looks: Record<'number' | 'date', number>
+  looked: Partial<Record<'number' | 'date', Odd>>
   /** Words of a text, over all rows; the longest in characters. */
   words: number
   longest: number
@@ -70,6 +77,7 @@ export async function observe(
   const seen: Seen = {
     ...{ rows: 0, missing: 0, nothing: 0, distinct: 0, integers: 0, numbers: 0, truths: 0 },
     dates: Object.fromEntries(DATE_FORMATS.map(format => [format, 0])) as Seen['dates'],
+    ...{ numberKinds: 0, dateKinds: 0, looks: { number: 0, date: 0 }, looked: {} },
     ...{ words: 0, longest: 0, trueWords: false, zeros: false, hours: false, told: 0, repeated: 0, base: 0 },
   }
   const totals = new Array<number>(classes).fill(0)
@@ -107,8 +115,11 @@ function observeGroup(seen: Seen, { value, count, classes, row }: Group, also: R
   if (typeof value === 'string' && /^\s*[+-]?0\d/.test(value)) seen.zeros = true
   if (typeof value === 'string' ? isPlainInteger(value) : integerOf(value) !== undefined)
     seen.integers += count
-  if (numberOf(value) !== undefined) seen.numbers += count
-  else if (!seen.noNumber || row < seen.noNumber.row) seen.noNumber = { value, row }
+  const isNumber = numberOf(value) !== undefined
+  if (isNumber) {
+    seen.numbers += count
+    seen.numberKinds++
+  } else if (!seen.noNumber || row < seen.noNumber.row) seen.noNumber = { value, row }
   let dated = false
   for (const format of CALENDARS) {
     const time = timeOf(value, format)
@@ -117,7 +128,14 @@ function observeGroup(seen: Seen, { value, count, classes, row }: Group, also: R
     seen.dates[format] += count
     if (time % 86_400_000 !== 0) seen.hours = true
   }
-  if (!dated && (!seen.noDate || row < seen.noDate.row)) seen.noDate = { value, row }
+  if (dated) seen.dateKinds++
+  else if (!seen.noDate || row < seen.noDate.row) seen.noDate = { value, row }
+  if (isNumber || dated || typeof value !== 'string') return
+  const look = looksDate(value) ? 'date' : looksNumber(value) ? 'number' : undefined
+  if (look === undefined) return
+  seen.looks[look] += count
+  const first = seen.looked[look]
+  if (!first || row < first.row) seen.looked[look] = { value, row }
 }
 
 const wordsOf = (text: string): number => text.match(/\S+/g)?.length ?? 0
@@ -125,10 +143,14 @@ const wordsOf = (text: string): number => text.match(/\S+/g)?.length ?? 0
 /** How the values of a column are to be read, or what stands against it. */
 export type Typed =
   | { type: ValueType; format?: DateFormat }
-  | { mixed: 'number' | 'date'; odd: Odd; share: number }
+  /** `of` says how many values are numbers or dates; without it the odd one is a number or date, written as nothing here reads it. */
+  | { mixed: 'number' | 'date'; odd: Odd; of?: string }
 
 /** Of a column with this share of numbers or dates, the others are mistakes. */
 const MOSTLY = 0.75
+const MOST_KINDS = 0.9
+/** Different values up to which a column may be categories, whatever they look like. */
+export const FEW = 20
 
 /** The type that all values have; a column that is a number or date but for a few values is mixed. */
 export function typeOf(seen: Seen, kind: RawKind): Typed {
@@ -143,12 +165,26 @@ export function typeOf(seen: Seen, kind: RawKind): Typed {
   if (seen.numbers === there)
     return { type: seen.zeros ? 'string' : seen.integers === there ? 'integer' : 'number' }
   const dated = Math.max(...CALENDARS.map(one => seen.dates[one]))
-  if (seen.numbers >= MOSTLY * there && !seen.zeros)
-    return { mixed: 'number', odd: seen.noNumber!, share: seen.numbers / there }
-  if (dated >= MOSTLY * there) {
-    // Of dates that none of the ways reads alone, day and month may be mixed up: then no single row is to blame.
-    if (seen.noDate) return { mixed: 'date', odd: seen.noDate, share: dated / there }
+  const many = seen.distinct > FEW
+  const share = (rows: number) => `${Math.floor((100 * rows) / there)}% of the values`
+  const kinds = (n: number) => `${n} of ${seen.distinct} different values`
+  // A word for no value may stand in most of the rows: then the different values tell what the column is.
+  const mostKinds = (n: number) => many && n >= MOST_KINDS * seen.distinct
+  if (seen.noNumber && !seen.zeros) {
+    if (seen.numbers >= MOSTLY * there)
+      return { mixed: 'number', odd: seen.noNumber, of: share(seen.numbers) }
+    if (mostKinds(seen.numberKinds))
+      return { mixed: 'number', odd: seen.noNumber, of: kinds(seen.numberKinds) }
   }
+  // Of dates that none of the ways reads alone, day and month may be mixed up: then no single row is to blame.
+  if (seen.noDate) {
+    if (dated >= MOSTLY * there) return { mixed: 'date', odd: seen.noDate, of: share(dated) }
+    if (mostKinds(seen.dateKinds)) return { mixed: 'date', odd: seen.noDate, of: kinds(seen.dateKinds) }
+  }
+  if (many && !seen.zeros && seen.looked.number && seen.looks.number + seen.numbers >= MOSTLY * there)
+    return { mixed: 'number', odd: seen.looked.number }
+  if (many && seen.looked.date && seen.looks.date + dated >= MOSTLY * there)
+    return { mixed: 'date', odd: seen.looked.date }
   return { type: 'string' }
 }
 

@@ -11,7 +11,7 @@ import {
   type PreparationDocument,
   parseDocument,
 } from './document.ts'
-import { type Encode, encoderOf, type Made, type RawColumn } from './encode.ts'
+import { type Encode, encoderOf, expectExact, type Made, type RawColumn } from './encode.ts'
 
 /** The folder beside preparation.json that has its tokenizer. */
 export const TOKENIZER_FOLDER = 'tokenizer'
@@ -165,7 +165,10 @@ export class Preparation {
     const columns: RawColumn[] = []
     for (const name of this.#encoders.keys()) {
       if (this.#forTraining(name) && !takes(how.labels, rows, name)) continue
-      columns.push({ name, at, values: rows.map(row => (Object.hasOwn(row, name) ? row[name] : undefined)) })
+      const values = rows.map(row => (Object.hasOwn(row, name) ? row[name] : undefined))
+      const column = { name, at, values }
+      expectExact(this.document.columns[name]!, column)
+      columns.push(column)
     }
     return this.#encode(columns, rows.length, how.rowStart)
   }

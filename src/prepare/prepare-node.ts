@@ -20,7 +20,7 @@ import { writePrepared } from './rows.ts'
 import { splitRows } from './split.ts'
 import { formatOf, type RawTable, readTable } from './table.ts'
 import { makeTokenizer } from './tokenizer.ts'
-import { keyOf } from './values.ts'
+import { isMissing, keyOf, numberOf } from './values.ts'
 
 const TRAIN = 'train.parquet'
 const TEST = 'test.parquet'
@@ -192,12 +192,23 @@ async function labelOf(
 }
 
 /** Of one class alone nothing is learned. */
-async function checkTrained({ db, label, options: { label: name }, test }: Work): Promise<void> {
+async function checkTrained({ db, label, options: { label: name }, asked, also, test }: Work): Promise<void> {
   const keys = new Set<string>()
   for await (const { value } of groupsOf(db, { name, where: `NOT (${test})`, classes: [] }))
     keys.add(keyOf(value, label.type, label.format)!)
+  const weight = Object.keys(asked).find(column => asked[column]!.role === 'weight')
+  if (weight !== undefined) await expectWeight(weight)
   if (keys.size < 2)
     throw new DataError(
       `the training rows have the label '${[...keys].join()}' alone, expected at least two classes; split otherwise (--split, --seed, --test-share)`,
     )
+
+  async function expectWeight(column: string): Promise<void> {
+    // What is no weight is refused with its row where it is written.
+    for await (const { value } of groupsOf(db, { name: column, where: `NOT (${test})`, classes: [] }))
+      if (isMissing(value, 'number', also) || numberOf(value) !== 0) return
+    throw new DataError(
+      `column '${column}' has the weight 0 in all training rows, of which none would count; expected one above it`,
+    )
+  }
 }

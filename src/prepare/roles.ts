@@ -1,7 +1,7 @@
 // Which role a column has, where nobody says.
 import { DataError } from '../errors.ts'
 import { DATE_EXAMPLES } from './encode.ts'
-import { isAmbiguous, type Seen, typeOf } from './observe.ts'
+import { FEW, isAmbiguous, type Seen, typeOf } from './observe.ts'
 import type { RawKind } from './table.ts'
 import type { DateFormat, ValueType } from './values.ts'
 
@@ -21,10 +21,12 @@ export interface Where {
 
 /** Rows from which on a column can tell the classes apart by more than chance. */
 const ENOUGH = 50
-/** Different whole numbers up to which they are categories. */
-const FEW = 20
+/** How what only people read is to be written. */
+const READ = {
+  number: 'numbers are read as 1234.5, without other signs, spaces and commas',
+  date: 'dates are read as 2024-12-31, 31.12.2024 or 12/31/2024, hours from 0 to 23, zones as +02:00',
+}
 const shown = (value: unknown) => JSON.stringify(String(value).slice(0, 40))
-const percent = (share: number) => `${Math.floor(100 * share)}%`
 
 /**
  * The role of a column by what was seen of it.
@@ -35,10 +37,14 @@ export function chooseRole(seen: Seen, kind: RawKind, { name, at }: Where): Choi
   if (seen.rows === seen.nothing) return { role: 'ignore', type: 'string', why: 'it has no value' }
   const typed = typeOf(seen, kind)
   if ('mixed' in typed) {
-    const { mixed, odd, share } = typed
-    const what = mixed === 'number' ? 'numbers' : 'dates'
+    const { mixed, odd, of } = typed
+    const where = `${at(odd.row)}, column '${name}': value ${shown(odd.value)}`
+    if (of === undefined)
+      throw new DataError(
+        `${where} looks like a ${mixed}; ${READ[mixed]}; write the column so, or say what it is (--role ${name}=category)`,
+      )
     throw new DataError(
-      `${at(odd.row)}, column '${name}': value ${shown(odd.value)}, where ${percent(share)} of the values are ${what}; correct it, ` +
+      `${where}, where ${of} are ${mixed}s; correct it, ` +
         `name it as missing (--missing ${shown(odd.value)}), or say what the column is (--role ${name}=category)`,
     )
   }

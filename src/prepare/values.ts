@@ -63,7 +63,7 @@ export function truthOf(value: unknown): string | undefined {
   return Object.hasOwn(TRUTH, text) ? TRUTH[text] : undefined
 }
 
-const TIME = String.raw`(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?)?`
+const TIME = String.raw`(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*([Zz]|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?)?`
 const YEAR_FIRST = new RegExp(String.raw`^(\d{4})([-/.])(\d{1,2})\2(\d{1,2})${TIME}$`)
 const YEAR_LAST = new RegExp(String.raw`^(\d{1,2})([-/.])(\d{1,2})\2(\d{4})${TIME}$`)
 /** Milliseconds that a JavaScript Date can hold. */
@@ -99,7 +99,7 @@ export function timeOf(value: unknown, format: DateFormat): number | undefined {
 }
 
 function zoneMinutes(zone: string | undefined): number | undefined {
-  if (zone === undefined || /^z$/i.test(zone)) return 0
+  if (zone === undefined || /^(?:z|utc|gmt)$/i.test(zone)) return 0
   const [hours, minutes] = [Number(zone.slice(1, 3)), Number(zone.slice(3).replace(':', '') || 0)]
   if (hours > 23 || minutes > 59) return undefined
   return (zone[0] === '-' ? -1 : 1) * (hours * 60 + minutes)

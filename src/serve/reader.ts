@@ -46,7 +46,7 @@ function rowErrorOf(where: string, preparation: Preparation, rows: readonly Row[
     } catch (error) {
       if (!(error instanceof DataError)) throw error
       const message = error.message.replace(`row ${row}, column '`, `row ${row}, field '`)
-      const [, field] = /field '([^']+)'/.exec(message) ?? []
+      const [, field] = /field '(.+?)'(?:: | is unknown)/s.exec(message) ?? []
       return new RowError(`${where}: ${message}`, { row, field })
     }
   return undefined

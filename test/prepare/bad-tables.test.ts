@@ -113,6 +113,22 @@ const CASES: [string, string | Uint8Array, RegExp, (Partial<PrepareOptions> & Re
     /^x\.csv, row 4, column 'price': value "inf"/,
   ],
   [
+    'a word in most rows of numbers',
+    table('clicked,price', i => `${i % 2},${i % 5 ? '-' : i * 1.5}`, 150),
+    /^x\.csv, row 1, column 'price': value "-", where 2\d of 2\d different values are numbers; .*--missing "-"/,
+  ],
+  [
+    'classes that are one to people',
+    table('clicked,price', i => `${['no', 'yes', 'No '][i % 3]},${i * 1.5}`),
+    /^column 'clicked' has the values 'no' and 'No ', which differ by case or space alone; write them alike/,
+  ],
+  [
+    'weights of 0 alone',
+    table('clicked,price,w', i => `${i % 2},${i * 1.5},0`),
+    /^column 'w' has the weight 0 in all training rows/,
+    { weight: 'w' },
+  ],
+  [
     'a date that is none',
     table('clicked,day', i => `${i % 2},${i === 4 ? '2024-02-30' : `2024-01-${10 + (i % 20)}`}`),
     /^x\.csv, row 4, column 'day': value "2024-02-30", where 96% of the values are dates; .*--role day=category/,
@@ -236,6 +252,48 @@ for (const [name, text, message, options] of CASES)
     assert.ok(error instanceof DataError || error instanceof ConfigError, error.stack)
     assert.match(error.message, message)
   })
+
+const day = (i: number) => 1 + (i % 28)
+const LOOKS: [kind: string, of: (i: number) => string][] = [
+  ['number', i => `"1,${100 + i}.50"`],
+  ['number', i => `"${i},5"`],
+  ['number', i => `$${i}`],
+  ['number', i => `${i} %`],
+  ['number', i => `-1 ${100 + i}`],
+  ['number', i => (i % 2 ? `${i}` : `"1,${100 + i}"`)],
+  ['date', i => `${day(i)} Jan 2024`],
+  ['date', i => `"March ${day(i)}, 2024"`],
+  ['date', i => `"Mon, ${day(i)} Apr 2024 10:00:00 GMT"`],
+  ['date', i => `${day(i)}-Feb-24`],
+  ['date', i => `${day(i)}/5/24`],
+  ['date', i => `12/${day(i)}/2024 8:30 PM`],
+  ['date', i => `2024-12-${10 + (i % 20)} 8:${10 + i}:00 Europe/Paris`],
+]
+test('numbers and dates that only people read are told, and a role takes them', async () => {
+  for (const [kind, of] of LOOKS) {
+    const text = table('clicked,v', i => `${(i * 7) % 3 ? 1 : 0},${of(i)}`, 60)
+    const { message } = await refusal({ 'x.csv': text })
+    assert.match(message, /^x\.csv, row 0, column 'v': value ".*--role v=category\)$/, text.slice(0, 60))
+    assert.ok(message.includes(` looks like a ${kind}; ${kind}s are read as `), message)
+  }
+  const at = join(folder, 'looks')
+  mkdirSync(at)
+  for (const [name, of] of Object.entries({
+    few: (i: number) => `${i % 4}0%`,
+    addresses: (i: number) => `10.0.${i % 7}.${i % 8}`,
+    spans: (i: number) => `${i}-${i + 5}`,
+    times: (i: number) => `10:${10 + (i % 50)}`,
+    versions: (i: number) => `1.${i % 7}.${i % 8}`,
+  })) {
+    const input = join(at, `${name}.csv`)
+    writeFileSync(
+      input,
+      table('clicked,v', i => `${(i * 7) % 3 ? 1 : 0},${of(i % 56)}`, 120),
+    )
+    const { columns } = await prepareTable({ input, label: 'clicked', output: join(at, name) })
+    assert.is(columns.find(column => column.name === 'v')?.role, 'category', name)
+  }
+})
 
 test('other files that cannot be: unknown endings, broken ones, several that differ', async () => {
   const told = async (...given: Parameters<typeof refusal>) => (await refusal(...given)).message

@@ -20,7 +20,7 @@ async function done(...args: string[]): Promise<void> {
 }
 
 test('raw rows one by one have the bits of predict on their file', async () => {
-  const rows = clickRows(120, 4)
+  const rows = clickRows(120, 4).map(({ age, ...row }) => ({ ...row, "client's age": age }))
   writeFileSync(at('clicks.csv'), csvOf(rows))
   await done('prepare', at('clicks.csv'), '--label', 'clicked', '--out', at('prepared'))
   const config = JSON.parse(readFileSync(join(at('prepared'), 'model.json'), 'utf8'))
@@ -40,6 +40,8 @@ test('raw rows one by one have the bits of predict on their file', async () => {
   for (const [bad, field] of [
     [{ ...asked[1], price: 'cheap' }, 'price'],
     [{ ...asked[1], city: { name: 'Paris' } }, 'city'],
+    [{ ...asked[1], "client's age": 'old' }, "client's age"],
+    [{ ...asked[1], city: 2 ** 60 }, 'city'],
     [{ sity: 'Paris' }, 'sity'],
     [{}, undefined],
   ] as const) {
