@@ -14,6 +14,8 @@
 // Source: torch.segment_reduce.
 
 const WG: u32 = 64;
+// Sums are taken in runs, so that rounding errors do not grow with the whole length.
+const RUN: u32 = 64;
 
 struct Params { B: u32, I: u32, mean: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -49,7 +51,11 @@ fn top_of(s: Segment) -> f32 {
 // Of exponentials, the largest value taken off.
 fn total_of(s: Segment, most: f32) -> f32 {
   var total = 0.0;
-  for (var at = s.first; at < s.end; at += params.I) { total += exp(x[at] - most); }
+  for (var run = s.first; run < s.end; run += RUN * params.I) {
+    var some = 0.0;
+    for (var at = run; at < min(run + RUN * params.I, s.end); at += params.I) { some += exp(x[at] - most); }
+    total += some;
+  }
   return total;
 }
 fn share(s: Segment) -> f32 {
@@ -62,10 +68,9 @@ fn sum(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) count: vec3u,
   let s = segment(wid, count, local);
   if (outside(s)) { return; }
   var total = 0.0;
-  // In runs, so that rounding errors do not grow with the whole length.
-  for (var run = s.first; run < s.end; run += 64u * params.I) {
+  for (var run = s.first; run < s.end; run += RUN * params.I) {
     var some = 0.0;
-    for (var at = run; at < min(run + 64u * params.I, s.end); at += params.I) { some += x[at]; }
+    for (var at = run; at < min(run + RUN * params.I, s.end); at += params.I) { some += x[at]; }
     total += some;
   }
   y[s.unit] = total * share(s);
@@ -142,7 +147,11 @@ fn distribution_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgro
   let s = segment(wid, count, local);
   if (outside(s)) { return; }
   var along = 0.0;
-  for (var at = s.first; at < s.end; at += params.I) { along += x[at] * dy_rows[at]; }
+  for (var run = s.first; run < s.end; run += RUN * params.I) {
+    var some = 0.0;
+    for (var at = run; at < min(run + RUN * params.I, s.end); at += params.I) { some += x[at] * dy_rows[at]; }
+    along += some;
+  }
   for (var at = s.first; at < s.end; at += params.I) { dx_rows[at] = x[at] * (dy_rows[at] - along); }
 }
 
@@ -151,6 +160,10 @@ fn log_distribution_backward(@builtin(workgroup_id) wid: vec3u, @builtin(num_wor
   let s = segment(wid, count, local);
   if (outside(s)) { return; }
   var total = 0.0;
-  for (var at = s.first; at < s.end; at += params.I) { total += dy_rows[at]; }
+  for (var run = s.first; run < s.end; run += RUN * params.I) {
+    var some = 0.0;
+    for (var at = run; at < min(run + RUN * params.I, s.end); at += params.I) { some += dy_rows[at]; }
+    total += some;
+  }
   for (var at = s.first; at < s.end; at += params.I) { dx_rows[at] = dy_rows[at] - exp(x[at]) * total; }
 }

@@ -101,7 +101,7 @@ export function listwise(
 ): Tensor {
   const lists = checked('listwise', scores, labels, starts)
   expectOptions('listwise: options', options, ['weights'])
-  const weights = options.weights && toFloats('listwise: weights', options.weights)
+  const weights = options.weights === undefined ? undefined : toFloats('listwise: weights', options.weights)
   if (weights && weights.length !== lists.B)
     throw new ShapeError(
       `listwise: weights has ${weights.length} values, expected ${lists.B}, the number of lists`,

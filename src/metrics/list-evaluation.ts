@@ -1,14 +1,19 @@
 // How well a ranker orders lists: the same figures during training, and of a file afterwards, of all lists and by group.
 import { COUNT, expectNumber, expectOneOf, expectOptions, NATURAL, shown } from '../check.ts'
 import { ArgumentError, DataError, ShapeError } from '../errors.ts'
+import { expectLists } from './check.ts'
 import type { Figure } from './figures.ts'
+import { Growing, groupNames, rowsOf, startsOf } from './judged-lists.ts'
 import { type ListCurves, listCurves } from './list-curves.ts'
+import { clickLoss, listLoss, pairLoss } from './list-losses.ts'
 import type { Metric } from './metric.ts'
 import {
   averagePrecision,
   baiduFigures,
+  checkLists,
   dcg,
   err,
+  expectScores,
   hitAt,
   type ListMean,
   meanOfLists,
@@ -99,7 +104,8 @@ const GRADE = 4
 /**
  * Takes labels and scores of whole lists, in pieces. Gains are 2^y - 1, equal scores keep their order. nDCG, MRR, MAP and recall leave out lists without
  * positives (`lists_left_out` of them); of `baidu_ndcg@10` and `baidu_err@10`, as Baidu's competition has them, lists of less than ten documents are left out.
- * With groups, every figure stands once more for each, as `ndcg@10 (high)`. Memory: two or three numbers a row.
+ * With groups, every figure stands once more for each, as `ndcg@10 (high)`. Memory: two or three
+ * numbers a row, and six more while the figures are made.
  *
  * @example
  * ```ts
@@ -117,11 +123,14 @@ export class ListEvaluation implements Metric<never> {
   readonly #columns: number
   readonly #click: number
   readonly #also: ReturnType<typeof further>
-  readonly #labels: number[] = []
-  readonly #scores: number[] = []
-  readonly #clicks: number[] = []
-  readonly #starts: number[] = [0]
-  readonly #groups: unknown[] = []
+  readonly #labels = new Growing()
+  readonly #scores = new Growing()
+  /** Of a column of their own. */
+  readonly #clicks = new Growing()
+  /** Of each list. */
+  readonly #ends = new Growing()
+  /** A name a list, where lists have groups. */
+  readonly #groups: string[] = []
 
   constructor(options: ListEvaluationOptions = {}) {
     expectOptions('ListEvaluation: options', options, ['loss', 'columns', 'click', 'also'])
@@ -167,78 +176,75 @@ export class ListEvaluation implements Metric<never> {
    * @throws DataError naming the row or list of what cannot be right
    */
   addLists(lists: JudgedLists, scores: ArrayLike<number>, groups?: ArrayLike<unknown>): this {
+    expectOptions('ListEvaluation: lists', lists, ['labels', 'starts', 'rows'])
     const { labels, starts } = lists
+    expectLists('ListEvaluation', { labels, scores })
     const [N, K] = [labels.length, this.#columns]
     if (scores.length !== N * K)
       throw new ShapeError(
         `ListEvaluation: ${N} labels need ${N * K} scores, ${K} a document, got ${scores.length}`,
       )
-    const column = (k: number) => Float64Array.from({ length: N }, (_, i) => scores[i * K + k]!)
+    const column = (k: number) => (K === 1 ? scores : Array.from({ length: N }, (_, i) => scores[i * K + k]!))
     const own = column(0)
-    rankLists(labels, own, starts) // and is refused where it cannot be
-    if (groups) this.#addGroups(lists, groups)
-    const clicks = this.#click ? column(this.#click) : own
-    const begin = this.#labels.length
-    for (let i = 0; i < N; i++) {
-      this.#labels.push(labels[i]!)
-      this.#scores.push(own[i]!)
-      this.#clicks.push(clicks[i]!)
-    }
-    for (let list = 1; list < starts.length; list++) this.#starts.push(begin + starts[list]!)
-    return this
-  }
-
-  #addGroups({ labels, starts, rows }: JudgedLists, groups: ArrayLike<unknown>): void {
-    if (groups.length !== labels.length)
+    checkLists(labels, own, starts)
+    const clicks = this.#click ? column(this.#click) : []
+    expectScores('ListEvaluation', clicks, ' of a click')
+    const more = groups && groupNames(lists, groups)
+    if (this.#ends.length && Boolean(more) !== this.#groups.length > 0)
       throw new DataError(
-        `ListEvaluation: ${labels.length} documents need a group each, got ${groups.length}`,
+        `ListEvaluation: the lists from ${this.#ends.length} on ${more ? 'have' : 'lack'} groups, unlike those before, expected groups for all or none`,
       )
-    for (let list = 0; list + 1 < starts.length; list++) {
-      const group = groups[starts[list]!]
-      for (let i = starts[list]!; i < starts[list + 1]!; i++)
-        if (groups[i] !== group)
-          throw new DataError(
-            `row ${rows?.[i] ?? i} has the group ${shown(groups[i])} and the first row of its list ${shown(group)}, expected one group a list`,
-          )
-      this.#groups.push(group)
-    }
+    // What is refused has added nothing.
+    const begin = this.#labels.length
+    this.#labels.add(labels)
+    this.#scores.add(own)
+    this.#clicks.add(clicks)
+    this.#ends.add(Array.from({ length: starts.length - 1 }, (_, list) => begin + starts[list + 1]!))
+    for (const group of more ?? []) this.#groups.push(group)
+    return this
   }
 
   /** The figures of all lists, and of every group where there are some. @throws DataError when there are no lists */
   result(): { loss: number } & Record<string, number> {
-    const lists = this.#starts.length - 1
-    if (!lists) throw new DataError('the evaluation has no lists, expected one or more')
-    const all = this.#figuresOf(Uint32Array.from({ length: lists }, (_, list) => list))
-    if (!this.#groups.length) return all
-    const byGroup = new Map<unknown, number[]>()
+    if (!this.#ends.length) throw new DataError('the evaluation has no lists, expected one or more')
+    const [labels, scores, starts] = [this.#labels.values, this.#scores.values, this.#starts()]
+    const clicks = this.#click ? this.#clicks.values : scores
+    const all = this.#figuresOf(labels, scores, clicks, starts)
+    const byGroup = new Map<string, number[]>()
     this.#groups.forEach((group, list) => {
       const own = byGroup.get(group)
       if (own) own.push(list)
       else byGroup.set(group, [list])
     })
-    const named = [...byGroup].map(([group, own]) => [String(group), own] as const)
     const collate = new Intl.Collator('en', { numeric: true })
-    for (const [group, own] of named.sort(([a], [b]) => collate.compare(a, b)))
-      for (const [name, value] of Object.entries(this.#figuresOf(Uint32Array.from(own))))
+    for (const [group, lists] of [...byGroup].sort(([a], [b]) => collate.compare(a, b))) {
+      const part = (values: Float64Array) => rowsOf(values, starts, lists)
+      const own = startsOf(starts, lists)
+      for (const [name, value] of Object.entries(
+        this.#figuresOf(part(labels), part(scores), part(clicks), own),
+      ))
         all[`${name} (${group})`] = value
+    }
     return all
+  }
+
+  #starts(): Uint32Array {
+    const starts = new Uint32Array(this.#ends.length + 1)
+    starts.set(this.#ends.values, 1)
+    return starts
   }
 
   /** What a report draws: nDCG by rank, by length and by group. */
   listCurves(): ListCurves {
-    return listCurves(rankLists(this.#labels, this.#scores, this.#starts), this.#groups)
+    return listCurves(rankLists(this.#labels.values, this.#scores.values, this.#starts()), this.#groups)
   }
 
-  #figuresOf(lists: Uint32Array): { loss: number } & Record<string, number> {
-    const [labels, scores, clicks, starts]: [number[], number[], number[], number[]] = [[], [], [], [0]]
-    for (const list of lists) {
-      for (let i = this.#starts[list]!; i < this.#starts[list + 1]!; i++) {
-        labels.push(this.#labels[i]!)
-        scores.push(this.#scores[i]!)
-        clicks.push(this.#clicks[i]!)
-      }
-      starts.push(labels.length)
-    }
+  #figuresOf(
+    labels: Float64Array,
+    scores: Float64Array,
+    clicks: Float64Array,
+    starts: Uint32Array,
+  ): { loss: number } & Record<string, number> {
     const ranked = rankLists(labels, scores, starts)
     const most = labels.reduce((a, b) => Math.max(a, Math.ceil(b)), GRADE)
     const logLoss = clickLoss(labels, clicks)
@@ -267,47 +273,8 @@ export class ListEvaluation implements Metric<never> {
       'baidu_ndcg@10': baidu.ndcg,
       'baidu_err@10': baidu.err,
       ...Object.fromEntries(this.#also.map(({ name, of, k }) => [name, mean(of(ranked, k, most))])),
-      lists: lists.length,
+      lists: starts.length - 1,
       lists_left_out: nd.left_out,
     }
   }
-}
-
-const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
-
-function clickLoss(labels: readonly number[], logits: readonly number[]): number {
-  let sum = 0
-  for (let i = 0; i < labels.length; i++) sum += softplus(logits[i]!) - (labels[i]! > 0 ? logits[i]! : 0)
-  return sum / labels.length
-}
-
-/** NaN where no list has a pair. */
-function pairLoss({ labels, scores, starts }: Ranked): number {
-  let [sum, pairs] = [0, 0]
-  for (let list = 0; list + 1 < starts.length; list++)
-    for (let i = starts[list]!; i < starts[list + 1]!; i++)
-      for (let j = starts[list]!; j < starts[list + 1]!; j++) {
-        if (!(labels[i]! > labels[j]!)) continue
-        sum += softplus(scores[j]! - scores[i]!)
-        pairs++
-      }
-  return sum / pairs
-}
-
-/** NaN where no list has a positive. */
-function listLoss({ labels, scores, starts }: Ranked): number {
-  let [sum, lists] = [0, 0]
-  for (let list = 0; list + 1 < starts.length; list++) {
-    const [start, end] = [starts[list]!, starts[list + 1]!]
-    const total = labels.subarray(start, end).reduce((a, b) => a + b, 0)
-    if (!total) continue
-    // By rank: the first is the highest.
-    const most = scores[start]!
-    let parts = 0
-    for (let i = start; i < end; i++) parts += Math.exp(scores[i]! - most)
-    const logSum = most + Math.log(parts)
-    for (let i = start; i < end; i++) sum += (labels[i]! / total) * (logSum - scores[i]!)
-    lists++
-  }
-  return sum / lists
 }

@@ -48,7 +48,7 @@ export type Undefined = 'skip' | 'zero' | 'one'
  * ```
  */
 export function rankLists(labels: Numbers, scores: Numbers, starts: Numbers): Ranked {
-  const offsets = checkRows(labels, scores, starts)
+  const offsets = checkLists(labels, scores, starts)
   const n = labels.length
   const ranked = {
     starts: offsets,
@@ -65,21 +65,20 @@ export function rankLists(labels: Numbers, scores: Numbers, starts: Numbers): Ra
   return ranked
 }
 
-function checkRows(labels: Numbers, scores: Numbers, starts: Numbers): Uint32Array {
+/** The starts of lists that can be ranked. @throws DataError as {@link rankLists} */
+export function checkLists(labels: Numbers, scores: Numbers, starts: Numbers): Uint32Array {
   expectLists('rankLists', { labels, scores, starts })
   const n = labels.length
   if (scores.length !== n)
     throw new DataError(`rankLists: ${n} labels need ${n} scores, got ${scores.length}`)
   if (starts.length < 2)
     throw new DataError(`rankLists: starts has ${starts.length} values, expected one a list and the end`)
-  for (let i = 0; i < n; i++) {
+  for (let i = 0; i < n; i++)
     if (!(typeof labels[i] === 'number' && labels[i]! >= 0 && labels[i]! < Infinity))
       throw new DataError(
         `rankLists: the label of row ${i} is ${shown(labels[i])}, expected a number of at least 0`,
       )
-    if (typeof scores[i] !== 'number' || Number.isNaN(scores[i]))
-      throw new DataError(`rankLists: the score of row ${i} is ${shown(scores[i])}, expected a number`)
-  }
+  expectScores('rankLists', scores)
   for (let list = 0; list < starts.length; list++) {
     const [start, end] = [starts[list]!, list + 1 < starts.length ? starts[list + 1]! : n]
     if (list === 0 && start !== 0) throw new DataError(`rankLists: starts[0] is ${shown(start)}, expected 0`)
@@ -92,6 +91,13 @@ function checkRows(labels: Numbers, scores: Numbers, starts: Numbers): Uint32Arr
       )
   }
   return Uint32Array.from(starts)
+}
+
+/** @throws DataError naming the row of what is no number; infinities are */
+export function expectScores(what: string, scores: Numbers, of = ''): void {
+  for (let i = 0; i < scores.length; i++)
+    if (typeof scores[i] !== 'number' || Number.isNaN(scores[i]))
+      throw new DataError(`${what}: the score${of} of row ${i} is ${shown(scores[i])}, expected a number`)
 }
 
 /** Short lists by insertion, without memory of their own; long ones by their row numbers. */

@@ -156,15 +156,16 @@ export class DetextModel extends Model {
     return this.parts(batch).scores
   }
 
-  metrics(): Metric {
+  metrics({ also }: { also?: readonly string[] } = {}): Metric {
     const shares = this.#shares
-    return new DetextEvaluation(this.config.loss, batch => {
+    const judged = (batch: AnyBatch) => {
       const { labels, starts, tasks } = this.#judged(batch)
       const weights = Array.from({ length: starts.length - 1 }, (_, list) =>
         tasks ? shares[tasks[list]!]! : 1,
       )
       return { labels, starts, weights }
-    })
+    }
+    return new DetextEvaluation(this.config.loss, judged, also)
   }
 
   scoreNames(): string[] {

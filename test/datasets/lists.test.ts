@@ -210,7 +210,32 @@ test('what cannot be is refused, and what was there stays', async () => {
     rows.slice(0, 5).map((row, i) => ({ ...row, day: i === 3 ? Number.NaN : 1 })),
     KINDS,
   )
+  const spoken = (query: (row: Row, i: number) => unknown, kind: string, name: string) =>
+    write(`${name}.parquet`, rows.slice(0, 12).map((row, i) => ({ ...row, query: query(row, i) })) as never, {
+      ...KINDS,
+      query: kind,
+    })
+  const texts = await spoken(row => String(row.query), 'string', 'texts')
+  const halves = await spoken(row => row.query + 0.5, 'double', 'halves')
+  const dates = await spoken(
+    (_, i) => (i === 5 ? '3 May 2024' : `2024-05-0${1 + (i % 9)}`),
+    'string',
+    'dates',
+  )
   for (const [more, says] of [
+    [
+      { data: [data[0], texts] },
+      /texts\.parquet: column query has varchar values, and in .*a'b\.parquet whole numbers, expected the same/,
+    ],
+    [{ data: [data[0], texts], by: ['session'] }, /texts\.parquet: column query has varchar values/],
+    [{ data: [data[0], halves] }, /halves\.parquet: column query has numbers, and in .* whole numbers/],
+    [{ order: 'session' }, /a'b\.parquet: row 0, column session: 's'\d', expected numbers, dates or times/],
+    [{ data: [texts], split: 'time', time: 'query' }, /row 0, column query: '\d+', expected numbers, dates/],
+    [
+      { data: [dates], order: 'query' },
+      /dates\.parquet: row 5, column query: '3 May 2024', expected numbers/,
+    ],
+    [{ testShare: 0.5 }, /testShare is 0\.5, and split is 'none', expected a split beside it/],
     [{ by: ['user'] }, /a'b\.parquet has no column user, expected one of query, session, day, place, id/],
     [{ order: 'rank' }, /has no column rank/],
     [{ by: [] }, /by is an array of 0|by is \[\]|expected an array of names/],
@@ -243,6 +268,14 @@ test('what cannot be is refused, and what was there stays', async () => {
   ] as [object, RegExp][])
     assert.match(await messageOf(() => groupLists(options({ output: out, ...more } as never))), says)
   assert.match(await messageOf(() => groupLists(undefined as never)), /groupLists: options/)
+  // A column that is no key may be of other numbers, and texts that are dates have an order.
+  const mixed = await groupLists(options({ data: [data[0]!, halves], by: ['session'], output: fresh() }))
+  assert.is((mixed.files as { lists: { rows: number } }).lists.rows, cut + 12)
+  const days = await spoken((_, i) => `2024-05-0${9 - (i % 9)}`, 'string', 'days')
+  const dated = await groupLists(
+    options({ data: [days], by: ['session'], order: 'query', split: 'time', time: 'query', output: fresh() }),
+  )
+  assert.ok((dated.files as { test: { rows: number } }).test.rows > 0)
   const own = await write('lists.parquet', rows as never)
   assert.match(
     await messageOf(() => groupLists(options({ output: folder, data: [own] }))),

@@ -109,6 +109,25 @@ test('without a positive, order losses are 0 and so are their gradients; a shift
   }
 })
 
+test('sums over lists of thousands lose no more than those over short ones', async () => {
+  const [starts, N] = [[0, 5_000, 5_003], 5_003]
+  const labels = Array.from({ length: N }, (_, i) => Number(i % 3 === 0))
+  // ListNet of equal scores: the gradient is 1 / n less the target, halved for two lists.
+  const { grad } = await run('listNet', new Float32Array(N).fill(0.25), labels, starts)
+  for (const [start, end] of [
+    [0, 5_000],
+    [5_000, N],
+  ] as const) {
+    const own = labels.slice(start, end).map(Math.exp)
+    const total = own.reduce((a, b) => a + b)
+    for (const [i, y] of own.entries()) {
+      const wanted = (1 / (end - start) - y / total) / 2
+      const bound = 2e-6 / (end - start)
+      assert.ok(Math.abs(grad[start + i]! - wanted) < bound, `${start + i}: ${grad[start + i]}, ${wanted}`)
+    }
+  }
+})
+
 test('what cannot be right is refused', () => {
   const scores = tensor(gpu, Float32Array.of(1, 2, 3))
   for (const [name, loss] of Object.entries(LOSSES)) {
@@ -135,6 +154,11 @@ test('what cannot be right is refused', () => {
     () => lambdaRank(scores, [0, 101, 0], [0, 3]),
     /the label of row 1 is 101, expected at most 100/,
   )
+  for (const weights of [0, null, '1'])
+    assert.throws(
+      () => listwise(scores, [0, 1, 0], [0, 3], { weights: weights as never }),
+      /weights is (0|null|'1'), expected a Float32Array/,
+    )
   assert.throws(
     () => listwise(scores, [0, 1, 0], [0, 3], { weights: [1, 2] }),
     /weights has 2 values, expected 1/,

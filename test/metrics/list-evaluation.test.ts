@@ -52,6 +52,65 @@ test('options and lists that cannot be are refused by name', () => {
   )
 })
 
+test('what is refused adds nothing, and groups are there for all lists or for none', () => {
+  const [two, one] = [
+    { labels: [1, 0, 0, 2], starts: [0, 2, 4] },
+    { labels: [0, 1], starts: [0, 2] },
+  ]
+  const evaluation = new ListEvaluation({ columns: 2, click: 1 })
+  const bad = { ...two, rows: [5, 6, 7, 8] }
+  refused(
+    () => evaluation.addLists(bad, new Float32Array(8), ['a', 'a', 'b', 'c']),
+    /row 8 has the group 'c' and the first row of its list 'b'/,
+  )
+  refused(
+    () => evaluation.addLists(one, [1, 2, 3, Number.NaN], ['a', 'a']),
+    /the score of a click of row 1 is NaN, expected a number/,
+  )
+  refused(() => evaluation.addLists(one, [1, 2, 3, 4], [['a'], ['a']]), /row 0 has the group an array of 1/)
+  refused(() => evaluation.addLists(undefined as never, []), /lists is undefined, expected an object/)
+  refused(() => evaluation.addLists({ label: [1] } as never, []), /'label' is unknown; did you mean 'labels'/)
+  refused(() => evaluation.addLists(one, ['1', 2, 3, 4] as never, ['a', 'a']), /score of row 0 is '1'/)
+  evaluation.addLists(two, [3, 0, 1, 0, 1, 0, 2, 0], ['a', 'a', 7, 7])
+  refused(() => evaluation.addLists(one, [1, 0, 2, 0]), /lists from 2 on lack groups, unlike those before/)
+  evaluation.addLists(one, [2, 0, 1, 0], ['7', '7']).addLists(one, [2, 0, 1, 0], [Number.NaN, Number.NaN])
+  const result = evaluation.result()
+  // By name: 7 and '7' are one group, and the click's column stays with its rows.
+  assert.equal(
+    ['lists', 'lists (a)', 'lists (7)', 'lists (NaN)'].map(name => result[name]),
+    [4, 1, 2, 1],
+  )
+  assert.equal([result['ndcg@10 (a)'], result['log_loss (7)']], [1, Math.LN2])
+  assert.is(result['ndcg@10 (7)'], (1 + 1 / Math.log2(3)) / 2)
+  assert.equal(
+    evaluation.listCurves().by_group.map(({ name, lists }) => [name, lists]),
+    [
+      ['7', 2],
+      ['a', 1],
+      ['NaN', 1],
+    ],
+  )
+  const without = new ListEvaluation().addLists(one, [1, 2])
+  refused(() => without.addLists(one, [1, 2], ['a', 'a']), /lists from 1 on have groups, unlike those before/)
+  assert.is(without.result().lists, 1)
+})
+
+test('a stream of many lists gives what one piece gives', () => {
+  const lists = 1_500
+  const starts = Uint32Array.from({ length: lists + 1 }, (_, list) => 3 * list)
+  const labels = Float32Array.from({ length: 3 * lists }, (_, i) => (i * 7) % 5)
+  const scores = Float32Array.from({ length: 3 * lists }, (_, i) => ((i * 31) % 101) / 101)
+  const whole = new ListEvaluation({ loss: 'pairwise' }).addLists({ labels, starts }, scores)
+  const pieces = new ListEvaluation({ loss: 'pairwise' })
+  for (let list = 0; list < lists; list += 700) {
+    const [from, to] = [3 * list, Math.min(3 * (list + 700), 3 * lists)]
+    const own = { labels: labels.subarray(from, to), starts: starts.slice(0, (to - from) / 3 + 1) }
+    pieces.addLists(own, scores.subarray(from, to))
+  }
+  assert.equal(pieces.result(), whole.result())
+  assert.is(whole.result().lists, lists)
+})
+
 test('texts with separators, and what is hidden of them, are declared whole or refused', () => {
   const text = {
     kind: 'text',

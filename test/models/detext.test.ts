@@ -7,6 +7,7 @@ import { findingsTable, passes } from '../../bench/parity/report.ts'
 import { noGrad, scope } from '../../src/autograd/index.ts'
 import { collate, loadDataset, parquetBytes, randomStream } from '../../src/data/index.ts'
 import * as kg from '../../src/index.ts'
+import type { ListCurves } from '../../src/metrics/index.ts'
 import { type DetextConfig, DetextModel, type Similarity } from '../../src/models/index.ts'
 import { expectClose } from '../../src/testing/index.ts'
 import { parameterGroups } from '../../src/train/index.ts'
@@ -100,9 +101,18 @@ for (const loss of ['pointwise', 'pairwise', 'softmax'] as const)
       const order = lists.flatMap(list => list.map(row => rows.indexOf(row)))
       const batch = collate(data, order, model.inputs)
       const own = await scope(() => noGrad(() => model.loss(batch).read()))
-      const figures = await kg.evaluate(model, data, { batchSize: 2 })
+      const curves: (ListCurves | undefined)[] = []
+      const figures = await kg.evaluate(model, data, {
+        batchSize: 2,
+        onEvaluation: done => {
+          curves.push(done.listCurves?.())
+        },
+      })
       expectClose([figures.loss], [...own], 1e-5)
       assert.ok(figures['ndcg@10']! > 0 && figures['ndcg@10']! <= 1)
+      // What a report draws, and any rank as what says which checkpoint is best.
+      assert.is(curves[0]?.ndcg[4], Number(figures['ndcg@10']!.toFixed(6)))
+      assert.is(model.metrics({ also: ['ndcg@3'] }).figures['ndcg@3']!.better, 'greater')
       model.free()
     }
   })

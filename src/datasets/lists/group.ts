@@ -61,6 +61,10 @@ function resolved(given: GroupListsOptions): Resolved {
   expectNumber('groupLists: seed', options.seed, NATURAL)
   expectNumber('groupLists: memoryMiB', options.memoryMiB, MEMORY)
   if (options.onStage !== undefined) expectFunction('groupLists: onStage', options.onStage)
+  if (given.testShare !== undefined && options.split === 'none')
+    throw new ConfigError(
+      `groupLists: testShare is ${options.testShare}, and split is 'none', expected a split beside it`,
+    )
   if (given.longer !== undefined && options.longest === undefined)
     throw new ConfigError(`groupLists: longer is '${options.longer}', expected longest beside it`)
   for (const key of ['query', 'time'] as const)
@@ -182,7 +186,9 @@ async function build(
     progress?.done()
   }
   const keys = by.map(named).join(', ')
+  await refuseTypes(db, options)
   await refuseMissing(db, options, source)
+  await refuseUnordered(db, options, source)
   await stage('find lists', `CREATE TABLE lists AS ${listsQuery(options, source)}`)
   if (longest !== undefined && longer === 'refuse') await refuseLong(db, options, source, longest)
   const test = await testSide(db, options)
@@ -232,6 +238,58 @@ function listsQuery({ by, split, query = by[0]!, time, seed }: Resolved, { rows 
   }[split]
   return `SELECT ${by.map(named).join(', ')}, min("~row") AS "~first", count(*) AS "~size"${of}
     FROM ${rows} GROUP BY ${by.map(named).join(', ')}`
+}
+
+const WHOLE = /^U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)$/
+const NUMBER = /^(FLOAT|DOUBLE|DECIMAL.*)$/
+const kindOf = (type: string) =>
+  WHOLE.test(type) ? 'whole numbers' : NUMBER.test(type) ? 'numbers' : `${type.toLowerCase()} values`
+
+/** Put together, 7 and '7' would be one list, and columns become text; whole numbers of a key would be rounded. */
+async function refuseTypes(db: Database, { data, by, query, order, time }: Resolved): Promise<void> {
+  const keys = new Set([...by, query, order, time])
+  const first = new Map<string, string>()
+  for (const path of data)
+    for (const { column_name, column_type } of await db.run(
+      `DESCRIBE SELECT * FROM read_parquet(${quoted(path)}, hive_partitioning = false)`,
+    )) {
+      const [column, own] = [String(column_name), kindOf(String(column_type))]
+      const known = first.get(column) ?? own
+      first.set(column, known)
+      const bothNumbers = own.endsWith('numbers') && known.endsWith('numbers')
+      if (own !== known && (keys.has(column) || !bothNumbers))
+        throw new DataError(
+          `${path}: column ${column} has ${own}, and in ${data[0]} ${known}, expected the same in all files`,
+        )
+      if ((column === order || column === time) && /\[\d*\]$|^(STRUCT|MAP|UNION)\b/.test(String(column_type)))
+        throw new DataError(
+          `${path}: column ${column} has ${own}, expected what has an order: numbers or times`,
+        )
+    }
+}
+
+/** Texts are in the order of time where all are ISO 8601 in one form; as others are sorted, '10' is before '9'. */
+async function refuseUnordered(
+  db: Database,
+  { order, time }: Resolved,
+  { rows, place }: Source,
+): Promise<void> {
+  for (const column of [order, time].filter(isText)) {
+    const form = `regexp_replace(${named(column)}::VARCHAR, '\\d', '9', 'g')`
+    const [found] = await db.run(
+      `SELECT min("~row") AS row FROM ${rows}, (SELECT ${form} AS form FROM ${rows} WHERE "~row" = 0) AS first
+       WHERE typeof(${named(column)}) = 'VARCHAR' AND NOT (${form} = first.form
+         AND regexp_full_match(${form}, '9999-99-99([T ]99:99(:99([.]9+)?)?Z?)?'))
+       HAVING min("~row") IS NOT NULL`,
+    )
+    if (!found) continue
+    const [{ value } = { value: '' }] = await db.run(
+      `SELECT ${named(column)} AS value FROM ${rows} WHERE "~row" = ${found.row}`,
+    )
+    throw new DataError(
+      `${place(Number(found.row))}, column ${column}: ${shown(value)}, expected numbers, dates or times, or texts as 2024-05-31 that are all of one form: others are in no order of time`,
+    )
+  }
 }
 
 /** A row without a key belongs to no list; and a query that differs within a list would be on both sides. */

@@ -1,6 +1,6 @@
 // What a DetextModel is judged by: its loss, and how well lists are ordered.
 import type { AnyBatch } from '../../inputs.ts'
-import { type Figure, ListEvaluation, type Metric } from '../../metrics/index.ts'
+import { type Figure, type ListCurves, ListEvaluation, type Metric } from '../../metrics/index.ts'
 import type { DetextLoss } from './config.ts'
 
 /** What an evaluation takes of a batch. */
@@ -18,7 +18,7 @@ export class DetextEvaluation implements Metric {
   readonly takesGroups = true
   readonly #kind: DetextLoss
   readonly #judged: (batch: AnyBatch) => Judged
-  readonly #lists = new ListEvaluation()
+  readonly #lists: ListEvaluation
   #sum = 0
   #count = 0
 
@@ -26,7 +26,9 @@ export class DetextEvaluation implements Metric {
     return this.#lists.figures
   }
 
-  constructor(kind: DetextLoss, judged: (batch: AnyBatch) => Judged) {
+  /** @param also further figures by name, as a {@link ListEvaluation} takes them. */
+  constructor(kind: DetextLoss, judged: (batch: AnyBatch) => Judged, also: readonly string[] = []) {
+    this.#lists = new ListEvaluation({ also })
     this.#kind = kind
     this.#judged = judged
   }
@@ -46,7 +48,7 @@ export class DetextEvaluation implements Metric {
 
   #addLoss(labels: number[], scores: number[], weight: number): void {
     if (this.#kind === 'softmax') {
-      const most = Math.max(...scores)
+      const most = scores.reduce((a, b) => Math.max(a, b))
       const total = most + Math.log(scores.reduce((sum, s) => sum + Math.exp(s - most), 0))
       for (const [i, y] of labels.entries()) this.#sum += weight * y * (total - scores[i]!)
       this.#count += labels.filter(y => y > 0).length
@@ -71,5 +73,8 @@ export class DetextEvaluation implements Metric {
     // Of groups it would be another loss.
     const kept = figures.filter(([name]) => !name.startsWith('loss ('))
     return { ...Object.fromEntries(kept), loss: this.#sum / Math.max(this.#count, 1) }
+  }
+  listCurves(): ListCurves {
+    return this.#lists.listCurves()
   }
 }
