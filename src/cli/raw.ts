@@ -73,9 +73,11 @@ async function prepared(
   const nameOf = (column: string) => `raw.${column}`
   const output = join(folder, 'rows.parquet')
   const progress = createProgress({ total: 100, label: 'prepare', stream })
+  const strange: { name: string; value: unknown }[] = []
+  const onStrange = (column: { name: string; value: unknown }) => strange.push(column)
   try {
     const handed = kept.map(name => ({ name, as: nameOf(name) }))
-    await prepareRaw(preparation, { inputs: data, output, folder, kept: handed, labels })
+    await prepareRaw(preparation, { inputs: data, output, folder, kept: handed, labels, onStrange })
     progress.update({ done: 100 })
     return { file: await openRows(output), nameOf, close }
   } catch (error) {
@@ -83,5 +85,14 @@ async function prepared(
     throw error
   } finally {
     progress.stop()
+    for (const { name, value } of strange) stream.write(`warning: ${toldStrange(preparation, name, value)}\n`)
   }
+}
+
+/** Values that are all new are mostly written otherwise: '7' where '007' was learned, true where 'yes' was. */
+function toldStrange({ document }: Preparation, name: string, value: unknown): string {
+  const column = document.columns[name]
+  const codes = (column?.role === 'category' && column.codes) || []
+  const learned = codes.slice(0, 3).map(code => `'${code}'`)
+  return `column '${name}': no value is one of those learned (${learned.join(', ')}${codes.length > 3 ? ', …' : ''}), as '${value}'; all of them count as unknown`
 }

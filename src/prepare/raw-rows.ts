@@ -19,6 +19,8 @@ export interface RawRowsOptions {
   labels: 'optional' | 'required'
   memoryMiB?: number
   onRows?: (rows: number) => void
+  /** Hears of each category that the files have values of, and none that was learned; `value` is one of them. */
+  onStrange?: (column: { name: string; value: unknown }) => void
 }
 
 /**
@@ -28,7 +30,7 @@ export interface RawRowsOptions {
  */
 export async function prepareRaw(
   preparation: Preparation,
-  { inputs, output, folder, kept = [], labels, memoryMiB = 768, onRows }: RawRowsOptions,
+  { inputs, output, folder, kept = [], labels, memoryMiB = 768, onRows, onStrange }: RawRowsOptions,
 ): Promise<{ rows: number; labelled: boolean }> {
   const db = await openDatabase({ folder, memoryMiB, otherwise: '' })
   try {
@@ -52,6 +54,7 @@ export async function prepareRaw(
     const rows = await writePrepared(db, table, preparation, output, {
       ...{ where: 'true', trained, kept },
       ...(onRows ? { onRows } : {}),
+      ...(onStrange ? { onStrange } : {}),
     })
     return { rows, labelled: trained.includes(preparation.label!) }
   } finally {

@@ -6,6 +6,7 @@ import { LABEL, WEIGHT } from './document.ts'
 import { placeOf } from './place.ts'
 import { fingerprintOf, PREPARED_KEY, type Preparation } from './preparation.ts'
 import { named, type RawTable } from './table.ts'
+import { isMissing } from './values.ts'
 
 /** Rows of a row group: what a reader holds at once. */
 const GROUP_ROWS = 32_768
@@ -32,9 +33,12 @@ export async function writePrepared(
     trained: readonly string[]
     kept?: readonly KeptColumn[]
     onRows?: (rows: number) => void
+    /** Hears of each category that the file has values of, and none that was learned; `value` is one of them. */
+    onStrange?: (column: { name: string; value: unknown }) => void
   },
 ): Promise<number> {
   const { where, trained, kept = [] } = how
+  const strange = strangers(preparation)
   const read = [...preparation.fields, ...trained]
   const wanted = [...new Set([...read, ...kept.map(({ name }) => name)])]
   const columns: { name: string; kind: ColumnKind }[] = [
@@ -53,6 +57,7 @@ export async function writePrepared(
       const byName = Object.fromEntries(wanted.map((name, c) => [name, values[c]!]))
       const given = Object.fromEntries(read.map(name => [name, byName[name]!]))
       const made = preparation.applyColumns(given, { labels: 'optional', at })
+      strange.look(given, made)
       rows += ids.length
       how.onRows?.(rows)
       held = [[], ...wanted.map((): unknown[] => [])]
@@ -67,7 +72,29 @@ export async function writePrepared(
   }
   const metadata = { [PREPARED_KEY]: fingerprintOf(preparation.document) }
   await writeParquetGroups(path, columns, groups(), { metadata })
+  if (how.onStrange) for (const column of strange.all()) how.onStrange(column)
   return rows
+}
+
+/** Category columns of which no value is known so far, each with its first value. */
+function strangers({ document }: Preparation) {
+  const first = new Map<string, unknown>()
+  const known = new Set<string>()
+  const also = new Set(document.missing)
+  return {
+    look(given: Readonly<Record<string, readonly unknown[]>>, { ids }: Columns) {
+      for (const [name, column] of Object.entries(document.columns)) {
+        if (column.role !== 'category' || !column.codes?.length || known.has(name)) continue
+        const { codes, type, out } = column
+        if (ids[out]!.some(id => id > 0 && id <= codes.length)) known.add(name)
+        else if (!first.has(name)) {
+          const value = given[name]!.find(one => !isMissing(one, type, also))
+          if (value !== undefined) first.set(name, value)
+        }
+      }
+    },
+    all: () => [...first].filter(([name]) => !known.has(name)).map(([name, value]) => ({ name, value })),
+  }
 }
 
 const KINDS = { lists: 'list<int64>', ids: 'int64', floats: 'float' } as const

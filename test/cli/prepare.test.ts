@@ -72,6 +72,25 @@ test('raw rows are scored as the prepared ones: evaluate, and predict to Parquet
   assert.ok(answer.probability > 0 && answer.probability < 1)
 })
 
+test('a category whose values are all strange in a file is told, and one that has a single one that was learned is not', async () => {
+  const told = async (cities: (i: number) => string) => {
+    writeFileSync(at('strange.csv'), csvOf(rows.slice(0, 6).map((row, i) => ({ ...row, city: cities(i) }))))
+    const { code, out, err } = await kernelgrad(
+      ...['predict', '--model', at('model'), '--data', at('strange.csv'), '--out', at('strange.out.csv')],
+    )
+    assert.is(code, 0, err)
+    return `${out}${err}`.split('\n').filter(line => line.startsWith('warning: '))
+  }
+  const [line, ...others] = await told(i => ['', 'PARIS', 'LYON'][i % 3]!)
+  assert.equal(others, [])
+  assert.match(
+    line!,
+    /^warning: column 'city': no value is one of those learned \('.*\), as 'PARIS'; all of them count/,
+  )
+  assert.equal(await told(i => (i === 5 ? 'Paris' : 'PARIS')), [])
+  assert.equal(await told(() => ''), [])
+})
+
 test('what raw rows lack, and files of another preparation, are refused', async () => {
   writeFileSync(at('less.csv'), csvOf(rows.map(({ city, ...row }) => row)))
   const predict = (...more: string[]) =>
