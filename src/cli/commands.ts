@@ -134,7 +134,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     example: 'kernelgrad train prepared --out runs/mine',
     options: [
-      { flags: '--config <file>', description: 'model and trainer configuration, JSON' },
+      {
+        flags: '--config <file>',
+        description:
+          'model and trainer configuration, JSON; its metric_for_best_model is a figure of the model: loss, roc_auc, or of lists ndcg@10, mrr@5, map@10, recall@10, err@10, …',
+      },
       ARCHITECTURE,
       FEATURES,
       {
