@@ -1,7 +1,11 @@
 // Lines of CSV files by byte: what DuckDB's reader says and takes of them is by record, and it gives up on files whose lines end two ways.
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
+import { reason } from '../data/files.ts'
+import { DataError } from '../errors.ts'
 
 const NEWLINE = 0x0a
 const RETURN = 0x0d
@@ -11,6 +15,17 @@ const QUOTE = 0x22
 function bytesOf(path: string): AsyncIterable<Buffer> {
   const raw = createReadStream(path, { highWaterMark: 1 << 20 })
   return path.endsWith('.gz') ? raw.pipe(createGunzip()) : raw
+}
+
+/**
+ * Unpacks a file to its end: DuckDB takes one that was cut off for one that ends there.
+ * @throws DataError naming the file
+ */
+export async function expectWhole(path: string): Promise<void> {
+  const nowhere = new Writable({ write: (_part, _encoding, done) => done() })
+  await pipeline(createReadStream(path), createGunzip(), nowhere).catch(error => {
+    throw new DataError(`cannot read ${path}: ${reason(error)}`, { cause: error })
+  })
 }
 
 /** The line, counted from 1, that a record begins in: fields in quotes may have several. Blank lines are no records. */

@@ -25,6 +25,8 @@ export async function lineThat(
 
 /** Why a line is no JSON, or nothing. */
 export function whyNoJson(line: string): string | undefined {
+  if (line.startsWith('\ufeff'))
+    return 'a byte order mark stands there, expected JSON alone; save the file as UTF-8 without it'
   try {
     JSON.parse(line)
     return undefined

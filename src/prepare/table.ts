@@ -5,7 +5,7 @@ import { closest } from '../check.ts'
 import { reason } from '../data/files.ts'
 import { type Database, DatabaseError, quoted } from '../datasets/database.ts'
 import { DataError } from '../errors.ts'
-import { copyWithNewlines, lineOfRecord } from './csv-lines.ts'
+import { copyWithNewlines, expectWhole, lineOfRecord } from './csv-lines.ts'
 import { readHeader } from './header.ts'
 import { lineThat, nestedAt, whyNoJson } from './json-lines.ts'
 import type { SourceFile } from './place.ts'
@@ -137,6 +137,7 @@ interface Reader {
 
 async function readerOf(db: Database, path: string, delimiter: string | undefined): Promise<Reader> {
   const format = formatOf(path)!
+  if (path.endsWith('.gz')) await expectWhole(path)
   const text = (name: string): RawTableColumn => ({ name, kind: 'text', type: 'text' })
   const texts = (names: readonly string[]) =>
     `{${names.map(name => `${quoted(name)}: 'VARCHAR'`).join(', ')}}`
@@ -290,13 +291,16 @@ async function explained(error: unknown, path: string): Promise<unknown> {
   if (record !== undefined) {
     const line = await lineOfRecord(path, Number(record))
     const [, wanted, found] = /Expected Number of Columns: (\d+) Found: (\d+)/.exec(why) ?? []
-    const what = /unterminated quote/.test(why)
-      ? 'a quote opens and is not closed before the field ends; quotes within a field are doubled'
-      : /unicode|utf-8/i.test(why)
-        ? 'its bytes are not UTF-8; save the file as UTF-8'
-        : wanted === undefined
-          ? why.split('\n').slice(1, 3).join(' ')
-          : `${found} fields, expected ${wanted} as in the first line; a field that holds the delimiter stands in quotes`
+    const [, most, size] = /Maximum line size of (\d+) bytes exceeded. Actual Size:(\d+)/.exec(why) ?? []
+    const what = size
+      ? `a row of ${size} bytes, expected ${most} at most`
+      : /unterminated quote/.test(why)
+        ? 'a quote opens and is not closed before the field ends; quotes within a field are doubled'
+        : /unicode|utf-8/i.test(why)
+          ? 'its bytes are not UTF-8; save the file as UTF-8'
+          : wanted === undefined
+            ? why.split('\n').slice(1, 3).join(' ').slice(0, 300)
+            : `${found} fields, expected ${wanted} as in the first line; a field that holds the delimiter stands in quotes`
     return new DataError(`${path}, line ${line}: ${what}`, { cause: error })
   }
   const bad = /JSON/.test(why) ? await lineThat(path, whyNoJson) : undefined

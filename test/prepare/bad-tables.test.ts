@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { writeParquet } from '../../src/data/index.ts'
@@ -307,6 +308,20 @@ test('other files that cannot be: unknown endings, broken ones, several that dif
   assert.match(
     await told({ 'x.ndjson': '{"clicked":1}\n{"clicked":\n' }),
     /^x\.ndjson, line 2: Unexpected end of JSON input$/,
+  )
+  const packed = gzipSync(good)
+  for (const kept of [packed.length - 1, packed.length - 9, packed.length >> 1])
+    assert.is(
+      await told({ 'x.csv.gz': packed.subarray(0, kept) }),
+      'cannot read x.csv.gz: unexpected end of file',
+    )
+  assert.match(
+    await told({ 'x.ndjson': '\ufeff{"clicked":1}\n{"clicked":0}\n' }),
+    /^x\.ndjson, line 1: a byte order mark stands there, .*save the file as UTF-8 without it$/,
+  )
+  assert.is(
+    await told({ 'x.csv': `clicked,t\n0,a\n1,${'a word '.repeat(400_000)}\n` }),
+    'x.csv, line 3: a row of 2800002 bytes, expected 2000000 at most',
   )
   assert.match(
     await told({ 'x.ndjson': '[1]\n[0]\n' }),
