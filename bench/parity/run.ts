@@ -18,7 +18,8 @@ import {
 } from './fusion-case.ts'
 import { checkListsCase, isLists, type ListsCase } from './lists-case.ts'
 import { checkLtrCase, type LtrCase } from './ltr-case.ts'
-import { checkModelCase, type ModelCase } from './model-case.ts'
+import { checkMaskedCase, isMasked, type MaskedCase } from './masked-case.ts'
+import { checkModelCase, isFineTuned, type ModelCase } from './model-case.ts'
 import { checkNPassCase, isNPass, type NPassCase } from './n-pass-case.ts'
 import { checkOpsCase } from './ops-case.ts'
 import { checkOptimCase, type OptimCase } from './optim-case.ts'
@@ -73,12 +74,13 @@ function checkerOf(
   if (!hasFile(folder, 'batches.safetensors')) return undefined
   if (isCrossEncoder(frozen))
     return gpu => checkCrossEncoderCase(gpu, folder, frozen as unknown as CrossEncoderCase)
+  if (isMasked(frozen)) return gpu => checkMaskedCase(gpu, folder, frozen as unknown as MaskedCase)
   if (isDetext(frozen)) return gpu => checkDetextCase(gpu, folder, frozen as unknown as DetextCase)
   if (isSided(frozen)) return gpu => checkSidedCase(gpu, folder, frozen as unknown as SidedCase)
   if (isFusionCase(frozen)) return gpu => checkFusionCase(gpu, folder, frozen as unknown as FusionCase)
   if (isFusedTextCase(frozen))
     return gpu => checkFusedTextCase(gpu, folder, frozen as unknown as FusedTextCase)
-  if (hasFile(folder, 'weights.safetensors') && MODELS.includes(frozen.model))
+  if (hasFile(folder, 'weights.safetensors') && (MODELS.includes(frozen.model) || isFineTuned(frozen)))
     return gpu => checkModelCase(gpu, folder, frozen as unknown as ModelCase)
   if (Array.isArray(frozen.steps)) return gpu => checkFullCase(gpu, folder, frozen as unknown as FullCase)
   return undefined
