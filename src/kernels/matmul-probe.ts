@@ -17,21 +17,27 @@ export interface ProbedUnit {
   refused: string | undefined
 }
 
+/** What came of each device. */
+const probes = new WeakMap<Gpu, ProbedUnit[]>()
+
 /** Sizes of the product: several tiles, ragged ones among them, of several steps, the last of them short. */
 const [M, N, K] = [132, 72, 44]
 
 /**
  * Tries the matrix units (tensor cores) that the device offers by its feature `chromium-experimental-subgroup-matrix`: a product of
  * small whole numbers, which every order of sums gives exactly, in each layout. Units that compute it take the products
- * of halves, or of float32, from then on; others are left alone. Without the feature nothing is tried.
+ * of halves, or of float32, from then on; others are left alone. Without the feature nothing is tried; a device is tried once.
  *
  * @returns what was offered, and why what was refused is not taken
  */
 export async function probeMatrixUnits(gpu: Gpu): Promise<ProbedUnit[]> {
   expectDevice('probeMatrixUnits: gpu', gpu)
-  await gpu.done() // what went wrong before is not about a unit
+  const known = probes.get(gpu)
+  if (known) return known
+  const units = offeredUnits(gpu)
+  if (units.length) await gpu.done() // what went wrong before is not about a unit
   const probed: ProbedUnit[] = []
-  for (const offered of offeredUnits(gpu)) {
+  for (const offered of units) {
     const operands = offered.halves ? 'f16' : 'f32'
     const { BM, BN, BK } = offered
     let refused: string | undefined
@@ -44,6 +50,7 @@ export async function probeMatrixUnits(gpu: Gpu): Promise<ProbedUnit[]> {
     }
     probed.push({ operands, size: [BM, BN, BK], refused })
   }
+  probes.set(gpu, probed)
   return probed
 }
 

@@ -1,7 +1,5 @@
 import { type GroupListsOptions, groupLists } from '../../datasets/lists/index.ts'
-import { InterruptedError, onInterrupt } from '../interrupt.ts'
-import { createProgress, formatSeconds } from '../progress.ts'
-import { talkStream } from '../say.ts'
+import { inStages } from '../in-stages.ts'
 import { count, formatTable } from '../table.ts'
 
 export interface ListsCommandOptions
@@ -18,45 +16,22 @@ export interface ListsCommandOptions
 }
 
 /** Writes rows list by list; a signal removes what is half done. */
-export async function run(options: ListsCommandOptions): Promise<void> {
-  const { out, memory, json, ...more } = options
-  const started = Date.now()
-  const stream = talkStream(json)
-  const abort = new AbortController()
-  const letGo = onInterrupt(() => abort.abort())
-  try {
+export async function run({ out, memory, json, ...more }: ListsCommandOptions): Promise<void> {
+  await inStages({ out, json }, async how => {
     const { files, longest, cut } = await groupLists({
-      ...more,
-      output: out,
+      ...{ ...more, output: out, ...how },
       ...(memory === undefined ? {} : { memoryMiB: memory }),
-      signal: abort.signal,
-      onStage(label) {
-        const progress = createProgress({ total: 100, label, stream })
-        return {
-          update: share => progress.update({ done: Math.floor(100 * share) }),
-          done() {
-            progress.update({ done: 100 })
-            progress.stop()
-          },
-        }
-      },
     })
-    const seconds = (Date.now() - started) / 1000
-    if (json) process.stdout.write(`${JSON.stringify({ ...files, longest, cut, seconds })}\n`)
-    else {
-      const table = formatTable(
-        ['file', 'lists', 'rows'],
-        Object.values(files).map(({ path, lists, rows }) => [path, count(lists), count(rows)]),
-      )
-      const shorter = cut ? `; ${count(cut)} longer ones were cut` : ''
-      stream.write(
-        `\n${table}\n\nthe longest list has ${count(longest)} rows${shorter}; done in ${formatSeconds(seconds)}\n`,
-      )
+    return {
+      json: { ...files, longest, cut },
+      told(time) {
+        const table = formatTable(
+          ['file', 'lists', 'rows'],
+          Object.values(files).map(({ path, lists, rows }) => [path, count(lists), count(rows)]),
+        )
+        const shorter = cut ? `; ${count(cut)} longer ones were cut` : ''
+        return `\n${table}\n\nthe longest list has ${count(longest)} rows${shorter}; done in ${time}\n`
+      },
     }
-  } catch (error) {
-    if (!abort.signal.aborted) throw error
-    throw new InterruptedError(`stopped; ${out} is as it was`, { cause: error })
-  } finally {
-    letGo()
-  }
+  })
 }

@@ -10,9 +10,7 @@ import {
   prepareTable,
 } from '../../prepare/index.ts'
 import { DATE_FORMATS } from '../../prepare/values.ts'
-import { InterruptedError, onInterrupt } from '../interrupt.ts'
-import { createProgress, formatSeconds } from '../progress.ts'
-import { talkStream } from '../say.ts'
+import { inStages } from '../in-stages.ts'
 import { count, formatTable } from '../table.ts'
 
 export interface PrepareCommandOptions {
@@ -43,36 +41,11 @@ export interface PrepareCommandOptions {
 
 /** Makes training and test files of a table of one's own; a signal removes what is half done. */
 export async function run(options: PrepareCommandOptions): Promise<void> {
-  const { out, json } = options
-  const started = Date.now()
-  const stream = talkStream(json)
   const given = await optionsOf(options)
-  const abort = new AbortController()
-  const letGo = onInterrupt(() => abort.abort())
-  try {
-    const made = await prepareTable({
-      ...given,
-      signal: abort.signal,
-      onStage(label) {
-        const progress = createProgress({ total: 100, label, stream })
-        return {
-          update: share => progress.update({ done: Math.floor(100 * share) }),
-          done() {
-            progress.update({ done: 100 })
-            progress.stop()
-          },
-        }
-      },
-    })
-    const seconds = (Date.now() - started) / 1000
-    if (json) process.stdout.write(`${JSON.stringify({ ...made, seconds })}\n`)
-    else stream.write(told(made, out, formatSeconds(seconds)))
-  } catch (error) {
-    if (!abort.signal.aborted) throw error
-    throw new InterruptedError(`stopped; ${out} is as it was`, { cause: error })
-  } finally {
-    letGo()
-  }
+  await inStages(options, async how => {
+    const made = await prepareTable({ ...given, ...how })
+    return { json: made, told: time => told(made, options.out, time) }
+  })
 }
 
 function told({ columns, rows, classes }: PrepareResult, out: string, time: string): string {

@@ -3,9 +3,7 @@ import type { FeatureSizes } from '../../config/index.ts'
 import { type KddListKey, preprocessKdd } from '../../datasets/kdd/index.ts'
 import { type PreprocessUltrResult, preprocessUltr } from '../../datasets/ultr/index.ts'
 import { UsageError } from '../../errors.ts'
-import { InterruptedError, onInterrupt } from '../interrupt.ts'
-import { createProgress, formatSeconds } from '../progress.ts'
-import { talkStream } from '../say.ts'
+import { inStages, type Made, type Staged } from '../in-stages.ts'
 import { count, formatTable } from '../table.ts'
 
 export interface PreprocessCommandOptions {
@@ -19,49 +17,13 @@ export interface PreprocessCommandOptions {
   json?: boolean
 }
 
-/** What a format's work ends with: the result as JSON, and as a person reads it. */
-interface Made {
-  json: object
-  told: string
-}
-type Work = (
-  options: PreprocessCommandOptions,
-  how: { signal: AbortSignal; onStage: (label: string) => { update(share: number): void; done(): void } },
-) => Promise<Made>
+type Work = (options: PreprocessCommandOptions, how: Staged) => Promise<Made>
 
 const FORMATS = { kdd, ultr } satisfies Record<string, Work>
 
 /** Turns raw files into Parquet; a signal removes what is half done. */
-export async function run(options: PreprocessCommandOptions): Promise<void> {
-  const { out, format, json } = options
-  const started = Date.now()
-  const stream = talkStream(json)
-  const abort = new AbortController()
-  const letGo = onInterrupt(() => abort.abort())
-  try {
-    const made = await FORMATS[format](options, {
-      signal: abort.signal,
-      onStage(label) {
-        const progress = createProgress({ total: 100, label, stream })
-        return {
-          update: share => progress.update({ done: Math.floor(100 * share) }),
-          done() {
-            progress.update({ done: 100 })
-            progress.stop()
-          },
-        }
-      },
-    })
-    const seconds = (Date.now() - started) / 1000
-    if (json) process.stdout.write(`${JSON.stringify({ ...made.json, seconds })}\n`)
-    else stream.write(made.told.replace('{time}', formatSeconds(seconds)))
-  } catch (error) {
-    if (!abort.signal.aborted) throw error
-    throw new InterruptedError(`stopped; ${out} is as it was`, { cause: error })
-  } finally {
-    letGo()
-  }
-}
+export const run = (options: PreprocessCommandOptions): Promise<void> =>
+  inStages(options, how => FORMATS[options.format](options, how))
 
 async function kdd(...[options, how]: Parameters<Work>): Promise<Made> {
   const { folder, out, rows, lists, seed, memory } = options
@@ -73,8 +35,8 @@ async function kdd(...[options, how]: Parameters<Work>): Promise<Made> {
   })
   return {
     json: { ...files, ...features },
-    told:
-      `\n${sizesTable(features)}\n\ndone in {time}; train with:\n` +
+    told: time =>
+      `\n${sizesTable(features)}\n\ndone in ${time}; train with:\n` +
       `npx kernelgrad train --config model.json --features ${files.featuresFile} --train ${files.train} --eval ${files.test} --out ${join('runs', 'mine')}\n`,
   }
 }
@@ -88,7 +50,8 @@ async function ultr(...[options, how]: Parameters<Work>): Promise<Made> {
   const { features, ...files } = result
   return {
     json: { ...files, ...features },
-    told: `\n${sessionsTable(result)}\n\ndone in {time}: ${[files.train, files.test, files.annotated ?? []].flat().join(', ')}\n`,
+    told: time =>
+      `\n${sessionsTable(result)}\n\ndone in ${time}: ${[files.train, files.test, files.annotated ?? []].flat().join(', ')}\n`,
   }
 }
 

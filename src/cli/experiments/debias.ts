@@ -4,7 +4,15 @@ import { openSafetensors } from '../../data/safetensors-file.ts'
 import { writeClickWorld } from '../../datasets/index.ts'
 import { WEIGHTS_FILE } from '../../train/index.ts'
 import { type Bench, trained } from './bench.ts'
-import { type Check, type Experiment, type Figures, gaps, overSeeds, short } from './experiment.ts'
+import {
+  type Check,
+  type Experiment,
+  type Figures,
+  gaps,
+  inEverySeed,
+  overSeeds,
+  short,
+} from './experiment.ts'
 import { type PlantedOptions, runExperiment } from './run.ts'
 
 const SIZES = { trainLists: 4_000, testLists: 1_000 }
@@ -66,21 +74,15 @@ const experiment: Experiment = {
     // With few lists, only what knows the true propensities shows what it is good for.
     if (quick)
       return [
-        inEverySeed(
-          'IPS pointwise is above clicks, pointwise',
-          gaps(trials, 'ips_pointwise', 'naive_pointwise'),
-        ),
-        inEverySeed('clicks, pointwise, are above random order', gaps(trials, 'naive_pointwise', 'random')),
-        inEverySeed('DLA is above random order', gaps(trials, 'dla', 'random')),
+        above('IPS pointwise is above clicks, pointwise', gaps(trials, 'ips_pointwise', 'naive_pointwise')),
+        above('clicks, pointwise, are above random order', gaps(trials, 'naive_pointwise', 'random')),
+        above('DLA is above random order', gaps(trials, 'dla', 'random')),
       ]
     return [
-      inEverySeed('two towers are above clicks, pointwise', gaps(trials, 'two_tower', 'naive_pointwise')),
-      inEverySeed('DLA is above clicks, listwise', gaps(trials, 'dla', 'naive_listwise')),
-      inEverySeed(
-        'two towers’ logits of looking fall over the first three places',
-        falls(trials, 'two_tower', 3),
-      ),
-      inEverySeed('DLA’s logits of looking fall over the first five places', falls(trials, 'dla', 5)),
+      above('two towers are above clicks, pointwise', gaps(trials, 'two_tower', 'naive_pointwise')),
+      above('DLA is above clicks, listwise', gaps(trials, 'dla', 'naive_listwise')),
+      above('two towers’ logits of looking fall over the first three places', falls(trials, 'two_tower', 3)),
+      above('DLA’s logits of looking fall over the first five places', falls(trials, 'dla', 5)),
       within('DLA’s logits of looking follow log(1 / place)', distances(trials, 'dla'), 0.4),
     ]
   },
@@ -148,17 +150,11 @@ const distances = (trials: readonly Figures[], name: string): number[] =>
     Math.max(...byPlace(figures, name).map((logit, k) => Math.abs(logit + Math.log(k + 1)))),
   )
 
-const inEverySeed = (says: string, values: readonly number[]): Check => ({
-  says: `${says}, in every seed`,
-  pass: values.every(value => value > 0),
-  found: `by ${overSeeds(values)}`,
-})
+const above = (says: string, values: readonly number[]): Check =>
+  inEverySeed(says, values, value => value > 0, `by ${overSeeds(values)}`)
 
-const within = (says: string, values: readonly number[], most: number): Check => ({
-  says: `${says} within ${short(most)}, in every seed`,
-  pass: values.every(value => value <= most),
-  found: overSeeds(values),
-})
+const within = (says: string, values: readonly number[], most: number): Check =>
+  inEverySeed(`${says} within ${short(most)}`, values, value => value <= most, overSeeds(values))
 
 /** `kernelgrad experiment debias`. */
 export const run = (options: PlantedOptions): Promise<number> => runExperiment(experiment, options)

@@ -73,6 +73,14 @@ export function atMost(says: string, values: readonly number[], bound: number): 
   return { says, pass: mean(values) <= bound, found: `${overSeeds(values)}, at most ${short(bound)}` }
 }
 
+/** A check that every seed's value is one that passes; `found` says of them what there is to say. */
+export const inEverySeed = (
+  says: string,
+  values: readonly number[],
+  passes: (value: number) => boolean,
+  found: string,
+): Check => ({ says: `${says}, in every seed`, pass: values.every(passes), found })
+
 /** The table: mean, spread and every seed, beside what PyTorch came to. */
 export function resultTable(
   { rows, figure = 'ROC AUC' }: Pick<Experiment, 'rows' | 'figure'>,
