@@ -24,8 +24,10 @@ const ROOMS = {
   optim: ['errors', 'check', 'ids', 'gpu', 'wgsl', 'kernels', 'autograd', 'nn'],
   data: ['errors', 'check', 'ids', 'inputs', 'config'],
   datasets: ['errors', 'check', 'metrics', 'config', 'data'],
+  ranks: ['errors', 'check', 'hash'],
   prepare: ['errors', 'check', 'hash', 'inputs', 'config', 'data', 'datasets'],
   train: [
+    'ranks',
     'errors',
     'check',
     'ids',
@@ -42,6 +44,7 @@ const ROOMS = {
     'models',
   ],
   serve: [
+    'ranks',
     'prepare',
     'errors',
     'check',
@@ -56,6 +59,7 @@ const ROOMS = {
     'train',
   ],
   cli: [
+    'ranks',
     'check',
     'serve',
     'errors',
