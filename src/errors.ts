@@ -75,3 +75,14 @@ export class RowError extends DataError {
 
 /** So many rows wait to be scored that no more are taken; later they will be. */
 export class QueueFullError extends KernelgradError {}
+
+/** Processes that train one model no longer do: one has failed, ended, gone silent, or does something else than the others. */
+export class RankError extends KernelgradError {
+  /** The rank it comes from. */
+  readonly rank: number
+
+  constructor(message: string, { rank = 0 } = {}) {
+    super(message)
+    this.rank = rank
+  }
+}

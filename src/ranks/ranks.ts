@@ -1,5 +1,6 @@
 /** Several processes that train one model: what each is told of the others, and what they do together. */
 import { KernelgradError } from '../errors.ts'
+import { expectBytes, expectFloats, expectParts, expectReason } from './given.ts'
 
 /**
  * The processes of one run, as seen by one of them. Every rank makes the same calls in the same order; a call ends when all have
@@ -10,9 +11,14 @@ export interface Ranks {
   readonly rank: number
   /** How many there are. */
   readonly size: number
-  /** Adds up the values of all ranks, in place. Every rank gives as many. */
+  /** Bytes that this rank has sent to others and received from them so far, in calls; heads and heartbeats are not counted. */
+  readonly moved: { readonly sent: number; readonly received: number }
+  /**
+   * Adds up the values of all ranks, in place. Every rank gives as many. Every element is ((rank 0's + rank 1's) + rank 2's) + …, each sum
+   * rounded to float32: the same bits on every rank, whatever carries them, however the values are cut into calls.
+   */
   sum(values: Float32Array): Promise<void>
-  /** What each rank gave, by rank; parts may differ in length. */
+  /** What each rank gave, by rank; parts may differ in length. What this rank gave is handed back as it is. */
   gather(bytes: Uint8Array): Promise<Uint8Array[]>
   /** `parts[r]` goes to rank r; the result has what each rank sent here, by rank. */
   exchange(parts: readonly Uint8Array[]): Promise<Uint8Array[]>
@@ -28,11 +34,21 @@ export interface Ranks {
 export const alone: Ranks = {
   rank: 0,
   size: 1,
-  async sum() {},
-  gather: async bytes => [bytes],
-  exchange: async parts => [...parts],
+  moved: { sent: 0, received: 0 },
+  async sum(values) {
+    expectFloats('sum: values', values)
+  },
+  async gather(bytes) {
+    expectBytes('gather: bytes', bytes)
+    return [bytes]
+  },
+  async exchange(parts) {
+    expectParts('exchange: parts', parts, 1)
+    return [...parts]
+  },
   async barrier() {},
-  abort: async reason => {
+  async abort(reason) {
+    expectReason('abort: reason', reason)
     throw new KernelgradError(reason)
   },
   async close() {},
