@@ -143,9 +143,10 @@ export const COMMANDS: readonly CommandSpec[] = [
       FEATURES,
       {
         flags: '--train <files...>',
-        description: 'Parquet files to train on, for all stages that name none of their own',
+        description:
+          'Parquet files to train on, folders of them, or patterns in quotes; for all stages that name none of their own',
       },
-      { flags: '--eval <files...>', description: 'Parquet files to evaluate on' },
+      { flags: '--eval <files...>', description: 'Parquet files, folders or patterns to evaluate on' },
       {
         flags: '--preparation <folder>',
         description:

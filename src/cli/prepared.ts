@@ -2,7 +2,7 @@
 import { dirname, join } from 'node:path'
 import { files } from '#files'
 import { isThere, readJson, writeJson } from '../data/files.ts'
-import { openParquet } from '../data/index.ts'
+import { openParquet, parquetFiles } from '../data/index.ts'
 import { DataError, UsageError } from '../errors.ts'
 import { PREPARATION_FILE } from '../prepare/document.ts'
 import { Preparation } from '../prepare/index.ts'
@@ -37,6 +37,8 @@ export async function withPrepared(
     if (options.eval === undefined && (await isThere(at('test.parquet')))) options.eval = [at('test.parquet')]
     options.preparation ??= prepared
   }
+  for (const key of ['train', 'eval'] as const)
+    if (options[key]) options[key] = await parquetFiles(options[key], `--${key}`)
   const { config, train = [] } = options
   if (config === undefined) throw new UsageError("required option '--config <file>' not specified")
   const preparation = await preparationOf({ ...options, train })
@@ -60,7 +62,7 @@ async function preparationOf({
     made.push({ path, by: file && preparedBy(file) })
   }
   const [first] = made
-  const folder = preparation ?? (first?.by === undefined ? undefined : dirname(first.path))
+  const folder = preparation ?? (first?.by === undefined ? undefined : await folderOf(first.path))
   if (folder === undefined) return undefined
   const there = await isThere(join(folder, PREPARATION_FILE))
   if (!there && preparation === undefined) return undefined
@@ -71,6 +73,12 @@ async function preparationOf({
       `${other.path} was prepared by another ${PREPARATION_FILE} than that in ${folder}; prepare again, or name its folder with --preparation`,
     )
   return folder
+}
+
+/** The folder that a prepared file is of; a part of one lies in a folder of its own. */
+async function folderOf(path: string): Promise<string> {
+  const folder = dirname(path)
+  return (await isThere(join(dirname(folder), PREPARATION_FILE))) ? dirname(folder) : folder
 }
 
 /** Copies what was learned into a model's folder. */

@@ -21,6 +21,7 @@ import {
   readColumns,
   readGroupPages,
 } from './parquet.ts'
+import { parquetFiles } from './parquet-files.ts'
 import { planOf, TRAIN_ONLY, type TrainOnly } from './read-plan.ts'
 import type { ParquetSource } from './source.ts'
 
@@ -126,7 +127,7 @@ function inputsOf(where: string, options: FeatureReadOptions): ReadOptions {
 
 /**
  * Reads whole files into memory, which threads can share where the platform has such memory: about 4 bytes per value.
- * @param sources Paths, buffers or open files, one or several with the same columns.
+ * @param sources Paths, folders and patterns ({@link parquetFiles}), buffers or open files, one or several with the same columns.
  * @throws DataError naming file, column, row and value of the first bad value; or that there are no rows.
  *
  * @example
@@ -144,8 +145,7 @@ export async function loadDataset(
   const chunks: Chunk[] = []
   const files: Dataset['files'] = []
   let length = 0
-  for (const source of Array.isArray(sources) ? sources : [sources]) {
-    const file = isParquetFile(source) ? source : await openParquet(source)
+  for (const file of await openAll(sources)) {
     files.push({ name: file.name, rowStart: length, rows: file.rows })
     length += file.rows
     for await (const chunk of streamChunks(file, reading)) chunks.push(chunk)
@@ -179,6 +179,26 @@ export async function loadDataset(
   }
 }
 
+/** Opens what sources stand for, in order: every footer is read before the first file's data. */
+export async function openAll(
+  sources: ParquetSource | ParquetFile | readonly (ParquetSource | ParquetFile)[],
+): Promise<ParquetFile[]> {
+  const opened: ParquetFile[] = []
+  // Paths side by side are looked up together, so that none is taken twice by two patterns.
+  const all = Array.isArray(sources) ? sources : [sources as ParquetSource | ParquetFile]
+  for (let i = 0; i < all.length; i++) {
+    const source = all[i]!
+    if (typeof source !== 'string') {
+      opened.push(isParquetFile(source) ? source : await openParquet(source))
+      continue
+    }
+    const paths = [source]
+    while (typeof all[i + 1] === 'string') paths.push(all[++i] as string)
+    for (const path of await parquetFiles(paths, 'loadDataset')) opened.push(await openParquet(path))
+  }
+  return opened
+}
+
 /**
  * Reads a file one row group at a time, so that its size does not matter. A file without rows yields nothing.
  * @param options.extra Further columns to hand through unchecked.
@@ -192,7 +212,7 @@ export async function* streamChunks(
   const { inputs, trainOnly = 'required', tokenize, tokenizers } = reading
   const { extra = [] } = options
   const file = isParquetFile(source) ? source : await openParquet(source)
-  const plan = planOf(inputs, trainOnly, new Set(file.columns))
+  const plan = planOf(inputs, trainOnly, columnsIn(file))
   // Every column is looked up first: a missing one is reported before a long read, also in a file without rows.
   for (const { columns, input } of plan) for (const name of columns) columnOf(file, name, input)
   for (const name of extra) columnOf(file, name)
@@ -229,6 +249,10 @@ export async function* streamChunks(
     yield chunk
   }
 }
+
+/** Names of the columns that can be read, those in the file's path among them. */
+const columnsIn = ({ columns, partition = {} }: ParquetFile): Set<string> =>
+  new Set([...columns, ...Object.keys(partition)])
 
 type PagesOf = Awaited<ReturnType<typeof readGroupPages>>
 

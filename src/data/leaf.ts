@@ -35,6 +35,28 @@ export interface Leaf {
   maxRepetition: number
   /** Definition level from which a list has an element; one below is an empty list, lower still is null. */
   elementDefinition: number
+  /** The value of all rows, of a column that stands in the file's path; null for none. */
+  constant?: string | number | null
+}
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
+
+/** A column that stands in the file's path. As Spark and DuckDB read it, it holds numbers where its value is one. */
+export function constantLeaf(name: string, value: string | null): Leaf {
+  const number = value === null || NUMBER.test(value)
+  return {
+    name,
+    index: -1,
+    element: { name, type: number ? 'DOUBLE' : 'BYTE_ARRAY' },
+    meaning: { type: number ? 'NUMBER' : 'TEXT' },
+    kind: number ? 'number' : 'text',
+    description: number ? 'a number' : 'text',
+    list: false,
+    maxDefinition: 1,
+    maxRepetition: 0,
+    elementDefinition: 0,
+    constant: number && value !== null ? Number(value) : value,
+  }
 }
 
 /**

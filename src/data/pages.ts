@@ -23,6 +23,12 @@ export interface Page {
   repetition?: Uint8Array
 }
 
+/** A page of one value for all rows. */
+export function constantPage(value: string | number | null, count: number): Page {
+  if (value === null) return { count, values: [], definition: new Uint8Array(count) }
+  return { count, values: [value], indexes: new Uint32Array(count) }
+}
+
 /** Gives a page's bytes, exactly `size` of them, or throws. */
 export type Decompress = (input: Uint8Array, size: number) => Uint8Array
 

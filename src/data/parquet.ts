@@ -2,8 +2,9 @@
 import type { AsyncBuffer, ColumnMetaData, CompressionCodec, FileMetaData } from 'hyparquet/src/types.js'
 import { DataError } from '../errors.ts'
 import { readFooter, schemaTree } from './footer.ts'
-import { type Leaf, leafOf } from './leaf.ts'
-import { type Decompress, type Page, readPages } from './pages.ts'
+import { constantLeaf, type Leaf, leafOf } from './leaf.ts'
+import { constantPage, type Decompress, type Page, readPages } from './pages.ts'
+import { partitionOf } from './parquet-files.ts'
 import { openSource, type ParquetSource } from './source.ts'
 
 /** An open Parquet file: its footer is read, its data is not. */
@@ -14,6 +15,8 @@ export interface ParquetFile {
   rows: number
   /** Top-level column names in file order. */
   columns: string[]
+  /** Columns that the folders of its path stand for, as `day=3/`, and that it has none of by these names: their one value, null for none. */
+  partition?: Record<string, string | null>
   /** Row groups in file order: the first row of each, 0-based in the file, and its number of rows. */
   groups: { rowStart: number; rows: number }[]
   /** Its bytes, read on demand. */
@@ -57,7 +60,9 @@ export async function openParquet(
       return { rowStart: rows - count, rows: count }
     })
     const columns = schema.children.map(child => child.element.name)
-    return { name, rows, columns, groups, buffer, metadata }
+    const partition = typeof source === 'string' ? partitionOf(source) : {}
+    for (const column of columns) delete partition[column]
+    return { name, rows, columns, partition, groups, buffer, metadata }
   } catch (error) {
     throw decodeError(`${name}: the footer`, error)
   }
@@ -79,6 +84,8 @@ async function slice(buffer: AsyncBuffer, start: number, end: number, name: stri
 export function columnOf(file: ParquetFile, name: string, input?: string): Leaf {
   const root = schemaTree(file.metadata.schema)
   const [tree, second] = root.children.filter(child => child.element.name === name)
+  const { partition = {} } = file
+  if (!tree && Object.hasOwn(partition, name)) return constantLeaf(name, partition[name]!)
   if (!tree)
     throw new DataError(
       `${file.name} has no column ${name}; its columns are ${file.columns.join(', ') || 'none'}${input === undefined ? '' : `; the model reads it as '${input}'`}`,
@@ -103,6 +110,7 @@ export function columnOf(file: ParquetFile, name: string, input?: string): Leaf 
  */
 export async function readGroupPages(file: ParquetFile, group: number, leaf: Leaf): Promise<Page[]> {
   const where = `${file.name}: row group ${group}, column ${leaf.name}`
+  if (leaf.constant !== undefined) return [constantPage(leaf.constant, file.groups[group]!.rows)]
   try {
     const meta = chunkOf(file, group, leaf)
     // Writers set the dictionary's place to 0, or leave it out, where there is none or it comes first anyway.
@@ -239,7 +247,7 @@ function rowValues(pages: Page[], leaf: Leaf): unknown[] {
 
 /** Tells an open file from a source still to be opened. */
 export function isParquetFile(source: ParquetSource | ParquetFile): source is ParquetFile {
-  return typeof source === 'object' && 'metadata' in source
+  return typeof source === 'object' && source !== null && 'metadata' in source
 }
 
 /** Decoders throw what they stumble over (RangeError, TypeError, wasm traps): all of it means a damaged file. */

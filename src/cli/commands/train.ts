@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { ResolvedTrainerConfig } from '../../config/index.ts'
 import { isObject } from '../../config/schema.ts'
 import { readJson, writeJson } from '../../data/files.ts'
-import type { TextTokenizer } from '../../data/index.ts'
+import { parquetFiles, type TextTokenizer } from '../../data/index.ts'
 import { openGpu } from '../../gpu/index.ts'
 import { createModel, type Model, type ModelConfiguration, tokenizerOf } from '../../models/index.ts'
 import { PREPARATION_FILE } from '../../prepare/document.ts'
@@ -71,6 +71,9 @@ async function trainOne(options: TrainOptions, configuration?: Record<string, un
     note,
     json: configuration,
   })
+  for (const [i, stage] of trainer.stages.entries())
+    for (const key of ['train', 'eval'] as const)
+      if (stage[key]) stage[key] = await parquetFiles(stage[key], `trainer.stages[${i}].${key}`)
   const tokenizer = await tokenizerOf(createModel(config), config.model_name)
   const teachers = teacherFolders(planStages(trainer, 1))
   await checkOutputs({
