@@ -23,7 +23,7 @@ import {
 import { ConfigError } from '../errors.ts'
 import type { TextInput } from '../inputs.ts'
 import type { ModelConfiguration } from './model.ts'
-import { parseRanking, type RankingConfig, type ResolvedRanking, rankingEntries } from './ranking-loss.ts'
+import { parseRanking, type RankingConfig, type ResolvedRanking, rankingEntries } from './ranking-config.ts'
 
 /** How tokens are hidden, to be predicted in the same step as clicks. */
 export interface CrossEncoderMlm {

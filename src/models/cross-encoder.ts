@@ -20,7 +20,7 @@ import { encoderShape } from '../config/index.ts'
 import type { Columns } from '../data/index.ts'
 import { ConfigError } from '../errors.ts'
 import type { BatchOf, ClassesInput, FloatsInput, MaskedInput, PackedTokens, TextInput } from '../inputs.ts'
-import { ListEvaluation } from '../metrics/index.ts'
+import type { ListEvaluation } from '../metrics/index.ts'
 import { activated, encoderActivation } from '../nn/encoder.ts'
 import {
   BertModel,
@@ -39,7 +39,8 @@ import {
   type ResolvedCrossEncoderConfig,
 } from './cross-encoder-config.ts'
 import { Model } from './model.ts'
-import { type RankingInputs, RankingLoss, rankingInputs, totalLoss } from './ranking-loss.ts'
+import { type RankingInputs, rankingInputs } from './ranking-config.ts'
+import { RankingLoss, totalLoss } from './ranking-loss.ts'
 
 /** What a {@link CrossEncoder} reads; `masked`, `skip` and `dwell` where its configuration says so, and `positions` where the loss reads them. */
 export type CrossEncoderInputs = {
@@ -159,9 +160,7 @@ export class CrossEncoder extends Model<CrossEncoderInputs> {
   }
 
   metrics({ also }: { also?: readonly string[] } = {}): ListEvaluation {
-    const columns = this.scoreNames().length
-    const own = { loss: this.#loss.kind, columns, click: this.#loss.examines ? columns - 1 : 0 }
-    return new ListEvaluation(also ? { ...own, also } : own)
+    return this.#loss.metrics(this.scoreNames().length, also)
   }
 
   /** What the table of places says: chances of a look beside the first place's. */

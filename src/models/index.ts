@@ -40,13 +40,13 @@ export { Model, type ModelConfiguration } from './model.ts'
 export type {
   ListsConfig,
   PositionConfig,
-  RankingBatch,
   RankingConfig,
   RankingInputs,
   RankingLossConfig,
   RankingLossName,
   ResolvedRanking,
-} from './ranking-loss.ts'
+} from './ranking-config.ts'
+export type { RankingBatch } from './ranking-loss.ts'
 export { readOptions, textInputs, tokenizerOf } from './reading.ts'
 export {
   architectures,

@@ -1,6 +1,7 @@
 // What a ranker learned of places.
 import { noGrad, scope } from '../autograd/index.ts'
-import type { RankingLoss, ResolvedRanking } from './ranking-loss.ts'
+import type { ResolvedRanking } from './ranking-config.ts'
+import type { RankingLoss } from './ranking-loss.ts'
 
 /**
  * How much places are looked at beside the first: sigmoids' quotients where the table's logits are of probabilities, exponentials of differences

@@ -1,4 +1,4 @@
-import { concatColumns, softmax, type Tensor } from '../autograd/index.ts'
+import { softmax, type Tensor } from '../autograd/index.ts'
 import {
   type FeatureInputs,
   featureInputs,
@@ -10,12 +10,12 @@ import {
 } from '../config/index.ts'
 import type { BatchOf } from '../inputs.ts'
 import { Evaluation } from '../metrics/index.ts'
-import { type Embedding, Linear, type ModuleDict, Sequential } from '../nn/index.ts'
+import type { Embedding, Linear, ModuleDict, Sequential } from '../nn/index.ts'
 import { checkRows } from './check-batch.ts'
 import { comparableTable, lossOf, type ModelOutput, probabilityNames } from './click.ts'
 import { lossByConfig } from './label-loss.ts'
 import { Model } from './model.ts'
-import { embeddingTables, mlpLayers, tabularParts } from './tabular.ts'
+import { tableForward, tableStack } from './tabular.ts'
 
 /** What a {@link TabularModel} reads. */
 export type TabularInputs = Omit<FeatureInputs, 'text'>
@@ -56,14 +56,13 @@ export class TabularModel extends Model<TabularInputs> {
   constructor(config: TabularConfig) {
     super()
     this.config = parseTabularConfig(config, 'the model configuration')
-    const { features_config, mlp_config, num_labels } = this.config
+    const { features_config, num_labels } = this.config
     const { categorical, numerical } = featureInputs(features_config)
     this.inputs = { categorical, numerical, ...labelInputs(this.config) }
-    const { tables, width } = embeddingTables(features_config)
-    this.categorical_embeddings = tables
-    const { layers, outFeatures } = mlpLayers(width, mlp_config ?? [])
-    this.mlp = mlp_config ? new Sequential(layers) : undefined
-    this.head = new Linear(outFeatures, num_labels)
+    const { categorical_embeddings, mlp, head } = tableStack(this.config, num_labels)
+    this.categorical_embeddings = categorical_embeddings
+    this.mlp = mlp
+    this.head = head
   }
 
   /**
@@ -78,10 +77,7 @@ export class TabularModel extends Model<TabularInputs> {
 
   /** [B, C]. */
   override logits(batch: BatchOf<TabularInputs>): Tensor {
-    const checked = this.#checked({ ...batch, labels: undefined })
-    const { features_config } = this.config
-    const table = concatColumns(tabularParts(this.gpu, features_config, this.categorical_embeddings, checked))
-    return this.head.forward(this.mlp ? this.mlp.forward(table) : table)
+    return tableForward(this, this.#checked({ ...batch, labels: undefined }))
   }
 
   /** [1], the loss of logits [B, C] that are there already. */

@@ -16,22 +16,21 @@ import { parseStrict, strict } from '../config/schema.ts'
 import type { Columns } from '../data/index.ts'
 import { ConfigError } from '../errors.ts'
 import type { BatchOf } from '../inputs.ts'
-import { ListEvaluation } from '../metrics/index.ts'
-import { type Embedding, Linear, type ModuleDict, Sequential } from '../nn/index.ts'
+import type { ListEvaluation } from '../metrics/index.ts'
+import type { Embedding, Linear, ModuleDict, Sequential } from '../nn/index.ts'
 import { checkTable, sizeOf } from './check-batch.ts'
 import { Model, type ModelConfiguration } from './model.ts'
 import {
   parseRanking,
   type RankingConfig,
   type RankingInputs,
-  RankingLoss,
   type ResolvedRanking,
   rankingEntries,
   rankingInputs,
-  totalLoss,
-} from './ranking-loss.ts'
+} from './ranking-config.ts'
+import { RankingLoss, totalLoss } from './ranking-loss.ts'
 import { textFeatures } from './sides.ts'
-import { embeddingTables, mlpLayers, tabularParts } from './tabular.ts'
+import { tableForward, tableStack } from './tabular.ts'
 
 const schema = strict({
   architecture: v.optional(v.literal('TabularRanker'), 'TabularRanker'),
@@ -99,14 +98,12 @@ export class TabularRanker extends Model<TabularRankerInputs> {
   constructor(config: TabularRankerConfig) {
     super()
     this.config = parseTabularRanker(config, 'the model configuration')
-    const { features_config, mlp_config } = this.config
-    const { categorical, numerical } = featureInputs(features_config)
+    const { categorical, numerical } = featureInputs(this.config.features_config)
     this.inputs = { categorical, numerical, ...rankingInputs(this.config) }
-    const { tables, width } = embeddingTables(features_config)
-    this.categorical_embeddings = tables
-    const { layers, outFeatures } = mlpLayers(width, mlp_config ?? [])
-    this.mlp = mlp_config ? new Sequential(layers) : undefined
-    this.head = new Linear(outFeatures, 1)
+    const { categorical_embeddings, mlp, head } = tableStack(this.config, 1)
+    this.categorical_embeddings = categorical_embeddings
+    this.mlp = mlp
+    this.head = head
     this.#loss = new RankingLoss('TabularRanker', this.config)
     Object.assign(this, this.#loss.fields)
   }
@@ -120,8 +117,7 @@ export class TabularRanker extends Model<TabularRankerInputs> {
       categorical: namesByDtype(features_config, 'categorical'),
       numerical: namesByDtype(features_config, 'numerical'),
     })
-    const x = concatColumns(tabularParts(this.gpu, features_config, this.categorical_embeddings, checked))
-    return this.head.forward(this.mlp ? this.mlp.forward(x) : x)
+    return tableForward(this, checked)
   }
 
   /** [1]. @throws ConfigError for a batch without lists, labels or places, where the loss reads them */
@@ -155,9 +151,7 @@ export class TabularRanker extends Model<TabularRankerInputs> {
   }
 
   metrics({ also }: { also?: readonly string[] } = {}): ListEvaluation {
-    const columns = this.scoreNames().length
-    const own = { loss: this.#loss.kind, columns, click: columns - 1 }
-    return new ListEvaluation(also ? { ...own, also } : own)
+    return this.#loss.metrics(this.scoreNames().length, also)
   }
 }
 

@@ -1,5 +1,5 @@
 // What a click model makes of its table: embeddings of the ids beside the numbers, and the MLP over all of it.
-import { type Ids, type Part, tensor } from '../autograd/index.ts'
+import { concatColumns, type Ids, type Part, type Tensor, tensor } from '../autograd/index.ts'
 import {
   embeddingTableOf,
   type FeaturesConfig,
@@ -17,6 +17,7 @@ import {
   type Module,
   ModuleDict,
   ReLU,
+  Sequential,
 } from '../nn/index.ts'
 
 const ACTIVATIONS: Record<string, () => Layer> = { ReLU: () => new ReLU(), GELU: () => new GELU() }
@@ -70,4 +71,36 @@ export function tabularParts(
     tensor(gpu, batch.numerical[name]!, [batch.size, 1]),
   )
   return [...categorical, ...numerical]
+}
+
+/** What a model of a table alone is made of. */
+interface TableStack {
+  categorical_embeddings: ModuleDict<Embedding>
+  /** undefined where the configuration has none. */
+  mlp: Sequential | undefined
+  head: Linear
+}
+
+/** Embeddings beside the numbers, the MLP over both, and a head of so many outputs, in the order in which their weights are drawn. */
+export function tableStack(
+  {
+    features_config,
+    mlp_config,
+  }: { features_config: FeaturesConfig; mlp_config: ResolvedMlpLayerConfig[] | null },
+  outputs: number,
+): TableStack {
+  const { tables, width } = embeddingTables(features_config)
+  const { layers, outFeatures } = mlpLayers(width, mlp_config ?? [])
+  const mlp = mlp_config ? new Sequential(layers) : undefined
+  return { categorical_embeddings: tables, mlp, head: new Linear(outFeatures, outputs) }
+}
+
+/** [B, outputs] of a table that is checked. */
+export function tableForward(
+  model: TableStack & { gpu: Module['gpu']; config: { features_config: FeaturesConfig } },
+  table: Parameters<typeof tabularParts>[3],
+): Tensor {
+  const { gpu, config, categorical_embeddings, mlp, head } = model
+  const x = concatColumns(tabularParts(gpu, config.features_config, categorical_embeddings, table))
+  return head.forward(mlp ? mlp.forward(x) : x)
 }

@@ -22,7 +22,7 @@ import {
   text,
 } from '../../config/schema.ts'
 import { ConfigError } from '../../errors.ts'
-import { type ListsConfig, parseRanking, rankingEntries } from '../ranking-loss.ts'
+import { type ListsConfig, parseRanking, rankingEntries } from '../ranking-config.ts'
 import { ofEach, rolesOf } from './roles.ts'
 
 const SIMILARITIES = ['inner', 'concat', 'hadamard', 'diff'] as const satisfies readonly Similarity[]

@@ -1,7 +1,7 @@
 // What a DetextModel reads, by its configuration, and where its fields stand among the rows of its encoders.
 import { encoderShape, type FeatureConfig } from '../../config/index.ts'
 import type { Input, Inputs, TextInput } from '../../inputs.ts'
-import { rankingInputs } from '../ranking-loss.ts'
+import { rankingInputs } from '../ranking-config.ts'
 import type { ResolvedDetextConfig } from './config.ts'
 
 export type Categorical = Extract<FeatureConfig, { dtype: 'categorical' }>
