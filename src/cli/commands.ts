@@ -165,6 +165,11 @@ export const COMMANDS: readonly CommandSpec[] = [
         flags: '--resume [folder]',
         description: "go on from a checkpoint (default: the newest whole one in --out's folder)",
       },
+      {
+        flags: '--report-to <name>',
+        description: 'write the log as event files for TensorBoard too, in runs below --out',
+        choices: ['tensorboard', 'none'],
+      },
       TRUNCATE,
       ADAPTER,
       {

@@ -12,10 +12,18 @@ export interface PairChoices {
   seed: number
   /** Optimizer steps; left out: as many as the epochs take. */
   maxSteps?: number
+  /** Rows to train on, from which follows how often a run of the demo's size logs and evaluates; left out: not on the way. */
+  rows?: number
 }
 
+/** Rows of a step. */
+const DEMO_BATCH = 128
+/** Points of the demo's training curves, and evaluations. */
+const [LOGGED, EVALUATED] = [40, 4]
+
 /** The notebook's two models at a size that a machine without a GPU trains in minutes. */
-export function demoModels(sizes: PairSizes, { seed, maxSteps }: PairChoices): ModelPair {
+export function demoModels(sizes: PairSizes, { seed, maxSteps, rows }: PairChoices): ModelPair {
+  const steps = rows && (maxSteps ?? Math.ceil(rows / DEMO_BATCH))
   return modelPair(
     sizes,
     {
@@ -31,10 +39,12 @@ export function demoModels(sizes: PairSizes, { seed, maxSteps }: PairChoices): M
         // The notebook's 1e-4 is for thousands of steps. Twice this rate learned less from the text.
         encoder_learning_rate: 5e-4,
         seed,
-        // One evaluation, at the end: the best of several would be chosen on the rows it is judged by.
-        eval_steps: null,
+        per_device_train_batch_size: DEMO_BATCH / 2,
+        gradient_accumulation_steps: 2,
+        // The last weights are kept: the best of several would be chosen on the rows it is judged by.
+        eval_steps: steps ? Math.ceil(steps / EVALUATED) : null,
         save_steps: null,
-        logging_steps: null,
+        logging_steps: steps ? Math.ceil(steps / LOGGED) : null,
         load_best_model_at_end: false,
       },
     },

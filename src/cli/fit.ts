@@ -23,6 +23,7 @@ import {
   saveWeights,
   type TeacherEvaluation,
   Trainer,
+  type TrainerCallback,
   type TrainerState,
   WEIGHTS_FILE,
   writeRunReport,
@@ -57,6 +58,8 @@ export interface FitOptions {
   stream: NodeJS.WriteStream
   /** How much places are looked at beside the first, where the data's maker knows: beside what the model learns of them. */
   propensities?: readonly number[] | undefined
+  /** Of the trainer. */
+  callbacks?: TrainerCallback[]
   /** Gets every entry of the log as it is made. */
   onLog?: (entry: LogEntry) => void
   /** What the run is called in its report. */
@@ -110,6 +113,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     stageData,
     output,
     locked: options.locked,
+    callbacks: options.callbacks ?? [],
     onWarning: message => stream.write(`warning: ${message}\n`),
     onProgress({ step, ...more }) {
       trained = more.rows

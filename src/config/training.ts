@@ -88,6 +88,17 @@ const stageEntries = {
   ),
 }
 
+/** Where a run's log goes beside its folder. */
+const REPORT_TO = ['tensorboard', 'none'] as const
+const reportTo = v.pipe(
+  v.union([oneOf(REPORT_TO), v.array(oneOf(REPORT_TO))], ({ input }) => {
+    const all = [input].flat()
+    const wrong = all.find(name => !REPORT_TO.includes(name as never)) ?? input
+    return `expected 'tensorboard', 'none' or a list of them, got ${JSON.stringify(wrong) ?? String(wrong)}`
+  }),
+  v.transform(names => [...new Set([names].flat().filter(name => name !== 'none'))] as 'tensorboard'[]),
+)
+
 /** Settings that hold for a whole run. */
 const runEntries = {
   per_device_eval_batch_size: v.optional(count, 256),
@@ -102,6 +113,8 @@ const runEntries = {
   /** null: as the metric is; what contradicts it is refused. */
   greater_is_better: v.optional(v.nullable(flag), null),
   logging_steps: v.optional(every, 50),
+  /** 'tensorboard': the log goes into event files in `runs` below the run's folder too; 'none'. */
+  report_to: v.optional(reportTo, 'none'),
   seed: v.optional(integer(0), 42),
   shuffle: v.optional(flag, true),
   /** Cut a row with more tokens than the encoder has positions, where it would be an error. */

@@ -35,8 +35,8 @@ export function featuresOf(
 
 const BATCH = 64
 const EPOCHS = 3
-/** Evaluations of a run. */
-const EVALUATIONS = 6
+/** Evaluations of a run, and points of its training curves between two. */
+const [EVALUATIONS, LOGGED] = [6, 5]
 
 /** model.json: a small model of its own for the table, to be changed at will. */
 export function modelOf(preparation: Preparation, { train, test }: RowCounts): object {
@@ -71,7 +71,7 @@ export function modelOf(preparation: Preparation, { train, test }: RowCounts): o
       ...(test
         ? { eval_steps: every, save_steps: every }
         : { eval_steps: null, save_steps: every, load_best_model_at_end: false }),
-      logging_steps: every,
+      logging_steps: Math.max(1, Math.floor(every / LOGGED)),
     },
   }
 }

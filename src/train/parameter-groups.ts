@@ -30,7 +30,14 @@ export interface TrainedGroup {
  * @throws ConfigError for a pattern that matches nothing, for a layer of which only some of q, k and v are frozen, and where
  * nothing is left to train.
  */
-export function parameterGroups(model: Model, settings: GroupSettings): TrainedGroup[] {
+export const parameterGroups = (model: Model, settings: GroupSettings): TrainedGroup[] =>
+  namedGroups(model, settings).map(([, group]) => group)
+
+/**
+ * The same, each with what its rate is called: 'encoder', with `layer_decay` 'encoder_below_2' for what is two below the encoder's top, or 'other'.
+ * Groups that differ in weight decay alone have one name.
+ */
+export function namedGroups(model: Model, settings: GroupSettings): [name: string, TrainedGroup][] {
   expectModel('parameterGroups', model, { placed: false })
   if (typeof settings !== 'object' || settings === null)
     throw new ArgumentError(
@@ -49,16 +56,19 @@ export function parameterGroups(model: Model, settings: GroupSettings): TrainedG
     withClasses(model),
   )
   const depths = encoderDepths(model)
-  const groups = new Map<string, TrainedGroup>()
+  const groups = new Map<string, [name: string, TrainedGroup]>()
   for (const part of ['encoder', 'other']) {
     for (const [name, parameter] of parameters) {
       const fromTop = depths.get(parameter)
       if (!parameter.requiresGrad || (fromTop !== undefined) !== (part === 'encoder')) continue
       const lr = fromTop === undefined ? learning_rate : encoder_learning_rate * layer_decay ** fromTop
       const key = `${part} ${lr} ${kept.has(name)}`
-      const group = groups.get(key) ?? { params: [], lr, ...(kept.has(name) ? { weightDecay: 0 } : {}) }
-      group.params.push(parameter)
-      groups.set(key, group)
+      const named = groups.get(key) ?? [
+        fromTop && layer_decay !== 1 ? `encoder_below_${fromTop}` : part,
+        { params: [], lr, ...(kept.has(name) ? { weightDecay: 0 } : {}) },
+      ]
+      named[1].params.push(parameter)
+      groups.set(key, named)
     }
   }
   if (!groups.size) throw new ConfigError('every parameter of the model is frozen: nothing is left to train')

@@ -9,8 +9,9 @@ import { ArgumentError, ConfigError } from '../errors.ts'
 import type { Model } from '../models/index.ts'
 import { checkData, isRead, type Loss } from './checks.ts'
 import { checkScores } from './predict.ts'
-import { normalizesRows, planStages, type Stage } from './stages.ts'
+import { normalizesRows, planStages, rowsAfter, type Stage } from './stages.ts'
 import { needsLoss, stagesReading } from './teacher.ts'
+import type { TrainerProgress } from './trainer-options.ts'
 import type { TrainerState } from './trainer-state.ts'
 
 /** Data of a stage whose settings name files, `train` or `eval`, in place of the run's. */
@@ -136,4 +137,23 @@ export function beginJudging(state: TrainerState, rows: readonly StageRows[], st
   state.early_stopping_patience_counter = 0
   if (stage === 0 || rows[stage - 1]!.evaluation === rows[stage]!.evaluation) return
   Object.assign(state, { best_metric: null, best_global_step: null, best_model_checkpoint: null })
+}
+
+/** How far a run is, in steps and rows. */
+export function progressOf(
+  plan: readonly Stage[],
+  stages: readonly StageRows[],
+  { global_step: step, max_steps: maxSteps }: TrainerState,
+  startStep: number,
+): Omit<TrainerProgress, 'loss'> {
+  const units = stages.map(({ units }) => units)
+  const rows = (steps: number) => rowsAfter(plan, steps, units)
+  return {
+    step,
+    maxSteps,
+    rows: rows(step),
+    totalRows: rows(maxSteps),
+    startStep,
+    startRows: rows(startStep),
+  }
 }

@@ -20,6 +20,7 @@ import type { TrainerCallback } from './callbacks.ts'
 import { expectModel, expectPath } from './checks.ts'
 import { planOver, rowsOfStages, type StageData, type StageRows } from './stage-data.ts'
 import type { Stage } from './stages.ts'
+import { type EventWriter, eventWriter } from './tensorboard/writer.ts'
 import type { LogEntry } from './trainer-state.ts'
 
 /** How far a run is. */
@@ -139,6 +140,8 @@ export interface CheckedOptions extends TrainerOptions {
   /** By stage. */
   rows: StageRows[]
   plan: Stage[]
+  /** With `report_to`; its callback is the first of `callbacks`. */
+  events: EventWriter | undefined
 }
 
 /** The options, once all of them can be right. */
@@ -168,7 +171,19 @@ export function checkTrainerOptions(options: TrainerOptions): CheckedOptions {
     throw new ConfigError(
       `early_stopping_patience is ${patience.config.early_stopping_patience}, and there is no evaluation data to go by`,
     )
-  return { ...options, rows, plan }
+  const events = eventsOf(options)
+  const heard = events ? { callbacks: [events.callback, ...(callbacks ?? [])] } : {}
+  return { ...options, ...heard, rows, plan, events }
+}
+
+/** @throws ConfigError where there is no folder for them */
+function eventsOf({ config: { report_to = [] }, output }: TrainerOptions): EventWriter | undefined {
+  if (!Array.isArray(report_to) || report_to.some(name => name !== 'tensorboard'))
+    throw new ConfigError(`Trainer: config.report_to is ${shown(report_to)}, expected [] or ['tensorboard']`)
+  if (!report_to.length) return undefined
+  if (output === undefined)
+    throw new ConfigError("report_to is 'tensorboard', and there is no output folder for its files")
+  return eventWriter(output)
 }
 
 /** Warns of rows that are not trained on. */

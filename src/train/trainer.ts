@@ -13,11 +13,11 @@ import { type CallbackContext, call, type PlainHook, type TrainerControl } from 
 import { evaluateRun } from './evaluate.ts'
 import { Lessons } from './lessons.ts'
 import { LossLog } from './loss-log.ts'
-import { createOptimizer } from './optimizer.ts'
+import { createOptimizer, loggedRates } from './optimizer.ts'
 import { RunTuner, settleForms } from './run-tuner.ts'
 import { Saving } from './saving.ts'
-import { beginJudging, checkEvaluations, type StageRows } from './stage-data.ts'
-import { batchSizeOf, type Position, rowsAfter, type Stage, scheduleOf } from './stages.ts'
+import { beginJudging, checkEvaluations, progressOf, type StageRows } from './stage-data.ts'
+import { batchSizeOf, type Position, type Stage, scheduleOf } from './stages.ts'
 import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
 import type { CheckedOptions, TrainerOptions, TrainOptions } from './trainer-options.ts'
 import { checkTrainerOptions, checkTrainOptions } from './trainer-options.ts'
@@ -51,6 +51,7 @@ export class Trainer {
   optimizer!: Optimizer
   /** The running stage's, with `fp16`. */
   scaler: GradScaler | undefined
+  #rateNames: readonly string[] = []
   readonly #options: CheckedOptions
   readonly #gpu: Gpu
   readonly #rows: readonly StageRows[]
@@ -130,6 +131,7 @@ export class Trainer {
       await this.#run(resumed)
     } finally {
       this.#lessons.close()
+      await this.#options.events?.close()
       await this.#saving.close()
     }
     return this.state
@@ -183,7 +185,9 @@ export class Trainer {
     this.state.stage = index
     this.#stepped = false
     await this.#lessons.begin(stage)
-    this.optimizer = await createOptimizer(model, config)
+    const { optimizer, rateNames } = await createOptimizer(model, config)
+    this.optimizer = optimizer
+    this.#rateNames = rateNames
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
     const { truncate, seed } = config
     this.#loader = createLoader(train, this.#lessons.inputs, { ...batchSizeOf(config), truncate, seed })
@@ -310,10 +314,12 @@ export class Trainer {
     await this.#readLosses()
     const grad_norm = await this.#gradNorm()
     this.#logged = this.state.global_step
-    // The rate of the step just taken, as transformers 5 logs it.
-    const learning_rate = this.optimizer.groups[0]!.lr
     const norm: Record<string, number> = grad_norm === undefined ? {} : { grad_norm }
-    await this.#log({ loss: this.#losses.takeMean(), ...norm, learning_rate })
+    await this.#log({
+      loss: this.#losses.takeMean(),
+      ...norm,
+      ...loggedRates(this.optimizer, this.#rateNames),
+    })
   }
 
   async #evaluateAndLog(evaluation: Dataset): Promise<void> {
@@ -376,12 +382,8 @@ export class Trainer {
   }
 
   #report(): void {
-    const { global_step: step, max_steps: maxSteps } = this.state
-    const units = this.#rows.map(({ units }) => units)
-    const rows = (steps: number) => rowsAfter(this.#plan, steps, units)
-    const startStep = this.#startStep
-    const counted = { rows: rows(step), totalRows: rows(maxSteps), startStep, startRows: rows(startStep) }
-    this.#options.onProgress?.({ step, maxSteps, ...counted, loss: this.#losses.recent })
+    const counted = progressOf(this.#plan, this.#rows, this.state, this.#startStep)
+    this.#options.onProgress?.({ ...counted, loss: this.#losses.recent })
   }
 
   #call(hook: PlainHook): Promise<void> {

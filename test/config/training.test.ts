@@ -36,6 +36,7 @@ test('trainer settings have the defaults of the notebook', () => {
     metric_for_best_model: null,
     greater_is_better: null,
     logging_steps: 50,
+    report_to: [],
     seed: 42,
     shuffle: true,
     fp16: false,
@@ -44,6 +45,18 @@ test('trainer settings have the defaults of the notebook', () => {
     optim: 'adamw_torch',
     optim_args: {},
   })
+})
+
+test('report_to is a name or a list of names', () => {
+  const of = (report_to: unknown) => parseTrainerConfig({ report_to }, 'c.json').report_to
+  for (const none of ['none', [], ['none']]) assert.equal(of(none), [])
+  for (const one of ['tensorboard', ['tensorboard'], ['tensorboard', 'tensorboard', 'none']])
+    assert.equal(of(one), ['tensorboard'])
+  for (const wrong of ['wandb', 'all', ['tensorboard', 'mlflow'], 7, null, true, {}, [null]])
+    assert.match(
+      refusal(() => of(wrong)),
+      /^c\.json: report_to: expected 'tensorboard', 'none' or a list of them, got /,
+    )
 })
 
 test('bad trainer settings are refused', () => {

@@ -64,7 +64,12 @@ test('callbacks are called in the order of transformers, with the settings, the 
   )
   assert.equal(told, [
     ...['begin 0', 'epoch 0', 'step 1', 'step 2', 'step 3', 'step+save 4', 'step 5', 'step+log 6'],
-    ...['log loss,grad_norm,learning_rate,epoch,step 6', 'step 7', 'log metrics 7', 'evaluate 7'],
+    ...[
+      'log loss,grad_norm,learning_rate,learning_rate_encoder,learning_rate_other,epoch,step 6',
+      'step 7',
+      'log metrics 7',
+      'evaluate 7',
+    ],
     ...['epoch end 7', 'epoch 7', 'step+save 8', 'log metrics 8', 'evaluate 8', 'epoch end 8'],
     ...['log train_loss,epoch,step 8', 'end 8'],
   ])

@@ -77,7 +77,7 @@ async function compare(gpu: Gpu, { out, rows, seed, stream }: Demo): Promise<Rec
     `${all.toLocaleString('en-US')} lines of raw text in ${raw}, preprocessed into ${join(out, 'data')}\n`,
   )
   const results = await comparePair(gpu, {
-    models: demoModels(data.features, { seed }),
+    models: demoModels(data.features, { seed, rows }),
     train: [data.train],
     evaluation: [data.test],
     out,

@@ -22,6 +22,7 @@ import { ARGUMENTS_FILE } from '../../train/trainer-checkpoint.ts'
 import { useArchitecture } from '../architecture.ts'
 import { fit, resultFiles, runName, saveResult } from '../fit.ts'
 import { readRun } from '../inputs.ts'
+import { leavesLoggingOut, logOften } from '../log-often.ts'
 import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
 import { keepPreparation, withPrepared } from '../prepared.ts'
 import { planPretraining } from '../pretraining.ts'
@@ -45,6 +46,7 @@ export interface TrainOptions {
   teacherArchitecture?: string
   initFrom?: string
   truncate?: boolean
+  reportTo?: 'tensorboard' | 'none'
   adapter?: string
   json?: boolean
 }
@@ -74,6 +76,8 @@ async function trainOne(options: TrainOptions, configuration?: Record<string, un
   for (const [i, stage] of trainer.stages.entries())
     for (const key of ['train', 'eval'] as const)
       if (stage[key]) stage[key] = await parquetFiles(stage[key], `trainer.stages[${i}].${key}`)
+  if (options.reportTo !== undefined)
+    trainer.report_to = options.reportTo === 'none' ? [] : [options.reportTo]
   const tokenizer = await tokenizerOf(createModel(config), config.model_name)
   const teachers = teacherFolders(planStages(trainer, 1))
   await checkOutputs({
@@ -99,7 +103,8 @@ async function trainOne(options: TrainOptions, configuration?: Record<string, un
   })
   const release = await lockOutputFolder(out, { resume: resume !== undefined })
   try {
-    await trainInto(out, options, { trainer, config, tokenizer })
+    const logsOften = await leavesLoggingOut(options.config, configuration)
+    await trainInto(out, options, { trainer, config, tokenizer, logsOften })
   } finally {
     await release()
   }
@@ -109,13 +114,14 @@ interface Ready {
   trainer: ResolvedTrainerConfig
   config: ModelConfiguration
   tokenizer: TextTokenizer | undefined
+  logsOften: boolean
 }
 
 /** Trains in a folder that is this run's alone. */
 async function trainInto(
   out: string,
   options: TrainOptions,
-  { trainer, config, tokenizer }: Ready,
+  { trainer, config, tokenizer, logsOften }: Ready,
 ): Promise<void> {
   const { json, resume, initFrom } = options
   const started = Date.now()
@@ -153,6 +159,7 @@ async function trainInto(
         stream,
         onLog,
         initFrom,
+        callbacks: logsOften ? [logOften] : [],
       }
       const fitted = await fit({ ...run, resume: from || undefined, name: runName(out) })
       const { model, state, metrics, teachers, report } = fitted
