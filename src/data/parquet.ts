@@ -209,6 +209,15 @@ export async function readStored(
   return readLeaves(file, leaves, rows)
 }
 
+/** All values of a column as they are stored, whatever they mean: whole numbers, numbers, truth values or bytes. */
+export async function readPlain(file: ParquetFile, leaf: Leaf): Promise<unknown[]> {
+  const { type } = leaf.element
+  const bytes = type === 'BYTE_ARRAY' || type === 'FIXED_LEN_BYTE_ARRAY'
+  const plain: Leaf = { ...leaf, meaning: { type: bytes ? 'BYTES' : 'NUMBER' } }
+  const all = await readLeaves(file, [plain], { rowStart: 0, rowEnd: file.rows })
+  return all[leaf.name]!
+}
+
 async function readLeaves(
   file: ParquetFile,
   leaves: readonly Leaf[],

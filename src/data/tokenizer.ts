@@ -50,21 +50,60 @@ export interface TokenizerLimits {
 export async function loadTokenizer(folder: string, limits: TokenizerLimits): Promise<TextTokenizer> {
   const { join } = files
   // Loaded on use: most models read tokens.
-  const { encoder, opensAsBert, resolveTokenizer } = await import('./tokenizer/index.ts')
+  const { opensAsBert } = await import('./tokenizer/index.ts')
   const config = await readObject(join(folder, TOKENIZER_CONFIG_FILE))
   const specialTokensMap = await readObject(join(folder, SPECIAL_TOKENS_MAP_FILE))
   const addedTokens = await readObject(join(folder, ADDED_TOKENS_FILE))
-  const said = {
-    folder,
-    config: config ?? {},
-    modelConfig: (await readObject(join(folder, MODEL_CONFIG_FILE))) ?? {},
-    specialTokensMap,
-    addedTokens,
-    tokenizer: undefined as unknown,
-  }
+  const modelConfig = await readObject(join(folder, MODEL_CONFIG_FILE))
+  const said = saidOf(folder, { config, specialTokensMap, addedTokens, modelConfig })
   said.tokenizer = await readTokenizer(folder, () => opensAsBert(said))
+  return tokenizerOf(said, limits, config)
+}
+
+/**
+ * The same of what a folder's files hold, by their names: what `files` of a tokenizer has.
+ * @param name what messages call the folder.
+ * @throws ConfigError as {@link loadTokenizer} does.
+ */
+export function tokenizerFrom(
+  contents: Readonly<Record<string, unknown>>,
+  limits: TokenizerLimits,
+  name: string,
+): Promise<TextTokenizer> {
+  const object = (file: string) => contents[file] as Record<string, unknown> | undefined
+  const config = object(TOKENIZER_CONFIG_FILE)
+  const said = saidOf(name, {
+    config,
+    specialTokensMap: object(SPECIAL_TOKENS_MAP_FILE),
+    addedTokens: object(ADDED_TOKENS_FILE),
+    modelConfig: undefined,
+  })
+  said.tokenizer = contents[TOKENIZER_FILE]
+  return tokenizerOf(said, limits, config)
+}
+
+type Json = Record<string, unknown> | undefined
+
+const saidOf = (
+  folder: string,
+  {
+    config,
+    modelConfig,
+    ...others
+  }: Record<'config' | 'modelConfig' | 'specialTokensMap' | 'addedTokens', Json>,
+) => ({
+  ...{ folder, config: config ?? {}, modelConfig: modelConfig ?? {}, ...others },
+  tokenizer: undefined as unknown,
+})
+
+async function tokenizerOf(
+  said: ReturnType<typeof saidOf>,
+  limits: TokenizerLimits,
+  config: Json,
+): Promise<TextTokenizer> {
+  const { encoder, resolveTokenizer } = await import('./tokenizer/index.ts')
   const resolved = resolveTokenizer(said)
-  const path = join(folder, TOKENIZER_FILE)
+  const path = files.join(said.folder, TOKENIZER_FILE)
   checkIds(resolved, limits, path)
   const words = encoder(resolved.pipeline, { splitSpecial: resolved.splitSpecial, file: path })
   // Without config.json the folder's tokenizer.json counts as it stands; beside a model's configuration, only this says so.
@@ -78,8 +117,8 @@ export async function loadTokenizer(folder: string, limits: TokenizerLimits): Pr
       Object.entries({
         [TOKENIZER_FILE]: said.tokenizer,
         [TOKENIZER_CONFIG_FILE]: pinned,
-        [SPECIAL_TOKENS_MAP_FILE]: specialTokensMap,
-        [ADDED_TOKENS_FILE]: addedTokens,
+        [SPECIAL_TOKENS_MAP_FILE]: said.specialTokensMap,
+        [ADDED_TOKENS_FILE]: said.addedTokens,
       }).filter(([, json]) => json !== undefined),
     ),
   }

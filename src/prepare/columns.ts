@@ -1,90 +1,59 @@
 // Every column in turn: what is seen of it, the role that follows or was asked for, and what is learned.
-import type { Database } from '../datasets/database.ts'
-import { quoted } from '../datasets/database.ts'
 import type { AskedColumn } from './asked.ts'
 import type { Learned, LearnedColumn } from './document.ts'
+import type { RawTable, RawTableColumn } from './formats.ts'
 import { learnCategory, learnDate, learnNumber } from './learn.ts'
 import { Names } from './names.ts'
 import { type Group, observe, type Seen } from './observe.ts'
 import type { ResolvedPrepareOptions, ShownColumn } from './options.ts'
 import { placeOf } from './place.ts'
 import { type Choice, chooseRole, fitRole } from './roles.ts'
-import { named, type RawTable, type RawTableColumn } from './table.ts'
-import { keyOf } from './values.ts'
+
+/** Of which rows a column's different values are: all of them, or those that are trained on. */
+export type Which = 'all' | 'training'
 
 /** What learning goes by. */
 export interface Work {
-  db: Database
-  table: RawTable
+  table: Pick<RawTable, 'columns' | 'files'>
   options: ResolvedPrepareOptions
   asked: Record<string, AskedColumn>
   /** Texts that stand for no value. */
   also: ReadonlySet<string>
-  /** The condition of test rows. */
-  test: string
   label: Learned<'label'>
-}
-
-/** Each different value of a column among the rows that `where` holds for, in order; `classes` are conditions to count by. */
-export async function* groupsOf(
-  db: Database,
-  { name, where, classes }: { name: string; where: string; classes: readonly string[] },
-): AsyncGenerator<Group> {
-  const counts = classes.map(condition => `, (count(*) FILTER (WHERE ${condition}))::BIGINT`)
-  const select = `${named(name)}, count(*)::BIGINT, min(rowid)::BIGINT${counts.join('')}`
-  for await (const [values, times, rows, ...of] of db.stream(
-    `SELECT ${select} FROM raw WHERE ${where} GROUP BY ${named(name)} ORDER BY ${named(name)}`,
-  ))
-    for (const [i, value] of values!.entries())
-      yield {
-        value,
-        count: Number(times![i]),
-        row: Number(rows![i]),
-        classes: of.map(column => Number(column[i])),
-      }
+  /** Each different value of a column, in order, and where it is asked for how many rows of each class have it. */
+  groups: (name: string, which: Which, how?: { byClass: boolean }) => AsyncIterable<Group>
 }
 
 /** A label of more classes is not held against columns. */
-const TELLING_CLASSES = 20
-
-/** Conditions of the rows of each class. */
-async function classConditions({ db, label, options }: Work): Promise<string[]> {
-  if (label.classes.length > TELLING_CLASSES) return []
-  const raw = new Map<string, string[]>(label.classes.map(key => [key, []]))
-  for await (const { value } of groupsOf(db, { name: options.label, where: 'true', classes: [] }))
-    raw.get(keyOf(value, label.type, label.format)!)!.push(literal(value))
-  return [...raw.values()].map(values => `${named(options.label)} IN (${values.join(', ')})`)
-}
-
-const literal = (value: unknown) => (typeof value === 'string' ? quoted(value) : String(value))
+export const TELLING_CLASSES = 20
 
 /** What is learned of all columns but their words, and how it is told. */
 export async function columnsOf(
   work: Work,
   onProgress: (share: number) => void,
 ): Promise<{ columns: Record<string, LearnedColumn>; shown: ShownColumn[]; texts: string[] }> {
-  const { db, table, options, asked, also, test, label } = work
-  const conditions = await classConditions(work)
+  const { table, options, asked, also, label } = work
+  const classes = label.classes.length > TELLING_CLASSES ? 0 : label.classes.length
   const names = new Names()
   const learned: [string, LearnedColumn][] = []
   const shown: ShownColumn[] = []
   for (const [i, column] of table.columns.entries()) {
     const { name } = column
     const want = asked[name]
-    const groups = (classes: readonly string[] = []) =>
-      groupsOf(db, { name, where: `NOT (${test})`, classes })
+    const groups = () => work.groups(name, 'training')
     const one = async (): Promise<[LearnedColumn, Seen | undefined]> => {
       if (want?.role === 'label') return [label, undefined]
       if (want?.role === 'weight') return [{ role: 'weight' }, undefined]
       if (column.kind === 'nested') return [{ role: 'ignore', why: `it holds ${column.type}` }, undefined]
-      const seen = await observe(groups(conditions), also, conditions.length)
+      const told = work.groups(name, 'training', { byClass: classes > 0 })
+      const seen = await observe(told, also, classes)
       const where = { name, at: (row: number) => placeOf(table.files, row) }
       const choice = choiceOf(seen, column, where, want)
       return [await learn(choice, groups, want, names, where), seen]
     }
     const learn = async (
       choice: Choice,
-      groups: () => AsyncGenerator<Group>,
+      groups: () => AsyncIterable<Group>,
       how: AskedColumn | undefined,
       names: Names,
       where: { name: string; at: (row: number) => string },

@@ -28,19 +28,20 @@ export async function expectWhole(path: string): Promise<void> {
   })
 }
 
-/** The line, counted from 1, that a record begins in: fields in quotes may have several. Blank lines are no records. */
+/** The line, counted from 1, that a record begins in: fields in quotes may have several. DuckDB counts blank lines as records. */
 export async function lineOfRecord(path: string, record: number): Promise<number> {
-  let [line, records, quoted, begun] = [1, 0, false, false]
+  let [line, records, quoted] = [1, 1, false]
+  let last = 0
+  if (record === 1) return line
   for await (const chunk of bytesOf(path))
     for (const byte of chunk) {
-      if (byte === NEWLINE) {
-        line++
-        if (!quoted) begun = false
-      } else if (byte !== RETURN && !begun) {
-        begun = true
-        if (++records === record) return line
-      }
+      // A return ends a line, and a newline behind it with it.
+      const ends = byte === NEWLINE ? last !== RETURN : byte === RETURN
+      last = byte
       if (byte === QUOTE) quoted = !quoted
+      if (!ends) continue
+      line++
+      if (!quoted && ++records === record) return line
     }
   return line
 }

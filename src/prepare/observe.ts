@@ -1,6 +1,7 @@
 // What the training rows say of a column: each different value once, with how often it stands there and in which class.
+
+import type { RawKind } from './formats.ts'
 import { looksDate, looksNumber } from './notation.ts'
-import type { RawKind } from './table.ts'
 import {
   DATE_FORMATS,
   type DateFormat,

@@ -117,8 +117,7 @@ const VOCABULARY = {
 }
 
 /** @throws ConfigError naming the option, what came and what was expected */
-export function resolveOptions(options: PrepareOptions): ResolvedPrepareOptions {
-  const at = 'prepareTable'
+export function resolveOptions(options: PrepareOptions, at = 'prepareTable'): ResolvedPrepareOptions {
   expectOptions(`${at}: options`, options, KNOWN)
   const {
     input,

@@ -4,6 +4,6 @@ import type { PrepareResult, ResolvedPrepareOptions } from './options.ts'
 /** A page takes what was learned, and has no DuckDB to learn with. */
 export async function prepare({ output }: ResolvedPrepareOptions): Promise<PrepareResult> {
   throw new ConfigError(
-    `prepareTable: ${output} cannot be made in a browser, expected Node; Preparation runs in both`,
+    `prepareTable: ${output} cannot be made in a browser, expected Node; openTable and learnTable run in both`,
   )
 }

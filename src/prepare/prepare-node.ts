@@ -7,20 +7,19 @@ import { passed } from '../data/replace-node.ts'
 import { type Database, openDatabase } from '../datasets/database.ts'
 import { publish, takeFolder, workFolder } from '../datasets/work-folder.ts'
 import { DataError } from '../errors.ts'
-import { type AskedColumn, expectColumn } from './asked.ts'
-import { columnsOf, groupsOf, type Work } from './columns.ts'
-import { type Learned, PREPARATION_FILE, type PreparationDocument } from './document.ts'
-import { learnLabel } from './learn.ts'
+import { columnsOf, type Work } from './columns.ts'
+import { PREPARATION_FILE, type PreparationDocument } from './document.ts'
+import { formatOf } from './formats.ts'
+import { groupsBy, groupsOf } from './groups-node.ts'
+import { askedOf, checkTrained, formatAsked, labelOf } from './label.ts'
 import { featuresOf, modelOf } from './model-config.ts'
-import { observe, typeOf } from './observe.ts'
 import type { PrepareResult, ResolvedPrepareOptions } from './options.ts'
 import { placeOf } from './place.ts'
 import { Preparation, TOKENIZER_FOLDER } from './preparation.ts'
 import { writePrepared } from './rows.ts'
 import { splitRows } from './split.ts'
-import { formatOf, type RawTable, readTable } from './table.ts'
+import { readTable } from './table.ts'
 import { makeTokenizer } from './tokenizer.ts'
-import { isMissing, keyOf, numberOf } from './values.ts'
 
 const TRAIN = 'train.parquet'
 const TEST = 'test.parquet'
@@ -88,8 +87,10 @@ async function build(db: Database, folder: string, options: ResolvedPrepareOptio
   const { split } = options
   const format = formatAsked(split.column === undefined ? undefined : asked[split.column])
   const test = await splitRows(db, table, { ...split, seed }, also, { at, format })
-  const label = await labelOf(db, table, options, also)
-  const work: Work = { db, table, options, asked, also, test, label }
+  const all = () => groupsOf(db, { name: options.label, where: 'true', classes: [] })
+  const label = await labelOf(all, table, options, also)
+  const groups = await groupsBy(db, { label, test, of: options.label })
+  const work: Work = { table, options, asked, also, label, groups }
   await checkTrained(work)
   const { columns, shown, texts } = await stage('learn', onProgress => columnsOf(work, onProgress))
   const document: PreparationDocument = { kernelgrad_preparation: 1, columns, missing: options.missing }
@@ -141,74 +142,5 @@ async function build(db: Database, folder: string, options: ResolvedPrepareOptio
     rows: counts,
     classes: label.classes,
     columns: shown,
-  }
-}
-
-const formatAsked = (column: AskedColumn | undefined) =>
-  column && 'date_format' in column ? column.date_format : undefined
-
-/** What is asked of columns, and label and weight among it. */
-function askedOf(options: ResolvedPrepareOptions, { columns }: RawTable): Record<string, AskedColumn> {
-  const there = columns.map(({ name }) => name)
-  // Without a prototype: a column may be called 'constructor'.
-  const asked: Record<string, AskedColumn> = Object.assign(Object.create(null), options.columns)
-  const set = (name: string | undefined, role: 'label' | 'weight') => {
-    if (name === undefined) return
-    expectColumn(name, there, `the ${role}`)
-    const other = asked[name]
-    if (other && other.role !== role)
-      throw new DataError(`column '${name}' is to be ${other.role} and the ${role}; expected one role`)
-    asked[name] = { role }
-  }
-  set(options.label, 'label')
-  set(options.weight, 'weight')
-  for (const [name, { role }] of Object.entries(asked)) {
-    expectColumn(name, there, `the role ${role}`)
-    const { kind, type } = columns.find(column => column.name === name)!
-    if (kind === 'nested' && role !== 'ignore')
-      throw new DataError(`column '${name}' holds ${type}, expected one value a row for the role ${role}`)
-    const second = Object.keys(asked).find(other => other !== name && asked[other]!.role === role)
-    if ((role === 'label' || role === 'weight') && second !== undefined)
-      throw new DataError(`columns '${name}' and '${second}' are both to be the ${role}, expected one`)
-  }
-  if (options.split.column !== undefined) expectColumn(options.split.column, there, 'the split')
-  return asked
-}
-
-/** The label, of all rows: a class that only test rows have is still a class. */
-async function labelOf(
-  db: Database,
-  table: RawTable,
-  options: ResolvedPrepareOptions,
-  also: ReadonlySet<string>,
-): Promise<Learned<'label'>> {
-  const name = options.label
-  const { kind } = table.columns.find(column => column.name === name)!
-  const groups = () => groupsOf(db, { name, where: 'true', classes: [] })
-  const typed = typeOf(await observe(groups(), also, 0), kind)
-  const where = { name, at: (row: number) => placeOf(table.files, row) }
-  const type = 'type' in typed ? typed : ({ type: 'string' } as const)
-  return learnLabel(groups(), also, type, where, options.classes)
-}
-
-/** Of one class alone nothing is learned. */
-async function checkTrained({ db, label, options: { label: name }, asked, also, test }: Work): Promise<void> {
-  const keys = new Set<string>()
-  for await (const { value } of groupsOf(db, { name, where: `NOT (${test})`, classes: [] }))
-    keys.add(keyOf(value, label.type, label.format)!)
-  const weight = Object.keys(asked).find(column => asked[column]!.role === 'weight')
-  if (weight !== undefined) await expectWeight(weight)
-  if (keys.size < 2)
-    throw new DataError(
-      `the training rows have the label '${[...keys].join()}' alone, expected at least two classes; split otherwise (--split, --seed, --test-share)`,
-    )
-
-  async function expectWeight(column: string): Promise<void> {
-    // What is no weight is refused with its row where it is written.
-    for await (const { value } of groupsOf(db, { name: column, where: `NOT (${test})`, classes: [] }))
-      if (isMissing(value, 'number', also) || numberOf(value) !== 0) return
-    throw new DataError(
-      `column '${column}' has the weight 0 in all training rows, of which none would count; expected one above it`,
-    )
   }
 }

@@ -1,8 +1,8 @@
 // Which role a column has, where nobody says.
 import { DataError } from '../errors.ts'
 import { DATE_EXAMPLES } from './encode.ts'
+import type { RawKind } from './formats.ts'
 import { FEW, isAmbiguous, type Seen, typeOf } from './observe.ts'
-import type { RawKind } from './table.ts'
 import type { DateFormat, ValueType } from './values.ts'
 
 /** What a column is to be; `why` says so for one that is left out. */

@@ -3,9 +3,10 @@ import type { ColumnKind, Columns, ColumnValues } from '../data/index.ts'
 import { writeParquetGroups } from '../data/index.ts'
 import type { Database } from '../datasets/database.ts'
 import { LABEL, WEIGHT } from './document.ts'
+import type { RawTable } from './formats.ts'
 import { placeOf } from './place.ts'
 import { fingerprintOf, PREPARED_KEY, type Preparation } from './preparation.ts'
-import { named, type RawTable } from './table.ts'
+import { named } from './table.ts'
 import { isMissing } from './values.ts'
 
 /** Rows of a row group: what a reader holds at once. */

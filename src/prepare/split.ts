@@ -2,7 +2,8 @@
 import { type Database, quoted } from '../datasets/database.ts'
 import { DataError } from '../errors.ts'
 import { DATE_EXAMPLES } from './encode.ts'
-import { named, type RawTable } from './table.ts'
+import type { RawTable } from './formats.ts'
+import { named } from './table.ts'
 import { DATE_FORMATS, type DateFormat, isMissing, numberOf, timeOf } from './values.ts'
 
 /** How rows are kept apart. */

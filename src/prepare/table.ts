@@ -6,51 +6,23 @@ import { reason } from '../data/files.ts'
 import { type Database, DatabaseError, quoted } from '../datasets/database.ts'
 import { DataError } from '../errors.ts'
 import { copyWithNewlines, expectWhole, lineOfRecord } from './csv-lines.ts'
+import {
+  ENDINGS,
+  expectApart,
+  formatOf,
+  type RawKind,
+  type RawTable,
+  type RawTableColumn,
+} from './formats.ts'
 import { readHeader } from './header.ts'
-import { lineThat, nestedAt, whyNoJson } from './json-lines.ts'
+import { lineThat } from './json-lines.ts'
+import { nestedAt, whyNoJson } from './json-text.ts'
 import type { SourceFile } from './place.ts'
-
-/** How a column's values arrive: 'text' of files that know no types. */
-export type RawKind = 'text' | 'integer' | 'number' | 'boolean' | 'date' | 'nested'
-
-/** A column of the table. */
-export interface RawTableColumn {
-  name: string
-  kind: RawKind
-  /** Its type in the file. */
-  type: string
-}
-
-/** All rows of some files, in the table `raw` of a database, in order. */
-export interface RawTable {
-  /** In the order of the first file. */
-  columns: RawTableColumn[]
-  files: SourceFile[]
-  rows: number
-}
-
-const FORMATS: Record<string, 'csv' | 'ndjson' | 'parquet'> = {
-  csv: 'csv',
-  tsv: 'csv',
-  tab: 'csv',
-  ndjson: 'ndjson',
-  jsonl: 'ndjson',
-  parquet: 'parquet',
-  pq: 'parquet',
-}
-const ENDINGS = 'csv, tsv, ndjson, jsonl (each also with .gz) or parquet'
 
 const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 /** A column of the table `raw` as SQL takes it. The sign in front keeps it from names that a database has a meaning for, as `rowid`. */
 export const named = (name: string): string => identifier(`=${name}`)
-
-/** What a file's name says that it is, or undefined. */
-export function formatOf(path: string): 'csv' | 'ndjson' | 'parquet' | undefined {
-  const ending = /\.([A-Za-z]+)(\.gz)?$/.exec(path)
-  const format = ending ? FORMATS[ending[1]!.toLowerCase()] : undefined
-  return ending?.[2] && format === 'parquet' ? undefined : format
-}
 
 /**
  * Reads files into the table `raw`. Their columns are the same, in whatever order.
@@ -219,19 +191,6 @@ async function topLevel(db: Database, path: string): Promise<string[]> {
   }
   for (let at = 1; at < all.length; at = past(at)) names.push(String(all[at]!.name))
   return names
-}
-
-/** @throws DataError for names that a database takes for one */
-function expectApart(path: string, names: readonly string[]): void {
-  const plain = names.map(name => name.toLowerCase())
-  const twice = plain.findIndex((name, i) => plain.indexOf(name) < i)
-  if (twice < 0) return
-  const [one, other] = [names[plain.indexOf(plain[twice]!)]!, names[twice]!]
-  throw new DataError(
-    one === other
-      ? `${path}: two columns are both called '${one}'; rename one of them`
-      : `${path}: columns '${one}' and '${other}' differ by case alone; rename one of them`,
-  )
 }
 
 const KINDS: [RegExp, RawKind][] = [

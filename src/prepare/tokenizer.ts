@@ -4,12 +4,11 @@ import { copyFile, mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reason, writeJson } from '../data/files.ts'
 import { loadTokenizer } from '../data/index.ts'
-import { ConfigError, DataError } from '../errors.ts'
-import { groupsOf, type Work } from './columns.ts'
+import { ConfigError } from '../errors.ts'
+import type { Work } from './columns.ts'
 import type { PreparationDocument } from './document.ts'
 import { hashOf, TOKENIZER_FOLDER } from './preparation.ts'
-import { isMissing, keyOf } from './values.ts'
-import { trainTokenizer, WordCounter } from './vocabulary.ts'
+import { sizesOf, trainWords } from './words.ts'
 
 const FILE = 'tokenizer.json'
 const ANY = { maxPositions: 2 ** 20, vocabSize: 2 ** 31 }
@@ -27,7 +26,7 @@ export async function makeTokenizer(
   await mkdir(to)
   const given = options.tokenizer
   const trained =
-    given === 'word' || given === 'wordpiece' ? await train(work, texts, given, onProgress) : undefined
+    given === 'word' || given === 'wordpiece' ? await trainWords(work, texts, given, onProgress) : undefined
   if (trained) await writeJson(join(to, FILE), trained)
   else await takeGiven(given, to)
   const { files } = await loadTokenizer(to, ANY).catch(error => {
@@ -54,23 +53,6 @@ export async function makeTokenizer(
   return { tokenize: maxTokens => encoders.get(maxTokens)!, files: Object.keys(files) }
 }
 
-async function train(
-  { db, also, test, options }: Work,
-  texts: readonly string[],
-  kind: 'word' | 'wordpiece',
-  onProgress: (share: number) => void,
-): Promise<object> {
-  const words = new WordCounter()
-  for (const [i, name] of texts.entries()) {
-    for await (const { value, count } of groupsOf(db, { name, where: `NOT (${test})`, classes: [] }))
-      if (!isMissing(value, 'string', also)) words.add(keyOf(value, 'string')!, count)
-    onProgress((i + 1) / (texts.length + 1))
-  }
-  if (!words.counts.size) throw new DataError(`columns ${texts.join(', ')} have no word, expected texts`)
-  const { vocabularySize: size, leastCount } = options
-  return trainTokenizer(words.counts, { kind, size, leastCount }).json
-}
-
 /** A given tokenizer.json, or a folder's, with what stands beside it. */
 async function takeGiven(given: string, to: string): Promise<void> {
   const info = await stat(given).catch(error => {
@@ -79,21 +61,4 @@ async function takeGiven(given: string, to: string): Promise<void> {
   if (!info.isDirectory()) return copyFile(given, join(to, FILE))
   const { files } = await loadTokenizer(given, ANY)
   for (const [name, json] of Object.entries(files)) await writeJson(join(to, name), json)
-}
-
-/** How many ids a tokenizer has, and which of them is padding: '[PAD]' or the like, else one more. */
-function sizesOf(json: unknown, where: string): { size: number; pad: number } {
-  const { model, added_tokens = [] } = json as {
-    model: { vocab: Record<string, number> | [string, number][] }
-    added_tokens?: { id: number; content: string }[]
-  }
-  const tokens = Array.isArray(model.vocab)
-    ? model.vocab.map(([token], id): [string, number] => [token, id])
-    : Object.entries(model.vocab)
-  const ids = new Map([...tokens, ...added_tokens.map(({ content, id }): [string, number] => [content, id])])
-  if (!ids.size) throw new ConfigError(`${where} has no tokens`)
-  let size = 0
-  for (const id of ids.values()) size = Math.max(size, id + 1)
-  const pad = ['[PAD]', '<pad>', '<|padding|>'].map(token => ids.get(token)).find(id => id !== undefined)
-  return pad === undefined ? { size: size + 1, pad: size } : { size: Math.max(2, size), pad }
 }
