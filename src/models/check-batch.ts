@@ -35,7 +35,7 @@ export interface CheckedTable {
 }
 
 /** A whole batch of that kind. */
-interface CheckedRows extends CheckedTable {
+export interface CheckedRows extends CheckedTable {
   texts: Record<string, PackedTokens>
   labels: Uint32Array | undefined
 }

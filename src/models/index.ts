@@ -3,6 +3,7 @@
  *
  * @module kernelgrad/models
  */
+export { ClassModel } from './class-model.ts'
 export type { ClickInputs, ModelOutput } from './click.ts'
 export {
   CrossEncoder,

@@ -1,16 +1,6 @@
 // The student of CTR-BERT: the texts in towers of their own, fused with the table behind them. Muhamed and others 2021.
 import * as v from 'valibot'
-import {
-  concatColumns,
-  expand,
-  labelCrossEntropy,
-  mul,
-  type Parameter,
-  type Part,
-  softmax,
-  type Tensor,
-  tensor,
-} from '../autograd/index.ts'
+import { concatColumns, expand, mul, type Parameter, type Part, type Tensor } from '../autograd/index.ts'
 import { withoutBookkeeping } from '../config/encoder.ts'
 import {
   type EncoderConfig,
@@ -25,11 +15,10 @@ import {
 import { modelEntries } from '../config/model.ts'
 import { parseStrict, strict } from '../config/schema.ts'
 import type { BatchOf, PackedTokens, TextInput } from '../inputs.ts'
-import { Evaluation } from '../metrics/index.ts'
 import { type Embedding, type Encoder, Linear, type ModuleDict, Sequential } from '../nn/index.ts'
-import { type CheckedTable, checkRows, checkTable } from './check-batch.ts'
-import { comparableClick, labelLoss, lossOf, type ModelOutput, probabilityNames } from './click.ts'
-import { Model } from './model.ts'
+import { type CheckedRows, type CheckedTable, checkRows, checkTable } from './check-batch.ts'
+import { ClassModel } from './class-model.ts'
+import { comparableClick } from './click.ts'
 import { finishSides, type SidedConfig, sideEntries, sideInputs } from './sides.ts'
 import { embeddingTables, mlpLayers, tabularParts } from './tabular.ts'
 import { Towers } from './towers.ts'
@@ -100,7 +89,7 @@ export type LateFusionInputs = Omit<FeatureInputs, 'text'> & { query: TextInput;
  * }).to(gpu, { seed: 1 })
  * ```
  */
-export class LateFusionModel extends Model<LateFusionInputs> implements TwoSided {
+export class LateFusionModel extends ClassModel<LateFusionInputs, CheckedRows> implements TwoSided {
   static readonly architecture = 'LateFusionModel'
   /** Checks a configuration and fills in the defaults. */
   static readonly parse = parseLateFusion
@@ -144,46 +133,6 @@ export class LateFusionModel extends Model<LateFusionInputs> implements TwoSided
     this.head = new Linear(outFeatures, num_labels)
   }
 
-  /**
-   * Logits [B, C], and the mean cross-entropy where the batch has labels.
-   *
-   * @throws ConfigError for a batch without one of the texts, or without a column that the features name
-   */
-  forward(batch: Partial<BatchOf<LateFusionInputs>>): ModelOutput {
-    const checked = this.#checked(batch)
-    const { logits } = this.#parts(checked)
-    const { labels } = checked
-    return { logits, loss: labels && labelCrossEntropy(logits, tensor(this.gpu, labels)) }
-  }
-
-  /** [B, C]. */
-  override logits(batch: Partial<BatchOf<LateFusionInputs>>): Tensor {
-    return this.parts(batch).logits
-  }
-
-  /** [1], the mean cross-entropy of logits [B, C] that are there already. */
-  override lossOf(logits: Tensor, batch: Partial<BatchOf<LateFusionInputs>>): Tensor {
-    return labelLoss('LateFusionModel', logits, this.#checked(batch).labels)
-  }
-
-  /** [1], the mean cross-entropy. */
-  loss(batch: Partial<BatchOf<LateFusionInputs>>): Tensor {
-    return lossOf(this.forward(batch), 'LateFusionModel')
-  }
-
-  /** [B, C], class probabilities. */
-  scores(batch: Partial<BatchOf<LateFusionInputs>>): Tensor {
-    return softmax(this.logits(batch))
-  }
-
-  metrics(options?: { rows?: number }): Evaluation {
-    return new Evaluation(this.config.num_labels, options)
-  }
-
-  scoreNames(): (string | null)[] {
-    return probabilityNames(this.config.num_labels)
-  }
-
   override comparable(): unknown {
     return comparableClick(this.config)
   }
@@ -213,15 +162,19 @@ export class LateFusionModel extends Model<LateFusionInputs> implements TwoSided
     mlpInput: Tensor
     logits: Tensor
   } {
-    return this.#parts(this.#checked({ ...batch, labels: undefined }))
+    return this.#parts(this.checked({ ...batch, labels: undefined }))
   }
 
-  #checked(batch: Partial<BatchOf<LateFusionInputs>>): ReturnType<typeof checkRows> {
+  protected override checked(batch: Partial<BatchOf<LateFusionInputs>>): CheckedRows {
     const wanted = { texts: SIDES, ...this.#table, classes: this.config.num_labels }
     return checkRows('LateFusionModel', batch, wanted)
   }
 
-  #parts(checked: ReturnType<typeof checkRows>) {
+  protected override logitsOf(checked: CheckedRows): Tensor {
+    return this.#parts(checked).logits
+  }
+
+  #parts(checked: CheckedRows) {
     const query = this.encode('query', checked.texts.query!)
     const ad = this.encode('ad', checked.texts.ad!)
     return { query, ad, ...this.#fused(query, ad, checked) }

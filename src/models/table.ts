@@ -1,4 +1,4 @@
-import { softmax, type Tensor } from '../autograd/index.ts'
+import type { Tensor } from '../autograd/index.ts'
 import {
   type FeatureInputs,
   featureInputs,
@@ -9,12 +9,10 @@ import {
   type TabularConfig,
 } from '../config/index.ts'
 import type { BatchOf } from '../inputs.ts'
-import { Evaluation } from '../metrics/index.ts'
 import type { Embedding, Linear, ModuleDict, Sequential } from '../nn/index.ts'
-import { checkRows } from './check-batch.ts'
-import { comparableTable, lossOf, type ModelOutput, probabilityNames } from './click.ts'
-import { lossByConfig } from './label-loss.ts'
-import { Model } from './model.ts'
+import { type CheckedRows, checkRows } from './check-batch.ts'
+import { ClassModel } from './class-model.ts'
+import { comparableTable } from './click.ts'
 import { tableForward, tableStack } from './tabular.ts'
 
 /** What a {@link TabularModel} reads. */
@@ -37,7 +35,7 @@ export type TabularInputs = Omit<FeatureInputs, 'text'>
  * }).to(gpu, { seed: 1 })
  * ```
  */
-export class TabularModel extends Model<TabularInputs> {
+export class TabularModel extends ClassModel<TabularInputs, CheckedRows> {
   static readonly architecture = 'TabularModel'
   /** Checks a configuration and fills in the defaults. */
   static readonly parse = parseTabularConfig
@@ -65,50 +63,11 @@ export class TabularModel extends Model<TabularInputs> {
     this.head = head
   }
 
-  /**
-   * Logits [B, C], and the loss where the batch has labels.
-   *
-   * @throws ConfigError for a batch without a column that the features name
-   */
-  forward(batch: BatchOf<TabularInputs>): ModelOutput {
-    const logits = this.logits(batch)
-    return { logits, loss: this.#checked(batch).labels && this.lossOf(logits, batch) }
-  }
-
-  /** [B, C]. */
-  override logits(batch: BatchOf<TabularInputs>): Tensor {
-    return tableForward(this, this.#checked({ ...batch, labels: undefined }))
-  }
-
-  /** [1], the loss of logits [B, C] that are there already. */
-  override lossOf(logits: Tensor, batch: BatchOf<TabularInputs>): Tensor {
-    const { labels, size } = this.#checked(batch)
-    return lossByConfig('TabularModel', logits, { ...batch, size, labels }, this.config)
-  }
-
-  /** [1], the cross-entropy. */
-  loss(batch: BatchOf<TabularInputs>): Tensor {
-    return lossOf(this.forward(batch), 'TabularModel')
-  }
-
-  /** [B, C], class probabilities. */
-  scores(batch: BatchOf<TabularInputs>): Tensor {
-    return softmax(this.logits(batch))
-  }
-
-  metrics(options?: { rows?: number }): Evaluation {
-    return new Evaluation(this.config.num_labels, options)
-  }
-
-  scoreNames(): (string | null)[] {
-    return probabilityNames(this.config.num_labels)
-  }
-
   override comparable(): unknown {
     return comparableTable(this.config)
   }
 
-  #checked(batch: Partial<BatchOf<TabularInputs>>) {
+  protected override checked(batch: Partial<BatchOf<TabularInputs>>): CheckedRows {
     const { features_config, num_labels } = this.config
     return checkRows('TabularModel', batch, {
       texts: [],
@@ -116,5 +75,9 @@ export class TabularModel extends Model<TabularInputs> {
       numerical: namesByDtype(features_config, 'numerical'),
       classes: num_labels,
     })
+  }
+
+  protected override logitsOf(checked: CheckedRows): Tensor {
+    return tableForward(this, checked)
   }
 }

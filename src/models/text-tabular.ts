@@ -4,12 +4,10 @@ import {
   meanPoolConcat,
   type PackedRows,
   type Part,
-  softmax,
   type Tensor,
 } from '../autograd/index.ts'
 import {
   encoderShape,
-  type FeatureBatch,
   type FeaturesConfig,
   type FusionConfig,
   type ModelConfig,
@@ -17,7 +15,7 @@ import {
   parseModelConfig,
   type ResolvedModelConfig,
 } from '../config/index.ts'
-import { Evaluation } from '../metrics/index.ts'
+import type { BatchOf } from '../inputs.ts'
 import {
   Combiner,
   createEncoder,
@@ -28,16 +26,8 @@ import {
   Sequential,
 } from '../nn/index.ts'
 import { type CheckedBatch, checkBatch } from './check-batch.ts'
-import {
-  type ClickInputs,
-  clickInputs,
-  comparableClick,
-  lossOf,
-  type ModelOutput,
-  probabilityNames,
-} from './click.ts'
-import { lossByConfig } from './label-loss.ts'
-import { Model } from './model.ts'
+import { ClassModel } from './class-model.ts'
+import { type ClickInputs, clickInputs, comparableClick } from './click.ts'
 import { embeddingTables, mlpLayers, tabularParts } from './tabular.ts'
 
 /** Features without the table's. */
@@ -76,7 +66,7 @@ const combinerOf = (
  * }).to(gpu, { seed: 1 })
  * ```
  */
-export class TextTabularModel extends Model<ClickInputs> {
+export class TextTabularModel extends ClassModel<ClickInputs, CheckedBatch> {
   static readonly architecture = 'TextTabularModel'
   /** Checks a configuration and fills in the defaults. */
   static readonly parse = parseModelConfig
@@ -119,47 +109,6 @@ export class TextTabularModel extends Model<ClickInputs> {
     this.head = new Linear(outFeatures, resolved.num_labels)
   }
 
-  /**
-   * Logits [B, C], and the mean cross-entropy where the batch has labels.
-   *
-   * @throws ConfigError for a batch without text, or without a column that the features name
-   */
-  forward(batch: FeatureBatch): ModelOutput {
-    const checked = this.#checked(batch)
-    const logits = this.#logits(checked)
-    const { labels } = checked
-    return { logits, loss: labels && this.lossOf(logits, batch) }
-  }
-
-  /** [B, C]. */
-  override logits(batch: FeatureBatch): Tensor {
-    return this.#logits(this.#checked({ ...batch, labels: undefined }))
-  }
-
-  /** [1], the mean cross-entropy of logits [B, C] that are there already. */
-  override lossOf(logits: Tensor, batch: FeatureBatch): Tensor {
-    const { labels, size } = this.#checked(batch)
-    return lossByConfig('TextTabularModel', logits, { ...batch, size, labels }, this.config)
-  }
-
-  /** [1], the mean cross-entropy. */
-  loss(batch: FeatureBatch): Tensor {
-    return lossOf(this.forward(batch), 'TextTabularModel')
-  }
-
-  /** [B, C], class probabilities. */
-  scores(batch: FeatureBatch): Tensor {
-    return softmax(this.logits(batch))
-  }
-
-  metrics(options?: { rows?: number }): Evaluation {
-    return new Evaluation(this.config.num_labels, options)
-  }
-
-  scoreNames(): (string | null)[] {
-    return probabilityNames(this.config.num_labels)
-  }
-
   override comparable(): unknown {
     return comparableClick(this.config)
   }
@@ -169,14 +118,19 @@ export class TextTabularModel extends Model<ClickInputs> {
   }
 
   /** Every stage by itself: hidden states [T, H], text embedding [B, H], MLP input (what fusion gives) and logits. */
-  parts(batch: FeatureBatch): { hidden: Tensor; textEmbedding: Tensor; mlpInput: Tensor; logits: Tensor } {
-    const { hidden, rows, tabular } = this.#inputs(this.#checked(batch))
+  parts(batch: Partial<BatchOf<ClickInputs>>): {
+    hidden: Tensor
+    textEmbedding: Tensor
+    mlpInput: Tensor
+    logits: Tensor
+  } {
+    const { hidden, rows, tabular } = this.#inputs(this.checked(batch))
     const textEmbedding = meanPool(hidden, rows)
     const mlpInput = this.#combined(textEmbedding, tabular)
     return { hidden, textEmbedding, ...this.#outputs(mlpInput) }
   }
 
-  #checked(batch: FeatureBatch): CheckedBatch {
+  protected override checked(batch: Partial<BatchOf<ClickInputs>>): CheckedBatch {
     const { categorical, numerical } = this.inputs
     const columns = { categorical: Object.keys(categorical.columns), numerical: numerical.columns }
     return checkBatch('TextTabularModel', batch, { ...columns, classes: this.config.num_labels })
@@ -208,7 +162,7 @@ export class TextTabularModel extends Model<ClickInputs> {
     return { ...this.bert.forward(batch.text), tabular }
   }
 
-  #logits(batch: CheckedBatch): Tensor {
+  protected override logitsOf(batch: CheckedBatch): Tensor {
     return this.#outputs(this.#joined(batch)).logits
   }
 

@@ -163,6 +163,8 @@ test('two towers start from one folder, learn at rates by layer, and a folder of
 
 test('sides that cannot be are refused before any file is read', async () => {
   const config = JSON.parse(readFileSync(join(folder, 'first.json'), 'utf8'))
+  const broken = join(folder, 'broken.parquet')
+  writeFileSync(broken, 'no Parquet file')
   for (const [sides, said] of [
     [
       { query: ['tokenized_query'], ad: ['tokenized_query'] },
@@ -172,7 +174,7 @@ test('sides that cannot be are refused before any file is read', async () => {
     [{ query: ['tokenized_query'], ad: ['depth'] }, /sides\.ad: feature 'depth' has dtype 'numerical'/],
   ] as const) {
     writeFileSync(join(folder, 'bad.json'), JSON.stringify({ ...config, sides }))
-    const paths = ['--config', join(folder, 'bad.json'), '--train', join(folder, 'gone.parquet')]
+    const paths = ['--config', join(folder, 'bad.json'), '--train', broken]
     const { code, err } = await kernelgrad('train', ...paths, '--out', join(folder, 'bad'))
     assert.is(code, 1)
     assert.match(err, said)
