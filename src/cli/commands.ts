@@ -1,6 +1,7 @@
 import { UsageError } from '../errors.ts'
 import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
 import { EXPERIMENTS } from './experiments/commands.ts'
+import { EXPORT } from './export-command.ts'
 import { LISTS } from './lists-command.ts'
 import { ADAPTER, JSON_LINE } from './options.ts'
 import { PREPARE } from './prepare-command.ts'
@@ -337,6 +338,7 @@ kernelgrad rank --passes passes.json --data candidates.parquet --out ranked.parq
 kernelgrad rank --passes passes.json --data train.parquet --through 1 --out hard.parquet`,
     load: () => import('./commands/rank.ts'),
   },
+  EXPORT,
   {
     name: 'report',
     description: 'write one page that compares training runs',

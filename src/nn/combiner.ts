@@ -64,7 +64,7 @@ function shrinking(size: number, division: number, least: number): number[] {
 }
 
 /** Linear, batch normalization, ReLU, dropout for each hidden size; a plain Linear last. */
-class ShrinkingMlp extends Module implements Layer {
+export class ShrinkingMlp extends Module implements Layer {
   readonly layers: ModuleList<Linear>
   readonly bn: ModuleList<BatchNorm1d> | undefined
   readonly dropout: Dropout
