@@ -2,10 +2,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isThere } from '../data/files.ts'
 import { openParquet, type ParquetFile } from '../data/index.ts'
 import { DataError, UsageError } from '../errors.ts'
 import { PREPARATION_FILE } from '../prepare/document.ts'
+import { preparationFolder } from '../prepare/folder.ts'
 import { formatOf } from '../prepare/formats.ts'
 import { Preparation } from '../prepare/index.ts'
 import { fingerprintOf, preparedBy } from '../prepare/preparation.ts'
@@ -39,9 +39,9 @@ const asTheyAre = (file: ParquetFile): Rows => ({ file, nameOf: column => column
  */
 export async function openScored(data: readonly string[], options: RowsOptions): Promise<Rows> {
   const [first] = data as [string, ...string[]]
-  const kept = await isThere(join(options.model, PREPARATION_FILE))
+  const kept = await preparationFolder(options.model)
   const single = data.length === 1 && formatOf(first) !== 'csv' && formatOf(first) !== 'ndjson'
-  if (!kept) {
+  if (kept === undefined) {
     if (!single)
       throw new UsageError(
         `--data ${data.join(' ')}: expected one Parquet file, as ${options.model} has no ${PREPARATION_FILE} to read raw files by; ` +
@@ -49,7 +49,7 @@ export async function openScored(data: readonly string[], options: RowsOptions):
       )
     return asTheyAre(await openRows(first))
   }
-  const preparation = await Preparation.read(options.model)
+  const preparation = await Preparation.read(kept)
   if (single && formatOf(first) === 'parquet') {
     const file = await openParquet(first)
     const by = preparedBy(file)

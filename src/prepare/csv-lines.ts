@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { reason } from '../data/files.ts'
 import { DataError } from '../errors.ts'
+import { isPacked } from './formats.ts'
 
 const NEWLINE = 0x0a
 const RETURN = 0x0d
@@ -14,7 +15,7 @@ const QUOTE = 0x22
 /** The bytes of a file, unpacked where its name says that it is packed. */
 function bytesOf(path: string): AsyncIterable<Buffer> {
   const raw = createReadStream(path, { highWaterMark: 1 << 20 })
-  return path.endsWith('.gz') ? raw.pipe(createGunzip()) : raw
+  return isPacked(path) ? raw.pipe(createGunzip()) : raw
 }
 
 /**

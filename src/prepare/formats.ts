@@ -33,9 +33,12 @@ const FORMATS: Record<string, 'csv' | 'ndjson' | 'parquet'> = {
 /** What is read, in words. */
 export const ENDINGS = 'csv, tsv, ndjson, jsonl (each also with .gz) or parquet'
 
+/** Whether a file's name says that it is packed. */
+export const isPacked = (path: string): boolean => /\.gz$/i.test(path)
+
 /** What a file's name says that it is, or undefined. */
 export function formatOf(path: string): 'csv' | 'ndjson' | 'parquet' | undefined {
-  const ending = /\.([A-Za-z]+)(\.gz)?$/.exec(path)
+  const ending = /\.([A-Za-z]+)(\.gz)?$/i.exec(path)
   const format = ending ? FORMATS[ending[1]!.toLowerCase()] : undefined
   return ending?.[2] && format === 'parquet' ? undefined : format
 }

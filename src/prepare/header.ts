@@ -4,6 +4,7 @@ import { createGunzip } from 'node:zlib'
 import { reason } from '../data/files.ts'
 import { DataError } from '../errors.ts'
 import { endOfRecord, type Header, headerOf } from './csv-header.ts'
+import { isPacked } from './formats.ts'
 
 /** Names are read from so many bytes at most. */
 const LONGEST = 4 * 2 ** 20
@@ -18,7 +19,7 @@ export async function readHeader(path: string, delimiter?: string): Promise<Head
 
 async function firstRecord(path: string): Promise<string> {
   const raw = createReadStream(path)
-  const bytes = path.endsWith('.gz') ? raw.pipe(createGunzip()) : raw
+  const bytes = isPacked(path) ? raw.pipe(createGunzip()) : raw
   const parts: Uint8Array[] = []
   let size = 0
   try {

@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { createGunzip } from 'node:zlib'
+import { isPacked } from './formats.ts'
 
 /** The first line, counted from 1, of which `what` says something, and that; blank lines are left aside. */
 export async function lineThat(
@@ -9,7 +10,7 @@ export async function lineThat(
   what: (line: string) => string | undefined,
 ): Promise<{ line: number; says: string } | undefined> {
   const raw = createReadStream(path)
-  const input = path.endsWith('.gz') ? raw.pipe(createGunzip()) : raw
+  const input = isPacked(path) ? raw.pipe(createGunzip()) : raw
   let line = 0
   try {
     for await (const text of createInterface({ input, crlfDelay: Infinity })) {

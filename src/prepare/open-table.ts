@@ -5,7 +5,7 @@ import { columnOf, openParquet, type ParquetFile } from '../data/parquet.ts'
 import { ArgumentError, DataError } from '../errors.ts'
 import { endOfRecord, headerOf } from './csv-header.ts'
 import { readRecords } from './csv-records.ts'
-import { ENDINGS, expectApart, formatOf, type RawTableColumn } from './formats.ts'
+import { ENDINGS, expectApart, formatOf, isPacked, type RawTableColumn } from './formats.ts'
 import { readJsonLines } from './json-records.ts'
 import { type CodedColumn, coder, type MemoryTable } from './memory-table.ts'
 import { readValues, wayOf } from './parquet-values.ts'
@@ -71,7 +71,7 @@ type Read = Pick<MemoryTable, 'columns' | 'coded' | 'rows'>
 
 /** The bytes of a file, unpacked where its name says that it is packed. */
 async function bytesOf(file: Blob, name: string): Promise<Uint8Array> {
-  if (!/\.gz$/i.test(name)) return new Uint8Array(await file.arrayBuffer())
+  if (!isPacked(name)) return new Uint8Array(await file.arrayBuffer())
   const parts: Uint8Array[] = []
   let size = 0
   const reader = file.stream().pipeThrough(new DecompressionStream('gzip')).getReader()

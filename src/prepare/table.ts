@@ -10,6 +10,7 @@ import {
   ENDINGS,
   expectApart,
   formatOf,
+  isPacked,
   type RawKind,
   type RawTable,
   type RawTableColumn,
@@ -107,16 +108,19 @@ interface Reader {
   from: string
 }
 
+/** Said to the database, which knows small letters alone. */
+const packing = (path: string) => (isPacked(path) ? ", compression='gzip'" : '')
+
 async function readerOf(db: Database, path: string, delimiter: string | undefined): Promise<Reader> {
   const format = formatOf(path)!
-  if (path.endsWith('.gz')) await expectWhole(path)
+  if (isPacked(path)) await expectWhole(path)
   const text = (name: string): RawTableColumn => ({ name, kind: 'text', type: 'text' })
   const texts = (names: readonly string[]) =>
     `{${names.map(name => `${quoted(name)}: 'VARCHAR'`).join(', ')}}`
   if (format === 'csv') {
     const header = await readHeader(path, delimiter ?? (/\.(tsv|tab)(\.gz)?$/i.test(path) ? '\t' : undefined))
     expectApart(path, header.names)
-    const how = `header=true, auto_detect=false, delim=${quoted(header.delimiter)}, quote='"', escape='"', nullstr='', strict_mode=true`
+    const how = `header=true, auto_detect=false, delim=${quoted(header.delimiter)}, quote='"', escape='"', nullstr='', strict_mode=true${packing(path)}`
     return {
       path,
       columns: header.names.map(text),
@@ -127,7 +131,7 @@ async function readerOf(db: Database, path: string, delimiter: string | undefine
     if (format === 'ndjson') {
       const columns = await jsonColumns(db, path)
       const names = columns.map(({ name }) => name)
-      return { path, columns, from: `read_ndjson(${quoted(path)}, columns=${texts(names)})` }
+      return { path, columns, from: `read_ndjson(${quoted(path)}, columns=${texts(names)}${packing(path)})` }
     }
     const from = `read_parquet(${quoted(path)}, binary_as_string=true)`
     expectApart(path, await topLevel(db, path))
@@ -152,7 +156,7 @@ async function jsonColumns(db: Database, path: string): Promise<RawTableColumn[]
       count(*) FILTER (type NOT IN ('ARRAY', 'OBJECT', 'NULL'))::BIGINT AS single
     FROM (SELECT unnest(json_keys(json)) AS key, unnest(range(len(json_keys(json))::BIGINT)) AS place,
       unnest(list_transform(json_extract(json, '$.*'), lambda one: json_type(one))) AS type
-      FROM read_ndjson_objects(${quoted(path)}))
+      FROM read_ndjson_objects(${quoted(path)}${packing(path)}))
     GROUP BY key ORDER BY place, key`,
   )
   if (!all.length) throw new DataError(`${path} has no rows: expected an object of values a line`)

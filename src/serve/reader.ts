@@ -1,24 +1,21 @@
 // Which reader a folder's rows take, and what holds for every one of them.
-import { files } from '#files'
 import { expectInputs } from '../data/check-columns.ts'
 import { checkValues } from '../data/check-values.ts'
-import { isThere } from '../data/files.ts'
 import type { Columns } from '../data/index.ts'
 import { DataError, RowError } from '../errors.ts'
 import type { Model } from '../models/index.ts'
+import { preparationFolder } from '../prepare/folder.ts'
 import type { Preparation } from '../prepare/index.ts'
 import { checkLengths, expectRows, modelRows, type Row, type RowReader } from './rows.ts'
-
-/** What a model trained on a prepared folder keeps. */
-const PREPARATION_FILE = 'preparation.json'
 
 /** The reader of the rows of a saved model: raw ones where its folder keeps a preparation, else those of its own columns. */
 export async function openRows(model: Model, folder: string): Promise<RowReader> {
   const own = modelRows('predictRows', model)
-  if (!(await isThere(files.join(folder, PREPARATION_FILE)))) return own
+  const kept = await preparationFolder(folder)
+  if (kept === undefined) return own
   // Loaded on use: most models have none.
   const { Preparation } = await import('../prepare/preparation.ts')
-  return rawRows('predictRows', await Preparation.read(folder))
+  return rawRows('predictRows', await Preparation.read(kept))
 }
 
 /** The reader of raw rows, as the table had them that the model learned from. */

@@ -76,6 +76,11 @@ test('whatever is wrong with a request is answered with 400 and more, and says w
     ['{"city": 3', 400, /the body is no JSON: .*/],
     ['', 400, /the body is empty, expected a row, as {"field": value}/],
     ['NaN', 400, /JSON/i],
+    [
+      `[{}, {"city": 3, "query": [1], "city": 4}]`,
+      400,
+      /^field 'city' stands twice in a row, expected it once$/,
+    ],
     ['null', 400, /the body is null, expected a row/],
     ['3', 400, /the body is 3/],
     ['"row"', 400, /the body is "row"/],

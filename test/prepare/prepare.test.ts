@@ -140,6 +140,11 @@ test('every kind of file gives the same rows: TSV, semicolons, CRLF, packed, NDJ
     semicolons: write('clicks.csv', csvOf(rows, { delimiter: ';' })),
     crlf: write('clicks.csv', `\ufeff${csvOf(rows, { end: '\r\n' })}`),
     packed: write('clicks.csv.gz', gzipSync(csvOf(rows))),
+    'packed, in capitals': write('CLICKS.CSV.GZ', gzipSync(csvOf(rows))),
+    'packed ndjson, in capitals': write(
+      'CLICKS.JSONL.GZ',
+      gzipSync(rows.map(row => `${JSON.stringify(row)}\n`).join('')),
+    ),
     ndjson: write('clicks.ndjson', rows.map(row => `${JSON.stringify(row)}\n`).join('')),
     'packed ndjson': write('clicks.jsonl.gz', gzipSync(rows.map(row => `${JSON.stringify(row)}\n`).join(''))),
     parquet,

@@ -52,6 +52,13 @@ test('raw rows one by one have the bits of predict on their file', async () => {
     assert.match(error.message, /^predictRows: row 1/)
   }
   await scorer.close()
+  // A checkpoint of the run goes by what the run keeps.
+  const checkpoint = join(at('run'), 'checkpoint-1')
+  const last = await Scorer.open(checkpoint)
+  assert.equal(await last.predictRows(asked), calls.flat())
+  await last.close()
+  await done('predict', '--model', checkpoint, '--data', at('clicks.csv'), '--out', at('q.parquet'))
+  assert.equal((await readColumns(at('q.parquet'), ['probability'])).probability, expected)
 })
 
 test.run()

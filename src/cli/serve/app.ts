@@ -6,6 +6,7 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
 } from 'fastify'
+import { duplicateKey } from '../../data/json-keys.ts'
 import {
   ArgumentError,
   ConfigError,
@@ -70,15 +71,9 @@ export function createApp(scorer: Scorer, { maxRows, bodyLimit, timeout }: AppLi
   // The library's own does not say where a text stops being JSON.
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_, body, done) => {
     try {
-      done(null, JSON.parse(String(body)))
+      done(null, parsed(String(body)))
     } catch (error) {
-      done(
-        new ArgumentError(
-          body.length
-            ? `the body is no JSON: ${(error as Error).message}`
-            : 'the body is empty, expected a row, as {"field": value}, or an array of rows',
-        ),
-      )
+      done(error as Error)
     }
   })
   app.setErrorHandler((error: FastifyError, _, reply) => refuse(reply, refusalOf(error, bodyLimit)))
@@ -163,6 +158,23 @@ async function predict(
     clearTimeout(late)
     reply.raw.off('close', gone)
   }
+}
+
+/** @throws ArgumentError for what is no JSON, or names a field twice, of which the last would count in silence */
+function parsed(body: string): unknown {
+  let rows: unknown
+  try {
+    rows = JSON.parse(body)
+  } catch (error) {
+    throw new ArgumentError(
+      body.length
+        ? `the body is no JSON: ${(error as Error).message}`
+        : 'the body is empty, expected a row, as {"field": value}, or an array of rows',
+    )
+  }
+  const twice = duplicateKey(body)
+  if (twice !== undefined) throw new ArgumentError(`field '${twice}' stands twice in a row, expected it once`)
+  return rows
 }
 
 function refuse(reply: FastifyReply, { status, retryAfter, ...told }: Refusal): FastifyReply {
