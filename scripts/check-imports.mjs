@@ -24,7 +24,7 @@ const ROOMS = {
   optim: ['errors', 'check', 'ids', 'gpu', 'wgsl', 'kernels', 'autograd', 'nn'],
   data: ['errors', 'check', 'ids', 'inputs', 'config'],
   datasets: ['errors', 'check', 'metrics', 'config', 'data'],
-  ranks: ['errors', 'check', 'hash'],
+  ranks: ['errors', 'check', 'wgsl'],
   prepare: ['errors', 'check', 'hash', 'inputs', 'config', 'data', 'datasets'],
   train: [
     'ranks',

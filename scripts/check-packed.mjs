@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 
 // esbuild puts its program where it starts faster, and looks for it elsewhere only where npm was told to leave optional packages out;
-// webgpu takes a mark off its own on macOS.
-const INSTALL_SCRIPTS = ['node_modules/esbuild', 'node_modules/webgpu']
+// webgpu takes a mark off its own on macOS; koffi, which is optional, compiles itself where npm has no build of it for the system.
+const INSTALL_SCRIPTS = ['node_modules/esbuild', 'node_modules/koffi', 'node_modules/webgpu']
 
 let bad = 0
 const fail = message => {

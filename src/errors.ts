@@ -80,9 +80,12 @@ export class QueueFullError extends KernelgradError {}
 export class RankError extends KernelgradError {
   /** The rank it comes from. */
   readonly rank: number
+  /** Whether this rank is the one to show it: all have the same to say. */
+  readonly speaks: boolean
 
-  constructor(message: string, { rank = 0 } = {}) {
+  constructor(message: string, { rank = 0, speaks = true } = {}) {
     super(message)
     this.rank = rank
+    this.speaks = speaks
   }
 }

@@ -26,7 +26,7 @@ export async function agree(ranks: Ranks, values: Readonly<Record<string, Agreed
       const [theirs, other] = [first, said].map(of => of.get(what) ?? 'nothing')
       throw new RankError(
         `ranks disagree on ${what}: rank 0 has ${theirs}, rank ${rank} has ${other}; start every rank with the same`,
-        { rank },
+        { rank, speaks: ranks.rank === 0 },
       )
     }
 }

@@ -4,4 +4,5 @@
  */
 export { type Agreed, agree } from './agree.ts'
 export { localRanks, runLocal } from './local.ts'
+export { failedTogether, openRanks, type RanksOptions } from './open.ts'
 export { alone, type Ranks } from './ranks.ts'

@@ -1,0 +1,287 @@
+// Ranks over MPI, as the training thread sees them. MPI is called by a thread of its own (mpi-worker-node.ts).
+import { writeSync } from 'node:fs'
+import { Worker } from 'node:worker_threads'
+import { ConfigError, RankError } from '../errors.ts'
+import { VERSION } from '../wgsl/version.ts'
+import { ranksOver } from './collectives.ts'
+import { type Asked, askedFor, type Family, type Launched, launchedBy } from './launcher.ts'
+import type { Link } from './link.ts'
+import { FAMILIES, libraryNames, versionOf } from './mpi-library.ts'
+import { type Answer, LAST, type Order, type Span, type Start } from './mpi-thread.ts'
+import type { Ranks } from './ranks.ts'
+
+type Koffi = typeof import('koffi').default
+
+/** A library that was found. */
+export interface MpiLibrary {
+  family: Family
+  /** `Open MPI v4.1.4` */
+  version: string
+  /** The name or path it is loaded by. */
+  path: string
+}
+
+/** What is known of MPI without starting it. */
+export interface MpiFound {
+  libraries: MpiLibrary[]
+  /** Why none can be loaded, where that is so. */
+  trouble: string | undefined
+  launched: Launched | undefined
+}
+
+const INSTALL = 'install it, on Debian with apt install openmpi-bin or apt install mpich'
+
+async function loadKoffi(): Promise<Koffi> {
+  try {
+    return (await import('koffi')).default
+  } catch (error) {
+    throw new ConfigError(
+      `ranks: koffi, which calls MPI, could not be loaded: npm install koffi (${error instanceof Error ? error.message.split('\n')[0] : error})`,
+    )
+  }
+}
+
+/** @throws ConfigError where a named library cannot be loaded */
+function librariesOf(koffi: Koffi, asked: Asked, family: Family | undefined): MpiLibrary[] {
+  if (typeof asked === 'object') {
+    let found: ReturnType<typeof versionOf>
+    try {
+      found = versionOf(koffi, asked.path)
+    } catch (error) {
+      throw new ConfigError(`KERNELGRAD_MPI: ${asked.path} is no MPI library: ${(error as Error).message}`)
+    }
+    if (!found.family)
+      throw new ConfigError(
+        `KERNELGRAD_MPI: ${asked.path} is ${found.version}, expected Open MPI, or a library with MPICH's binary interface`,
+      )
+    return [{ family: found.family, version: found.version, path: asked.path }]
+  }
+  const wanted = typeof asked === 'string' ? asked : family
+  const found: MpiLibrary[] = []
+  for (const of of FAMILIES)
+    for (const path of wanted && of !== wanted ? [] : libraryNames(of)) {
+      let one: ReturnType<typeof versionOf>
+      try {
+        one = versionOf(koffi, path)
+      } catch {
+        continue // not there under this name
+      }
+      const known = found.some(other => other.family === of && other.version === one.version)
+      if (one.family === of && !known) found.push({ family: of, version: one.version, path })
+    }
+  return found
+}
+
+/** What MPI there is, for whoever asks; nothing is started. */
+export async function findMpi(env: NodeJS.ProcessEnv = process.env): Promise<MpiFound> {
+  try {
+    const [asked, launched] = [askedFor(env.KERNELGRAD_MPI), launchedBy(env)]
+    const libraries = librariesOf(await loadKoffi(), asked, undefined)
+    return {
+      libraries,
+      launched,
+      trouble: libraries.length ? undefined : `no MPI library was found: ${INSTALL}`,
+    }
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return { libraries: [], launched: undefined, trouble: error.message }
+  }
+}
+
+/** The one library to use. */
+function choose(koffi: Koffi, asked: Asked, { launcher, family }: Launched): MpiLibrary {
+  const found = librariesOf(koffi, asked, family)
+  const [library, another] = found
+  const names = FAMILIES.filter(of => !family || of === family).flatMap(libraryNames)
+  if (!library)
+    throw new ConfigError(
+      `ranks: ${launcher} started this process, and the MPI library that belongs to it was not found (${names.join(', ')}): ${INSTALL}, ` +
+        'or name its path in KERNELGRAD_MPI',
+    )
+  if (another)
+    throw new ConfigError(
+      `ranks: ${launcher} started this process, and there are two MPI libraries, ${library.version} (${library.path}) and ` +
+        `${another.version} (${another.path}): set KERNELGRAD_MPI to openmpi, mpich, or a path`,
+    )
+  if (family && library.family !== family)
+    throw new ConfigError(
+      `ranks: ${launcher} started this process, and KERNELGRAD_MPI names ${library.version}, which cannot be reached by it; ` +
+        `start with the mpiexec of ${library.family}`,
+    )
+  return library
+}
+
+/** Seconds: how long a rank may give no sign of life, may let the others wait, and all may take to start. */
+export interface Deadlines {
+  lost: number
+  wait: number
+  start: number
+}
+
+/** What started this process; undefined where it is alone. */
+export function launched(): Launched | undefined {
+  return askedFor(process.env.KERNELGRAD_MPI) === 'off' ? undefined : launchedBy(process.env)
+}
+
+/** Environment variables, for deadlines that nobody gave. */
+export const setting = (name: string): string | undefined => process.env[name]
+
+/** Joins the others. */
+export async function openMpiRanks(launched: Launched, { lost, wait, start }: Deadlines): Promise<Ranks> {
+  const koffi = await loadKoffi()
+  const library = choose(koffi, askedFor(process.env.KERNELGRAD_MPI), launched)
+  const last = new SharedArrayBuffer(LAST.text + LAST.bytes)
+  const given: Start = {
+    family: library.family,
+    path: library.path,
+    version: `kernelgrad ${VERSION} with ${library.version}`,
+    ...{ lost, wait, last },
+  }
+  const worker = new Worker(new URL('./mpi-worker-node.js', import.meta.url), {
+    workerData: given,
+    execArgv: [],
+  })
+  return new Promise((resolve, reject) => {
+    // MPI's start cannot be called off: where a rank does not come, this process has to go.
+    const timer = setTimeout(
+      () => endNow(koffi, `rank ${launched.rank}: not all ranks have started MPI within ${start} seconds`),
+      start * 1000,
+    )
+    const first = (answer: Answer) => {
+      clearTimeout(timer)
+      worker.off('message', first)
+      if (answer.type === 'failed') return reject(errorOf(answer))
+      if (answer.type !== 'ready')
+        return reject(new RankError(`ranks: MPI's thread began with ${answer.type}`))
+      const { rank, size } = answer
+      if (launched.size !== undefined && launched.size !== size)
+        endNow(
+          koffi,
+          `ranks: ${launched.launcher} started ${launched.size} processes, and ${library.version} knows of ${size}: it belongs to ` +
+            'another launcher; set KERNELGRAD_MPI, or start with its own mpiexec',
+        )
+      resolve(ranksOver(linkTo(worker, koffi, rank, size)))
+    }
+    worker.on('message', first)
+    worker.once('error', error => {
+      clearTimeout(timer)
+      reject(new RankError(`rank ${launched.rank}: ${error.message}`, { rank: launched.rank }))
+    })
+    watchEnd(last, worker)
+  })
+}
+
+const errorOf = ({ rank, message, speaks }: Answer & { type: 'failed' }) =>
+  new RankError(message, { rank, speaks })
+
+/** Ends the process although a thread of it may be stuck in MPI. The launcher ends the others. */
+function endNow(koffi: Koffi, message: string): never {
+  writeSync(2, `error: ${message}\n`)
+  return koffi.load(null).func('_exit', 'void', ['int'])(1) as never
+}
+
+/** Where this process ends before the ranks were closed, for whatever reason, the others are told. */
+function watchEnd(last: SharedArrayBuffer, worker: Worker): void {
+  const flags = new Int32Array(last, 0, 4)
+  const told = (error: Error) => {
+    const text = new TextEncoder().encode(String(error?.message ?? error)).subarray(0, LAST.bytes)
+    new Uint8Array(last, LAST.text).set(text)
+    flags[LAST.length] = text.length
+  }
+  process.on('uncaughtExceptionMonitor', told)
+  const onExit = (code: number) => {
+    if (Atomics.load(flags, LAST.seen)) return
+    flags[LAST.code] = code
+    Atomics.store(flags, LAST.ended, 1)
+    // The thread ends the process; where it cannot, the launcher has to.
+    Atomics.wait(flags, LAST.seen, 0, 15_000)
+  }
+  process.on('exit', onExit)
+  worker.once('exit', () => {
+    process.off('exit', onExit)
+    process.off('uncaughtExceptionMonitor', told)
+  })
+}
+
+function linkTo(worker: Worker, koffi: Koffi, rank: number, size: number): Link {
+  let failed: RankError | undefined
+  let under:
+    | { resolve: (parts: (Uint8Array | undefined)[]) => void; reject: (error: RankError) => void }
+    | undefined
+  let gone: (() => void) | undefined
+  /** What a failed trade may still write into or read from. */
+  const held: unknown[] = []
+  const onFailed = new Set<(error: RankError) => void>()
+
+  worker.on('message', (answer: Answer) => {
+    if (answer.type === 'traded') under?.resolve(answer.parts)
+    else if (answer.type === 'left') gone?.()
+    else if (answer.type === 'failed') {
+      failed ??= errorOf(answer)
+      under?.reject(failed)
+      for (const tell of onFailed) tell(failed)
+    }
+  })
+  worker.on('error', error => {
+    failed ??= new RankError(`rank ${rank}: ${error.message}`, { rank })
+    under?.reject(failed)
+  })
+  // The thread keeps no process alive that has nothing to wait for.
+  worker.unref()
+  const order = (what: Order) => worker.postMessage(what)
+  const span = (part: Uint8Array): Span =>
+    part.byteLength === 0
+      ? { address: 0n, bytes: 0 }
+      : { address: koffi.address(part), bytes: part.byteLength }
+
+  return {
+    rank,
+    size,
+    async trade({ call, operation, length }, parts, into = []) {
+      if (failed) throw failed
+      // Short typed arrays may lie in V8's own heap, where they move: asking for the buffer takes them out.
+      const [from, to] = [parts.map(out), into.map(place => place && out(place))]
+      const came = await waitFor<(Uint8Array | undefined)[]>((resolve, reject) => {
+        under = { resolve, reject }
+        order({
+          ...{ type: 'trade', call, operation, length, parts: from.map(span) },
+          into: Array.from({ length: size }, (_, of) => {
+            const place = of === rank ? undefined : to[of]
+            return place && span(place)
+          }),
+        })
+      }).catch(error => {
+        held.push(from, to)
+        throw error
+      })
+      return came.map((part, of) => (of === rank ? parts[of] : (part ?? into[of])) as Uint8Array)
+    },
+    fail(reason) {
+      order({ type: 'fail', reason: `rank ${rank}: ${reason}` })
+      failed ??= new RankError(`rank ${rank}: ${reason}`, { rank, speaks: rank === 0 })
+      under?.reject(failed)
+      return failed
+    },
+    leave: () =>
+      waitFor<void>((resolve, reject) => {
+        onFailed.add(reject)
+        gone = resolve
+        order({ type: 'leave' })
+      }).then(() => void worker.terminate()),
+  }
+
+  /** The process stays for what is waited for. */
+  async function waitFor<T>(
+    begin: (resolve: (value: T) => void, reject: (error: RankError) => void) => void,
+  ) {
+    worker.ref()
+    try {
+      return await new Promise<T>(begin)
+    } finally {
+      worker.unref()
+      under = undefined
+    }
+  }
+}
+
+const out = ({ buffer, byteOffset, byteLength }: Uint8Array) => new Uint8Array(buffer, byteOffset, byteLength)
