@@ -21,10 +21,10 @@ const ROOMS = {
   testing: ['errors', 'check', 'reference'],
   nn: ['errors', 'check', 'ids', 'inputs', 'config', 'gpu', 'autograd'],
   models: ['errors', 'check', 'inputs', 'metrics', 'config', 'autograd', 'losses', 'nn', 'data'],
-  optim: ['errors', 'check', 'ids', 'gpu', 'wgsl', 'kernels', 'autograd', 'nn'],
+  ranks: ['errors', 'check', 'wgsl'],
+  optim: ['errors', 'check', 'ids', 'ranks', 'gpu', 'wgsl', 'kernels', 'autograd', 'nn'],
   data: ['errors', 'check', 'ids', 'inputs', 'config'],
   datasets: ['errors', 'check', 'metrics', 'config', 'data'],
-  ranks: ['errors', 'check', 'wgsl'],
   prepare: ['errors', 'check', 'hash', 'inputs', 'config', 'data', 'datasets'],
   train: [
     'ranks',

@@ -115,6 +115,21 @@ export function batchStarts(
   return starts
 }
 
+/** One of several processes, and how many there are. */
+export interface Part {
+  rank: number
+  size: number
+}
+
+/**
+ * Of a batch's units, those of one of several processes: consecutive ones, as many for each as can be, the first with one more where they do not come out
+ * even. None, where there are fewer units than processes.
+ */
+export function partOf(batch: Uint32Array, { rank, size }: Part): Uint32Array {
+  const at = (r: number) => Math.ceil((r * batch.length) / size)
+  return batch.subarray(at(rank), at(rank + 1))
+}
+
 const batchesByRows = (rows: number, longest: number, batchRows: number): number =>
   rows ? Math.max(1, Math.min(Math.ceil(rows / batchRows), Math.floor(rows / longest))) : 0
 

@@ -3,13 +3,13 @@
  * dataset's shared memory and hands each batch over without a copy, or in the thread of the caller.
  */
 import { spareCore } from '#threads'
-import { COUNT, expectFlag, expectNumber, NATURAL, shown } from '../check.ts'
+import { COUNT, expectFlag, expectNumber, expectOptions, NATURAL, shown } from '../check.ts'
 import { ArgumentError, KernelgradError } from '../errors.ts'
 import { type BatchOf, checkInputs, type Input, type Inputs } from '../inputs.ts'
 import { checkCollateOptions, checkColumns, expectInputs } from './check-columns.ts'
 import { type CollateOptions, collate } from './collate.ts'
 import type { Columns } from './dataset.ts'
-import { batchStarts, unitsOf } from './lists.ts'
+import { batchStarts, type Part, partOf, unitsOf } from './lists.ts'
 import { CollateThread } from './loader-thread.ts'
 
 /** How a loader makes its batches. */
@@ -20,6 +20,11 @@ export interface LoaderOptions extends Omit<CollateOptions, 'epoch'> {
    * About so many rows a batch in place of so many lists, where the inputs have a `list`: lists stay whole, and batches differ by less than one.
    */
   batchRows?: number | null
+  /**
+   * Of each batch, the consecutive rows of one of several processes, by its number from 0 and how many there are; `batchSize` counts the rows of all of
+   * them. One that gets none of a batch is handed its first row, or list, which another has too: it is to count for nothing.
+   */
+  part?: { rank: number; size: number }
   /**
    * Collate in a thread of its own; columns that are not in shared memory are copied to it. Default: in Node with more
    * than two cores.
@@ -65,10 +70,11 @@ export function createLoader<I extends { [K in keyof I]: Input }>(
   checkColumns('createLoader', columns)
   checkInputs('createLoader', inputs)
   expectInputs('createLoader', columns, inputs)
-  checkCollateOptions('createLoader', given, ['truncate', 'seed', 'batchSize', 'batchRows', 'worker'])
-  const { batchSize, batchRows = null, worker = spareCore, ...options } = given
+  checkCollateOptions('createLoader', given, ['truncate', 'seed', 'batchSize', 'batchRows', 'part', 'worker'])
+  const { batchSize, batchRows = null, part, worker = spareCore, ...options } = given
   expectNumber('createLoader: batchSize', batchSize, COUNT)
   if (batchRows !== null) expectNumber('createLoader: batchRows', batchRows, COUNT)
+  if (part !== undefined) checkPart(part)
   expectFlag('createLoader: worker', worker)
   const units = unitsOf(columns, inputs)
   const size = { batchSize, batchRows }
@@ -85,7 +91,11 @@ export function createLoader<I extends { [K in keyof I]: Input }>(
     const how = { ...options, epoch }
     const starts = batchStarts(units, order, size)
     const count = starts.length - 1
-    const rows = (i: number) => units.rowsOf(order.subarray(starts[i], starts[i + 1]))
+    const rows = (i: number) => {
+      const batch = order.subarray(starts[i], starts[i + 1])
+      const own = part ? partOf(batch, part) : batch
+      return units.rowsOf(own.length ? own : batch.subarray(0, 1))
+    }
     const ahead: Promise<BatchOf<I>>[] = []
     for (let i = first; i < count; i++) {
       if (closed) throw new KernelgradError('the loader is closed, and a batch is asked for')
@@ -108,4 +118,14 @@ export function createLoader<I extends { [K in keyof I]: Input }>(
       await thread?.close()
     },
   }
+}
+
+function checkPart(part: Part): void {
+  expectOptions('createLoader: part', part, ['rank', 'size'])
+  const { rank, size } = part
+  expectNumber('createLoader: part.size', size, COUNT)
+  expectNumber('createLoader: part.rank', rank, {
+    says: `a whole number from 0 to ${size - 1}`,
+    takes: x => Number.isInteger(x) && x >= 0 && x < size,
+  })
 }

@@ -68,6 +68,12 @@ export abstract class Model<I extends { [K in keyof I]: Input } = Inputs> extend
   /** [1], the mean over the batch that training makes less. */
   abstract loss(batch: BatchOf<I>): Tensor
 
+  /**
+   * How many things the mean in `loss` runs over, where they are not the batch's rows: where several processes share a batch, the loss of each counts
+   * by it, so that together they learn from the mean of the whole. By rows unless given.
+   */
+  lossCount?(batch: BatchOf<I>): number
+
   /** [rows, K] float32, what `predict` returns. Inputs for the loss alone may be missing. */
   abstract scores(batch: BatchOf<I>): Tensor
 

@@ -76,6 +76,20 @@ export class ArenaState {
     return slots.some(slot => slot !== OPTIMIZER_SKIP)
   }
 
+  /** Of each parameter, 1 where it has a gradient. */
+  flags(): number[] {
+    return this.#parameters.map(({ parameter }) => Number(parameter.hasGrad && parameter.requiresGrad))
+  }
+
+  /** Gives those that `flags` name, and that have no gradient, one of zeros. */
+  complete(flags: readonly number[]): void {
+    for (const [i, { parameter, bytes }] of this.#parameters.entries()) {
+      if (!flags[i] || parameter.hasGrad) continue
+      const { view } = parameter.gradTarget()
+      this.#gpu.clear({ ...view, size: bytes })
+    }
+  }
+
   holds({ root }: DenseParameter): boolean {
     return this.#parameters.some(({ parameter }) => parameter === root)
   }

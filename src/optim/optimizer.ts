@@ -15,7 +15,9 @@ import { ArgumentError, ConfigError, KernelgradError } from '../errors.ts'
 import type { Gpu, View } from '../gpu/index.ts'
 import { optimizerDense, type UpdateRule } from '../kernels/optimizer.ts'
 import { gradNorm } from '../kernels/reduce.ts'
+import type { Ranks } from '../ranks/index.ts'
 import { type ArenaState, arenaStates } from './arena-state.ts'
+import { exchangeGradients } from './exchange.ts'
 import { GradScaler } from './grad-scaler.ts'
 import { checkGroups } from './groups.ts'
 import { checkOf, type Rule, type Settings, withDefaults } from './rule.ts'
@@ -160,6 +162,15 @@ export class Optimizer<S extends Settings = Settings, State extends object = obj
     }
     gpu.flush()
     noteStep(gpu)
+  }
+
+  /**
+   * Before `step`, where several processes train one model: gives every rank the sum of all ranks' gradients, the same bits on each. Norm, clipping
+   * and a scaler's overflow are those of the sum.
+   */
+  async exchange(ranks: Ranks): Promise<void> {
+    this.#checkAlive('exchange')
+    await exchangeGradients(this.#gpu, ranks, { arenas: this.#arenas, tables: this.#tables })
   }
 
   /** Records a step whose tables are prepared. */

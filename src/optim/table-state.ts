@@ -309,7 +309,7 @@ function behindOf(
 }
 
 /** Ascending union of ascending lists. */
-function union(lists: Uint32Array[]): Uint32Array<ArrayBuffer> {
+export function union(lists: readonly Uint32Array[]): Uint32Array<ArrayBuffer> {
   const all = new Uint32Array(lists.reduce((sum, list) => sum + list.length, 0))
   let n = 0
   for (const list of lists) {

@@ -60,11 +60,14 @@ function rowsOf(
   { step, microBatch, count }: { step: number; microBatch: number; count?: number },
 ) {
   const position = positionOf(plan, step, microBatch)
-  const { config, firstEpoch } = plan[position.stage]!
+  const { config, firstEpoch, ranks } = plan[position.stage]!
   const { train, units } = data[position.stage]!
   const first = position.microBatch
   const end = first + (count ?? config.gradient_accumulation_steps)
-  return { config, rows: byFile(train, batchesOf(units, config, firstEpoch + position.epoch, [first, end])) }
+  return {
+    config,
+    rows: byFile(train, batchesOf(units, config, firstEpoch + position.epoch, [first, end], ranks)),
+  }
 }
 
 function byFile(data: Dataset, order: Uint32Array): BrokenLossError['rows'] {

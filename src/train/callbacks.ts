@@ -15,6 +15,13 @@ export interface TrainerControl {
   shouldLog: boolean
 }
 
+export const newControl = (): TrainerControl => ({
+  shouldTrainingStop: false,
+  shouldEvaluate: false,
+  shouldSave: false,
+  shouldLog: false,
+})
+
 /** What a callback gets. */
 export interface CallbackContext {
   /** The settings of the stage that runs. */

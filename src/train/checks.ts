@@ -18,6 +18,7 @@ import type { Input } from '../inputs.ts'
 import { checkMethods, modelWanted } from '../models/check.ts'
 import { Model } from '../models/index.ts'
 import { Module } from '../nn/index.ts'
+import type { Ranks } from '../ranks/index.ts'
 
 /** @throws ArgumentError for what is no model; KernelgradError for one that is on no device */
 export function expectModel(where: string, model: unknown, { placed = true } = {}): asserts model is Model {
@@ -50,12 +51,12 @@ function expectPlaced(where: string, module: Module): void {
     )
 }
 
-const PREDICT = ['batchSize', 'truncate', 'onBatch', 'metric', 'groups', 'seed']
+const PREDICT = ['batchSize', 'truncate', 'onBatch', 'metric', 'groups', 'seed', 'ranks']
 
 /** @throws ConfigError naming the option that is unknown or out of range */
 export function checkPredictOptions(where: string, options: unknown, ...more: string[]): void {
   expectOptions(`${where}: options`, options, [...PREDICT, ...more])
-  const { batchSize, truncate, seed, onBatch, onEvaluation, trainOnly, extra } = options as Record<
+  const { batchSize, truncate, seed, onBatch, onEvaluation, trainOnly, extra, ranks } = options as Record<
     string,
     unknown
   >
@@ -63,6 +64,7 @@ export function checkPredictOptions(where: string, options: unknown, ...more: st
   if (truncate !== undefined) expectFlag(`${where}: truncate`, truncate)
   if (seed !== undefined) expectNumber(`${where}: seed`, seed, NATURAL)
   if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, TRAIN_ONLY)
+  if (ranks !== undefined) expectRanks(`${where}: ranks`, ranks)
   if (onBatch !== undefined) expectFunction(`${where}: onBatch`, onBatch)
   if (onEvaluation !== undefined) expectFunction(`${where}: onEvaluation`, onEvaluation)
   if (extra !== undefined && !Array.isArray(extra))
@@ -118,4 +120,19 @@ export function expectTensor(
 export function expectPath(where: string, value: unknown): void {
   if (typeof value !== 'string' || value === '')
     throw new ArgumentError(`${where} is ${value === '' ? 'empty' : shown(value)}, expected a path`)
+}
+
+/** @throws ArgumentError for what is no room of processes, or one whose numbers cannot be right */
+export function expectRanks(where: string, ranks: unknown): asserts ranks is Ranks {
+  const given = (ranks ?? {}) as Partial<Ranks>
+  const calls = ['sum', 'gather', 'exchange', 'barrier', 'abort', 'close'] as const
+  if (typeof ranks !== 'object' || calls.some(name => typeof given[name] !== 'function'))
+    throw new ArgumentError(
+      `${where} is ${shown(ranks)}, expected the ranks of a run, as openRanks() gives, or alone`,
+    )
+  expectNumber(`${where}.size`, given.size, COUNT)
+  expectNumber(`${where}.rank`, given.rank, {
+    says: `a whole number from 0 to ${given.size! - 1}`,
+    takes: x => Number.isInteger(x) && x >= 0 && x < given.size!,
+  })
 }

@@ -9,6 +9,7 @@ import type { Model } from '../models/index.ts'
 import { metricOf, metricWith } from './best-metric.ts'
 import { checkData, checkPredictOptions, expectModel } from './checks.ts'
 import { type PredictOptions, predict } from './predict.ts'
+import type { CheckedOptions } from './trainer-options.ts'
 
 /** How to evaluate. */
 export interface EvaluateOptions extends Omit<PredictOptions, 'metric' | 'groups'> {
@@ -53,12 +54,13 @@ export async function evaluate(
 
 /** What a run logs of an evaluation, the figure that says what is best among it. */
 export async function evaluateRun(
-  model: Model,
+  { model, ranks, onEvaluation }: CheckedOptions,
   data: Dataset,
   config: ResolvedTrainerConfig,
-  onEvaluation: (metric: Metric) => void,
+  step: number,
 ): Promise<Record<string, number>> {
   const { per_device_eval_batch_size: batchSize, truncate } = config
-  const found = await evaluate(model, data, { batchSize, truncate, also: [metricOf(config)], onEvaluation })
+  const how = { batchSize, truncate, ranks, also: [metricOf(config)] }
+  const found = await evaluate(model, data, { ...how, onEvaluation: done => onEvaluation?.(done, step) })
   return Object.fromEntries(Object.entries(found).map(([name, value]) => [`eval_${name}`, value]))
 }

@@ -111,6 +111,11 @@ export class Lessons {
     return mixed(soft, checkLoss(this.#model, own), alpha)
   }
 
+  /** How many things the loss of a batch is a mean over, where the model says that these are not its rows. */
+  count(batch: AnyBatch): number | undefined {
+    return this.#settings ? undefined : this.#model.lossCount?.(batch)
+  }
+
   /** Takes the teacher from the device. */
   close(): void {
     this.#teacher?.model.free()

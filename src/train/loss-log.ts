@@ -28,10 +28,22 @@ export class LossLog {
   #sinceLog: number[]
   #recent: number[] = []
   #total: number
+  /** Of the micro-batches in `#unread` and `#open`, the part of each that these losses are, where several processes share them. */
+  #shares: number[] = []
+  readonly #sum: ((values: Float32Array) => Promise<void>) | undefined
 
-  /** @param step steps taken before, and `saved` what was kept of them. */
-  constructor(gpu: Gpu, step = 0, saved: LossState = { since_log: [], total: 0 }) {
+  /**
+   * @param step steps taken before, and `saved` what was kept of them.
+   * @param sum makes sums over all processes of losses times their shares, where several train.
+   */
+  constructor(
+    gpu: Gpu,
+    step = 0,
+    saved: LossState = { since_log: [], total: 0 },
+    sum?: (values: Float32Array) => Promise<void>,
+  ) {
     this.#gpu = gpu
+    this.#sum = sum
     this.#ring = gpu.allocate(SLOTS * 4, 'losses')
     this.#step = step
     this.#sinceLog = [...saved.since_log]
@@ -39,7 +51,8 @@ export class LossLog {
   }
 
   /** Notes the loss, [1], of a micro-batch of the step under way. */
-  add(loss: Tensor): void {
+  add(loss: Tensor, share = 1): void {
+    if (this.#sum) this.#shares.push(share)
     this.#gpu.copy(loss.view, { buffer: this.#ring.buffer, offset: (this.#logged++ % SLOTS) * 4, size: 4 }, 4)
     this.#open++
   }
@@ -61,6 +74,7 @@ export class LossLog {
     this.#unread = []
     let at = this.#logged - this.#open - steps.reduce((sum, count) => sum + count, 0)
     const values = await this.#gpu.readFloats({ ...this.#ring, size: SLOTS * 4 })
+    if (this.#sum) await this.#sumOver(values, at, this.#logged - this.#open)
     for (const count of steps) {
       let loss = 0
       for (let microBatch = 0; microBatch < count; microBatch++) {
@@ -74,6 +88,15 @@ export class LossLog {
       this.#recent.push(loss)
     }
     this.#recent = this.#recent.slice(-RECENT)
+  }
+
+  /** Losses number `first` to before `end`, each in the place of a micro-batch's of all processes. */
+  async #sumOver(values: Float32Array, first: number, end: number): Promise<void> {
+    const shares = this.#shares.splice(0, end - first)
+    // A share of nothing has no loss, whatever its batch would give.
+    const own = Float32Array.from(shares, (share, i) => share && share * values[(first + i) % SLOTS]!)
+    await this.#sum!(own)
+    for (const [i, loss] of own.entries()) values[(first + i) % SLOTS] = loss
   }
 
   /** Mean of the last steps read, for a progress bar. */

@@ -10,7 +10,7 @@ import {
   rebatch,
   streamChunks,
 } from '../data/index.ts'
-import { unitsOf } from '../data/lists.ts'
+import { partOf, unitsOf } from '../data/lists.ts'
 import { ArgumentError, ConfigError, ShapeError } from '../errors.ts'
 import { InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
@@ -18,6 +18,7 @@ import { batchInvariant } from '../kernels/batch-forms.ts'
 import type { Metric } from '../metrics/index.ts'
 import { inEval } from '../models/in-eval.ts'
 import { type Model, type ModelClass, readOptions } from '../models/index.ts'
+import { alone, type Ranks } from '../ranks/index.ts'
 import { checkPredictOptions, expectModel, expectTensor } from './checks.ts'
 
 const BATCH_SIZE = 256
@@ -38,6 +39,8 @@ export interface PredictOptions {
   seed?: number
   /** What is asked of the model: its scores, or with 'logits' its logits, [rows, C]. */
   output?: 'scores' | 'logits'
+  /** Processes that share the batches, each with the same model and rows: every one gets all answers, as one alone would, to the bit. */
+  ranks?: Ranks
 }
 
 /**
@@ -96,18 +99,25 @@ async function answers(
   asked: Asked,
   among?: Uint32Array,
 ): Promise<Answers> {
-  const { batchSize = BATCH_SIZE, truncate = false, seed = 0, onBatch, metric, groups } = given
+  const { batchSize = BATCH_SIZE, truncate = false, seed = 0, onBatch, metric, groups, ranks = alone } = given
   const { gpu } = model
   const out: Answers = { scores: new Float32Array(0), logits: new Float32Array(0) }
   if (asked.logits) expectLogits('predict', model)
   const inFlight = new InFlight()
   let before: Promise<void> = Promise.resolve()
   const units = unitsOf(columns, model.inputs, { whole: true, among })
+  const add = (batch: AnyBatch, scores: Float32Array, rows: Uint32Array) =>
+    metric?.add(batch, scores, groups && Array.from(rows, row => groups[row]))
   let rowsDone = 0
-  for (let start = 0; start < units.count; start += batchSize) {
+  const rowsAt = (start: number) => {
     const size = Math.min(batchSize, units.count - start)
-    const rows = units.rowsOf(Uint32Array.from({ length: size }, (_, i) => start + i))
-    const batch: AnyBatch = collate(columns, rows, model.inputs, { truncate, seed })
+    return units.rowsOf(Uint32Array.from({ length: size }, (_, i) => start + i))
+  }
+  const collated = (rows: Uint32Array): AnyBatch => collate(columns, rows, model.inputs, { truncate, seed })
+  const starts = Uint32Array.from({ length: Math.ceil(units.count / batchSize) }, (_, i) => i * batchSize)
+  for (const start of partOf(starts, ranks)) {
+    const rows = rowsAt(start)
+    const batch = collated(rows)
     const reads = inEval(model, () =>
       scope(() =>
         noGrad(() =>
@@ -125,14 +135,49 @@ async function answers(
       await turn
       if (scores) out.scores = spread(out.scores, scores, rows, columns.length)
       if (logits) out.logits = spread(out.logits, logits, rows, columns.length)
-      if (scores) metric?.add(batch, scores, groups && Array.from(rows, row => groups[row]))
+      // What others have of the rows comes before or between.
+      if (scores && ranks.size === 1) add(batch, scores, rows)
       rowsDone += rows.length
       onBatch?.(rowsDone)
     })
     await inFlight.push(gpu, before)
   }
   await inFlight.drain()
+  if (ranks.size === 1) return out
+  onBatch?.(units.rows)
+  for (const asked of ['scores', 'logits'] as const)
+    out[asked] = await joinAnswers(ranks, out[asked], starts, rowsAt, columns.length)
+  const K = out.scores.length / columns.length
+  for (const start of metric && asked.scores ? starts : []) {
+    const rows = rowsAt(start)
+    const scores = new Float32Array(rows.length * K)
+    for (const [i, row] of rows.entries()) scores.set(out.scores.subarray(row * K, (row + 1) * K), i * K)
+    add(collated(rows), scores, rows)
+  }
   return out
+}
+
+/** The answers of all ranks, each of which has those of its batches' rows. */
+async function joinAnswers(
+  ranks: Ranks,
+  own: Float32Array<ArrayBuffer>,
+  starts: Uint32Array,
+  rowsAt: (start: number) => Uint32Array,
+  length: number,
+): Promise<Float32Array<ArrayBuffer>> {
+  const rowsOf = (rank: number) =>
+    Array.from(partOf(starts, { rank, size: ranks.size })).flatMap(start => [...rowsAt(start)])
+  const mine = rowsOf(ranks.rank)
+  const K = own.length / length
+  const sent = new Float32Array(mine.length * K)
+  for (const [i, row] of mine.entries()) sent.set(own.subarray(row * K, (row + 1) * K), i * K)
+  let all = own
+  for (const [rank, bytes] of (await ranks.gather(new Uint8Array(sent.buffer))).entries()) {
+    const values = new Float32Array(bytes.slice().buffer)
+    if (rank !== ranks.rank && values.length)
+      all = spread(all, values, Uint32Array.from(rowsOf(rank)), length)
+  }
+  return all
 }
 
 /** Puts a batch's values in the places of its rows, of `length`. */

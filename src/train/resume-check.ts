@@ -65,6 +65,7 @@ type Warn = (message: string) => void
 
 /**
  * Compares trainer settings with those a checkpoint was saved with.
+ * @param ranks how many processes trained then, and train now: of both, what counts is the batch of all.
  * @throws ConfigError naming the key and both values of one that must not change; of others, `warn` is told.
  */
 export function checkSettings(
@@ -72,7 +73,17 @@ export function checkSettings(
   now: ResolvedTrainerConfig,
   folder: string,
   warn: Warn,
+  ranks: readonly [number, number] = [1, 1],
 ): void {
+  if (ranks[0] !== ranks[1]) {
+    checkBatches(then, now, folder, ranks)
+    const [before, after] = [forAll(then, ranks[0]), forAll(now, ranks[1])]
+    checkSettings(before, after, folder, warn)
+    warn(
+      `${folder} is of a run on ${ranks[0]} ranks, and there are ${ranks[1]}: gradients are added up in another order, and dropout masks are others`,
+    )
+    return
+  }
   for (const key of new Set([...Object.keys(then), ...Object.keys(now)]) as Set<
     keyof ResolvedTrainerConfig
   >) {
@@ -80,6 +91,36 @@ export function checkSettings(
     const differs = `${key} is ${shown(now[key])}, and ${shown(then[key])} in ${folder}`
     if (FIXED.includes(key)) throw new ConfigError(`${differs}; a run can only go on with the same value`)
     warn(`${differs}: the run goes on with ${shown(now[key])}`)
+  }
+}
+
+const PER_DEVICE = ['per_device_train_batch_size', 'per_device_train_batch_rows'] as const
+
+/** Settings with the rows that a micro-batch of all ranks has, where they have those of a device. */
+function forAll(config: ResolvedTrainerConfig, ranks: number): ResolvedTrainerConfig {
+  const times = <T extends object>(one: T): T => {
+    const rows = Object.entries(one).filter(([key, value]) => PER_DEVICE.some(name => name === key) && value)
+    return { ...one, ...Object.fromEntries(rows.map(([key, value]) => [key, value * ranks])) }
+  }
+  return { ...times(config), stages: config.stages.map(times) }
+}
+
+/** @throws ConfigError where a micro-batch of all ranks has other rows than one had */
+function checkBatches(
+  then: ResolvedTrainerConfig,
+  now: ResolvedTrainerConfig,
+  folder: string,
+  [before, after]: readonly [number, number],
+): void {
+  for (const key of PER_DEVICE) {
+    const [old, own] = [(then[key] ?? 0) * before, (now[key] ?? 0) * after]
+    if (old === own) continue
+    const wanted = Number.isInteger(old / after)
+      ? `set ${key} to ${old / after}`
+      : `start a number of ranks that divides ${old}`
+    throw new ConfigError(
+      `${key} is ${shown(now[key])} on ${after} ranks, ${own} together, and ${shown(then[key])} on ${before} in ${folder}, ${old} together; a run can only go on with the same rows a batch: ${wanted}`,
+    )
   }
 }
 

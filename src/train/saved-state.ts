@@ -23,6 +23,7 @@ const pointSchema = v.looseObject({
     teachers: v.optional(v.array(v.object({ folder: v.string(), sha256: v.string() }))),
   }),
   reads: v.optional(v.array(v.tuple([v.string(), v.string()]))),
+  ranks: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
 })
 
 /** @throws ConfigError naming `where`, the key and what was expected. */

@@ -107,11 +107,17 @@ export function rowsOfStages(given: Given): StageRows[] {
 }
 
 /** The plan of a run over such data. */
-export const planOver = (model: Model, config: ResolvedTrainerConfig, rows: readonly StageRows[]): Stage[] =>
+export const planOver = (
+  model: Model,
+  config: ResolvedTrainerConfig,
+  rows: readonly StageRows[],
+  ranks = 1,
+): Stage[] =>
   planStages(
     config,
     rows.map(({ units }) => units),
     normalizesRows(model, rows[0]!.units),
+    ranks,
   )
 
 /** What training would meet only at its first evaluation. @throws naming what cannot be evaluated */

@@ -5,12 +5,13 @@ import { parseTrainerConfig, type ResolvedTrainerConfig } from '../config/index.
 import { isObject } from '../config/schema.ts'
 import { readJson } from '../data/files.ts'
 import { openSafetensors, type SafetensorsFile, type TensorStream } from '../data/safetensors-file.ts'
-import { CheckpointError } from '../errors.ts'
+import { CheckpointError, ConfigError } from '../errors.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { bitsKey, choicesOf, setChoices } from '../kernels/tuning.ts'
 import type { Model } from '../models/index.ts'
 import type { RngState } from '../nn/index.ts'
 import type { GradScaler, GradScalerState, Optimizer, StateTensor } from '../optim/index.ts'
+import type { Ranks } from '../ranks/index.ts'
 import { type FiguresByName, figuresOfRun, metricOf, reconsiderBest } from './best-metric.ts'
 import { loadWeights, modelFiles } from './checkpoint.ts'
 import { findCheckpoint, listCheckpoints, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
@@ -22,6 +23,7 @@ import { parseResumePoint, parseTrainerState } from './saved-state.ts'
 import { judgedSince, type StageRows } from './stage-data.ts'
 import type { Position, Stage } from './stages.ts'
 import { checkPrint } from './teacher.ts'
+import type { CheckedOptions } from './trainer-options.ts'
 import type { TrainerState } from './trainer-state.ts'
 
 const { basename, dirname, join } = files
@@ -46,6 +48,8 @@ interface ResumePoint {
   rng: RngState
   losses: LossState
   data: Fingerprints
+  /** Processes that trained together, where there were several. */
+  ranks?: number
   /** Columns and label that are read; older versions did not note them. */
   reads?: Reads
 }
@@ -60,6 +64,8 @@ export interface Running {
   next: Position
   losses: LossState
   data: Fingerprints
+  /** Processes that train together. */
+  ranks: number
 }
 
 /**
@@ -67,7 +73,7 @@ export interface Running {
  * @throws CheckpointError when the file system refuses; older checkpoints are as they were.
  */
 export async function saveCheckpoint(folder: string, running: Running): Promise<void> {
-  const { model, optimizer, scaler, state, config, next, losses, data } = running
+  const { model, optimizer, scaler, state, config, next, losses, data, ranks } = running
   const point: ResumePoint = {
     format: FORMAT,
     adapter: bitsKey(model.gpu),
@@ -78,6 +84,7 @@ export async function saveCheckpoint(folder: string, running: Running): Promise<
     losses,
     data,
     reads: readsOf(model.inputs),
+    ...(ranks > 1 ? { ranks } : {}),
   }
   await writeFolder(folder, [
     ...modelFiles(model),
@@ -155,12 +162,27 @@ export async function loadOptimizer(
   if (scaler && point.scaler) scaler.load(point.scaler)
 }
 
+/** {@link resume} where a run is to go on: `from` is a folder, or true for that of the run. */
+export async function resumeRun(
+  from: boolean | string,
+  { model, config, output, plan, rows, ranks, onWarning = console.warn }: CheckedOptions,
+  data: Fingerprints,
+): Promise<Resumed | undefined> {
+  if (from === false) return undefined
+  const folder = from === true ? output : from
+  if (folder === undefined)
+    throw new ConfigError('resumeFromCheckpoint is true, and there is no output folder to look in')
+  // Told once.
+  const warn = ranks.rank === 0 ? onWarning : () => {}
+  return resume(folder, { model, config, data, output, plan, rows, ranks }, warn)
+}
+
 /**
  * Finds the checkpoint to go on from, checks that model, settings and data are those of its run, and loads the model.
  * @param from A checkpoint, or a run's folder: its newest whole checkpoint.
  * @throws CheckpointError, ConfigError or DataError naming what does not fit; nothing has been changed on disk.
  */
-export async function resume(
+async function resume(
   from: string,
   {
     model,
@@ -169,7 +191,9 @@ export async function resume(
     output,
     plan,
     rows,
+    ranks,
   }: Pick<Running, 'model' | 'config' | 'data'> & {
+    ranks: Ranks
     output?: string
     plan: readonly Stage[]
     rows: readonly StageRows[]
@@ -192,7 +216,7 @@ export async function resume(
   await checkModel(folder, { model, reads: point.reads }, warn)
   // Settings that did not exist yet when the checkpoint was saved had what is their default now.
   const then = { ...parseTrainerConfig({}, 'defaults'), ...((await read(ARGUMENTS_FILE)) as object) }
-  checkSettings(then, config, folder, warn)
+  checkSettings(then, config, folder, warn, [point.ranks ?? 1, ranks.size])
   const state = parseTrainerState(await read(STATE_FILE), join(folder, STATE_FILE))
   const stage = plan[point.next.stage]
   if (!stage)

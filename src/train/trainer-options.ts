@@ -16,8 +16,9 @@ import type { Metric } from '../metrics/index.ts'
 import { checkModel } from '../models/check.ts'
 import type { Model, ModelClass } from '../models/index.ts'
 import { configurationOf } from '../models/registry.ts'
+import { alone, type Ranks } from '../ranks/index.ts'
 import type { TrainerCallback } from './callbacks.ts'
-import { expectModel, expectPath } from './checks.ts'
+import { expectModel, expectPath, expectRanks } from './checks.ts'
 import { planOver, rowsOfStages, type StageData, type StageRows } from './stage-data.ts'
 import type { Stage } from './stages.ts'
 import { type EventWriter, eventWriter } from './tensorboard/writer.ts'
@@ -67,6 +68,12 @@ export interface TrainerOptions {
   onLog?: (entry: LogEntry) => void
   /** Gets the metric of every evaluation, with all rows in it, for curves, before its figures are logged. */
   onEvaluation?: (metric: Metric, step: number) => void
+  /**
+   * The processes that train the model together, as this one sees them; `alone` unless given. Each takes its part of every micro-batch, which has
+   * `per_device_train_batch_size` rows a rank, and all end with the same weights. Every rank is given the same model, data and settings, checked when
+   * training starts; rank 0 writes into `output`.
+   */
+  ranks?: Ranks
   /** What a run should know that goes on from a checkpoint; `console.warn` unless given. */
   onWarning?: (message: string) => void
 }
@@ -90,6 +97,7 @@ const KNOWN = [
   'output',
   'locked',
   'callbacks',
+  'ranks',
   ...HEARERS,
 ]
 
@@ -140,8 +148,9 @@ export interface CheckedOptions extends TrainerOptions {
   /** By stage. */
   rows: StageRows[]
   plan: Stage[]
-  /** With `report_to`; its callback is the first of `callbacks`. */
+  /** With `report_to`, on rank 0; its callback is the first of `callbacks`. */
   events: EventWriter | undefined
+  ranks: Ranks
 }
 
 /** The options, once all of them can be right. */
@@ -162,7 +171,9 @@ export function checkTrainerOptions(options: TrainerOptions): CheckedOptions {
   if (callbacks !== undefined) checkCallbacks(callbacks)
   for (const name of HEARERS)
     if (options[name] !== undefined) expectFunction(`Trainer: ${name}`, options[name])
-  const plan = planOver(model, config, rows)
+  const { ranks = alone } = options
+  expectRanks('Trainer: ranks', ranks)
+  const plan = planOver(model, config, rows, ranks.size)
   tellLeftOut(plan, rows, options)
   const patience = plan.find(
     ({ index, config }) => config.early_stopping_patience && !rows[index]!.evaluation,
@@ -171,19 +182,20 @@ export function checkTrainerOptions(options: TrainerOptions): CheckedOptions {
     throw new ConfigError(
       `early_stopping_patience is ${patience.config.early_stopping_patience}, and there is no evaluation data to go by`,
     )
-  const events = eventsOf(options)
+  const written = eventsOf(options)
+  const events = ranks.rank === 0 ? written?.() : undefined
   const heard = events ? { callbacks: [events.callback, ...(callbacks ?? [])] } : {}
-  return { ...options, ...heard, rows, plan, events }
+  return { ...options, ...heard, rows, plan, ranks, events }
 }
 
 /** @throws ConfigError where there is no folder for them */
-function eventsOf({ config: { report_to = [] }, output }: TrainerOptions): EventWriter | undefined {
+function eventsOf({ config: { report_to = [] }, output }: TrainerOptions): (() => EventWriter) | undefined {
   if (!Array.isArray(report_to) || report_to.some(name => name !== 'tensorboard'))
     throw new ConfigError(`Trainer: config.report_to is ${shown(report_to)}, expected [] or ['tensorboard']`)
   if (!report_to.length) return undefined
   if (output === undefined)
     throw new ConfigError("report_to is 'tensorboard', and there is no output folder for its files")
-  return eventWriter(output)
+  return () => eventWriter(output)
 }
 
 /** Warns of rows that are not trained on. */
@@ -193,10 +205,12 @@ function tellLeftOut(
   { onWarning = console.warn }: TrainerOptions,
 ): void {
   const stage = plan.find(({ leftOut }) => leftOut)
+  const one = stage?.leftOut === 1
   if (stage)
     onWarning(
-      `${rows[stage.index]!.train.length} rows in batches of ${stage.config.per_device_train_batch_size} leave one for the last batch of an epoch, which batch ` +
-        `normalization cannot take: that row is left out${stage.config.shuffle ? ', another one each epoch' : ''}`,
+      `${rows[stage.index]!.train.length} rows in batches of ${stage.config.per_device_train_batch_size * stage.ranks} leave ` +
+        `${one ? 'one' : stage.leftOut} for the last batch of an epoch, which batch normalization cannot take${one ? '' : ` on ${stage.ranks} ranks`}: ` +
+        `${one ? 'that row is left out' : 'those rows are left out'}${stage.config.shuffle ? `, ${one ? 'another one' : 'others'} each epoch` : ''}`,
     )
 }
 

@@ -66,6 +66,8 @@ export interface TrainerTimings {
   record: number
   /** Waiting for the device, its losses and norms included. */
   wait: number
+  /** Exchanging gradients with other ranks, the wait for them and for the device included; absent from a run that is alone. */
+  exchange?: number
   /** Evaluating. */
   evaluate: number
   /** Writing checkpoints. */
@@ -81,7 +83,7 @@ export class Stopwatch {
     try {
       return await work()
     } finally {
-      this.timings[part] += (performance.now() - started) / 1000
+      this.timings[part] = (this.timings[part] ?? 0) + (performance.now() - started) / 1000
     }
   }
 }

@@ -1,7 +1,6 @@
 // The training loop, in the terms of the transformers Trainer.
 import { autocast, scope } from '../autograd/index.ts'
 import { createLoader, type Dataset, type Loader } from '../data/index.ts'
-import { ConfigError } from '../errors.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
 import { GradScaler, type Optimizer } from '../optim/index.ts'
@@ -9,25 +8,22 @@ import { epochOrder } from './batches.ts'
 import { checkMetricOfRun, judge, outOfPatience } from './best-metric.ts'
 import { brokenGradient, brokenLoss } from './broken-loss.ts'
 import { dueAfter } from './cadence.ts'
-import { type CallbackContext, call, type PlainHook, type TrainerControl } from './callbacks.ts'
+import { type CallbackContext, call, newControl, type PlainHook, type TrainerControl } from './callbacks.ts'
 import { evaluateRun } from './evaluate.ts'
 import { Lessons } from './lessons.ts'
 import { LossLog } from './loss-log.ts'
 import { createOptimizer, loggedRates } from './optimizer.ts'
+import { Peers } from './peers.ts'
+import { endAll } from './ranks-agree.ts'
 import { RunTuner, settleForms } from './run-tuner.ts'
 import { Saving } from './saving.ts'
 import { beginJudging, checkEvaluations, progressOf, type StageRows } from './stage-data.ts'
-import { batchSizeOf, type Position, type Stage, scheduleOf } from './stages.ts'
-import { loadOptimizer, type Resumed, resume } from './trainer-checkpoint.ts'
+import { batchSizeOf, type Position, type Stage, scheduleOf, stepsOf } from './stages.ts'
+import { loadOptimizer, type Resumed, resumeRun } from './trainer-checkpoint.ts'
 import type { CheckedOptions, TrainerOptions, TrainOptions } from './trainer-options.ts'
 import { checkTrainerOptions, checkTrainOptions } from './trainer-options.ts'
-import {
-  type LogEntry,
-  newState,
-  Stopwatch,
-  type TrainerState,
-  type TrainerTimings,
-} from './trainer-state.ts'
+import type { LogEntry, TrainerState, TrainerTimings } from './trainer-state.ts'
+import { newState, Stopwatch } from './trainer-state.ts'
 
 const [READ_EVERY_MS, DEAF_MS] = [1000, 200]
 
@@ -59,13 +55,10 @@ export class Trainer {
   readonly #saving: Saving
   readonly #lessons: Lessons
   readonly #tuner: RunTuner
+  /** None of a run that is alone. */
+  readonly #peers: Peers | undefined
   readonly #watch = new Stopwatch()
-  readonly #control: TrainerControl = {
-    shouldTrainingStop: false,
-    shouldEvaluate: false,
-    shouldSave: false,
-    shouldLog: false,
-  }
+  readonly #control: TrainerControl = newControl()
   #stage: Stage
   #next: Position = { stage: 0, epoch: 0, microBatch: 0 }
   /** The running stage's. */
@@ -90,12 +83,12 @@ export class Trainer {
     this.#options = options
     this.#saving = new Saving(options)
     this.#gpu = model.gpu
+    if (options.ranks.size > 1) this.#peers = new Peers(options.ranks, model)
     this.#lessons = new Lessons(model, config, rows)
     this.#rows = rows
     this.#plan = plan
     this.#stage = this.#plan[0]!
-    const { firstStep, steps } = this.#plan.at(-1)!
-    this.state = newState(model.gpu, firstStep + steps)
+    this.state = newState(model.gpu, stepsOf(plan))
     this.#tuner = new RunTuner({ gpu: model.gpu, state: this.state, warn: options.onWarning ?? console.warn })
   }
 
@@ -109,27 +102,33 @@ export class Trainer {
     return this.#interrupted
   }
 
-  /** Ends the run after the optimizer step under way, whose accumulation window is finished first, with a checkpoint. */
+  /** Ends the run, on all its ranks, after the optimizer step under way, whose accumulation window is finished first, with a checkpoint. */
   interrupt(): void {
-    this.#interrupted = true
+    if (this.#peers) this.#peers.interrupted = true
+    else this.#interrupted = true
   }
 
   /**
    * Runs to the end, or until a callback or `interrupt` stops it. With `load_best_model_at_end`, the model then holds the
    * weights of the best evaluation that was saved.
    * @throws BrokenLossError when the loss is not a number; DataError for a text that is too long; FolderInUseError while another
-   * process writes into `output`; CheckpointError when a checkpoint cannot be written or read.
+   * process writes into `output`; CheckpointError when a checkpoint cannot be written or read; RankError when another rank has failed, or has another
+   * model, other data or settings. What one rank throws ends all.
    */
   async train(options: TrainOptions = {}): Promise<TrainerState> {
     const resumeFromCheckpoint = checkTrainOptions(options)
     const { model, config } = this.#options
-    checkEvaluations(model, config, this.#rows)
     try {
+      checkEvaluations(model, config, this.#rows)
       await this.#lessons.prepare()
       await this.#saving.prepare(resumeFromCheckpoint !== false, this.#lessons.prints)
       const resumed = await this.#prepare(resumeFromCheckpoint)
+      await this.#peers?.meet(this.#options, this.#saving.data, this.state)
       await this.#run(resumed)
+    } catch (error) {
+      await endAll(this.#options.ranks, error)
     } finally {
+      this.#peers?.leave()
       this.#lessons.close()
       await this.#options.events?.close()
       await this.#saving.close()
@@ -138,7 +137,7 @@ export class Trainer {
   }
 
   async #run(resumed: Resumed | undefined): Promise<void> {
-    this.#losses = new LossLog(this.#gpu, this.state.global_step, resumed?.point.losses)
+    this.#losses = new LossLog(this.#gpu, this.state.global_step, resumed?.point.losses, this.#peers?.sum)
     this.#startStep = this.state.global_step
     this.#logged = this.#startStep - (resumed?.point.losses.since_log.length ?? 0)
     try {
@@ -159,13 +158,8 @@ export class Trainer {
 
   /** Loads a checkpoint where one is asked for. */
   async #prepare(from: boolean | string): Promise<Resumed | undefined> {
-    const { model, config, output, onWarning = console.warn } = this.#options
-    if (from === false) return undefined
-    const folder = from === true ? output : from
-    if (folder === undefined)
-      throw new ConfigError('resumeFromCheckpoint is true, and there is no output folder to look in')
-    const run = { model, config, data: this.#saving.data, output, plan: this.#plan, rows: this.#rows }
-    const resumed = await resume(folder, run, onWarning)
+    const resumed = await resumeRun(from, this.#options, this.#saving.data)
+    if (!resumed) return undefined
     const { max_steps } = this.state
     Object.assign(this.state, resumed.state, { max_steps })
     this.#next = { ...resumed.point.next }
@@ -190,16 +184,19 @@ export class Trainer {
     this.#rateNames = rateNames
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
     const { truncate, seed } = config
-    this.#loader = createLoader(train, this.#lessons.inputs, { ...batchSizeOf(config), truncate, seed })
+    const size = { ...batchSizeOf(config, stage.ranks), ...this.#peers?.cut }
+    this.#loader = createLoader(train, this.#lessons.inputs, { ...size, truncate, seed })
     try {
       if (resumed) await loadOptimizer(resumed, model, this)
-      const fresh = !resumed && !this.state.global_step
-      await settleForms(this.#tuner, model, train, stage, this.#lessons, fresh)
+      const tunes = !resumed && !this.state.global_step && this.#options.ranks.rank === 0
+      await settleForms(this.#tuner, model, train, stage, this.#lessons, tunes)
+      await this.#peers?.sameForms(this.state)
       const rates = this.optimizer.groups.map(({ lr }) => lr)
       do {
         await this.#runEpoch(rates)
         if (this.#interrupted && this.#control.shouldTrainingStop) break
         await this.#call('onEpochEnd')
+        await this.#agree()
         await this.#act()
         if (this.#next.microBatch === stage.microBatches)
           this.#next = { stage: index, epoch: this.#next.epoch + 1, microBatch: 0 }
@@ -228,6 +225,7 @@ export class Trainer {
     const factor = scheduleOf(this.#stage)
     if (microBatch === 0) await this.#call('onEpochBegin')
     const order = epochOrder(this.#rows[index]!.units.count, config, firstEpoch + epoch)
+    this.#peers?.begin(this.#stage, this.#rows[index]!, order)
     const source = this.#loader.batches(order, { first: microBatch, epoch: firstEpoch + epoch })
     try {
       while (this.#next.microBatch < microBatches && this.#going()) {
@@ -236,11 +234,13 @@ export class Trainer {
         const count = Math.min(config.gradient_accumulation_steps, microBatches - this.#next.microBatch)
         for (let i = 0; i < count; i++) {
           const { value: batch } = await this.#watch.time('data', () => source.next())
-          await this.#watch.time('record', () => this.#accumulate(batch!, count))
+          const share = await this.#peers?.share(this.#next.microBatch + i, this.#lessons.count(batch!))
+          await this.#watch.time('record', () => this.#accumulate(batch!, count, share))
           if (performance.now() - this.#heard > DEAF_MS) await this.#listen()
         }
         // Memory there was not enough of is to be told before anything changes that a checkpoint alone brings back.
         await this.#watch.time('wait', () => this.#gpu.settled())
+        await this.#peers?.exchange(this.optimizer, this.#watch)
         await this.#watch.time('record', () => this.#step())
         this.#next.microBatch += count
         this.state.epoch = firstEpoch + epoch + this.#next.microBatch / microBatches
@@ -259,12 +259,12 @@ export class Trainer {
   }
 
   /** Adds a micro-batch's gradients to those of its window of `count`. Reads nothing back. */
-  #accumulate(batch: AnyBatch, count: number): void {
+  #accumulate(batch: AnyBatch, count: number, share = 1): void {
     scope(() => {
       const loss = autocast(this.#stage.config.fp16 ? 'f16' : 'f32', () => this.#lessons.loss(batch))
       const scaled = this.scaler ? this.scaler.scale(loss) : loss
-      scaled.backward({ scale: 1 / count })
-      this.#losses.add(loss)
+      scaled.backward({ scale: share / count })
+      this.#losses.add(loss, share)
     })
   }
 
@@ -282,14 +282,23 @@ export class Trainer {
     const { last, ...planned } = dueAfter(this.state.global_step, this.#stage)
     Object.assign(control, planned)
     await this.#call('onStepEnd')
+    const due = await this.#agree(Date.now() - this.#lastRead > READ_EVERY_MS)
     const onPlan = control.shouldSave
     this.#heed()
-    if (Date.now() - this.#lastRead > READ_EVERY_MS || last || this.#losses.filling) {
+    if (due || last || this.#losses.filling) {
       await this.#readLosses()
-      this.#report()
-      await this.#watch.time('wait', () => this.#tuner.later())
+      const how = progressOf(this.#plan, this.#rows, this.state, this.#startStep)
+      this.#options.onProgress?.({ ...how, loss: this.#losses.recent })
+      if (!this.#peers) await this.#watch.time('wait', () => this.#tuner.later())
     }
     await this.#act(onPlan)
+  }
+
+  /** Has all ranks do what any wants done; `due` is whether this one's losses are to be read. */
+  async #agree(due = false): Promise<boolean> {
+    const agreed = await this.#peers?.agree(this.#control, due)
+    this.#interrupted ||= agreed?.interrupted ?? false
+    return agreed?.due ?? due
   }
 
   /** An interruption saves and ends the run, also one that came during an evaluation: there may be no time for a further step. */
@@ -304,7 +313,10 @@ export class Trainer {
     const control = this.#control
     const planned = onPlan && control.shouldSave
     if (control.shouldLog && this.state.global_step > this.#logged) await this.#logLoss()
-    if (control.shouldEvaluate && evaluation) await this.#evaluateAndLog(evaluation)
+    if (control.shouldEvaluate && evaluation) {
+      await this.#evaluateAndLog(evaluation)
+      await this.#agree()
+    }
     this.#heed()
     if (control.shouldSave && output) await this.#save(output, planned)
     Object.assign(control, { shouldLog: false, shouldEvaluate: false, shouldSave: false })
@@ -327,9 +339,7 @@ export class Trainer {
     await this.#checkNumbers()
     const metrics = await this.#watch.time('evaluate', () => {
       this.optimizer.synchronize()
-      return evaluateRun(this.#options.model, evaluation, config, done =>
-        this.#options.onEvaluation?.(done, this.state.global_step),
-      )
+      return evaluateRun(this.#options, evaluation, config, this.state.global_step)
     })
     await this.#log(metrics)
     judge(this.#options.model, this.state, config, metrics, this.#options.onWarning ?? console.warn)
@@ -347,7 +357,6 @@ export class Trainer {
     await call(this.#options.callbacks, 'onSave', { ...this.#context(), folder })
   }
 
-  /** The end of a run that nothing interrupted. */
   async #finish(): Promise<void> {
     await this.#log({ train_loss: this.#losses.total / this.state.global_step })
     await this.#saving.finish(this.state)
@@ -379,11 +388,6 @@ export class Trainer {
     this.state.log_history.push(logs)
     this.#options.onLog?.(logs)
     await call(this.#options.callbacks, 'onLog', { ...this.#context(), logs })
-  }
-
-  #report(): void {
-    const counted = progressOf(this.#plan, this.#rows, this.state, this.#startStep)
-    this.#options.onProgress?.({ ...counted, loss: this.#losses.recent })
   }
 
   #call(hook: PlainHook): Promise<void> {
