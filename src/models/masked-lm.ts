@@ -150,6 +150,11 @@ export class DistilBertForMaskedLM extends Model<MaskedLMInputs> {
     return mean(this.#crossEntropy(batch).losses)
   }
 
+  /** The hidden tokens. */
+  override lossCount({ masked }: BatchOf<MaskedLMInputs>): number {
+    return masked.labels.length
+  }
+
   /** [B, 3]: of each row's hidden tokens the sum of their losses, how many there are, and how many are predicted right. */
   scores(batch: BatchOf<MaskedLMInputs>): Tensor {
     const { size, text, masked } = batch

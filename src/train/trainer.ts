@@ -117,9 +117,8 @@ export class Trainer {
    */
   async train(options: TrainOptions = {}): Promise<TrainerState> {
     const resumeFromCheckpoint = checkTrainOptions(options)
-    const { model, config } = this.#options
     try {
-      checkEvaluations(model, config, this.#rows)
+      checkEvaluations(this.#options.model, this.#options.config, this.#rows)
       await this.#lessons.prepare()
       await this.#saving.prepare(resumeFromCheckpoint !== false, this.#lessons.prints)
       const resumed = await this.#prepare(resumeFromCheckpoint)
@@ -229,8 +228,8 @@ export class Trainer {
     const source = this.#loader.batches(order, { first: microBatch, epoch: firstEpoch + epoch })
     try {
       while (this.#next.microBatch < microBatches && this.#going()) {
-        const share = factor(this.state.global_step - firstStep)
-        for (const [i, group] of this.optimizer.groups.entries()) group.lr = rates[i]! * share
+        const part = factor(this.state.global_step - firstStep)
+        for (const [i, group] of this.optimizer.groups.entries()) group.lr = rates[i]! * part
         const count = Math.min(config.gradient_accumulation_steps, microBatches - this.#next.microBatch)
         for (let i = 0; i < count; i++) {
           const { value: batch } = await this.#watch.time('data', () => source.next())

@@ -17,7 +17,7 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 const data = await writeSyntheticKdd({ folder: join(folder, 'data'), trainRows: 150, testRows: 61, seed: 4 })
 export const files = { train: data.train, test: data.test }
 
-const DROPOUT = Number(process.env.DROP ?? 0.2)
+const DROPOUT = 0.2
 export const modelJson = {
   features_config: data.features_config,
   mlp_config: [{ hidden_size: 8, activation_function: 'ReLU', dropout_p: DROPOUT }],
