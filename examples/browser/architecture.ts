@@ -11,19 +11,33 @@ const layer = (hidden_size: number) => ({
 })
 
 /**
- * BERT-CTR at a size that a phone trains; without memory yet.
- * @param rows what the columns are that the reader chose (`features`), and the rows of the word table (`vocabSize`). The label's column is
- * called `label`.
+ * BERT-CTR at a size that a phone trains, or of a table without text its table part alone; without memory yet.
+ * @param rows what the columns are (`features`), the rows of the word table (`vocabSize`), the label's values (`classes`). The label's
+ * column is called `label`.
  * @param padTokenId the token id that stands for no word.
  * @throws ConfigError where the choices make no model.
  */
-export function makeModel({ features, vocabSize }: Rows, padTokenId: number): Model {
-  if (!Object.values(features).some(({ dtype }) => dtype === 'token_id'))
-    throw new ConfigError('no column is a list of token ids, expected at least one: the model reads text')
-  const encoder = { dim: 64, n_heads: 4, n_layers: 2, hidden_dim: 128, max_position_embeddings: 64 }
-  return createModel({
+export function makeModel(rows: Rows, padTokenId: number): Model {
+  const { features, vocabSize, classes, weighted, maxTokens = 0 } = rows
+  if (!Object.keys(features).length)
+    throw new ConfigError('no column is left for the model to read, expected at least one besides the label')
+  const table = {
     features_config: features,
     mlp_config: [layer(64), layer(32)],
-    pretrained_model_config: { vocab_size: vocabSize, pad_token_id: padTokenId, ...encoder },
+    num_labels: classes.length,
+    ...(weighted ? { weight_column: 'weight' } : {}),
+  }
+  if (!Object.values(features).some(({ dtype }) => dtype === 'token_id'))
+    return createModel({ architecture: 'TabularModel', ...table })
+  const encoder = { dim: 64, n_heads: 4, n_layers: 2, hidden_dim: 128 }
+  const max_position_embeddings = Math.max(64, maxTokens)
+  return createModel({
+    ...table,
+    pretrained_model_config: {
+      vocab_size: vocabSize,
+      pad_token_id: padTokenId,
+      max_position_embeddings,
+      ...encoder,
+    },
   })
 }

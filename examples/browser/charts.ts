@@ -1,4 +1,4 @@
-// The two curves: loss and area under the ROC curve, by training step.
+// The two charts: loss, and area under the curve or accuracy, by training step.
 import {
   Chart,
   type ChartDataset,
@@ -20,6 +20,8 @@ const LINES = [
   { canvas: 'chart-loss', entry: 'eval_loss', label: 'evaluation loss', color: '--run-1' },
   { canvas: 'chart-auc', entry: 'eval_roc_auc', label: 'ROC AUC', color: '--run-2' },
   { canvas: 'chart-auc', entry: 'eval_pr_auc', label: 'PR AUC', color: '--run-3' },
+  // Of more classes than two.
+  { canvas: 'chart-auc', entry: 'eval_accuracy', label: 'accuracy', color: '--run-2' },
 ] as const
 
 Chart.register(LineController, LineElement, PointElement, LinearScale, Tooltip)

@@ -1,6 +1,6 @@
-// What each column of a file is: a select for each, with a proposal to confirm or change.
-import { byId, count, make } from './dom.ts'
-import type { Choices, Proposal, Use } from './protocol.ts'
+// What each column of a file of tokens is: a select for each, with a proposal to confirm or change.
+import { breakable, byId, make } from './dom.ts'
+import type { TokenChoices, TokenProposal, Use } from './protocol.ts'
 
 const WORDS: Record<Use, string> = {
   token_id: 'text (token ids)',
@@ -11,15 +11,14 @@ const WORDS: Record<Use, string> = {
 }
 
 /** Shows the proposal, open where it is a guess. */
-export function showColumns({ name, rows, columns, padTokenId, known }: Proposal): void {
-  byId('file').textContent = `${name}: ${count(rows)} rows, ${columns.length} columns.`
+export function showColumns({ columns, padTokenId, known }: TokenProposal): void {
   byId('columns').replaceChildren(
     ...columns.map(({ name, use, allowed, shown }, i) => {
       const options = allowed.map(value =>
         make('option', { value, textContent: WORDS[value], selected: value === use }),
       )
       const select = make('select', { id: `column-${i}`, name }, options)
-      const label = make('label', { htmlFor: select.id, textContent: name })
+      const label = make('label', { htmlFor: select.id }, breakable(name))
       return make('div', { className: 'row' }, [
         label,
         select,
@@ -31,10 +30,10 @@ export function showColumns({ name, rows, columns, padTokenId, known }: Proposal
   byId<HTMLDetailsElement>('choose').open = !known
 }
 
-export function readChoices(): Choices {
+export function readChoices(): TokenChoices {
   const columns = [...byId('columns').querySelectorAll('select')].map(({ name, value }) => ({
     name,
     use: value as Use,
   }))
-  return { columns, padTokenId: byId<HTMLInputElement>('pad').valueAsNumber }
+  return { kind: 'tokens', columns, padTokenId: byId<HTMLInputElement>('pad').valueAsNumber }
 }

@@ -1,6 +1,6 @@
-// What the columns of a Parquet file are to the model: proposed from their names and first values, decided by the reader.
+// What the columns of a Parquet file with token ids are to the model: proposed from their names and first values, decided by the reader.
 import { type ParquetFile, readColumns } from 'kernelgrad/data'
-import type { ColumnProposal, Proposal, Use } from './protocol.ts'
+import type { ColumnProposal, TokenProposal, Use } from './protocol.ts'
 
 const LOOK_AT = 2000
 /** A column of whole numbers with more different values than this share of its rows is an identifier, not a category. */
@@ -18,8 +18,8 @@ const KNOWN: Record<string, Use> = {
   label: 'label',
 }
 
-/** Reads the first rows of every column. */
-export async function propose(file: ParquetFile): Promise<Proposal> {
+/** Reads the first rows of every column; nothing where none holds lists of token ids. */
+export async function propose(file: ParquetFile): Promise<TokenProposal | undefined> {
   const known = Object.keys(KNOWN).every(name => file.columns.includes(name))
   const columns: ColumnProposal[] = []
   let highest = 0
@@ -33,9 +33,11 @@ export async function propose(file: ParquetFile): Promise<Proposal> {
       for (const list of values as unknown[][]) highest = maximum(list, highest)
     columns.push({ name, use, allowed, shown: values.slice(0, 2).map(shorten).join(' · ') })
   }
+  if (!columns.some(({ allowed }) => allowed.includes('token_id'))) return undefined
   if (!known) keepOneLabel(columns)
   // Preprocessing gives the padding id to unknown words, and it comes after all others; elsewhere nothing stands for it.
-  return { name: file.name, rows: file.rows, columns, padTokenId: known ? highest : highest + 1, known }
+  const padTokenId = known ? highest : highest + 1
+  return { kind: 'tokens', name: file.name, rows: file.rows, columns, padTokenId, known }
 }
 
 /** Nothing where the column is nested too deep to be read. */

@@ -18,6 +18,12 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return element
 }
 
+/** A name that may go on in the next line behind a sign or where a word of its own begins, and nowhere else. */
+export const breakable = (name: string): (Node | string)[] =>
+  name
+    .split(/(?<=[_./:-])(?=[^_./:-])|(?<=[a-z])(?=[A-Z])/)
+    .flatMap((part, i) => (i ? [document.createElement('wbr'), part] : [part]))
+
 export const count = (n: number): string => n.toLocaleString('en-US')
 
 /** Seconds as a person says them. */

@@ -54,7 +54,7 @@ const absent = <T>(promise: Promise<T>): Promise<T | undefined> =>
 /** Forgets the run before, and notes the new one. */
 export async function storeRun(run: RunDescription, data: Blob | undefined): Promise<void> {
   await forgetRun()
-  if (data) await write('data.parquet', data)
+  if (data) await write('data', data)
   await write('run.json', JSON.stringify(run))
 }
 
@@ -65,7 +65,11 @@ export async function storedRun(): Promise<{ run: RunDescription; step: number }
   return described && step !== undefined ? { run: JSON.parse(await described.text()), step } : undefined
 }
 
-export const storedData = (): Promise<File | undefined> => read('data.parquet')
+/** The copy of the file, under the name that it had; an older version of the page stored it as Parquet. */
+export async function storedData(name: string): Promise<File | undefined> {
+  const file = (await read('data')) ?? (await read('data.parquet'))
+  return file && new File([file], name)
+}
 
 export async function forgetRun(): Promise<void> {
   const root = await ROOT()

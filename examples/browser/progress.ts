@@ -36,8 +36,12 @@ export function showProgress({ step, steps, rows, totalRows }: Extract<ToPage, {
   say('left', rate > 0 ? duration((totalRows - rows) / rate) : '–')
 }
 
-export function showFigures({ loss, eval_loss, eval_roc_auc }: LogEntry): void {
-  if (loss !== undefined) say('loss', loss.toFixed(3))
-  if (eval_loss !== undefined) say('eval-loss', eval_loss.toFixed(3))
-  if (eval_roc_auc !== undefined) say('auc', eval_roc_auc.toFixed(3))
+export function showFigures({ loss, eval_loss, eval_roc_auc, eval_pr_auc, eval_accuracy }: LogEntry): void {
+  const figure = (id: string, value: number | undefined) => {
+    if (value !== undefined) say(id, Number.isFinite(value) ? value.toFixed(3) : '–')
+  }
+  figure('loss', loss)
+  figure('eval-loss', eval_loss)
+  figure('auc', eval_roc_auc ?? eval_accuracy)
+  figure('pr-auc', eval_pr_auc)
 }

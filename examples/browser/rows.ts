@@ -1,12 +1,14 @@
-// A file's rows as the trainer takes them: checked, with the sizes of their tables, and split in two.
+// Rows of a file of tokens as the trainer takes them: checked, with the sizes of their tables, and split in two.
 import { ConfigError, DataError, type Dataset, type FeaturesConfig, featureInputs } from 'kernelgrad'
 import { loadDataset, openParquet, type ParquetFile, parquetBytes, shuffledOrder } from 'kernelgrad/data'
 import { syntheticKdd } from 'kernelgrad/datasets'
-import type { Choices, Example, Field, TypedRow } from './protocol.ts'
+import type { Preparation } from 'kernelgrad/prepare'
+import type { Example, Field, TokenChoices } from './protocol.ts'
 
 const SAMPLE_ROWS = 8000
 const EVALUATION_SHARE = 0.2
-const MOST_EVALUATED = 4000
+/** Rows that an evaluation looks at. */
+export const MOST_EVALUATED = 4000
 /** Rows of a table that this page's model can carry. */
 const MOST_IDS = 300_000
 const SEED = 7
@@ -14,8 +16,26 @@ const SEED = 7
 export interface Rows {
   train: Dataset
   evaluation: Dataset
+  /** The rows that nothing is learned from, of which `evaluation` are some, and their numbers in the file. */
+  heldOut: Dataset
+  heldOutRows: Uint32Array
   features: FeaturesConfig
+  /** Rows of the word table, and the token id that stands for no word. */
   vocabSize: number
+  padTokenId: number
+  /** The label's values in order. */
+  classes: readonly string[]
+  /** Whether a column called `weight` says how much each row counts. */
+  weighted: boolean
+  /** Most tokens of all texts of a row, where that is known. */
+  maxTokens?: number
+  /** Of a table: what was learned of it, and what its form asks for. */
+  table?: {
+    preparation: Preparation
+    tokenizer: Record<string, unknown> | undefined
+    fields: Field[]
+    examples: Example[]
+  }
 }
 
 export const openFile = (file: Blob, name: string): Promise<ParquetFile> =>
@@ -34,7 +54,7 @@ export async function sampleFile(): Promise<Blob> {
  * Reads all rows.
  * @throws ConfigError where the choices make no model; DataError naming column, row and value of a bad one.
  */
-export async function readRows(file: ParquetFile, { columns, padTokenId }: Choices): Promise<Rows> {
+export async function readRows(file: ParquetFile, { columns, padTokenId }: TokenChoices): Promise<Rows> {
   const labels = columns.filter(({ use }) => use === 'label')
   if (labels.length !== 1) throw new ConfigError(`${labels.length} columns are the label, expected one`)
   const features: FeaturesConfig = {}
@@ -57,11 +77,13 @@ export async function readRows(file: ParquetFile, { columns, padTokenId }: Choic
   const order = shuffledOrder(data.length, SEED, 0)
   const held = Math.min(MOST_EVALUATED, Math.floor(data.length * EVALUATION_SHARE))
   if (held === 0) throw new DataError(`${file.name} has ${data.length} rows, expected at least 5`)
+  const heldOut = takeRows(data, order.subarray(0, held), label)
   return {
     train: takeRows(data, order.subarray(held), label),
-    evaluation: takeRows(data, order.subarray(0, held), label),
-    features,
-    vocabSize,
+    evaluation: heldOut,
+    heldOut,
+    heldOutRows: order.slice(0, held),
+    ...{ features, vocabSize, padTokenId, classes: ['0', '1'], weighted: false },
   }
 }
 
@@ -96,8 +118,16 @@ function takeRows(data: Dataset, order: Uint32Array, label: string): Dataset {
   }
 }
 
+/** The first rows. */
+export function firstRows(data: Dataset, most: number): Dataset {
+  if (data.length <= most) return data
+  const order = Uint32Array.from({ length: most }, (_, i) => i)
+  return takeRows(data, order, 'label')
+}
+
 /** What the form for a row asks for. */
-export function fieldsOf({ features, vocabSize }: Pick<Rows, 'features' | 'vocabSize'>): Field[] {
+export function fieldsOf({ table, features, vocabSize }: Rows): Field[] {
+  if (table) return table.fields
   return Object.entries(features).map(([name, feature]): Field => {
     if (feature.dtype === 'categorical') return { name, use: 'categorical', limit: feature.vocab_size }
     return feature.dtype === 'numerical'
@@ -107,7 +137,8 @@ export function fieldsOf({ features, vocabSize }: Pick<Rows, 'features' | 'vocab
 }
 
 /** A few rows to fill the form with: two of each class where there are. */
-export function examplesOf({ evaluation }: Pick<Rows, 'evaluation'>): Example[] {
+export function examplesOf({ table, evaluation }: Rows): Example[] {
+  if (table) return table.examples
   const labels = [...evaluation.ids.label!]
   const first = (label: number) => labels.flatMap((l, i) => (l === label ? [i] : [])).slice(0, 2)
   return [...first(1), ...first(0)].map((i, at) => ({
@@ -116,8 +147,8 @@ export function examplesOf({ evaluation }: Pick<Rows, 'evaluation'>): Example[] 
   }))
 }
 
-function rowOf({ lists, ids, floats }: Dataset, i: number): TypedRow {
-  const row: TypedRow = {}
+function rowOf({ lists, ids, floats }: Dataset, i: number): Record<string, number[]> {
+  const row: Record<string, number[]> = {}
   for (const [name, { values, offsets }] of Object.entries(lists))
     row[name] = [...values.subarray(offsets[i]!, offsets[i + 1]!)]
   for (const [name, values] of Object.entries({ ...ids, ...floats })) row[name] = [values[i]!]

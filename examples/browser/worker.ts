@@ -3,13 +3,15 @@
 import type { Model } from 'kernelgrad'
 import { DeviceError, KernelgradError } from 'kernelgrad'
 import type { ParquetFile } from 'kernelgrad/data'
+import { type OpenedTable, openTable, rawRows } from 'kernelgrad/prepare'
 import { makeModel } from './architecture.ts'
 import { propose } from './columns.ts'
-import { BATCH, modelFiles, scoreRow } from './model.ts'
+import { BATCH, modelFiles, predictionsOf, scoreRow, scoreTyped } from './model.ts'
 import { forgetRun, type RunDescription, storedData, storedRun, storeRun } from './opfs.ts'
-import type { StoredRun, ToPage, ToWorker } from './protocol.ts'
-import { examplesOf, fieldsOf, openFile, readRows, sampleFile } from './rows.ts'
+import type { Choices, Proposal, StoredRun, ToPage, ToWorker, TypedRow } from './protocol.ts'
+import { examplesOf, fieldsOf, openFile, type Rows, readRows, sampleFile } from './rows.ts'
 import { Run } from './run.ts'
+import { columnIn, findRoles, inPageWords, openOwnTable, readTableRows } from './table.ts'
 
 /** Why what was asked for is not done, in words for the reader. */
 class Refusal extends Error {}
@@ -17,27 +19,58 @@ class Refusal extends Error {}
 const LOCK = 'kernelgrad-demo'
 const LOCKED_MS = 10_000
 
-/** The file that is open: the next run's. */
-let opened: { file: ParquetFile; data: File | undefined } | undefined
+/** A file that is open: one of token ids, or a table. */
+type Opened = { name: string; data: File | undefined } & ({ file: ParquetFile } | { table: OpenedTable })
+
+/** The next run's file. */
+let opened: Opened | undefined
 let run: Run | undefined
+/** The rows of the run that there is, and how they were read. */
+let current: { rows: Rows; choices: Choices; name: string } | undefined
 let training = false
 
-const post = (message: ToPage, transfer: Transferable[] = []) => self.postMessage(message, { transfer })
+const post = (message: ToPage) => self.postMessage(message)
 
 async function open(source: File | 'sample'): Promise<void> {
-  const sample = source === 'sample'
-  const file = sample ? await openFile(await sampleFile(), 'sample') : await openFile(source, source.name)
-  const proposal = await propose(file)
-  opened = { file, data: sample ? undefined : source }
-  post({ type: 'opened', proposal })
+  const next = source === 'sample' ? await openSample() : await openOwn(source)
+  opened = next.opened
+  post({ type: 'opened', proposal: next.proposal })
+}
+
+interface Open {
+  opened: Opened
+  proposal: Proposal
+}
+
+async function openSample(): Promise<Open> {
+  const file = await openFile(await sampleFile(), 'sample')
+  return { opened: { name: 'sample', data: undefined, file }, proposal: (await propose(file))! }
+}
+
+/** Lists of token ids are read as such, everything else as a table. */
+async function openOwn(data: File): Promise<Open> {
+  const { name } = data
+  if (/\.(?:parquet|pq)$/i.test(name)) {
+    const file = await openFile(data, name)
+    const proposal = await propose(file)
+    if (proposal) return { opened: { name, data, file }, proposal }
+  }
+  const { table, proposal } = await openOwnTable(data)
+  return { opened: { name, data, table }, proposal }
+}
+
+function rowsOf(from: Opened, choices: Choices): Promise<Rows> {
+  if (choices.kind === 'table' && 'table' in from) return readTableRows(from.table, choices)
+  if (choices.kind !== 'table' && 'file' in from) return readRows(from.file, choices)
+  throw new Refusal(`${from.name} is another kind of file than it was`)
 }
 
 async function start(choices: RunDescription['choices'], steps: number): Promise<void> {
-  const { file, data } = opened!
-  const description = { name: file.name, sample: !data, choices, steps }
+  const { name, data } = opened!
+  const description = { name, sample: !data, choices, steps }
   // Read, and a model made, once before anything that was stored is given up.
-  const rows = await readRows(file, choices)
-  makeModel(rows, choices.padTokenId)
+  const rows = await rowsOf(opened!, choices)
+  makeModel(rows, rows.padTokenId)
   await alone(async () => {
     await storeRun(description, data)
     await train(description, rows, false)
@@ -49,9 +82,10 @@ async function resume(): Promise<void> {
     const stored = await storedRun()
     if (!stored) throw new Refusal('there is no run to go on with any more')
     const { name, sample, choices } = stored.run
-    const data = sample ? await sampleFile() : await storedData()
-    if (!data) throw new Refusal(`the copy of ${name} is gone; start a new run`)
-    await train(stored.run, await readRows(await openFile(data, name), choices), true)
+    const data = sample ? undefined : await storedData(name)
+    if (!sample && !data) throw new Refusal(`the copy of ${name} is gone; start a new run`)
+    const again = data ? await openOwn(data) : await openSample()
+    await train(stored.run, await rowsOf(again.opened, choices), true)
   })
 }
 
@@ -70,18 +104,15 @@ async function alone(work: () => Promise<void>): Promise<void> {
   })
 }
 
-async function train(
-  { name, choices, steps }: RunDescription,
-  rows: Awaited<ReturnType<typeof readRows>>,
-  resumes: boolean,
-): Promise<void> {
+async function train({ name, choices, steps }: RunDescription, rows: Rows, resumes: boolean): Promise<void> {
   run?.close()
+  current = { rows, choices, name }
   const perEpoch = Math.ceil(rows.train.length / BATCH)
   // The last batch of an epoch has what is left.
   const rowsAfter = (step: number) =>
     Math.floor(step / perEpoch) * rows.train.length + (step % perEpoch) * BATCH
   let step = 0
-  run = new Run(rows, () => makeModel(rows, choices.padTokenId), steps, {
+  run = new Run(rows, () => makeModel(rows, rows.padTokenId), steps, {
     onReady: (gpu, model) =>
       post({
         type: 'ready',
@@ -90,6 +121,13 @@ async function train(
         parameters: model.numParameters(),
         fields: fieldsOf(rows),
         examples: examplesOf(rows),
+        label: choices.kind === 'table' ? choices.label : undefined,
+        classes: rows.classes,
+        rows: {
+          train: rows.train.length,
+          heldOut: rows.heldOut.length,
+          evaluated: rows.evaluation.length,
+        },
       }),
     onState: (state, at) => {
       step = at
@@ -126,6 +164,47 @@ async function withModel<T>(work: (model: Model) => Promise<T>): Promise<T> {
   }
 }
 
+async function score(typed: TypedRow): Promise<void> {
+  const table = current?.rows.table
+  if (table) {
+    const row = typed as Record<string, string>
+    const { scores, notes } = await withModel(model => scoreTyped(model, table, row))
+    return post({ type: 'scored', scores, notes })
+  }
+  const scores = await withModel(model => scoreRow(model, typed as Record<string, number[]>))
+  post({ type: 'scored', scores, notes: [] })
+}
+
+/** Scores the rows that were held out, or those of another file. */
+async function predictRows(source: File | 'held out'): Promise<void> {
+  const { rows, choices, name } = current!
+  const label = choices.kind === 'table' ? choices.label : 'label'
+  const named = (of: string) =>
+    `${of.replace(/\.(?:gz|[a-z]+)$/i, '').replace(/\.[a-z]+$/i, '')}-predictions.csv`
+  if (source === 'held out') {
+    const { heldOut, heldOutRows } = rows
+    const labels = Array.from(heldOut.ids.label!, code => rows.classes[code]!)
+    const csv = await withModel(model => predictionsOf(model, heldOut, { rows: heldOutRows, labels, label }))
+    return post({ type: 'predicted', name: named(name), rows: heldOut.length, csv })
+  }
+  if (!rows.table)
+    throw new Refusal(`${source.name}: a model of token ids predicts on the command line, with its files`)
+  const { preparation } = rows.table
+  const table = await openTable(source)
+  const there = table.columns.map(column => column.name)
+  const absent = preparation.fields.find(field => !there.includes(field))
+  if (absent !== undefined)
+    throw new Refusal(
+      `${source.name} has no column '${absent}', which the model reads; it has ${there.join(', ')}`,
+    )
+  const every = Array.from({ length: table.rows }, (_, i) => i)
+  const columns = preparation.apply(rawRows(table, every), { source: source.name })
+  const csv = await withModel(model =>
+    predictionsOf(model, columns, { rows: every, labels: undefined, label }),
+  )
+  post({ type: 'predicted', name: named(source.name), rows: table.rows, csv })
+}
+
 async function look(): Promise<void> {
   const stored = await storedRun()
   const found: StoredRun | undefined = stored && {
@@ -157,11 +236,19 @@ async function answer(message: ToWorker): Promise<void> {
       return run?.stop()
     case 'lose':
       return run?.loseDevice()
+    case 'roles': {
+      const { choices } = message
+      if (!(opened && 'table' in opened))
+        throw new Refusal('no table is open any more; choose the file again')
+      return post({ type: 'roles', label: choices.label, ...(await findRoles(opened.table, choices)) })
+    }
     case 'score':
-      return post({ type: 'scored', scores: await withModel(model => scoreRow(model, message.row)) })
+      return score(message.row)
+    case 'predict':
+      return predictRows(message.source)
     case 'files': {
-      const files = await withModel(modelFiles)
-      return post({ type: 'files', ...files }, [files.weights])
+      const table = current?.rows.table
+      return post({ type: 'files', files: await withModel(model => modelFiles(model, table)) })
     }
   }
 }
@@ -171,14 +258,14 @@ function wordsOf(error: unknown): string {
     return 'This window keeps no files for pages, and the run is to be saved: is it a private one? Open the page in a normal window.'
   if (error instanceof DOMException && error.name === 'QuotaExceededError')
     return 'The browser has no room left to save the run: free some, or take a smaller file.'
-  return error instanceof Error ? error.message : String(error)
+  return error instanceof Error ? inPageWords(error.message) : String(error)
 }
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   answer(data).catch((error: unknown) => {
     const message = wordsOf(error)
     const noDevice = error instanceof DeviceError && message.startsWith('no WebGPU adapter')
-    post({ type: 'error', during: data.type, message, noDevice })
+    post({ type: 'error', during: data.type, message, noDevice, column: columnIn(message) })
     // What nobody expected, for whoever opens the console.
     if (!(error instanceof KernelgradError || error instanceof Refusal)) console.error(error)
   })
