@@ -46,9 +46,9 @@ export class Check {
     this.add(name, worst / (scale ?? (largest || 1)))
   }
 
-  /** Relative error of one figure. */
+  /** Relative error of one figure, or the error itself where the figure is 0 but for noise. */
   figure(name: string, actual: number, expected: number): void {
-    this.add(name, Math.abs(actual - expected) / Math.abs(expected || 1))
+    this.add(name, Math.abs(actual - expected) / (Math.abs(expected) < 1e-9 ? 1 : Math.abs(expected)))
   }
 
   done(): Finding[] {

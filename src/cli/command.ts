@@ -8,8 +8,8 @@ export interface OptionSpec {
   required?: boolean
   default?: unknown
   choices?: readonly string[]
-  /** Turns the text given into the value; throw UsageError to refuse it. */
-  parse?: (text: string) => unknown
+  /** Turns the text given into the value; throw UsageError to refuse it. Of flags with `...`, text by text, each beside the value so far. */
+  parse?: (text: string, before?: unknown) => unknown
 }
 
 /** A subcommand: a body, or a group of commands. */

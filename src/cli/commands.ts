@@ -3,7 +3,7 @@ import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
 import { EXPERIMENTS } from './experiments/commands.ts'
 import { EXPORT } from './export-command.ts'
 import { LISTS } from './lists-command.ts'
-import { ADAPTER, JSON_LINE } from './options.ts'
+import { ADAPTER, columnNames, JSON_LINE } from './options.ts'
 import { PREPARE } from './prepare-command.ts'
 
 const TRUNCATE: OptionSpec = {
@@ -33,16 +33,6 @@ function predictedColumns(text: string): string[] {
   if (wrong === undefined) return names
   throw new UsageError(
     `--columns ${text}: '${wrong}' ${wrong ? 'stands twice' : 'is unknown'}, expected features, probability, logits, or several with commas between, or columns of the file`,
-  )
-}
-
-/** @throws UsageError for a name that is empty, or stands twice */
-function columnNames(text: string): string[] {
-  const names = text.split(',').map(name => name.trim())
-  const wrong = names.find((name, i) => !name || names.indexOf(name) < i)
-  if (wrong === undefined) return names
-  throw new UsageError(
-    `'${text}': ${wrong ? `'${wrong}' stands twice` : 'a name is empty'}, expected columns with a comma between, as query_id,user_id`,
   )
 }
 
@@ -311,7 +301,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         required: true,
       },
       {
-        flags: '--keys <columns>',
+        flags: '--keys <columns...>',
         description: 'columns, separated by commas, that tell queries apart (default: keys of --passes)',
         parse: columnNames,
       },

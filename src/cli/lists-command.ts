@@ -1,7 +1,7 @@
 // `kernelgrad lists` as the command line knows it.
 import { UsageError } from '../errors.ts'
 import { type BodySpec, wholeNumber } from './command.ts'
-import { JSON_LINE } from './options.ts'
+import { columnNames, JSON_LINE } from './options.ts'
 
 /** @throws UsageError for what is no share of something */
 function share(text: string): number {
@@ -16,7 +16,12 @@ export const LISTS: BodySpec = {
     'write rows of Parquet files list by list, and split them by query or time (needs @duckdb/node-api)',
   options: [
     { flags: '--data <files...>', description: 'Parquet files with rows in any order', required: true },
-    { flags: '--by <columns...>', description: 'columns whose values tell lists apart', required: true },
+    {
+      flags: '--by <columns...>',
+      description: 'columns, separated by commas, whose values tell lists apart',
+      required: true,
+      parse: columnNames,
+    },
     {
       flags: '--out <folder>',
       description: 'folder for train.parquet and test.parquet, or for lists.parquet without a split',

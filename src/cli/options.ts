@@ -1,4 +1,5 @@
 // Options that several commands have.
+import { UsageError } from '../errors.ts'
 import type { OptionSpec } from './command.ts'
 
 /** Which adapter, where a command needs one. */
@@ -11,4 +12,17 @@ export const ADAPTER: OptionSpec = {
 export const JSON_LINE: OptionSpec = {
   flags: '--json',
   description: 'print the result as one line of JSON, everything else to stderr',
+}
+
+/**
+ * Names of columns with commas between, as query_id,user_id; blanks do as well, where a shell makes several texts of them.
+ * @throws UsageError for a name that is empty, or stands twice
+ */
+export function columnNames(text: string, before: unknown = []): string[] {
+  const names = [...(before as string[]), ...text.split(',').map(name => name.trim())]
+  const wrong = names.find((name, i) => !name || names.indexOf(name) < i)
+  if (wrong === undefined) return names
+  throw new UsageError(
+    `'${text}': ${wrong ? `'${wrong}' stands twice` : 'a name is empty'}, expected columns with a comma between, as query_id,user_id`,
+  )
 }

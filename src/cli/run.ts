@@ -109,9 +109,9 @@ function optionOf({ flags, description, required, default: value, choices, parse
   if (value !== undefined) option.default(value)
   if (choices) option.choices(choices)
   if (parse) {
-    option.argParser(text => {
+    option.argParser((text: string, before: unknown) => {
       try {
-        return parse(text)
+        return parse(text, before)
       } catch (error) {
         if (error instanceof UsageError) throw new UsageError(`option '${flags}': ${error.message}`)
         throw error

@@ -4,6 +4,7 @@ import type { Inputs, ListInput } from '../inputs.ts'
 import { badValue, isId } from './check-columns.ts'
 import { range } from './columns.ts'
 import type { Columns } from './dataset.ts'
+import { placeOf } from './place.ts'
 
 /** What batches are cut of: lists, in the order of their first rows, or rows. */
 export interface Units {
@@ -239,7 +240,7 @@ function hash(a: number, b: number): number {
 
 /** The rows and starts of lists that are as long as they may be. */
 function withinLength(
-  { ids, rowStart }: Columns,
+  data: Columns,
   { columns, longest = Number.POSITIVE_INFINITY, longer = 'refuse' }: ListInput,
   [rows, starts]: [Uint32Array, Uint32Array],
   whole: boolean,
@@ -251,9 +252,9 @@ function withinLength(
   if (long === count || (whole && longer === 'cut')) return [rows, starts]
   if (longer === 'refuse') {
     const row = rows[starts[long]!]!
-    const keys = columns.map(name => `${name} ${ids[name]![row]}`).join(', ')
+    const keys = columns.map(name => `${name} ${data.ids[name]![row]}`).join(', ')
     throw new DataError(
-      `the list of ${keys}, first in row ${rowStart + row}, has ${sizeOf(long)} rows, expected at most ${longest}; longer: 'cut' trains on its first rows`,
+      `the list of ${keys}, first in ${placeOf(data, row)}, has ${sizeOf(long)} rows, expected at most ${longest}; longer: 'cut' trains on its first rows`,
     )
   }
   const kept = new Uint32Array(count + 1)

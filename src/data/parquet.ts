@@ -43,7 +43,10 @@ export async function openParquet(
   if (size < 12 || textOf(await slice(buffer, 0, 4, name)) !== MAGIC) {
     if (size >= 12 && textOf(await slice(buffer, size - 4, size, name)) === ENCRYPTED_MAGIC)
       throw new DataError(`${name} is an encrypted Parquet file, which cannot be read`)
-    throw new DataError(`${name} is not a Parquet file: it does not start with PAR1`)
+    const packed = new Uint8Array(await slice(buffer, 0, Math.min(2, size), name))
+    const hint =
+      packed[0] === 0x1f && packed[1] === 0x8b ? ', but as what gzip packed: unpack it (gunzip)' : ''
+    throw new DataError(`${name} is not a Parquet file: it does not start with PAR1${hint}`)
   }
   const tail = await slice(buffer, size - 8, size, name)
   const length = new DataView(tail.buffer, tail.byteOffset).getUint32(0, true)

@@ -105,6 +105,7 @@ export async function readForPasses(
       }),
     )
   const [rows, starts] = listsOf(Object.values(byKey), length)
+  if (own !== undefined) refuseTwice(name, own, ids, byKey, rows, starts)
   return { file: name, keys: byKey, idColumn: own ?? 'row', ids, rows, starts, truncate, stages: data }
 }
 
@@ -128,6 +129,34 @@ function expectIds(file: ParquetFile, column: string, as: string): void {
     throw new DataError(
       `${file.name}: column ${column} is ${description}, which is read ${as}; expected a whole number or text a row`,
     )
+}
+
+/**
+ * A candidate that stands twice in a list would take two of the places that a pass keeps, and two ranks.
+ * @throws DataError naming column, both rows and the list
+ */
+function refuseTwice(
+  file: string,
+  column: string,
+  ids: readonly VectorId[],
+  keys: Record<string, VectorId[]>,
+  rows: Uint32Array,
+  starts: Uint32Array,
+): void {
+  for (let list = 0; list + 1 < starts.length; list++) {
+    const first = new Map<VectorId, number>()
+    for (const row of rows.subarray(starts[list], starts[list + 1])) {
+      const other = first.get(ids[row]!)
+      if (other === undefined) {
+        first.set(ids[row]!, row)
+        continue
+      }
+      const names = Object.keys(keys).map(key => `${key} ${shown(keys[key]![row])}`)
+      throw new DataError(
+        `${file}: column ${column}: row ${row} has ${shown(ids[row])}, as row ${other} of the same list${names.length ? ` (${names.join(', ')})` : ''}, expected a candidate once in a list; name another column with id (--id), or more keys (--keys)`,
+      )
+    }
+  }
 }
 
 async function readStage(

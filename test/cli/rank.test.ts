@@ -130,7 +130,7 @@ test('one pass of any model, without keys or vectors; query vectors; three passe
         LAST,
       ],
     },
-    ...['--data', at('numbered.parquet'), '--keys', 'user, query', '--id', 'line'],
+    ...['--data', at('numbered.parquet'), '--keys', 'user', 'query', '--id', 'line'],
   )
   assert.is(kept.code, 0, kept.err)
   const { pass, line } = await readColumns(at('ranked.parquet'), ['user', 'query', 'line', 'pass'])
@@ -218,6 +218,25 @@ test('what cannot be is one error that names file and pass, and no file appears'
     ...candidates.columns,
     { name: 'rank', kind: 'int64', data: candidates.ad },
   ])
+  const again = candidates.query.findIndex(
+    (query, i) =>
+      candidates.query.indexOf(query) < i &&
+      candidates.user[candidates.query.indexOf(query)] === candidates.user[i],
+  )
+  await writeParquet(
+    at('twice.parquet'),
+    candidates.columns.map(one =>
+      one.name === 'ad_id'
+        ? {
+            ...one,
+            data: candidates.ad.with(
+              again,
+              candidates.ad[candidates.query.indexOf(candidates.query[again]!)]!,
+            ),
+          }
+        : one,
+    ) as never,
+  )
   const data = (name: string) => ['--data', at(name)]
   rmSync(at('ranked.parquet'))
   for (const [says, error, more = []] of [
@@ -292,7 +311,13 @@ test('what cannot be is one error that names file and pass, and no file appears'
       data('long.parquet'),
     ],
     [two({}), /empty\.parquet has no rows/, data('empty.parquet')],
-    [{ ...two({}), keys: ['rank'] }, /two columns rank/, data('rank.parquet')],
+    [
+      two({}),
+      /twice\.parquet: column ad_id: row \d+ has \d+n?, as row \d+ of the same list \(query 'q\d', user \d\), expected a candidate once/,
+      data('twice.parquet'),
+    ],
+    [two({}), /'user' stands twice/, ['--keys', 'user', 'user']],
+    [{ ...two({}), keys: [...KEYS, 'rank'] }, /two columns rank/, data('rank.parquet')],
     [two({}), /--through 3: .*passes\.json has 2 passes/, ['--through', '3']],
     [two({ k: undefined }), /--through 1: .*pass 1 has no k/, ['--through', '1']],
     [two({}), /--keys query,: .*a name is empty|a name is empty/, ['--keys', 'query,']],

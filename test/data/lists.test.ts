@@ -33,6 +33,16 @@ test('a longer list is refused by its key, row, length and limit', () => {
         `the list of list ${list[row!]}, first in row ${100 + row!}, has ${longest} rows, expected at most ${longest - 1};`,
       ),
   )
+  const at = (where: object) => () => unitsOf({ ...columns, ...where }, inputs({ longest: longest - 1 }))
+  assert.throws(
+    at({ file: 'clicks.parquet' }),
+    new RegExp(`, first in clicks\\.parquet: row ${100 + row!}, has`),
+  )
+  const files = [
+    { name: 'a.parquet', rowStart: 0, rows: row! },
+    { name: 'b.parquet', rowStart: row!, rows: ROWS - row! },
+  ]
+  assert.throws(at({ files }), /, first in b\.parquet: row 0, has/)
   assert.throws(
     () => createLoader(columns, inputs({ longest: 1 }), { batchSize: 2, worker: false }),
     /rows, expected at most 1; longer: 'cut' trains on its first rows/,

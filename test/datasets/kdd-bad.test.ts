@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { checkRawFile } from '../../src/datasets/kdd/check.ts'
@@ -155,6 +156,19 @@ for (const [name, [file, change, says]] of Object.entries(cases)) {
     )
   })
 }
+
+test('a file that gzip packed, whole or cut short, is told as one', async () => {
+  const packed = gzipSync(readFileSync(join(good, 'training.txt')))
+  for (const [name, bytes] of Object.entries({ whole: packed, cut: packed.subarray(0, 300) })) {
+    const input = join(root, `packed-${name}`)
+    cpSync(good, input, { recursive: true })
+    writeFileSync(join(input, 'training.txt'), bytes)
+    const failed = await preprocessKdd({ input, output: join(input, 'out') }).catch(error => error)
+    assert.instance(failed, DataError)
+    assert.match(failed.message, /training\.txt: line 1: the file is packed by gzip, expected its text/)
+    assert.equal(readdirSync(input).includes('out') ? readdirSync(join(input, 'out')) : [], [])
+  }
+})
 
 test('lines are found across the edges of what is read at once', async () => {
   const path = join(root, 'long.txt')

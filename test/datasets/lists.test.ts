@@ -1,7 +1,8 @@
 // Rows of files as lists that stand side by side: grouped wherever they stand, split by query or time, and refused where they cannot be.
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parquetBytes, randomStream, readColumns, shuffledOrder } from '../../src/data/index.ts'
@@ -285,6 +286,22 @@ test('what cannot be is refused, and what was there stays', async () => {
   assert.equal(readdirSync(out), ['lists.parquet'])
 })
 
+test('Parquet files that gzip packed, whole or cut short, are refused by name', async () => {
+  const packed = gzipSync(readFileSync(data[0]!))
+  for (const [name, bytes] of [
+    ['packed.parquet', packed],
+    ['cut.parquet.gz', packed.subarray(0, 90)],
+  ] as const) {
+    writeFileSync(at(name), bytes)
+    const failed = await groupLists({ data: [at(name)], by: ['query'], output: fresh() }).catch(e => e)
+    assert.instance(failed, KernelgradError)
+    assert.match(
+      failed.message,
+      /(packed|cut)\.parquet(\.gz)? is not a Parquet file: it does not start with PAR1, .*gunzip/,
+    )
+  }
+})
+
 test('the command line says what it wrote', async () => {
   const out = fresh()
   const args = [
@@ -313,6 +330,21 @@ test('the command line says what it wrote', async () => {
   assert.is(json.code, 0, json.err)
   const told = JSON.parse(json.out)
   assert.is(told.train.lists + told.test.lists, lists.length)
+  // The columns of --by: with commas, as they stand in the guide, or with blanks.
+  const by = async (...columns: string[]) => {
+    const given = ['lists', '--data', data[0]!, '--by', ...columns, '--out', fresh(), '--json']
+    const { code, out, err } = await kernelgrad(...given)
+    return code ? err : JSON.parse(out).lists.lists
+  }
+  const both = await by('query,session')
+  assert.is(await by('query', 'session'), both)
+  assert.is(await by('query, session'), both)
+  assert.ok((await by('query')) < both)
+  assert.match(
+    await by('query,'),
+    /--by <columns\.\.\.>': 'query,': a name is empty, expected columns with a comma/,
+  )
+  assert.match(await by('query', 'query'), /'query' stands twice/)
   const wrong = await kernelgrad(...args, '--test-share', '2')
   assert.is(wrong.code, 2)
   assert.match(wrong.err, /--test-share 2: expected a number between 0 and 1/)

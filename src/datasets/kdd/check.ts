@@ -58,6 +58,10 @@ export async function checkRawFile(
       const { bytesRead } = await handle.read(buffer, kept, BUFFER_BYTES - kept, position).catch(error => {
         throw new DataError(`cannot read ${path}: ${reason(error)}`, { cause: error })
       })
+      if (position === 0 && bytesRead > 1 && buffer[0] === 0x1f && buffer[1] === 0x8b)
+        throw new DataError(
+          `${path}: line 1: the file is packed by gzip, expected its text: unpack it (gunzip)`,
+        )
       position += bytesRead
       let end = kept + bytesRead
       // The last line may do without its newline.
