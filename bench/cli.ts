@@ -14,6 +14,8 @@ import { benchLosses, lossesTable } from './losses.ts'
 import { LONG, type StepSize } from './models.ts'
 import { measurePeaks } from './peaks.ts'
 import { benchPreprocess } from './preprocess.ts'
+import { benchRanks, ranksTable } from './ranks.ts'
+import { estimateRanks, estimateRanksTable } from './ranks-model.ts'
 import { jsonLine, peakLines } from './report.ts'
 import { benchRequests, type RequestsOptions, requestsTable } from './requests.ts'
 import { benchScaling, SCALING_NAMES, scalingTable } from './scaling.ts'
@@ -229,6 +231,21 @@ export async function runBench(args: readonly string[]): Promise<number> {
     .option('--rows <count>', 'rows of the file, default 900,000', wholeNumber(1))
     .option('--json', 'print JSON instead of tables')
     .action(data)
+  program
+    .command('ranks')
+    .description('processes over MPI on this machine: a sum of 14 million floats, and steps beside a sleep')
+    .option(
+      '--estimate',
+      'instead: what steps take on 8, 64 and 512 machines, by the model of docs/scaling.md',
+    )
+    .option('--quick', 'small sizes: shows that everything runs')
+    .option('--json', 'print JSON instead of a table')
+    .action(({ json, quick, estimate }: Options & { estimate?: boolean }) => {
+      const told = <T>(results: T, table: (results: T) => string) =>
+        print(json ? JSON.stringify(results) : table(results))
+      if (estimate) told(estimateRanks(), estimateRanksTable)
+      else told(benchRanks({ quick }), ranksTable)
+    })
   program
     .command('estimate')
     .description(

@@ -59,7 +59,7 @@ const FEATURES: OptionSpec = {
 export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'info',
-    description: 'show the WebGPU adapter in use, its features and limits',
+    description: 'show the WebGPU adapter in use, its features and limits, and which MPI there is',
     options: [ADAPTER, { flags: '--json', description: 'print JSON' }],
     load: () => import('./commands/info.ts'),
   },

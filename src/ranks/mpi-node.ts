@@ -29,7 +29,11 @@ export interface MpiFound {
   launched: Launched | undefined
 }
 
-const INSTALL = 'install it, on Debian with apt install openmpi-bin or apt install mpich'
+/** How to get one, by the names of Debian's packages. */
+const install = (families: readonly Family[]) => {
+  const names = families.map(of => `apt install ${of === 'MPICH' ? 'mpich' : 'openmpi-bin'}`)
+  return `install it, on Debian with ${names.join(' or ')}`
+}
 
 async function loadKoffi(): Promise<Koffi> {
   try {
@@ -74,30 +78,30 @@ function librariesOf(koffi: Koffi, asked: Asked, family: Family | undefined): Mp
 
 /** What MPI there is, for whoever asks; nothing is started. */
 export async function findMpi(env: NodeJS.ProcessEnv = process.env): Promise<MpiFound> {
+  const found: MpiFound = { libraries: [], launched: undefined, trouble: undefined }
   try {
-    const [asked, launched] = [askedFor(env.KERNELGRAD_MPI), launchedBy(env)]
-    const libraries = librariesOf(await loadKoffi(), asked, undefined)
-    return {
-      libraries,
-      launched,
-      trouble: libraries.length ? undefined : `no MPI library was found: ${INSTALL}`,
-    }
+    found.libraries = librariesOf(await loadKoffi(), askedFor(env.KERNELGRAD_MPI), undefined)
+    found.launched = launchedBy(env)
+    if (!found.libraries.length) found.trouble = `no MPI library was found: ${install(FAMILIES)}`
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    return { libraries: [], launched: undefined, trouble: error.message }
+    found.trouble = error.message
   }
+  return found
 }
 
 /** The one library to use. */
 function choose(koffi: Koffi, asked: Asked, { launcher, family }: Launched): MpiLibrary {
   const found = librariesOf(koffi, asked, family)
   const [library, another] = found
-  const names = FAMILIES.filter(of => !family || of === family).flatMap(libraryNames)
-  if (!library)
+  if (!library) {
+    const families = FAMILIES.filter(of => !family || of === family)
+    const names = families.flatMap(libraryNames).join(', ')
     throw new ConfigError(
-      `ranks: ${launcher} started this process, and the MPI library that belongs to it was not found (${names.join(', ')}): ${INSTALL}, ` +
-        'or name its path in KERNELGRAD_MPI',
+      `ranks: ${launcher} started this process, and the MPI library that belongs to it was not found (${names}): ` +
+        `${install(families)}, or name its path in KERNELGRAD_MPI`,
     )
+  }
   if (another)
     throw new ConfigError(
       `ranks: ${launcher} started this process, and there are two MPI libraries, ${library.version} (${library.path}) and ` +

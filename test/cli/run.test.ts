@@ -146,7 +146,10 @@ test('info names the adapter and its limits, and the process ends', () => {
   const told = JSON.parse(stdout)
   assert.is(told.kind, 'embedded software')
   assert.ok(told.limits.maxStorageBufferBindingSize >= 2 ** 27)
-  assert.match(run().stdout, /^adapter: .*\nfeatures in use: .*\n\nlimit +value\n/)
+  assert.match(run().stdout, /^adapter: .*\nfeatures in use: .*\n\nlimit +value\n[\s\S]*\nMPI: .*\n$/)
+  // Libraries by name and version, or what is missing and how to get it.
+  if (told.mpi.libraries.length) assert.match(told.mpi.libraries[0].version, /^(Open MPI|MPICH) v?\d/)
+  else assert.match(told.mpi.trouble, /npm install koffi|apt install/)
 })
 
 test('an unbuilt checkout says what to run', () => {
