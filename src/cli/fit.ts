@@ -5,6 +5,7 @@ import { writeJson } from '../data/files.ts'
 import { type Dataset, openParquet, type TextTokenizer } from '../data/index.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { createModel, type Model, type ModelConfiguration } from '../models/index.ts'
+import { alone, type Ranks } from '../ranks/index.ts'
 import {
   CONFIG_FILE,
   type Curves,
@@ -54,6 +55,8 @@ export interface FitOptions {
   resume?: string | true
   /** A saved model whose weights, all of them, this one starts from. */
   initFrom?: string | undefined
+  /** Processes that train together; rank 0 evaluates the teachers. */
+  ranks?: Ranks
   /** Where progress is told. */
   stream: NodeJS.WriteStream
   /** How much places are looked at beside the first, where the data's maker knows: beside what the model learns of them. */
@@ -81,7 +84,18 @@ export interface Fitted {
  * @throws InterruptedError when a signal ended it, with a checkpoint saved.
  */
 export async function fit(options: FitOptions): Promise<Fitted> {
-  const { gpu, config, trainer, train, tokenizer, output, resume, stream, stageData = [] } = options
+  const {
+    gpu,
+    config,
+    trainer,
+    train,
+    tokenizer,
+    output,
+    resume,
+    stream,
+    stageData = [],
+    ranks = alone,
+  } = options
   // What the weights at the end are judged by.
   const evaluation = stageData.at(-1)?.evaluation ?? options.evaluation
   const model: Model = createModel(config).to(gpu, { seed: trainer.seed })
@@ -95,7 +109,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   if (options.initFrom !== undefined && resume === undefined)
     await loadWeights(model, join(options.initFrom, WEIGHTS_FILE))
   const started = performance.now()
-  const teachers = await teachersOf(model, options)
+  const teachers = ranks.rank === 0 ? await teachersOf(model, options) : []
   const taught = performance.now()
   const curves = new Map<number, Curves | undefined>()
   const lists = new Map<number, ListCurves | undefined>()
@@ -113,6 +127,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     stageData,
     output,
     locked: options.locked,
+    ranks,
     callbacks: options.callbacks ?? [],
     onWarning: message => stream.write(`warning: ${message}\n`),
     onProgress({ step, ...more }) {
@@ -135,7 +150,9 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     },
   })
   // Without a folder there is nothing to save, and a signal ends the process as it always does.
-  const letGo = output ? onInterrupt(() => run.interrupt(), 'saving after this step') : () => {}
+  const letGo = output
+    ? onInterrupt(() => run.interrupt(), ranks.rank === 0 ? 'saving after this step' : undefined)
+    : () => {}
   const evaluated = evaluation ? `, ${count(evaluation.length)} to evaluate on` : ''
   stream.write(
     `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(rowsOf(options))} rows to train on${evaluated}\n`,
@@ -164,6 +181,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     metrics = await evaluate(model, evaluation, {
       batchSize: trainer.per_device_eval_batch_size,
       truncate: trainer.truncate,
+      ranks,
       onEvaluation(done) {
         curves.set(stepKept, done.curves?.())
         lists.set(stepKept, done.listCurves?.())

@@ -1,7 +1,7 @@
 // From argument list to exit code: 0 fine, 1 failed, 2 called wrongly, 130, 143 or 129 ended by a signal. Errors are one line on stderr; the stack trace
 // comes only when asked for.
 import { Command, CommanderError, Option } from 'commander'
-import { KernelgradError, UsageError } from '../errors.ts'
+import { KernelgradError, RankError, UsageError } from '../errors.ts'
 import type { BodySpec, CommandSpec, GroupSpec, OptionSpec } from './command.ts'
 import { InterruptedError } from './interrupt.ts'
 
@@ -33,7 +33,8 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     // Commander has printed its own message (or the help, code 0) by now.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     const stack = program.opts().stack || Boolean(env.KERNELGRAD_DEBUG && env.KERNELGRAD_DEBUG !== '0')
-    err(describe(error, stack))
+    // Of ranks, which all have the same to say, one says it.
+    if (!(error instanceof RankError && !error.speaks)) err(describe(error, stack))
     if (error instanceof InterruptedError) return error.code
     return error instanceof UsageError ? 2 : 1
   }

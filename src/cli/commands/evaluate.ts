@@ -1,11 +1,13 @@
 import { columnOf } from '../../data/parquet.ts'
 import { DataError, UsageError } from '../../errors.ts'
 import type { Metric } from '../../metrics/index.ts'
+import type { Ranks } from '../../ranks/index.ts'
 import { formatMetrics } from '../../train/index.ts'
 import { useArchitecture } from '../architecture.ts'
 import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
+import { onRanks, talkOf } from '../ranked.ts'
 import { openScored, type Rows } from '../raw.ts'
-import { allShown, talkStream } from '../say.ts'
+import { allShown } from '../say.ts'
 import { checkModel, type ScoreOptions, scoredRows, withModel } from '../score.ts'
 import { formatTable } from '../table.ts'
 
@@ -16,9 +18,11 @@ export interface EvaluateCommandOptions extends ScoreOptions {
 }
 
 /** Tells how good a model is on a labelled file, read one row group at a time. */
-export async function run(options: EvaluateCommandOptions): Promise<void> {
+export const run = (options: EvaluateCommandOptions): Promise<void> => onRanks(ranks => runOn(ranks, options))
+
+async function runOn(ranks: Ranks, options: EvaluateCommandOptions): Promise<void> {
   const { data, json, groupBy } = options
-  const stream = talkStream(json)
+  const stream = talkOf(ranks, json)
   if (options.architecture) await useArchitecture(options.architecture)
   const metric = (await checkModel(options.model)).metrics()
   await checkOutputs({
@@ -30,7 +34,7 @@ export async function run(options: EvaluateCommandOptions): Promise<void> {
   const kept = groupBy === undefined ? [] : [groupBy]
   const opened = await openScored(data, { model: options.model, kept, labels: 'required', stream })
   try {
-    await evaluateRows(options, { opened, metric, stream })
+    await evaluateRows(options, { opened, metric, stream, ranks })
   } finally {
     await opened.close()
   }
@@ -40,11 +44,12 @@ interface Ready {
   opened: Rows
   metric: Metric
   stream: NodeJS.WriteStream
+  ranks: Ranks
 }
 
 async function evaluateRows(
   { data, json, groupBy, batchSize, truncate, ...options }: EvaluateCommandOptions,
-  { opened: { file, nameOf }, metric, stream }: Ready,
+  { opened: { file, nameOf }, metric, stream, ranks }: Ready,
 ): Promise<void> {
   const group = groupBy === undefined ? undefined : nameOf(groupBy)
   if (group !== undefined) {
@@ -60,11 +65,12 @@ async function evaluateRows(
     const scored = scoredRows(
       model,
       file,
-      { batchSize, truncate, extra, groupBy: group, metric, trainOnly: 'judged' as const },
+      { batchSize, truncate, extra, groupBy: group, metric, trainOnly: 'judged' as const, ranks },
       stream,
     )
     for await (const _ of scored);
   })
+  if (ranks.rank > 0) return
   const metrics = metric.result()
   if (json) {
     process.stdout.write(

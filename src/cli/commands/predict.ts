@@ -5,15 +5,17 @@ import { DataError, UsageError } from '../../errors.ts'
 import { columnsOf } from '../../inputs.ts'
 import type { Metric } from '../../metrics/index.ts'
 import type { Model } from '../../models/index.ts'
+import type { Ranks } from '../../ranks/index.ts'
 import { readVectors } from '../../serve/index.ts'
 import { formatMetrics, type Scored } from '../../train/index.ts'
 import { expectLogits } from '../../train/predict.ts'
 import { useArchitecture } from '../architecture.ts'
 import { checkOutputs, folderInputs, inputs, isStdout, makeFolderOf } from '../outputs.ts'
 import { passedColumns } from '../pass-through.ts'
+import { onRanks, talkOf } from '../ranked.ts'
 import { openScored, type Rows } from '../raw.ts'
 import { writeRows } from '../rows-out.ts'
-import { shown, talkStream } from '../say.ts'
+import { shown } from '../say.ts'
 import { checkModel, type ScoreOptions, scoredByVectors, scoredRows, withModel } from '../score.ts'
 import { formatTable } from '../table.ts'
 
@@ -29,11 +31,13 @@ export interface PredictCommandOptions extends ScoreOptions {
 const ANSWERS = ['probability', 'logits', 'features']
 
 /** Predicts a file one row group at a time, and tells the metrics where the file has labels. */
-export async function run(options: PredictCommandOptions): Promise<void> {
+export const run = (options: PredictCommandOptions): Promise<void> => onRanks(ranks => runOn(ranks, options))
+
+async function runOn(ranks: Ranks, options: PredictCommandOptions): Promise<void> {
   const { data, out, json, vectors } = options
   const toStdout = await isStdout(out)
   if (toStdout && json) throw new UsageError(`--out ${out} is stdout, where --json goes; name a file`)
-  const stream = talkStream(json || toStdout)
+  const stream = talkOf(ranks, json || toStdout)
   if (options.architecture) await useArchitecture(options.architecture)
   const checked = await checkModel(options.model)
   const reads = [
@@ -42,14 +46,16 @@ export async function run(options: PredictCommandOptions): Promise<void> {
     ...(await folderInputs('--model', options.model)),
   ]
   await checkOutputs({ reads, writes: [out] })
+  // All have looked before the first of them writes.
+  await ranks.barrier()
   const kept = options.columns.filter(name => !ANSWERS.includes(name))
   const rows = await openScored(data, { model: options.model, kept, labels: 'optional', stream })
   try {
     const unknown = kept.find(name => !rows.file.columns.includes(rows.nameOf(name)))
     if (unknown !== undefined)
       throw new UsageError(unknownColumn(unknown, options.columns, rows.file.columns))
-    await makeFolderOf(out)
-    await predictRows(options, { rows, kept, checked, stream })
+    if (ranks.rank === 0) await makeFolderOf(out)
+    await predictRows(options, { rows, kept, checked, stream, ranks })
   } finally {
     await rows.close()
   }
@@ -67,11 +73,12 @@ interface Ready {
   kept: readonly string[]
   checked: Model
   stream: NodeJS.WriteStream
+  ranks: Ranks
 }
 
 async function predictRows(
   options: PredictCommandOptions,
-  { rows, kept, checked, stream }: Ready,
+  { rows, kept, checked, stream, ranks }: Ready,
 ): Promise<void> {
   const { out, json, batchSize, truncate, vectors } = options
   const { file } = rows
@@ -98,15 +105,18 @@ async function predictRows(
       '--columns features and --vectors: expected one of them; columns pass through where all of a file is read',
     )
   const asked = !logits ? 'scores' : answers.includes('probability') ? 'both' : 'logits'
+  // With kept vectors there is little to share: rank 0 does it.
+  if (vectors !== undefined && ranks.rank > 0) return
   const cached = vectors === undefined ? undefined : await readVectors(vectors)
   const extra = [...(passed?.columns.map(({ name }) => name) ?? []), ...kept.map(rows.nameOf)]
   await withModel(options, stream, model => {
     const given = { batchSize, truncate, trainOnly: 'optional', metric: output.metric } as const
     const scored = cached
       ? scoredByVectors(model, file, cached, given, stream)
-      : scoredRows(model, file, { ...given, extra, output: asked }, stream)
-    return output.write(out, scored)
+      : scoredRows(model, file, { ...given, extra, output: asked, ranks }, stream)
+    return ranks.rank === 0 ? output.write(out, scored) : spent(scored)
   })
+  if (ranks.rank > 0) return
   const metrics = output.metric?.result()
   if (json) {
     process.stdout.write(`${JSON.stringify({ out, rows: file.rows, metrics: metrics ?? null })}\n`)
@@ -115,6 +125,11 @@ async function predictRows(
   if (metrics)
     stream.write(`\n${formatTable(['metric', 'value'], Object.entries(formatMetrics(shown(metrics))))}\n`)
   stream.write(`\n${file.rows} rows in ${out}\n`)
+}
+
+/** Takes part in what another rank writes. */
+async function spent(scored: AsyncIterable<Scored>): Promise<void> {
+  for await (const _ of scored);
 }
 
 /** The rows of a file on their way to another. */

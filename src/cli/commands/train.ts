@@ -6,6 +6,7 @@ import { parquetFiles, type TextTokenizer } from '../../data/index.ts'
 import { openGpu } from '../../gpu/index.ts'
 import { createModel, type Model, type ModelConfiguration, tokenizerOf } from '../../models/index.ts'
 import { PREPARATION_FILE } from '../../prepare/document.ts'
+import type { Ranks } from '../../ranks/index.ts'
 import {
   checkWeights,
   formatMetrics,
@@ -27,7 +28,8 @@ import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
 import { keepPreparation, withPrepared } from '../prepared.ts'
 import { planPretraining } from '../pretraining.ts'
 import { formatSeconds } from '../progress.ts'
-import { shown, talkStream } from '../say.ts'
+import { onRanks, talkOf } from '../ranked.ts'
+import { shown } from '../say.ts'
 import { formatTable } from '../table.ts'
 import { readTrainingConfig } from '../training-config.ts'
 
@@ -52,19 +54,27 @@ export interface TrainOptions {
 }
 
 /** Trains the model of a configuration file, and saves it with its checkpoints; pretrains its encoder first where the file says how. */
-export async function run(given: Partial<TrainOptions> & Pick<TrainOptions, 'out'>): Promise<void> {
+export const run = (given: Partial<TrainOptions> & Pick<TrainOptions, 'out'>): Promise<void> =>
+  onRanks(ranks => runOn(ranks, given))
+
+async function runOn(ranks: Ranks, given: Partial<TrainOptions> & Pick<TrainOptions, 'out'>): Promise<void> {
   const options = await withPrepared(given)
   const json = await readJson(options.config)
-  if (!isObject(json) || json.pretrain === undefined) return trainOne(options)
+  if (!isObject(json) || json.pretrain === undefined) return trainOne(ranks, options)
   if (options.architecture) await useArchitecture(options.architecture)
   const { pretraining, model } = await planPretraining(json, options)
-  if (pretraining) await trainOne({ ...pretraining.options, architecture: undefined }, pretraining.json)
-  await trainOne(model.options, model.json)
+  if (pretraining)
+    await trainOne(ranks, { ...pretraining.options, architecture: undefined }, pretraining.json)
+  await trainOne(ranks, model.options, model.json)
 }
 
-async function trainOne(options: TrainOptions, configuration?: Record<string, unknown>): Promise<void> {
+async function trainOne(
+  ranks: Ranks,
+  options: TrainOptions,
+  configuration?: Record<string, unknown>,
+): Promise<void> {
   const { out, json, resume } = options
-  const note = (text: string) => talkStream(json).write(`note: ${text}\n`)
+  const note = (text: string) => talkOf(ranks, json).write(`note: ${text}\n`)
   const architecture = options.architecture && (await useArchitecture(options.architecture))
   if (options.teacherArchitecture) await useArchitecture(options.teacherArchitecture)
   const { trainer, ...config } = await readTrainingConfig(options.config, {
@@ -101,13 +111,16 @@ async function trainOne(options: TrainOptions, configuration?: Record<string, un
     ],
     runs: [out],
   })
-  const release = await lockOutputFolder(out, { resume: resume !== undefined })
+  const logsOften = await leavesLoggingOut(options.config, configuration)
+  // All have looked before the first of them writes.
+  await ranks.barrier()
+  const release = ranks.rank === 0 ? await lockOutputFolder(out, { resume: resume !== undefined }) : undefined
   try {
-    const logsOften = await leavesLoggingOut(options.config, configuration)
-    await trainInto(out, options, { trainer, config, tokenizer, logsOften })
+    await trainInto(out, options, { trainer, config, tokenizer, logsOften, ranks })
   } finally {
-    await release()
+    await release?.()
   }
+  await ranks.barrier()
 }
 
 interface Ready {
@@ -115,28 +128,31 @@ interface Ready {
   config: ModelConfiguration
   tokenizer: TextTokenizer | undefined
   logsOften: boolean
+  ranks: Ranks
 }
 
 /** Trains in a folder that is this run's alone. */
 async function trainInto(
   out: string,
   options: TrainOptions,
-  { trainer, config, tokenizer, logsOften }: Ready,
+  { trainer, config, tokenizer, logsOften, ranks }: Ready,
 ): Promise<void> {
   const { json, resume, initFrom } = options
   const started = Date.now()
-  const stream = talkStream(json)
+  const stream = talkOf(ranks, json)
+  const first = ranks.rank === 0
   const model = createModel<Model>(config)
   model.tokenizer = tokenizer
   if (initFrom !== undefined) await checkWeights(model, join(initFrom, WEIGHTS_FILE))
   const { lastEval, ...rows } = await readRun(options, model, trainer)
-  const onLog = json
-    ? (entry: LogEntry) => void process.stdout.write(`${JSON.stringify(entry)}\n`)
-    : undefined
+  const onLog =
+    json && first ? (entry: LogEntry) => void process.stdout.write(`${JSON.stringify(entry)}\n`) : undefined
   await trainWithRecovery(
     {
       output: out,
       resumeFromCheckpoint: resume,
+      // The others would wait for steps that they have taken: started again, all go on from the last checkpoint.
+      recoveries: ranks.size > 1 ? 0 : 3,
       open: () => openGpu({ adapter: options.adapter }),
       onRecovery(error, recovery, checkpoint) {
         const next = checkpoint ? `going on from ${checkpoint}` : 'starting anew'
@@ -144,9 +160,11 @@ async function trainInto(
       },
     },
     async (gpu, from) => {
-      stream.write(`${gpu.adapter.line}\n`)
-      await writeJson(join(out, ARGUMENTS_FILE), trainer)
-      if (options.preparation !== undefined) await keepPreparation(options.preparation, out)
+      stream.write(`${gpu.adapter.line}${ranks.size > 1 ? `, rank 0 of ${ranks.size}` : ''}\n`)
+      if (first) {
+        await writeJson(join(out, ARGUMENTS_FILE), trainer)
+        if (options.preparation !== undefined) await keepPreparation(options.preparation, out)
+      }
       const run = {
         gpu,
         config,
@@ -156,12 +174,14 @@ async function trainInto(
         tokenizer,
         output: out,
         locked: true,
+        ranks,
         stream,
         onLog,
         initFrom,
         callbacks: logsOften ? [logOften] : [],
       }
       const fitted = await fit({ ...run, resume: from || undefined, name: runName(out) })
+      if (!first) return
       const { model, state, metrics, teachers, report } = fitted
       const parameters = model.numParameters()
       await saveResult(fitted, out)
