@@ -11,5 +11,6 @@ export const PARITY: CommandSpec = {
     { flags: '--fp16', description: 'train planted cases in mixed precision too' },
     { flags: '--json', description: 'print JSON' },
   ],
+  example: 'npm run parity -- test/golden',
   load: () => import('./run.ts'),
 }

@@ -32,7 +32,7 @@ export interface BodySpec {
   arguments?: readonly { name: string; description: string; variadic?: boolean; optional?: boolean }[]
   options: readonly OptionSpec[]
   /** Lines as they are typed, shown by --help. */
-  example?: string
+  example: string
   load(): Promise<CommandModule>
 }
 

@@ -61,6 +61,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'info',
     description: 'show the WebGPU adapter in use, its features and limits, and which MPI there is',
     options: [ADAPTER, { flags: '--json', description: 'print JSON' }],
+    example: 'kernelgrad info --adapter system',
     load: () => import('./commands/info.ts'),
   },
   {
@@ -108,6 +109,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
       JSON_LINE,
     ],
+    example: 'kernelgrad preprocess track2 --out data --rows 1000000',
     load: () => import('./commands/preprocess.ts'),
   },
   PREPARE,
@@ -196,6 +198,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       ADAPTER,
       JSON_LINE,
     ],
+    example:
+      'kernelgrad predict --model runs/mine --data test.parquet --columns row_id,probability --out scores.csv',
     load: () => import('./commands/predict.ts'),
   },
   {
@@ -219,6 +223,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       ADAPTER,
       JSON_LINE,
     ],
+    example:
+      'kernelgrad embed --model runs/student --side ad --data ads.parquet --id ad_id --out ads.vectors.parquet',
     load: () => import('./commands/embed.ts'),
   },
   {
@@ -277,6 +283,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       ADAPTER,
       JSON_LINE,
     ],
+    example: 'kernelgrad evaluate --model runs/mine --data test.parquet --group-by user_id',
     load: () => import('./commands/evaluate.ts'),
   },
   {
@@ -336,6 +343,7 @@ kernelgrad rank --passes passes.json --data train.parquet --through 1 --out hard
       { name: 'runs', description: 'folders of training runs, or report.json files', variadic: true },
     ],
     options: [{ flags: '--out <file>', description: 'HTML file to write', default: 'report.html' }],
+    example: 'kernelgrad report runs/mine runs/other --out report.html',
     load: () => import('./commands/report.ts'),
   },
   {
@@ -350,6 +358,7 @@ kernelgrad rank --passes passes.json --data train.parquet --through 1 --out hard
       ADAPTER,
       JSON_LINE,
     ],
+    example: 'kernelgrad tune --config model.json --data train.parquet',
     load: () => import('./commands/tune.ts'),
   },
   {
@@ -368,6 +377,7 @@ kernelgrad rank --passes passes.json --data train.parquet --through 1 --out hard
       ADAPTER,
       JSON_LINE,
     ],
+    example: 'kernelgrad demo --out runs/demo',
     load: () => import('./commands/demo.ts'),
   },
 ]

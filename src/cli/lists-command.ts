@@ -60,5 +60,6 @@ export const LISTS: BodySpec = {
     },
     JSON_LINE,
   ],
+  example: 'kernelgrad lists --data clicks.parquet --by query_id --split query --out lists',
   load: () => import('./commands/lists.ts'),
 }

@@ -96,7 +96,7 @@ function addCommand(parent: Command, spec: BodySpec, setCode: SetCode): void {
     command.argument(optional ? `[${value}]` : `<${value}>`, description)
   }
   for (const option of spec.options) command.addOption(optionOf(option))
-  if (spec.example) command.addHelpText('after', `\nExample:\n${spec.example.replace(/^/gm, '  ')}`)
+  command.addHelpText('after', `\nExample:\n${spec.example.replace(/^/gm, '  ')}`)
   command.action(async () => {
     const positional = (spec.arguments ?? []).map(({ name }, i) => [name, command.processedArgs[i]])
     const { run } = await spec.load()

@@ -74,7 +74,7 @@ export interface LearnedTable {
  * ```ts
  * import { learnTable, openTable } from 'kernelgrad/prepare'
  *
- * const table = await openTable(file)
+ * const table = await openTable(new Blob(['zip,clicked\n07,yes\n08,no\n']), { name: 'clicks.csv' })
  * const { preparation, train, test } = await learnTable(table, { label: 'clicked', columns: { zip: { role: 'category' } } })
  * ```
  */

@@ -32,7 +32,8 @@ const given: Experiment = {
 }
 const runGiven = (options: PlantedOptions) => {
   const run = () => runExperiment(given, options)
-  return captured([{ name: 'given', description: '', options: [], load: async () => ({ run }) }], ['given'])
+  const spec = { name: 'given', description: '', options: [], example: '', load: async () => ({ run }) }
+  return captured([spec], ['given'])
 }
 
 test('what fails a check ends with code 1, its table beside the recorded figures', async () => {

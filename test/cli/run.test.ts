@@ -28,6 +28,7 @@ async function cli(
       { flags: '--mode <mode>', description: 'how', choices: ['fast', 'slow'] },
       { flags: '--json', description: 'as JSON' },
     ],
+    example: 'kernelgrad act here --out there',
     load: async () => {
       loads++
       return { run: options => run(options as Record<string, unknown>) }

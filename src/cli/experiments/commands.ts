@@ -53,24 +53,29 @@ export const EXPERIMENTS: readonly BodySpec[] = [
       ADAPTER,
       JSON_LINE,
     ],
+    example:
+      'kernelgrad experiment notebook --train data/train.parquet --eval data/test.parquet --features data/features.json --out runs/notebook',
     load: () => import('./notebook.ts'),
   },
   {
     name: 'pretrain',
     description: 'click models from scratch and from an encoder that was pretrained on texts without labels',
     options: PLANTED,
+    example: 'kernelgrad experiment pretrain --quick --out runs/pretrain',
     load: () => import('./pretrain.ts'),
   },
   {
     name: 'fusion',
     description: 'eight ways for text and table to meet in one model',
     options: PLANTED,
+    example: 'kernelgrad experiment fusion --quick --out runs/fusion',
     load: () => import('./fusion.ts'),
   },
   {
     name: 'distill',
     description: 'a student with towers of its own, on clicks and on the scores of its teacher',
     options: PLANTED,
+    example: 'kernelgrad experiment distill --quick --out runs/distill',
     load: () => import('./distill.ts'),
   },
   {
@@ -78,6 +83,7 @@ export const EXPERIMENTS: readonly BodySpec[] = [
     description:
       'rankers that learn from clicks which places distort, against those that take clicks at their word',
     options: PLANTED,
+    example: 'kernelgrad experiment debias --quick --out runs/debias',
     load: () => import('./debias.ts'),
   },
   {
@@ -85,18 +91,21 @@ export const EXPERIMENTS: readonly BodySpec[] = [
     description:
       'a cross encoder on search sessions of Baidu-ULTR’s format, by loss, against the best order there is',
     options: PLANTED,
+    example: 'kernelgrad experiment ultr --quick --out runs/ultr',
     load: () => import('./ultr.ts'),
   },
   {
     name: 'npass',
     description: 'a student that looks at every candidate, and its teacher for those that it puts first',
     options: PLANTED,
+    example: 'kernelgrad experiment npass --quick --out runs/npass',
     load: () => import('./npass.ts'),
   },
   {
     name: 'losses',
     description: 'losses over lists: which orders documents, and which predicts clicks',
     options: PLANTED,
+    example: 'kernelgrad experiment losses --quick --out runs/losses',
     load: () => import('./losses.ts'),
   },
 ]
