@@ -16,6 +16,7 @@ import {
   type LogEntry,
   loadEncoder,
   loadWeights,
+  type Metric,
   REPORT_HTML,
   REPORT_JSON,
   type RunReport,
@@ -111,8 +112,7 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const started = performance.now()
   const teachers = ranks.rank === 0 ? await teachersOf(model, options) : []
   const taught = performance.now()
-  const curves = new Map<number, Curves | undefined>()
-  const lists = new Map<number, ListCurves | undefined>()
+  const drawn = new Map<number, Drawn>()
   let auc: number | undefined
   let trained = 0
   const run = new Trainer({
@@ -136,10 +136,8 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     },
     onEvaluation(done, step) {
       // Of the earlier ones, the best may still be the one that is kept.
-      for (const old of curves.keys()) if (old !== run.state.best_global_step) curves.delete(old)
-      for (const old of lists.keys()) if (!curves.has(old)) lists.delete(old)
-      curves.set(step, done.curves?.())
-      lists.set(step, done.listCurves?.())
+      for (const old of drawn.keys()) if (old !== run.state.best_global_step) drawn.delete(old)
+      drawn.set(step, drawnOf(done))
     },
     onLog(entry) {
       options.onLog?.(entry)
@@ -177,14 +175,13 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const stopped = performance.now()
   const stepKept = keptStep(run.state, trainer)
   let metrics = evaluation && loggedMetrics(run.state, stepKept)
-  if (evaluation && !(metrics && curves.has(stepKept))) {
+  if (evaluation && !(metrics && drawn.has(stepKept))) {
     metrics = await evaluate(model, evaluation, {
       batchSize: trainer.per_device_eval_batch_size,
       truncate: trainer.truncate,
       ranks,
       onEvaluation(done) {
-        curves.set(stepKept, done.curves?.())
-        lists.set(stepKept, done.listCurves?.())
+        drawn.set(stepKept, drawnOf(done))
       },
     })
   }
@@ -209,12 +206,25 @@ export async function fit(options: FitOptions): Promise<Fitted> {
       'final evaluation': (ended - stopped) / 1000,
     },
     metrics,
-    curves: curves.get(stepKept),
+    ...drawn.get(stepKept),
     teachers,
-    lists: await listsOf(model, lists.get(stepKept), options.propensities),
+    lists: await listsOf(model, drawn.get(stepKept)?.lists, options.propensities),
   })
   return { model, state: run.state, metrics, teachers, report }
 }
+
+/** What a report draws of an evaluation. */
+interface Drawn {
+  curves?: Curves | undefined
+  lists?: ListCurves | undefined
+  confusion?: number[][] | undefined
+}
+
+const drawnOf = (metric: Metric): Drawn => ({
+  curves: metric.curves?.(),
+  lists: metric.listCurves?.(),
+  confusion: metric.confusion?.(),
+})
 
 /** Rows of all the data that some stage is trained on. */
 function rowsOf({ train, stageData = [] }: FitOptions): number {

@@ -1,6 +1,7 @@
 // What a report draws of an evaluation: a few hundred points that look like all of them.
 import { ascend, type CalibrationCurve, calibrationCurve, percentiles } from './calibration.ts'
 import { type ByClass, sweep } from './ranking.ts'
+import { type Thresholds, thresholdsOf } from './thresholds.ts'
 
 /** Steps along a curve; two points at most are kept in each of a ROC curve's, four in each of the other's. */
 const ROC_STEPS = 300
@@ -17,6 +18,8 @@ export interface Curves {
   reliability: CalibrationCurve
   /** Rows per bin of score: bin i runs from edges[i] to edges[i + 1]; the outermost hold what lies beyond, too. */
   histogram: { edges: number[]; clicks: number[]; others: number[] }
+  /** What comes of taking rows as clicks from a score on; reports of before lack it. */
+  thresholds?: Thresholds | undefined
 }
 
 export function curvesOf(sorted: ByClass): Curves {
@@ -25,6 +28,7 @@ export function curvesOf(sorted: ByClass): Curves {
     precision_recall: precisionRecallCurve(sorted),
     reliability: calibrationCurve(sorted, RELIABILITY_BINS),
     histogram: histogram(sorted),
+    thresholds: thresholdsOf(sorted),
   }
 }
 

@@ -12,6 +12,9 @@ import type { Metric } from './metric.ts'
 /** What an evaluation gives: `loss` is the mean cross-entropy, the rest depends on the number of classes. */
 export type EvaluationMetrics = { loss: number } & Record<string, number>
 
+/** Classes whose confusions are counted. */
+const SHOWN_CLASSES = 50
+
 /** A batch with a class of each row. */
 type Labelled = BatchRows & { labels?: Uint32Array | undefined }
 
@@ -29,6 +32,8 @@ export class Evaluation implements Metric<Labelled> {
   #rows = 0
   #loss = 0
   #right = 0
+  /** [C, C] rows by class and by the class they are taken for, of more than two classes that a page has room for. */
+  readonly #taken: Float64Array | undefined
 
   /**
    * @param options.rows Rows that will come, where known.
@@ -43,6 +48,7 @@ export class Evaluation implements Metric<Labelled> {
     this.figures = figuresOf(classes)
     this.takesGroups = classes === 2
     this.#scores = classes === 2 ? new ScoreAccumulator({ rows }) : undefined
+    this.#taken = classes > 2 && classes <= SHOWN_CLASSES ? new Float64Array(classes * classes) : undefined
   }
 
   /**
@@ -61,7 +67,9 @@ export class Evaluation implements Metric<Labelled> {
     this.#rows += labels.length
     for (let i = 0; i < labels.length; i++) {
       this.#loss += lossOf(probabilities, i, labels[i]!, C)
-      if (argmax(probabilities, i, C) === labels[i]) this.#right++
+      const taken = argmax(probabilities, i, C)
+      if (taken === labels[i]) this.#right++
+      if (this.#taken) this.#taken[labels[i]! * C + taken]!++
     }
     return this
   }
@@ -74,6 +82,12 @@ export class Evaluation implements Metric<Labelled> {
     checkSome(this.#rows, 'evaluation')
     const loss = this.#loss / this.#rows
     return this.#scores ? { loss, ...this.#scores.result() } : { loss, accuracy: this.#right / this.#rows }
+  }
+
+  /** Rows by class and by the class of the highest probability, [C][C]; there are none of two classes, or of more than 50. */
+  confusion(): number[][] | undefined {
+    const C = this.classes
+    return this.#taken && Array.from({ length: C }, (_, c) => [...this.#taken!.subarray(c * C, (c + 1) * C)])
   }
 
   /** Curves for a report; there are none of more than two classes. */

@@ -49,3 +49,4 @@ export {
   recallAt,
   type Undefined,
 } from './ranking-lists.ts'
+export type { Thresholds } from './thresholds.ts'

@@ -22,6 +22,8 @@ export interface Metric<B = AnyBatch> {
   result(): { loss: number } & Record<string, number>
   /** What a report draws, where it can. */
   curves?(): Curves | undefined
-  /** The same of lists that are ordered. */
+  /** Rows by class and by the class that they are taken for, [C][C], of a classifier of more than two classes. */
+  confusion?(): number[][] | undefined
+  /** What a report draws of lists that are ordered. */
   listCurves?(): ListCurves | undefined
 }

@@ -28,7 +28,9 @@ export function sampleReport(name: string, skill: number, { steps = 2000 } = {})
     log.push({
       loss: 0.32 - 0.1 * skill * learned + 0.02 * noise(),
       grad_norm: 0.4 + 0.2 * random(),
-      learning_rate: 1e-3 * (1 - step / steps),
+      learning_rate: 5e-4 * (1 - step / steps),
+      learning_rate_encoder: 5e-4 * (1 - step / steps),
+      learning_rate_other: 1e-3 * (1 - step / steps),
       ...at,
     } as LogEntry)
     if (step % 500) continue

@@ -45,6 +45,8 @@ export interface RunReport {
   log_history: Figures[]
   /** Of the weights at the end; binary models with evaluation data. */
   curves: Curves | null
+  /** Rows by class and by the class they were taken for, of the weights at the end; classifiers of more than two classes. */
+  confusion?: number[][] | undefined
   /** What the run learned from, on the same evaluation data. */
   teachers?: TeacherFigures[] | undefined
   /** How well lists are ordered by the weights at the end; rankers with evaluation data. */
@@ -95,6 +97,8 @@ export interface RunReportInput {
   metrics?: Record<string, number>
   /** Of the weights that are kept. */
   curves?: Curves
+  /** Of the weights that are kept. */
+  confusion?: number[][] | undefined
   /** Its teachers on the same rows, from `evaluateTeachers`. */
   teachers?: readonly TeacherEvaluation[]
   /** Of the weights that are kept, and what they say of places. */
@@ -121,6 +125,7 @@ export function runReport(input: RunReportInput): RunReport {
     metrics: input.metrics ?? null,
     log_history: [...state.log_history],
     curves: input.curves ?? null,
+    ...(input.confusion ? { confusion: input.confusion } : {}),
     ...(input.lists ? { lists: input.lists } : {}),
   }
   if (input.teachers?.length)
@@ -137,6 +142,7 @@ const curves = v.nullable(
     precision_recall: v.object({ precision: numbers, recall: numbers }),
     reliability: v.object({ prob_true: numbers, prob_pred: numbers, counts: numbers }),
     histogram: v.object({ edges: numbers, clicks: numbers, others: numbers }),
+    thresholds: v.optional(v.object({ score: numbers, clicks: numbers, others: numbers })),
   }),
 )
 const listParts = v.array(
@@ -172,6 +178,7 @@ const reportSchema = v.object({
   log_history: v.array(figures),
   lists: v.optional(lists),
   curves,
+  confusion: v.optional(v.array(numbers)),
   teachers: v.optional(v.array(v.object({ teacher: v.string(), metrics: figures, curves }))),
 })
 

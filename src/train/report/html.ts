@@ -1,16 +1,15 @@
 // The report as one HTML file that loads nothing: text and tables in place, charts drawn by Chart.js from JSON within.
 import { ConfigError } from '../../errors.ts'
 import type { RunReport } from './data.ts'
-import { listsTable } from './lists-table.ts'
+import { figure } from './figures.ts'
 import { type PageData, pageData } from './page-data.ts'
+import { curvesSection, listsSection, trainingSection } from './sections.ts'
 import { STYLE } from './style.ts'
 import {
   differencesTable,
   escapeHtml,
-  evaluationsTable,
   facts,
   formatDuration,
-  METRICS,
   resultsTable,
   settings,
   timeTable,
@@ -56,7 +55,7 @@ export function reportHtml(reports: readonly RunReport[], { chartJs, page }: Pag
 <section aria-labelledby="results"><h2 id="results" tabindex="-1">Results</h2>
 <div class="card">${resultsTable(evaluated)}</div></section>
 ${evaluated.length > 1 ? toggles(data) : ''}
-${curvesSection(data)}
+${curvesSection(evaluated, data)}
 ${listsSection(runs, data)}
 ${trainingSection(runs, data)}
 <section aria-labelledby="time"><h2 id="time">Time</h2>
@@ -64,7 +63,7 @@ ${trainingSection(runs, data)}
 ${timeTable(runs)}</div></section>
 <section aria-labelledby="setup"><h2 id="setup">Set-up</h2>
 ${runs.length > 1 ? `<div class="card">${differencesTable(runs)}</div>` : ''}
-${runs.map(report => setup(report, runs.length === 1)).join('\n')}
+${runs.map(setup).join('\n')}
 </section>
 </main>
 <footer><p>Made by kernelgrad ${escapeHtml([...new Set(runs.map(({ version }) => version))].join(', '))}. Charts: Chart.js, MIT license. Arrow keys move through a chart's points.</p></footer>
@@ -103,44 +102,6 @@ function summary({ model, rows, steps, epochs, seconds, created }: RunReport): s
   return parts.join(' · ')
 }
 
-interface Figure {
-  id: string
-  title: string
-  /** What is drawn, in a sentence. */
-  note: string
-  /** What the script draws. */
-  kind: string
-  /** Name of the log's line, or number of the run. */
-  of?: string
-  /** Number of the evaluation data whose runs are drawn; all unless given. */
-  data?: number
-  legend?: string
-}
-
-function figure({ id, title, note, kind, of = '', data, legend = '' }: Figure): string {
-  return `<figure><figcaption><h3 id="${id}-title">${escapeHtml(title)}</h3><p class="soft" id="${id}-note">${escapeHtml(note)}</p></figcaption>${legend}
-<div class="plot"><canvas id="${id}" tabindex="0" role="img" aria-labelledby="${id}-title ${id}-note" data-kind="${kind}" data-of="${escapeHtml(of)}"${data === undefined ? '' : ` data-data="${data}"`}></canvas></div></figure>`
-}
-
-/** A chart of evaluations: one for each evaluation data, of the runs that have it. */
-function cards(chart: Figure, { runs }: PageData, has: (run: PageData['runs'][number]) => boolean): string {
-  const numbers = [...new Set(runs.filter(has).map(({ data }) => data))]
-  if (numbers.length < 2) return card(chart)
-  return numbers
-    .map(data => {
-      const names = runs.filter(run => run.data === data).map(({ name }) => name)
-      return card({
-        ...chart,
-        id: `${chart.id}-data-${data}`,
-        title: `${chart.title}: ${names.join(', ')}`,
-        data,
-      })
-    })
-    .join('\n')
-}
-
-const card = (chart: Figure) => `<div class="card">${figure(chart)}</div>`
-
 function toggles({ runs }: PageData): string {
   const boxes = runs.map(
     ({ name }, i) =>
@@ -149,123 +110,7 @@ function toggles({ runs }: PageData): string {
   return `<fieldset><legend>Runs</legend>${boxes.join('')}</fieldset>`
 }
 
-const stroke = (dash: string, text: string) =>
-  `<li><svg aria-hidden="true" viewBox="0 0 26 10"><line x1="0" y1="5" x2="26" y2="5" stroke="currentColor" stroke-width="2.5" stroke-dasharray="${dash}"/></svg>${text}</li>`
-const block = (look: string, text: string) =>
-  `<li><svg aria-hidden="true" viewBox="0 0 26 10"><rect x="1" width="24" height="10" rx="1" ${look}/></svg>${text}</li>`
-
-function curvesSection(page: PageData): string {
-  const { runs } = page
-  const perData = (chart: Figure) => cards(chart, page, ({ curves }) => curves !== null)
-  const drawn = runs.filter(({ curves }) => curves)
-  if (!drawn.length) return ''
-  const charts = [
-    perData({
-      id: 'chart-roc',
-      title: 'ROC curve',
-      note: 'True positive rate over false positive rate. The dotted line is chance.',
-      kind: 'roc',
-    }),
-    perData({
-      id: 'chart-pr',
-      title: 'Precision-recall curve',
-      note: 'Share of clicks among the rows above a threshold, over the share of all clicks found there.',
-      kind: 'pr',
-    }),
-    perData({
-      id: 'chart-reliability',
-      title: 'Reliability',
-      note: 'Share of clicks over mean predicted probability, in ten bins of equal rows. The dotted line is perfect.',
-      kind: 'reliability',
-    }),
-    ...runs.flatMap(({ name, curves }, i) =>
-      curves
-        ? card({
-            id: `chart-histogram-${i}`,
-            title: runs.length === 1 ? 'Scores by class' : `Scores by class: ${name}`,
-            note: 'Share of each class over the predicted probability; the outermost bars hold what lies beyond.',
-            kind: 'histogram',
-            of: String(i),
-            legend: `<ul class="legend">${block('fill="none" stroke="var(--run-1)" stroke-width="2.5"', 'clicked')}${block('fill="var(--run-0)" opacity="0.5"', 'not clicked')}</ul>`,
-          })
-        : [],
-    ),
-  ]
-  return `<section aria-labelledby="curves"><h2 id="curves">Evaluation curves</h2><div class="grid">${charts.join('\n')}</div></section>`
-}
-
-function listsSection(reports: readonly RunReport[], page: PageData): string {
-  const { runs } = page
-  if (!runs.some(({ lists }) => lists)) return ''
-  const charts = [
-    cards(
-      {
-        id: 'chart-ndcg',
-        title: 'nDCG by rank',
-        note: 'nDCG@k over k; lists without positives are left out.',
-        kind: 'ndcg',
-      },
-      page,
-      ({ lists }) => lists !== undefined,
-    ),
-  ]
-  const places = runs.flatMap(({ lists }) => lists?.propensities ?? [])
-  if (places.length)
-    charts.push(
-      card({
-        id: 'chart-propensities',
-        title: 'Places',
-        note: 'How much a place is looked at beside the first, as the model learned it.',
-        kind: 'propensities',
-        legend: places.some(({ truth }) => truth)
-          ? `<ul class="legend">${stroke('', 'learned')}${stroke('5 4', 'true')}</ul>`
-          : '',
-      }),
-    )
-  return `<section aria-labelledby="lists"><h2 id="lists">Lists</h2><div class="grid">${charts.join('\n')}</div>
-<div class="card">${listsTable(reports)}</div></section>`
-}
-
-function trainingSection(reports: readonly RunReport[], page: PageData): string {
-  const { runs } = page
-  const has = (name: string) => runs.some(({ series }) => name in series)
-  const perData = (name: string, chart: Figure) => cards(chart, page, ({ series }) => name in series)
-  const charts: string[] = []
-  if (has('loss') || has('eval_loss')) {
-    charts.push(
-      perData('eval_loss', {
-        id: 'chart-loss',
-        title: 'Loss',
-        note: 'Mean cross-entropy over steps.',
-        kind: 'loss',
-        legend: `<ul class="legend">${has('loss') ? stroke('', 'training') : ''}${has('eval_loss') ? stroke('5 4', 'evaluation') : ''}</ul>`,
-      }),
-    )
-  }
-  const line = (name: string, title: string, note: string) =>
-    has(name) &&
-    charts.push(
-      (name.startsWith('eval_') ? (chart: Figure) => perData(name, chart) : card)({
-        id: `chart-${name}`,
-        title,
-        note,
-        kind: 'line',
-        of: name,
-      }),
-    )
-  for (const [name, { title }] of Object.entries(METRICS))
-    if (name !== 'loss') line(`eval_${name}`, title, 'On the evaluation data, over steps.')
-  line('grad_norm', 'Gradient norm', 'Before clipping, over steps.')
-  line('learning_rate', 'Learning rate', 'Of the first parameter group, over steps.')
-  const tables = reports.map(evaluationsTable).filter(Boolean)
-  const content = charts.length
-    ? `<div class="grid">${charts.join('\n')}</div>`
-    : '<p class="card">Nothing was logged on the way: logging_steps and eval_steps were off.</p>'
-  return `<section aria-labelledby="training"><h2 id="training">Training</h2>${content}
-${tables.map(table => `<div class="card">${table}</div>`).join('\n')}</section>`
-}
-
-function setup(report: RunReport, open: boolean): string {
+function setup(report: RunReport): string {
   const { model, rows, steps, epochs, step_kept, adapter, version, created, config, seconds } = report
   const rate = seconds.total > 0 ? (rows.trained ?? rows.train * epochs) / seconds.total : 0
   const about = facts(report.name, [
@@ -279,7 +124,7 @@ function setup(report: RunReport, open: boolean): string {
     ['Ended', created],
     ['kernelgrad', version],
   ])
-  const all = facts('Configuration', settings(config))
+  const all = facts('Configuration', settings(config), 'facts settings')
   return `<div class="card">${about}
-<details${open ? ' open' : ''}><summary>Configuration</summary>${all}</details></div>`
+<details><summary>Configuration</summary>${all}</details></div>`
 }

@@ -2,12 +2,16 @@
 import type { RunReport } from './data.ts'
 import { type Column, formatted, table } from './tables.ts'
 
+/** Groups that a table has room for: there may be one for each user. */
+const SHOWN_PARTS = 40
+
 /** nDCG@10 by length of the lists, and by group, of every run that has lists. */
 export function listsTable(reports: readonly RunReport[]): string {
   const ranked = reports.filter(({ lists }) => lists)
   const parts = (title: string, of: 'by_length' | 'by_group', head: string): string => {
     const names = [...new Set(ranked.flatMap(({ lists }) => lists![of].map(({ name }) => name)))]
     if (!names.length) return ''
+    const all = names.length
     const part = (report: RunReport, name: string) => report.lists![of].find(one => one.name === name)
     const columns: Column<string>[] = [
       { title: head, cell: name => ({ text: name }) },
@@ -27,7 +31,14 @@ export function listsTable(reports: readonly RunReport[]): string {
         cell: (name: string) => ({ text: formatted('ndcg@10', part(report, name)?.ndcg) }),
       })),
     ]
-    return table(title, columns, names)
+    const lists = (name: string) => ranked.reduce((sum, report) => sum + (part(report, name)?.lists ?? 0), 0)
+    const largest = new Set([...names].sort((a, b) => lists(b) - lists(a)).slice(0, SHOWN_PARTS))
+    const more = all > SHOWN_PARTS ? `, the largest ${SHOWN_PARTS} of ${all.toLocaleString('en-US')}` : ''
+    return table(
+      title + more,
+      columns,
+      names.filter(name => largest.has(name)),
+    )
   }
   return [
     parts('nDCG@10 by length of the lists', 'by_length', 'Documents'),

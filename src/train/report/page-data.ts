@@ -23,20 +23,41 @@ export interface PageRun {
 
 export interface PageData {
   runs: PageRun[]
+  /** Looks of the lines of rates, by the order of their names. */
+  rates: { name: string; title: string; dash: number[] }[]
 }
+
+/** Dashes that tell the rates of a run's groups apart. */
+export const RATE_DASHES: readonly (readonly number[])[] = [[], [6, 4], [2, 3], [10, 3, 2, 3]]
+const RATE = 'learning_rate'
+
+/** The lines of a run's rates: those by group where there are some. */
+export function rateNames(series: Readonly<Record<string, unknown>>): string[] {
+  const own = Object.keys(series).filter(name => name.startsWith(`${RATE}_`))
+  return own.length ? own : RATE in series ? [RATE] : []
+}
+
+/** 'encoder' of 'learning_rate_encoder'. */
+export const rateTitle = (name: string): string =>
+  name === RATE ? 'all' : name.slice(RATE.length + 1).replaceAll('_', ' ')
 
 export function pageData(reports: readonly RunReport[]): PageData {
   const data = dataNumbers(reports)
-  return {
-    runs: reports.map(({ name, log_history, curves, lists, seconds }, i) => ({
-      name,
-      data: data[i]!,
-      series: seriesOf(log_history),
-      curves,
-      ...(lists ? { lists } : {}),
-      seconds: partsOf(seconds),
-    })),
-  }
+  const runs = reports.map(({ name, log_history, curves, lists, seconds }, i) => ({
+    name,
+    data: data[i]!,
+    series: seriesOf(log_history),
+    curves,
+    ...(lists ? { lists } : {}),
+    seconds: partsOf(seconds),
+  }))
+  const names = [...new Set(runs.flatMap(({ series }) => rateNames(series)))]
+  const rates = names.map((name, i) => ({
+    name,
+    title: rateTitle(name),
+    dash: [...RATE_DASHES[i % RATE_DASHES.length]!],
+  }))
+  return { runs, rates }
 }
 
 /** The parts, and what they leave of the total; parts of less than a thousandth are too small to see or count. */

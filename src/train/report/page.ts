@@ -10,7 +10,7 @@ type Line = ChartDataset<'line', XY[]>
 type LineChart = ChartConfiguration<'line', XY[]>
 type BarChart = ChartConfiguration<'bar', number[]>
 
-const { runs }: PageData = JSON.parse(document.getElementById('data')!.textContent!)
+const { runs, rates }: PageData = JSON.parse(document.getElementById('data')!.textContent!)
 const charts = new Map<HTMLCanvasElement, ChartClass>()
 const hidden = new Set<number>()
 /** Number of the evaluation data whose runs are drawn now; all unless set. */
@@ -62,6 +62,23 @@ const diagonal = (to: number, label: string): Line => ({
   pointRadius: 0,
   pointHitRadius: 0,
 })
+
+/** The share of clicks, once for each that the drawn runs have. */
+function baseRates(): Line[] {
+  const shown = runs.filter((run, i) => run.curves && !hidden.has(i) && (drawn === undefined || run.data === drawn))
+  const sum = (values: number[]) => values.reduce((a, b) => a + b, 0)
+  const values = shown.map(({ curves }) => {
+    const clicks = sum(curves!.histogram.clicks)
+    return clicks / (clicks + sum(curves!.histogram.others))
+  })
+  return [...new Set(values)].map(y => ({
+    ...diagonal(1, 'base rate'),
+    data: [
+      { x: 0, y },
+      { x: 1, y },
+    ],
+  }))
+}
 
 interface Axes {
   x: string
@@ -211,14 +228,17 @@ function configuration({ dataset: { kind, of = '', data } }: HTMLCanvasElement):
       )
     case 'pr':
       return lineChart(
-        lines(
-          ({ curves }) => curves && pairs(curves.precision_recall.recall, curves.precision_recall.precision),
-          {
-            pointRadius: 0,
-            // As average precision counts: a threshold's precision holds for the recall that it adds.
-            stepped: 'after',
-          },
-        ),
+        [
+          ...lines(
+            ({ curves }) => curves && pairs(curves.precision_recall.recall, curves.precision_recall.precision),
+            {
+              pointRadius: 0,
+              // As average precision counts: a threshold's precision holds for the recall that it adds.
+              stepped: 'after',
+            },
+          ),
+          ...baseRates(),
+        ],
         { x: 'Recall', y: 'Precision', square: 1 },
       )
     case 'ndcg':
@@ -252,6 +272,13 @@ function configuration({ dataset: { kind, of = '', data } }: HTMLCanvasElement):
         ],
         { x: 'Step', y: 'Loss' },
       )
+    case 'rates':
+      return lineChart(
+        rates.flatMap(({ name, title, dash }) =>
+          seriesLines(name, { borderDash: dash, pointRadius: 0 }, rates.length > 1 ? `, ${title}` : ''),
+        ),
+        { x: 'Step', y: '' },
+      )
     default:
       return lineChart(seriesLines(of), { x: 'Step', y: '' })
   }
@@ -265,7 +292,29 @@ function draw(canvas: HTMLCanvasElement): void {
   charts.set(canvas, new Chart(canvas, configuration(canvas) as ChartConfiguration))
 }
 
+/** The confusion table at a slider's threshold. */
+function decide(card: HTMLElement): void {
+  const { curves } = runs[Number(card.dataset.threshold)]!
+  const { score, clicks, others } = curves!.thresholds!
+  const sum = (values: number[]) => values.reduce((a, b) => a + b, 0)
+  const [all, rest] = [sum(curves!.histogram.clicks), sum(curves!.histogram.others)]
+  const slider = card.querySelector('input')!
+  const at = Number(slider.value)
+  const [tp, fp] = [clicks[at]!, others[at]!]
+  const cells = { tp, fp, fn: all - tp, tn: rest - fp }
+  for (const [name, value] of Object.entries(cells))
+    card.querySelector(`[data-cell="${name}"]`)!.textContent = value.toLocaleString('en-US')
+  const percent = (x: number) => `${(100 * x).toFixed(1)} %`
+  const told = score[at]!.toPrecision(4)
+  card.querySelector('output')!.textContent = told
+  slider.setAttribute('aria-valuetext', told)
+  card.querySelector('.said')!.textContent =
+    `${percent((tp + fp) / (all + rest))} of the rows: precision ${percent(tp / (tp + fp))}, recall ${all ? percent(tp / all) : 'n/a'}, F1 ${((2 * tp) / (tp + fp + all)).toFixed(3)}`
+}
+
 function drawAll(): void {
+  for (const card of document.querySelectorAll<HTMLElement>('[data-threshold]'))
+    card.hidden = hidden.has(Number(card.dataset.threshold))
   Chart.defaults.color = color('--soft')
   Chart.defaults.borderColor = color('--line')
   for (const canvas of document.querySelectorAll('canvas')) draw(canvas)
@@ -305,6 +354,11 @@ for (const canvas of document.querySelectorAll('canvas')) {
     chart.tooltip!.setActiveElements([], { x: 0, y: 0 })
     chart.update('none')
   })
+}
+for (const card of document.querySelectorAll<HTMLElement>('[data-threshold]')) {
+  card.querySelector<HTMLElement>('.live')!.hidden = false
+  card.querySelector('input')!.addEventListener('input', () => decide(card))
+  decide(card)
 }
 for (const box of document.querySelectorAll<HTMLInputElement>('input[data-run]')) {
   box.addEventListener('change', () => {

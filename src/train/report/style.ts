@@ -14,10 +14,11 @@ export const STYLE = `
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--bg); color: var(--text); font: 16px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; overflow-wrap: anywhere; }
+body { margin: 0; background: var(--bg); color: var(--text); font: 16px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; overflow-wrap: break-word; }
 header, main, footer { max-width: 1180px; margin: 0 auto; padding: 0 16px; }
 header { padding-top: 24px; }
 footer { padding-top: 16px; padding-bottom: 32px; color: var(--soft); font-size: 0.875rem; }
+h1, h3, caption, .soft, .stack th, .stack td, fieldset label, .legend li { overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 4px; }
 h2 { font-size: 1.2rem; margin: 36px 0 12px; }
 h3 { font-size: 1rem; margin: 0 0 2px; }
@@ -27,8 +28,9 @@ p { margin: 0 0 8px; }
 .skip:focus { left: 16px; top: 8px; background: var(--card); padding: 8px 12px; z-index: 2; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; border-radius: 4px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px; min-width: 0; }
+.halves { display: grid; gap: 8px 32px; grid-template-columns: minmax(0, 1fr); }
 .grid { display: grid; gap: 16px; grid-template-columns: minmax(0, 1fr); }
-@media (min-width: 760px) { .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); } .wide { grid-column: 1 / -1; } }
+@media (min-width: 760px) { .grid { grid-template-columns: repeat(2, minmax(0, 1fr)); } .wide { grid-column: 1 / -1; } .wide .halves { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 figure { margin: 0; }
 .plot { position: relative; height: 300px; margin-top: 8px; }
 .plot canvas { display: block; max-width: 100%; }
@@ -50,7 +52,20 @@ td.number:last-child, th.number:last-child { padding-right: 0; }
 .best { color: var(--good); font-weight: 700; }
 .best::before { content: '\\2605  '; font-size: 0.75em; vertical-align: 0.1em; }
 .facts th { width: 45%; font-weight: 400; color: var(--soft); }
-.facts td { font-variant-numeric: tabular-nums; }
+.facts td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; max-width: 100%; }
+.scroll + .scroll, .facts + .scroll, .scroll + .facts { margin-top: 16px; }
+.confusion { width: auto; }
+.confusion td { padding: 6px 16px 6px 0; white-space: nowrap; }
+.legend .swatch { margin-right: 6px; vertical-align: -2px; }
+.narrow { font-size: 0.8125rem; }
+.narrow td { white-space: nowrap; }
+.confusion td[style] { background: color-mix(in srgb, var(--run-1) var(--share), transparent); padding: 6px 8px; }
+.confusion td.right { background: color-mix(in srgb, var(--run-0) var(--share), transparent); }
+.live label { display: block; font-weight: 600; }
+.live output { font-variant-numeric: tabular-nums; margin-left: 4px; }
+input[type='range'] { display: block; width: 100%; height: 32px; margin: 0; accent-color: var(--accent); }
+.live { margin-bottom: 12px; }
 details { margin-top: 12px; }
 summary { cursor: pointer; font-weight: 600; padding: 6px 0; }
 .card + .card, .card + .grid, .grid + .card { margin-top: 16px; }
@@ -65,6 +80,9 @@ pre { white-space: pre-wrap; font-size: 0.8125rem; margin: 0; }
   .stack tbody th { justify-content: flex-start; text-align: left; }
   .stack td::before { content: attr(data-label); color: var(--soft); text-align: left; }
   .stack td.empty { display: none; }
+  .settings, .settings tbody, .settings tr, .settings th, .settings td { display: block; width: auto; }
+  .settings tr { padding: 6px 0; border-bottom: 1px solid var(--line); }
+  .settings th, .settings td { border: 0; padding: 0; }
 }
 .visually-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media print { fieldset, .skip { display: none; } .card { break-inside: avoid; } }

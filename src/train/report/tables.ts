@@ -14,6 +14,9 @@ function orderOf({ loss: _, log_loss: __, ...figures }: Record<string, Figure>):
   return figures
 }
 
+/** The same, with places where a long name may go on in the next line: behind the marks between its words. */
+export const breakable = (text: unknown): string => escapeHtml(text).replace(/[._/\\-](?=\w)/g, '$&<wbr>')
+
 /** Figures that have a column and a chart, in the order they are shown. */
 export const METRICS = Object.fromEntries(
   // Those of lists first: a ranker's log loss says little of it.
@@ -41,8 +44,14 @@ export interface Column<T> {
   cell(row: T): { text: string; best?: boolean }
 }
 
+/** A table; on a phone its rows are cards, or it scrolls in its box where it is 'narrow'. */
 // Where a table is laid out as cards, some browsers forget that it is a table; the roles say so.
-export function table<T>(caption: string, columns: Column<T>[], rows: readonly T[]): string {
+export function table<T>(
+  caption: string,
+  columns: Column<T>[],
+  rows: readonly T[],
+  look: 'stack' | 'narrow' = 'stack',
+): string {
   const kind = (column: Column<T>) => (column.number ? ' class="number"' : '')
   const head = columns
     .map(column => `<th role="columnheader" scope="col"${kind(column)}>${escapeHtml(column.title)}</th>`)
@@ -59,15 +68,19 @@ export function table<T>(caption: string, columns: Column<T>[], rows: readonly T
     })
     return `<tr role="row">${cells.join('')}</tr>`
   })
-  return `<table class="stack" role="table"><caption>${escapeHtml(caption)}</caption><thead role="rowgroup"><tr role="row">${head}</tr></thead><tbody role="rowgroup">${body.join('')}</tbody></table>`
+  return `<div class="scroll"><table class="${look}" role="table"><caption>${escapeHtml(caption)}</caption><thead role="rowgroup"><tr role="row">${head}</tr></thead><tbody role="rowgroup">${body.join('')}</tbody></table></div>`
 }
 
 /** Name and value, two columns. */
-export function facts(caption: string, rows: Iterable<readonly [string, string]>): string {
+export function facts(
+  caption: string,
+  rows: Iterable<readonly [string, string]>,
+  look = 'facts',
+): string {
   const body = [...rows].map(
-    ([name, value]) => `<tr><th scope="row">${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`,
+    ([name, value]) => `<tr><th scope="row">${breakable(name)}</th><td>${escapeHtml(value)}</td></tr>`,
   )
-  return `<table class="facts"><caption>${escapeHtml(caption)}</caption><tbody>${body.join('')}</tbody></table>`
+  return `<table class="${look}"><caption>${escapeHtml(caption)}</caption><tbody>${body.join('')}</tbody></table>`
 }
 
 /** The metric that runs are ranked by. */

@@ -89,7 +89,9 @@ for (const [file, width, scheme] of [
     const size = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
     assert.equal(size, [width, width], 'nothing to scroll sideways')
     const wide = await page.evaluate(() =>
-      [...document.querySelectorAll('table, canvas, .card, td, th')]
+      [...document.querySelectorAll('.scroll, table, canvas, .card, td, th')]
+        // What is wide scrolls in a box of its own.
+        .filter(e => e.matches('.scroll') || !e.closest('.scroll'))
         .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth)
         .map(e => e.outerHTML.slice(0, 80)),
     )
@@ -133,6 +135,34 @@ browserTest('charts follow the keyboard, and say what they show', async () => {
     ),
   )
   for (const chart of charts) assert.match(chart, /^0\|.{4,}\|.{10,}/)
+  assert.equal(complaints, [])
+  await page.close()
+})
+
+browserTest('a slider says what comes of a threshold', async () => {
+  const { page, complaints } = await open(one, 390, 'light')
+  const cells = () =>
+    page.$$eval('[data-threshold] [data-cell]', all =>
+      Object.fromEntries(all.map(cell => [cell.getAttribute('data-cell'), Number(cell.textContent!.replaceAll(',', ''))])),
+    )
+  const before = (await cells()) as Record<'tp' | 'fp' | 'fn' | 'tn', number>
+  const report = sampleReport('a_rather_long_name_of_a_run_without_any_space_in_it', 0.8)
+  const { thresholds, histogram } = report.curves!
+  const sum = (values: number[]) => values.reduce((a, b) => a + b, 0)
+  const at = await page.$eval('input[type=range]', input => Number((input as HTMLInputElement).value))
+  const table = (i: number) => ({
+    tp: thresholds!.clicks[i],
+    fn: sum(histogram.clicks) - thresholds!.clicks[i]!,
+    fp: thresholds!.others[i],
+    tn: sum(histogram.others) - thresholds!.others[i]!,
+  })
+  assert.equal(before, table(at))
+  await page.focus('input[type=range]')
+  await page.keyboard.press('ArrowRight')
+  assert.equal(await cells(), table(at + 1))
+  assert.is(await page.textContent('[data-threshold] output'), thresholds!.score[at + 1]!.toPrecision(4))
+  await page.keyboard.press('End')
+  assert.equal({ ...(await cells()) }, { ...table(thresholds!.score.length - 1), fn: 0, tn: 0 })
   assert.equal(complaints, [])
   await page.close()
 })
