@@ -159,6 +159,17 @@ export const COMMANDS: readonly CommandSpec[] = [
         description: "go on from a checkpoint (default: the newest whole one in --out's folder)",
       },
       {
+        flags: '--group-by <column>',
+        description:
+          'column of the evaluation files: the report has the figures by group too, or the AUC within groups',
+      },
+      {
+        flags: '--importance <rows>',
+        description:
+          'evaluation rows that the importance of features is measured on, 0 for none (default: as many as a sixth of the time of training allows, 2000 at most)',
+        parse: wholeNumber(0),
+      },
+      {
         flags: '--report-to <name>',
         description: 'write the log as event files for TensorBoard too, in runs below --out',
         choices: ['tensorboard', 'none'],

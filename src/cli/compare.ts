@@ -118,6 +118,7 @@ export async function comparePair(
       evaluation: await readJudged(evaluation, createModel(config), trainer),
       output: checkpoints ? folder : undefined,
       stream,
+      explain: {},
       name: TITLES[name]!,
     })
     await saveResult(fitted, folder)

@@ -6,10 +6,12 @@ import { type Dataset, openParquet, type TextTokenizer } from '../data/index.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { createModel, type Model, type ModelConfiguration } from '../models/index.ts'
 import { alone, type Ranks } from '../ranks/index.ts'
+import { metricOf, metricWith } from '../train/best-metric.ts'
+import type { RawColumns } from '../train/explain/features.ts'
+import { type ExplainBudget, explain } from '../train/explain/index.ts'
 import {
   CONFIG_FILE,
   type Curves,
-  evaluate,
   evaluateTeachers,
   fingerprints,
   type ListCurves,
@@ -17,6 +19,7 @@ import {
   loadEncoder,
   loadWeights,
   type Metric,
+  predict,
   REPORT_HTML,
   REPORT_JSON,
   type RunReport,
@@ -62,6 +65,10 @@ export interface FitOptions {
   stream: NodeJS.WriteStream
   /** How much places are looked at beside the first, where the data's maker knows: beside what the model learns of them. */
   propensities?: readonly number[] | undefined
+  /** The group of each evaluation row, that the figures at the end are told by. */
+  groups?: readonly unknown[] | undefined
+  /** What the report is to say of the model's features; nothing unless given. */
+  explain?: Omit<ExplainBudget, 'trained'> & { raw?: RawColumns | undefined }
   /** Of the trainer. */
   callbacks?: TrainerCallback[]
   /** Gets every entry of the log as it is made. */
@@ -175,16 +182,18 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   const stopped = performance.now()
   const stepKept = keptStep(run.state, trainer)
   let metrics = evaluation && loggedMetrics(run.state, stepKept)
-  if (evaluation && !(metrics && drawn.has(stepKept))) {
-    metrics = await evaluate(model, evaluation, {
-      batchSize: trainer.per_device_eval_batch_size,
-      truncate: trainer.truncate,
-      ranks,
-      onEvaluation(done) {
-        drawn.set(stepKept, drawnOf(done))
-      },
-    })
+  if (evaluation && (options.groups || !(metrics && drawn.has(stepKept)))) {
+    const { per_device_eval_batch_size: batchSize, truncate } = trainer
+    const metric = metricWith(model, [metricOf(trainer)], { rows: evaluation.length })
+    await predict(model, evaluation, { batchSize, truncate, metric, groups: options.groups, ranks })
+    metrics = metric.result()
+    drawn.set(stepKept, drawnOf(metric))
   }
+  const judged = performance.now()
+  const explained =
+    evaluation && options.explain && ranks.rank === 0
+      ? await explain(model, evaluation, trainer, { ...options.explain, trained })
+      : {}
   const ended = performance.now()
   const report = runReport({
     name: options.name,
@@ -203,10 +212,14 @@ export async function fit(options: FitOptions): Promise<Fitted> {
     timings: {
       ...run.timings,
       ...(teachers.length ? { 'teacher evaluation': (taught - started) / 1000 } : {}),
-      'final evaluation': (ended - stopped) / 1000,
+      'final evaluation': (judged - stopped) / 1000,
+      ...(options.explain ? { 'features and slices': (ended - judged) / 1000 } : {}),
     },
-    metrics,
+    // Of groups, the report has a table; there may be one for each user.
+    metrics:
+      metrics && Object.fromEntries(Object.entries(metrics).filter(([name]) => !/ \(.*\)$/.test(name))),
     ...drawn.get(stepKept),
+    ...explained,
     teachers,
     lists: await listsOf(model, drawn.get(stepKept)?.lists, options.propensities),
   })

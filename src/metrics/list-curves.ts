@@ -57,8 +57,8 @@ export function listCurves(ranked: Ranked, groups: readonly unknown[] = []): Lis
 
 const orNull = (value: number) => (Number.isNaN(value) ? null : Number(value.toFixed(6)))
 
-/** '1', '2', '3-4', '5-8', … */
-function lengthClass(length: number): string {
+/** '0', '1', '2', '3-4', '5-8', … */
+export function lengthClass(length: number): string {
   if (length < 3) return String(length)
   const to = 2 ** Math.ceil(Math.log2(length))
   return `${to / 2 + 1}-${to}`

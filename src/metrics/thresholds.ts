@@ -33,8 +33,8 @@ export function thresholdsOf(sorted: ByClass): Thresholds {
   const at = points.findIndex(([, found, wrong]) => found + wrong >= best![1] + best![2])
   if (best && points[at]?.[0] !== best[0]) points.splice(at, 0, best)
   return {
-    // Seven digits tell float32 scores apart.
-    score: points.map(([score]) => Number(score.toPrecision(7))),
+    // Nine digits tell float32 scores apart.
+    score: points.map(([score]) => Number(score.toPrecision(9))),
     clicks: points.map(([, found]) => found),
     others: points.map(([, , wrong]) => wrong),
   }

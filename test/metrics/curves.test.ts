@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { thinned } from '../../src/metrics/curves.ts'
-import { ScoreAccumulator } from '../../src/metrics/index.ts'
+import { Evaluation, ScoreAccumulator } from '../../src/metrics/index.ts'
 
 interface Case {
   y: string
@@ -145,6 +145,46 @@ test('thinning keeps first, lowest, highest and last of each stretch, in order',
     [25, 3],
     [26, 3],
   ])
+})
+
+test('thresholds count the rows at or above them, with the best F1 among them', () => {
+  const { y, p } = drawn(20_000)
+  const { score, clicks, others } = curvesOf(y, p).thresholds!
+  assert.ok(score.length > 90 && score.length <= 101, `${score.length}`)
+  const all = y.reduce((sum, label) => sum + label, 0)
+  const counted = (from: number) => {
+    let [found, wrong] = [0, 0]
+    for (const [i, value] of p.entries()) if (value >= from) y[i] ? found++ : wrong++
+    return [found, wrong]
+  }
+  const f1 = ([found, wrong]: number[]) => (2 * found!) / (found! + wrong! + all)
+  for (const [i, value] of score.entries()) {
+    assert.ok(i === 0 || value < score[i - 1]!)
+    assert.equal(counted(Math.fround(value)), [clicks[i], others[i]])
+  }
+  assert.equal([clicks.at(-1), others.at(-1)], [all, y.length - all])
+  const best = Math.max(...score.map((_, i) => f1([clicks[i]!, others[i]!])))
+  for (let i = 0; i < p.length; i += 37) assert.ok(f1(counted(p[i]!)) <= best)
+  // Of few rows, and of one class.
+  assert.equal(curvesOf([1, 0, 1], [0.5, 0.5, 0.25]).thresholds, {
+    score: [0.5, 0.25],
+    clicks: [1, 2],
+    others: [1, 1],
+  })
+  assert.equal(curvesOf([0, 0], [0.5, 0.25]).thresholds!.clicks, [0, 0])
+  assert.equal(curvesOf([1, 1], [0.5, 0.25]).thresholds!.others, [0, 0])
+})
+
+test('confusions of more than two classes are counted, up to as many as a page shows', () => {
+  const probabilities = Float32Array.of(0.7, 0.2, 0.1, 0.1, 0.1, 0.8, 0.3, 0.4, 0.3, 0.4, 0.4, 0.2)
+  const evaluation = new Evaluation(3).add(Uint32Array.of(0, 1, 1, 2), probabilities)
+  assert.equal(evaluation.confusion(), [
+    [1, 0, 0],
+    [0, 1, 1],
+    [1, 0, 0],
+  ])
+  assert.is(new Evaluation(2).add(Uint32Array.of(1), Float32Array.of(0.5, 0.5)).confusion(), undefined)
+  assert.is(new Evaluation(51).confusion(), undefined)
 })
 
 test.run()

@@ -23,6 +23,7 @@ import { ARGUMENTS_FILE } from '../../train/trainer-checkpoint.ts'
 import { useArchitecture } from '../architecture.ts'
 import { fit, resultFiles, runName, saveResult } from '../fit.ts'
 import { readRun } from '../inputs.ts'
+import { groupsOf, rawColumnsOf } from '../judged.ts'
 import { leavesLoggingOut, logOften } from '../log-often.ts'
 import { checkOutputs, folderInputs, inputs } from '../outputs.ts'
 import { keepPreparation, withPrepared } from '../prepared.ts'
@@ -49,6 +50,8 @@ export interface TrainOptions {
   initFrom?: string
   truncate?: boolean
   reportTo?: 'tensorboard' | 'none'
+  groupBy?: string | undefined
+  importance?: number
   adapter?: string
   json?: boolean
 }
@@ -64,7 +67,11 @@ async function runOn(ranks: Ranks, given: Partial<TrainOptions> & Pick<TrainOpti
   if (options.architecture) await useArchitecture(options.architecture)
   const { pretraining, model } = await planPretraining(json, options)
   if (pretraining)
-    await trainOne(ranks, { ...pretraining.options, architecture: undefined }, pretraining.json)
+    await trainOne(
+      ranks,
+      { ...pretraining.options, architecture: undefined, groupBy: undefined },
+      pretraining.json,
+    )
   await trainOne(ranks, model.options, model.json)
 }
 
@@ -145,6 +152,11 @@ async function trainInto(
   model.tokenizer = tokenizer
   if (initFrom !== undefined) await checkWeights(model, join(initFrom, WEIGHTS_FILE))
   const { lastEval, ...rows } = await readRun(options, model, trainer)
+  const raw = await rawColumnsOf(options.preparation)
+  const groups =
+    options.groupBy === undefined
+      ? undefined
+      : await groupsOf(options.groupBy, { model, files: lastEval, raw })
   const onLog =
     json && first ? (entry: LogEntry) => void process.stdout.write(`${JSON.stringify(entry)}\n`) : undefined
   await trainWithRecovery(
@@ -179,6 +191,8 @@ async function trainInto(
         onLog,
         initFrom,
         callbacks: logsOften ? [logOften] : [],
+        groups,
+        explain: { raw, importance: options.importance },
       }
       const fitted = await fit({ ...run, resume: from || undefined, name: runName(out) })
       if (!first) return

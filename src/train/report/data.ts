@@ -5,6 +5,8 @@ import { parseStrict } from '../../config/schema.ts'
 import { VERSION } from '../../kernels/tuning.ts'
 import type { Curves, ListCurves } from '../../metrics/index.ts'
 import type { ModelConfiguration } from '../../models/index.ts'
+import type { Importance } from '../explain/importance.ts'
+import type { Slices } from '../explain/slices.ts'
 import type { TeacherEvaluation } from '../teacher-evaluation.ts'
 import type { LogEntry, TrainerState } from '../trainer-state.ts'
 
@@ -47,6 +49,10 @@ export interface RunReport {
   curves: Curves | null
   /** Rows by class and by the class they were taken for, of the weights at the end; classifiers of more than two classes. */
   confusion?: number[][] | undefined
+  /** How much each feature matters, on evaluation rows. */
+  importance?: Importance | undefined
+  /** Where the model is worse than elsewhere, on evaluation rows. */
+  slices?: Slices | undefined
   /** What the run learned from, on the same evaluation data. */
   teachers?: TeacherFigures[] | undefined
   /** How well lists are ordered by the weights at the end; rankers with evaluation data. */
@@ -99,6 +105,10 @@ export interface RunReportInput {
   curves?: Curves
   /** Of the weights that are kept. */
   confusion?: number[][] | undefined
+  /** Of the weights that are kept. */
+  importance?: Importance | undefined
+  /** Of the weights that are kept. */
+  slices?: Slices | undefined
   /** Its teachers on the same rows, from `evaluateTeachers`. */
   teachers?: readonly TeacherEvaluation[]
   /** Of the weights that are kept, and what they say of places. */
@@ -126,6 +136,8 @@ export function runReport(input: RunReportInput): RunReport {
     log_history: [...state.log_history],
     curves: input.curves ?? null,
     ...(input.confusion ? { confusion: input.confusion } : {}),
+    ...(input.importance ? { importance: input.importance } : {}),
+    ...(input.slices ? { slices: input.slices } : {}),
     ...(input.lists ? { lists: input.lists } : {}),
   }
   if (input.teachers?.length)
@@ -154,6 +166,32 @@ const lists = v.object({
   by_group: listParts,
   propensities: v.optional(v.object({ learned: numbers, truth: v.optional(numbers) })),
 })
+const importance = v.object({
+  figure: v.string(),
+  base: v.number(),
+  rows: v.number(),
+  of: v.number(),
+  repeats: v.number(),
+  seed: v.number(),
+  features: v.array(v.object({ name: v.string(), worse: v.number(), deviation: v.nullable(v.number()) })),
+})
+const slice = {
+  value: v.string(),
+  count: v.number(),
+  mean: v.number(),
+  low: v.nullable(v.number()),
+  high: v.nullable(v.number()),
+  clicks: v.optional(v.number()),
+  predicted: v.optional(v.number()),
+}
+const slices = v.object({
+  figure: v.picklist(['log_loss', 'ndcg@10']),
+  rows: v.number(),
+  of: v.number(),
+  all: v.object(slice),
+  features: v.array(v.object({ name: v.string(), slices: v.array(v.object(slice)), more: v.number() })),
+  worst: v.array(v.object({ ...slice, feature: v.string() })),
+})
 const reportSchema = v.object({
   format: v.literal(1, ({ input }) => `expected format 1, got ${JSON.stringify(input)}`),
   name: v.string(),
@@ -179,6 +217,8 @@ const reportSchema = v.object({
   lists: v.optional(lists),
   curves,
   confusion: v.optional(v.array(numbers)),
+  importance: v.optional(importance),
+  slices: v.optional(slices),
   teachers: v.optional(v.array(v.object({ teacher: v.string(), metrics: figures, curves }))),
 })
 

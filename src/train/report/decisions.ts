@@ -30,7 +30,11 @@ interface Row {
 const f1 = ({ found, wrong }: Row, clicks: number) => (2 * found) / (found + wrong + clicks)
 
 /** The points that the table lists, those about such shares and the best F1, from the highest threshold on. */
-function listed({ score, clicks, others }: NonNullable<Curves['thresholds']>, rows: number, all: number): Row[] {
+function listed(
+  { score, clicks, others }: NonNullable<Curves['thresholds']>,
+  rows: number,
+  all: number,
+): Row[] {
   const points = score.map((value, at) => ({ at, score: value, found: clicks[at]!, wrong: others[at]! }))
   const kept = new Set<Row>()
   for (const share of SHARES) {
@@ -65,9 +69,17 @@ export function thresholdCard(report: RunReport, of: number, alone: boolean): st
       number: true,
       cell: ({ found, wrong }) => ({ text: `${count(found + wrong)} (${percent((found + wrong) / rows)})` }),
     },
-    { title: 'Precision', number: true, cell: ({ found, wrong }) => ({ text: percent(found / (found + wrong)) }) },
+    {
+      title: 'Precision',
+      number: true,
+      cell: ({ found, wrong }) => ({ text: percent(found / (found + wrong)) }),
+    },
     { title: 'Recall', number: true, cell: ({ found }) => ({ text: percent(found / all) }) },
-    { title: 'F1', number: true, cell: row => ({ text: `${f1(row, all).toFixed(3)}${row === best ? ', highest' : ''}` }) },
+    {
+      title: 'F1',
+      number: true,
+      cell: row => ({ text: `${f1(row, all).toFixed(3)}${row === best ? ', highest' : ''}` }),
+    },
   ]
   const title = alone ? 'Threshold' : `Threshold: ${report.name}`
   const cell = (name: string) => `<td class="number" data-cell="${name}"></td>`

@@ -26,7 +26,11 @@ export function figure({ id, title, note, kind, of = '', data, legend = '' }: Fi
 }
 
 /** A chart of evaluations: one for each evaluation data, of the runs that have it. */
-export function cards(chart: Figure, { runs }: PageData, has: (run: PageData['runs'][number]) => boolean): string {
+export function cards(
+  chart: Figure,
+  { runs }: PageData,
+  has: (run: PageData['runs'][number]) => boolean,
+): string {
   const numbers = [...new Set(runs.filter(has).map(({ data }) => data))]
   if (numbers.length < 2) return card(chart)
   return numbers

@@ -1,6 +1,7 @@
 // The report as one HTML file that loads nothing: text and tables in place, charts drawn by Chart.js from JSON within.
 import { ConfigError } from '../../errors.ts'
 import type { RunReport } from './data.ts'
+import { featuresSection } from './features.ts'
 import { figure } from './figures.ts'
 import { type PageData, pageData } from './page-data.ts'
 import { curvesSection, listsSection, trainingSection } from './sections.ts'
@@ -57,6 +58,7 @@ export function reportHtml(reports: readonly RunReport[], { chartJs, page }: Pag
 ${evaluated.length > 1 ? toggles(data) : ''}
 ${curvesSection(evaluated, data)}
 ${listsSection(runs, data)}
+${featuresSection(runs)}
 ${trainingSection(runs, data)}
 <section aria-labelledby="time"><h2 id="time">Time</h2>
 <div class="card">${figure({ id: 'chart-time', title: 'Where the time went', note: 'Seconds of the whole run by part.', kind: 'time' })}

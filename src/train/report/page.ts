@@ -65,7 +65,9 @@ const diagonal = (to: number, label: string): Line => ({
 
 /** The share of clicks, once for each that the drawn runs have. */
 function baseRates(): Line[] {
-  const shown = runs.filter((run, i) => run.curves && !hidden.has(i) && (drawn === undefined || run.data === drawn))
+  const shown = runs.filter(
+    (run, i) => run.curves && !hidden.has(i) && (drawn === undefined || run.data === drawn),
+  )
   const sum = (values: number[]) => values.reduce((a, b) => a + b, 0)
   const values = shown.map(({ curves }) => {
     const clicks = sum(curves!.histogram.clicks)
@@ -230,7 +232,8 @@ function configuration({ dataset: { kind, of = '', data } }: HTMLCanvasElement):
       return lineChart(
         [
           ...lines(
-            ({ curves }) => curves && pairs(curves.precision_recall.recall, curves.precision_recall.precision),
+            ({ curves }) =>
+              curves && pairs(curves.precision_recall.recall, curves.precision_recall.precision),
             {
               pointRadius: 0,
               // As average precision counts: a threshold's precision holds for the recall that it adds.

@@ -151,11 +151,12 @@ export function trainingSection(reports: readonly RunReport[], page: PageData): 
 ${tables.map(table => `<div class="card">${table}</div>`).join('\n')}</section>`
 }
 
-
 /** The rates of all parameter groups that have one of their own. */
 function ratesFigure(runs: PageData['runs']): Figure {
   const names = [...new Set(runs.flatMap(({ series }) => rateNames(series)))]
-  const items = names.map((name, i) => stroke(RATE_DASHES[i % RATE_DASHES.length]!.join(' '), rateTitle(name)))
+  const items = names.map((name, i) =>
+    stroke(RATE_DASHES[i % RATE_DASHES.length]!.join(' '), rateTitle(name)),
+  )
   return {
     id: 'chart-learning_rate',
     title: 'Learning rate',

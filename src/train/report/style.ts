@@ -58,6 +58,10 @@ td.number:last-child, th.number:last-child { padding-right: 0; }
 .confusion { width: auto; }
 .confusion td { padding: 6px 16px 6px 0; white-space: nowrap; }
 .legend .swatch { margin-right: 6px; vertical-align: -2px; }
+.bars td:nth-child(2) { width: 45%; vertical-align: middle; }
+.bars .number { white-space: nowrap; }
+.bar { display: block; height: 12px; border-radius: 2px; background: var(--run-0); min-width: 1px; }
+.narrow caption { position: sticky; left: 0; max-width: calc(100vw - 68px); }
 .narrow { font-size: 0.8125rem; }
 .narrow td { white-space: nowrap; }
 .confusion td[style] { background: color-mix(in srgb, var(--run-1) var(--share), transparent); padding: 6px 8px; }
@@ -81,6 +85,8 @@ pre { white-space: pre-wrap; font-size: 0.8125rem; margin: 0; }
   .stack td::before { content: attr(data-label); color: var(--soft); text-align: left; }
   .stack td.empty { display: none; }
   .settings, .settings tbody, .settings tr, .settings th, .settings td { display: block; width: auto; }
+  .settings caption { display: block; }
+  .bars td:nth-child(2) { width: 28%; }
   .settings tr { padding: 6px 0; border-bottom: 1px solid var(--line); }
   .settings th, .settings td { border: 0; padding: 0; }
 }

@@ -72,11 +72,7 @@ export function table<T>(
 }
 
 /** Name and value, two columns. */
-export function facts(
-  caption: string,
-  rows: Iterable<readonly [string, string]>,
-  look = 'facts',
-): string {
+export function facts(caption: string, rows: Iterable<readonly [string, string]>, look = 'facts'): string {
   const body = [...rows].map(
     ([name, value]) => `<tr><th scope="row">${breakable(name)}</th><td>${escapeHtml(value)}</td></tr>`,
   )

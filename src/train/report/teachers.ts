@@ -10,7 +10,7 @@ export function withTeachers(reports: readonly RunReport[]): RunReport[] {
   const numbers = dataNumbers(reports)
   const seen = new Set<string>()
   return reports.flatMap((report, i) => {
-    const { teachers = [], ...run } = report
+    const { teachers = [], confusion: _, importance: __, slices: ___, lists: ____, ...run } = report
     const others = teachers.filter(({ teacher, metrics }) => {
       const key = JSON.stringify([numbers[i], teacher, metrics])
       return !seen.has(key) && seen.add(key)

@@ -143,7 +143,9 @@ browserTest('a slider says what comes of a threshold', async () => {
   const { page, complaints } = await open(one, 390, 'light')
   const cells = () =>
     page.$$eval('[data-threshold] [data-cell]', all =>
-      Object.fromEntries(all.map(cell => [cell.getAttribute('data-cell'), Number(cell.textContent!.replaceAll(',', ''))])),
+      Object.fromEntries(
+        all.map(cell => [cell.getAttribute('data-cell'), Number(cell.textContent!.replaceAll(',', ''))]),
+      ),
     )
   const before = (await cells()) as Record<'tp' | 'fp' | 'fn' | 'tn', number>
   const report = sampleReport('a_rather_long_name_of_a_run_without_any_space_in_it', 0.8)

@@ -44,6 +44,81 @@ test('figures that do not exist are null, and shown so', () => {
   assert.match(text(html(report)), /\|ROC AUC\|+n\/a\|+PR AUC\|+0\.000\|/)
 })
 
+test('legends have areas, the base rate and what decides; tables of features stand for charts', () => {
+  const page = html(sample)
+  assert.match(page, /text_tabular, AUC 0\.\d{3}<\/li>.*chance, AUC 0\.500/)
+  const { clicks, others } = sample.curves!.histogram
+  const sum = (values: number[]) => values.reduce((a, b) => a + b, 0)
+  const rate = (sum(clicks) / (sum(clicks) + sum(others))).toPrecision(3)
+  assert.ok(page.includes(`base rate ${rate}`))
+  const { thresholds: _, ...old } = sample.curves!
+  assert.not.match(html({ ...sample, curves: old }), /data-threshold="/)
+  const table = /<caption>Some thresholds[\s\S]*?<\/table>/.exec(page)![0]
+  const { score, clicks: found, others: wrong } = sample.curves!.thresholds!
+  for (const [, shown, above] of table.matchAll(
+    /rowheader" scope="row"><span>([\d.e-]+)<.*?data-label="Rows above">([\d,]+) \(/g,
+  )) {
+    const at = score.findIndex(value => value.toPrecision(4) === shown)
+    assert.is(Number(above!.replaceAll(',', '')), found[at]! + wrong[at]!)
+  }
+  assert.is(table.match(/highest/g)!.length, 1)
+  // Folded, and its keys break between words alone.
+  assert.not.match(page, /<details open/)
+  assert.match(page, /pretrained_<wbr>model_<wbr>config\.<wbr>vocab_<wbr>size/)
+})
+
+test('classes, importance and slices come back from disk, and are shown', () => {
+  const slice = (value: string, mean: number) => ({
+    value,
+    count: 40,
+    mean,
+    low: mean - 0.1,
+    high: mean + 0.1,
+  })
+  const report: RunReport = {
+    ...sample,
+    confusion: [
+      [8, 1, 1],
+      [0, 5, 0],
+      [2, 0, 3],
+    ],
+    importance: {
+      ...{ figure: 'roc_auc', base: 0.75, rows: 300, of: 6000, repeats: 2, seed: 7 },
+      features: [
+        { name: 'city <b>', worse: 0.2, deviation: 0.01 },
+        { name: 'noise', worse: -0.001, deviation: null },
+      ],
+    },
+    slices: {
+      ...{ figure: 'log_loss', rows: 6000, of: 6000, all: slice('all', 0.3) },
+      features: [{ name: 'city', slices: [slice('<i>Oslo', 0.5)], more: 3 }],
+      worst: [{ feature: 'city', ...slice('<i>Oslo', 0.5) }],
+    },
+  }
+  assert.equal(parseRunReport(JSON.parse(JSON.stringify(report)), 'x'), report)
+  const page = html(report)
+  assert.not.match(page, /<b>|<i>/)
+  const shown = text(page)
+  for (const part of [
+    /300 of 6,000 evaluation rows, seed 7/,
+    /city &#60;b&#62;\|+0\.200 ± 0\.010/,
+    /noise\|+−0\.001/,
+    /Worse than all together \(0\.300\), the worst first/,
+    /0\.500 \(0\.400 to 0\.600\)/,
+    /city, the largest 1 of 4/,
+    /Class\|+0\|+1\|+2\|+Rows\|+0\|+8\|+1\|+1\|+10/,
+  ])
+    assert.match(shown, part)
+  assert.not.match(shown, /of whichever list/)
+  // A teacher has none of its own.
+  const taught = html({
+    ...report,
+    teachers: [{ teacher: 't', metrics: sample.metrics!, curves: sample.curves }],
+  })
+  assert.is(taught.match(/<h3>Importance/g)!.length, 1)
+  assert.is(taught.match(/<h3>Classes/g)!.length, 1)
+})
+
 test('runs stand best first, and each best figure is marked', () => {
   const runs = [0.2, 0.9, 0.5].map((skill, i) => {
     const report = sampleReport(`run ${i}`, skill)
