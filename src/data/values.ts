@@ -65,11 +65,12 @@ function checkPlainTexts(view: DataView, n: number): void {
   }
 }
 
-/** INT96: nanoseconds of the day, then the Julian day; as milliseconds from 1970. */
-function readOldTimestamps(view: DataView, n: number): number[] {
+/** INT96: nanoseconds of the day, then the Julian day; as microseconds from 1970, rounded down. */
+function readOldTimestamps(view: DataView, n: number): bigint[] {
   return Array.from({ length: n }, (_, i) => {
-    const nanos = Number(view.getBigInt64(12 * i, true))
-    return (view.getInt32(12 * i + 8, true) - 2_440_588) * 86_400_000 + Math.floor(nanos / 1e6)
+    const nanos = view.getBigInt64(12 * i, true)
+    const micros = (nanos - (((nanos % 1000n) + 1000n) % 1000n)) / 1000n
+    return BigInt(view.getInt32(12 * i + 8, true) - 2_440_588) * 86_400_000_000n + micros
   })
 }
 
@@ -111,6 +112,13 @@ function readPrefixes(reader: DataReader, n: number, fixed?: number): Uint8Array
   })
 }
 
+/** How many of a unit are a millisecond. */
+const UNITS = { MILLIS: 1n, MICROS: 1000n, NANOS: 1_000_000n }
+
+/** Rounded down, also before 1970. */
+const milliseconds = (value: bigint, unit: bigint) =>
+  Number((value - (((value % unit) + unit) % unit)) / unit)
+
 /** Turns what stands in the file into what it means: texts, numbers, dates. */
 export function convert(data: DecodedArray, meaning: Meaning): DecodedArray {
   const each = <T>(make: (value: never) => T): T[] => Array.from(data as unknown as ArrayLike<never>, make)
@@ -132,13 +140,10 @@ export function convert(data: DecodedArray, meaning: Meaning): DecodedArray {
       )
     case 'DATE':
       return each((days: number) => date(days * 86_400_000))
-    case 'TIMESTAMP': {
-      const unit = { MILLIS: 1n, MICROS: 1000n, NANOS: 1_000_000n }[meaning.unit]
-      // Rounded down, also before 1970.
-      return each((value: bigint) => date(Number((value - (((value % unit) + unit) % unit)) / unit)))
-    }
+    case 'TIMESTAMP':
+      return each((value: bigint) => date(milliseconds(value, UNITS[meaning.unit])))
     case 'INT96':
-      return each(date)
+      return each((value: bigint) => date(milliseconds(value, UNITS.MICROS)))
     case 'UNREADABLE':
       throw new Error('intervals cannot be read')
     default:

@@ -1,6 +1,7 @@
 // Learning from a table in memory: what prepareTable learns of the same rows, bit for bit, by the same code.
 import { expectOptions, shown } from '../check.ts'
-import { type Columns, tokenizerFrom } from '../data/index.ts'
+import type { Columns } from '../data/index.ts'
+import { tokenizerFrom } from '../data/tokenizer.ts'
 import { ArgumentError, ConfigError, DataError } from '../errors.ts'
 import { columnsOf, TELLING_CLASSES, type Work } from './columns.ts'
 import type { Learned, PreparationDocument } from './document.ts'
@@ -74,8 +75,10 @@ export interface LearnedTable {
  * ```ts
  * import { learnTable, openTable } from 'kernelgrad/prepare'
  *
- * const table = await openTable(new Blob(['zip,clicked\n07,yes\n08,no\n']), { name: 'clicks.csv' })
- * const { preparation, train, test } = await learnTable(table, { label: 'clicked', columns: { zip: { role: 'category' } } })
+ * const file = new Blob(['zip,clicked\n10115,yes\n20095,no\n10115,yes\n20095,no\n'])
+ * const table = await openTable(file, { name: 'clicks.csv' })
+ * const columns = { zip: { role: 'category' } } as const
+ * const { preparation, train } = await learnTable(table, { label: 'clicked', columns, testShare: 0 })
  * ```
  */
 export async function learnTable(table: OpenedTable, options: LearnOptions): Promise<LearnedTable> {

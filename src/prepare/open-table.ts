@@ -12,7 +12,7 @@ import { readValues, wayOf } from './parquet-values.ts'
 
 const MB = 1_000_000
 /** Bytes of a file, once it is unpacked, that are taken into memory. */
-export const MOST_BYTES = 64 * MB
+const MOST_BYTES = 64 * MB
 /** Values, rows times columns. */
 const MOST_VALUES = 20_000_000
 
@@ -172,7 +172,11 @@ async function readParquet(blob: Blob, name: string): Promise<Read> {
     const { kind, type } =
       leaf === undefined ? { kind: 'nested' as const, type: 'lists or objects' } : wayOf(leaf)
     const nested = leaf === undefined || leaf.list || kind === 'nested'
-    columns.push({ name: column, kind: nested ? 'nested' : kind, type: leaf?.list ? `${type}[]` : type })
+    columns.push({
+      name: column,
+      kind: nested ? 'nested' : kind,
+      type: leaf?.list ? 'lists or objects' : type,
+    })
     if (nested) continue
     const own = coder()
     for (const value of await readValues(file, leaf)) own.push(value)

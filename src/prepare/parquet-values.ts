@@ -40,11 +40,7 @@ export function wayOf({ element, meaning }: Leaf): Way {
       return { kind: 'date', type: 'TIMESTAMP', text: (value: bigint) => momentText((value * times) / per) }
     }
     case 'INT96':
-      return {
-        kind: 'date',
-        type: 'TIMESTAMP',
-        text: (ms: number) => momentText(BigInt(Math.floor(ms * 1000 + 0.3))),
-      }
+      return { kind: 'date', type: 'TIMESTAMP', text: momentText }
     case 'DECIMAL': {
       const text = (value: number | bigint | Uint8Array) => decimalText(value, meaning.scale)
       return { kind: 'text', type: `DECIMAL(${precision},${scale ?? 0})`, text }
@@ -65,7 +61,7 @@ export function wayOf({ element, meaning }: Leaf): Way {
     case 'JSON':
       return { kind: 'nested', type: 'JSON' }
     case 'BYTES':
-      return { kind: 'nested', type: 'BLOB' }
+      return { kind: 'text', type: 'VARCHAR', text: bytesText }
     default:
       return { kind: 'nested', type: 'INTERVAL' }
   }
@@ -93,6 +89,16 @@ export async function readValues(file: ParquetFile, leaf: Leaf): Promise<unknown
       })
     }
   })
+}
+
+function bytesText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new Error(
+      `bytes ${Array.from(bytes.subarray(0, 16), byte => byte.toString(16).padStart(2, '0')).join(' ')}, expected UTF-8 text`,
+    )
+  }
 }
 
 function dayText(days: bigint): string {

@@ -140,7 +140,7 @@ async function readerOf(db: Database, path: string, delimiter: string | undefine
       ({ column_name, column_type }): RawTableColumn => ({
         name: String(column_name),
         kind: kindOf(String(column_type)),
-        type: String(column_type),
+        type: NESTED.test(String(column_type)) ? 'lists or objects' : String(column_type),
       }),
     )
     return { path, columns, from }
@@ -204,6 +204,7 @@ const KINDS: [RegExp, RawKind][] = [
   [/^(DATE|TIMESTAMP.*)$/, 'date'],
   [/^(VARCHAR|UUID|TIME|TIME .*|DECIMAL\(.*\)|ENUM\(.*\)|BLOB)$/, 'text'],
 ]
+const NESTED = /[[\]]$|^(?:STRUCT|MAP|UNION|VARIANT)\b/
 const kindOf = (type: string): RawKind =>
   /[[\]]$/.test(type) ? 'nested' : (KINDS.find(([pattern]) => pattern.test(type))?.[1] ?? 'nested')
 

@@ -48,7 +48,7 @@ test('records of CSV mean what they mean on the command line, well formed or not
   const outcomes = new Set<string>()
   const db = await openDatabase({ folder, memoryMiB: 256, otherwise: '' })
   await db.keepOrder(true)
-  for (const head of ['a,b\n', 'a\n', 'a;b\r\n'])
+  for (const head of ['a,b\n', 'a\n'])
     for (const tail of tails) {
       const content = head + tail
       const said = (error: unknown) =>
