@@ -38,7 +38,7 @@ export interface TextInput {
   keepFirst?: boolean
   /**
    * Special tokens around the columns: `first` at the beginning, `separator` behind each column, so that a cross encoder reads
-   * [CLS] query [SEP] document [SEP]. Columns are `token_id` ones; tokens know their `segment`.
+   * [CLS] query [SEP] document [SEP]. Strings are tokenized column by column, without special tokens; tokens know their `segment`.
    */
   joined?: { first: number; separator: number }
 }
@@ -299,8 +299,6 @@ function checkJoined(
   for (const [name, id] of Object.entries({ first, separator }))
     if (!isCount(id, 0) || (id as number) >= rows || id === padTokenId)
       fail(`has joined.${name} ${shown(id)}, expected a token id below ${rows} that is not padding`)
-  const string = columns.find(({ dtype }) => dtype === 'text')
-  if (string) fail(`is joined and reads column '${string.name}' as 'text', expected 'token_id'`)
   for (const { name, segment = 0 } of columns)
     if (!isCount(segment, 0)) fail(`has column '${name}' in segment ${shown(segment)}, expected a token type`)
 }
@@ -308,8 +306,20 @@ function checkJoined(
 /** Tokens that a text has beside those of its columns. */
 export const joinedTokens = ({ joined, columns }: TextInput): number => (joined ? 1 + columns.length : 0)
 
-/** The lists that make up a text, in order: token lists by column, the strings of several columns under their names joined. */
-export function textLists({ columns, tokenizer }: TextInput): { key: string; columns: TextColumn[] }[] {
+/**
+ * The lists that make up a text, in order: token lists by column, the strings of several columns under their names joined. Of a text with tokens
+ * between its columns, every column is a list.
+ */
+export function textLists({
+  columns,
+  tokenizer,
+  joined,
+}: TextInput): { key: string; columns: TextColumn[] }[] {
+  if (joined)
+    return columns.map(column => {
+      const own = column.dtype === 'text' && tokenizer !== undefined ? ` (${tokenizer})` : ''
+      return { key: `${column.name}${own}`, columns: [column] }
+    })
   const strings = columns.filter(({ dtype }) => dtype === 'text')
   const names = strings.map(({ name }) => name).join(' ')
   const key = tokenizer === undefined ? names : `${names} (${tokenizer})`

@@ -29,6 +29,11 @@ export interface TokenizerLimits {
   maxPositions: number
   /** Rows of the word table. */
   vocabSize: number
+  /**
+   * Of texts that the model joins itself: `encode` then gives the words alone, however many, and these have to be the tokens that the folder's own
+   * tokenizer puts around a text and masks by.
+   */
+  joined?: { first: number; separator: number; mask?: number }
 }
 
 /**
@@ -178,6 +183,10 @@ function checkIds({ pipeline, maxLength }: Resolved, limits: TokenizerLimits, pa
       `${path} has token ids up to ${largest}, expected them below vocab_size ${limits.vocabSize}`,
     )
   }
+  if (limits.joined) {
+    checkJoined(pipeline, limits.joined, path)
+    return
+  }
   const frame = before.length + after.length
   const longest = Math.min(maxLength, limits.maxPositions)
   if (longest < frame)
@@ -186,14 +195,34 @@ function checkIds({ pipeline, maxLength }: Resolved, limits: TokenizerLimits, pa
     )
 }
 
-/** Words within their frame, cut to what fits. */
+/** A model that put other tokens around its texts than its words have would read them as words. */
+function checkJoined(
+  { frame: { before, after }, added }: Resolved['pipeline'],
+  { first, separator, mask }: NonNullable<TokenizerLimits['joined']>,
+  path: string,
+): void {
+  const own = [before, after].map(ids => ids.join(', ') || 'none')
+  if ((before.length || after.length) && (own[0] !== String(first) || own[1] !== String(separator)))
+    throw new ConfigError(
+      `${path} has the tokens ${own[0]} before a text and ${own[1]} behind it, expected cls_token_id ${first} and sep_token_id ${separator}, as the model's configuration says`,
+    )
+  const masks = added.idOf('[MASK]') ?? added.idOf('<mask>')
+  if (mask !== undefined && masks !== undefined && masks !== mask)
+    throw new ConfigError(
+      `${path} masks by token ${masks}, expected mask_token_id ${mask}, as the model's configuration says`,
+    )
+}
+
+/** Words within their frame, cut to what fits; without it, and all of them, where a model joins texts. */
 function framed(
   words: (text: string) => number[],
   { pipeline, maxLength, fromEnd }: Resolved,
-  { maxPositions, vocabSize }: TokenizerLimits,
+  { maxPositions, vocabSize, joined }: TokenizerLimits,
 ): TextTokenizer['encode'] {
-  const { before, after } = pipeline.frame
-  const room = Math.min(maxLength, maxPositions) - before.length - after.length
+  const { before, after } = joined ? { before: [], after: [] } : pipeline.frame
+  const room = joined
+    ? Number.POSITIVE_INFINITY
+    : Math.min(maxLength, maxPositions) - before.length - after.length
   const beyond = new Map([...pipeline.added.byId].filter(([id]) => id >= vocabSize))
   return text => {
     if (SURROGATE.test(text)) {

@@ -48,7 +48,10 @@ export interface CrossEncoderHead {
 /** What a {@link CrossEncoder} is made of. */
 export interface CrossEncoderConfig extends RankingConfig {
   architecture?: 'CrossEncoder'
-  /** Texts as token ids, in the order they are read: the query's, then the document's. */
+  /**
+   * Texts in the order they are read, the query's, then the document's: as token ids, or as strings (`text`) for the tokenizer in the folder `model_name`,
+   * whose special tokens are to be those below.
+   */
   features_config: FeaturesConfig
   /** Token type by text; 0 of the first and 1 of the others unless given. */
   segments?: Record<string, number>
@@ -62,7 +65,7 @@ export interface CrossEncoderConfig extends RankingConfig {
   heads?: { skip?: CrossEncoderHead; dwell?: CrossEncoderHead }
   /** The encoder, BERT; `model_type` may be left out, and it has no pooler unless `add_pooling_layer` is true. */
   pretrained_model_config: Omit<BertConfig, 'model_type'> & { model_type?: 'bert' }
-  /** Folder of a saved encoder: its weights with `use_pretrained`. */
+  /** Folder of a saved encoder: its tokenizer for strings, its weights with `use_pretrained`. */
   model_name?: string
   /** Start the encoder from the weights in the folder `model_name`; default false. */
   use_pretrained?: boolean
@@ -175,13 +178,14 @@ function encoderOf(given: unknown, where: string): ResolvedBertConfig {
 function textsOf(given: unknown, { vocab_size }: ResolvedBertConfig, where: string): FeaturesConfig {
   const features = parseFeaturesConfig(given, `${where}: features_config`)
   const names = Object.keys(features)
-  if (!names.length) throw new ConfigError(`${where}: features_config has no feature of dtype 'token_id'`)
+  if (!names.length)
+    throw new ConfigError(`${where}: features_config has no feature of dtype 'token_id' or 'text'`)
   for (const [name, feature] of Object.entries(features)) {
-    if (feature.dtype !== 'token_id')
+    if (feature.dtype !== 'token_id' && feature.dtype !== 'text')
       throw new ConfigError(
-        `${where}: features_config: feature '${name}' has dtype '${feature.dtype}', expected 'token_id': CrossEncoder reads texts as token ids and no table`,
+        `${where}: features_config: feature '${name}' has dtype '${feature.dtype}', expected 'token_id' or 'text': CrossEncoder reads texts and no table`,
       )
-    if (feature.vocab_size !== undefined && feature.vocab_size > vocab_size)
+    if ('vocab_size' in feature && feature.vocab_size !== undefined && feature.vocab_size > vocab_size)
       throw new ConfigError(
         `${where}: feature '${name}' has vocab_size ${feature.vocab_size}, but the encoder's is ${vocab_size}`,
       )
@@ -236,7 +240,7 @@ export function crossEncoderText(config: ResolvedCrossEncoderConfig): TextInput 
   const { vocab_size, pad_token_id, max_position_embeddings } = config.pretrained_model_config
   const columns = Object.entries(features_config).map(([name, feature]) => ({
     name,
-    dtype: 'token_id' as const,
+    dtype: feature.dtype as 'token_id' | 'text',
     ...('vocab_size' in feature && feature.vocab_size ? { rows: feature.vocab_size } : {}),
     segment: segments[name]!,
   }))

@@ -34,7 +34,11 @@ export async function tokenizerOf(
       `feature '${column.name}' has dtype 'text', expected model_name to name a folder with tokenizer.json`,
     )
   }
+  // Words alone, where the model puts the special tokens around them.
+  const joined = texts.find(([, text]) => text.joined)?.[1].joined
+  const masked = Object.values(inputs).find(input => input.kind === 'masked')
   return loadTokenizer(folder, {
+    ...(joined && { joined: { ...joined, ...(masked && { mask: masked.maskTokenId }) } }),
     maxPositions: Math.min(...texts.map(([, { maxPositions }]) => maxPositions)),
     vocabSize: Math.min(...texts.map(([, { rows }]) => rows)),
   })

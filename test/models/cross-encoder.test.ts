@@ -273,8 +273,8 @@ test('wrong configurations are refused by key, value and what was expected', asy
       /feature 'price' has dtype 'numerical', expected 'token_id'/,
     ],
     [
-      { features_config: { title: { dtype: 'text' } } },
-      /feature 'title' has dtype 'text', expected 'token_id'/,
+      { features_config: { title: { dtype: 'categorical', vocab_size: 5, embedding_size: 2 } } },
+      /feature 'title' has dtype 'categorical', expected 'token_id' or 'text'/,
     ],
     [{ features_config: {} }, /features_config has no feature/],
     [
