@@ -2,6 +2,7 @@
 import { DataError, type Dataset } from 'kernelgrad'
 import {
   type AskedColumn,
+  inferRoles,
   type LearnedTable,
   learnTable,
   type OpenedTable,
@@ -73,7 +74,7 @@ export async function findRoles(
     const without = [...problems.keys()].map((name): [string, AskedColumn] => [name, { role: 'ignore' }])
     const columns = { ...asked, ...Object.fromEntries(without) }
     try {
-      const learned = await learnTable(table, { label, missing, columns })
+      const learned = await inferRoles(table, { label, missing, columns })
       return {
         steps: stepsOf(learned),
         columns: learned.columns.map(column => rowOf(column, asked, problems)),
@@ -99,7 +100,8 @@ function rowOf(
   return { ...{ name, role, says: '', distinct, missing, problem }, asked: asked[name] ?? found }
 }
 
-const stepsOf = ({ rows }: LearnedTable) => Math.max(LEAST_STEPS, Math.round((EPOCHS * rows.train) / BATCH))
+const stepsOf = ({ rows }: Pick<LearnedTable, 'rows'>) =>
+  Math.max(LEAST_STEPS, Math.round((EPOCHS * rows.train) / BATCH))
 
 /** A table's rows as the trainer takes them. */
 export async function readTableRows(

@@ -7,7 +7,7 @@ import { type PrepareOptions, type PrepareResult, resolveOptions } from './optio
 
 export type { AskedColumn } from './asked.ts'
 export type { LearnedColumn, PreparationDocument, Role } from './document.ts'
-export { type LearnedTable, type LearnOptions, learnTable, rawRows } from './learn-table.ts'
+export { inferRoles, type LearnedTable, type LearnOptions, learnTable, rawRows } from './learn-table.ts'
 export type { RowCounts } from './model-config.ts'
 export { type OpenedTable, openTable } from './open-table.ts'
 export type { PrepareOptions, PrepareResult, ShownColumn } from './options.ts'

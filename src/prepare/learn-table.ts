@@ -82,27 +82,12 @@ export interface LearnedTable {
  * ```
  */
 export async function learnTable(table: OpenedTable, options: LearnOptions): Promise<LearnedTable> {
-  const read = tableOf(table)
-  const resolved = resolve(options)
-  const { seed, onStage } = resolved
-  const also = new Set(resolved.missing)
-  const asked = askedOf(resolved, read)
-  const share = resolved.split.share
-  if (share > 0 && read.rows < 2)
-    throw new DataError(
-      'one row cannot be split into training and test rows; a test share of 0 makes no test',
-    )
-  const test = drawTest(read.rows, seed, share)
-  const { label: name } = resolved
-  const label = await labelOf(() => groupsIn(read, test, undefined)(name, 'all'), read, resolved, also)
-  const work: Work = {
-    ...{ table: read, options: resolved, asked, also, label },
-    groups: groupsIn(read, test, toldOf(read, name, label)),
-  }
-  await checkTrained(work)
-  const learning = onStage?.('learn')
-  const { columns, shown, texts } = await columnsOf(work, share => learning?.update(share))
-  learning?.done()
+  const { read, resolved, label, work, test, columns, shown, texts } = await look(
+    'learnTable',
+    table,
+    options,
+  )
+  const { seed, onStage, split } = resolved
   const document: PreparationDocument = { kernelgrad_preparation: 1, columns, missing: resolved.missing }
   const tokenizer = texts.length ? await tokenizerOf(work, texts, document) : undefined
   const preparation = new Preparation(document, tokenizer?.tokenize)
@@ -111,18 +96,12 @@ export async function learnTable(table: OpenedTable, options: LearnOptions): Pro
       `no column is left to learn from: ${shown.map(({ name, says }) => `'${name}' ${says}`).join('; ')}; ask for one with a role`,
     )
   const encoding = onStage?.('encode')
-  const rowsThat = (tested: number) => {
-    const rows = new Uint32Array(read.rows)
-    let n = 0
-    for (let row = 0; row < read.rows; row++) if (test[row] === tested) rows[n++] = row
-    return rows.slice(0, n)
-  }
-  const [trainRows, testRows] = [rowsThat(0), rowsThat(1)]
+  const [trainRows, testRows] = [rowsThat(test, 0), rowsThat(test, 1)]
   const train = encoded(read, preparation, trainRows)
   const held = testRows.length ? encoded(read, preparation, testRows) : undefined
   encoding?.done()
   const counts = { read: read.rows, train: trainRows.length, test: testRows.length }
-  document.split = { by: resolved.split.by, seed, test_share: share, train: counts.train, test: counts.test }
+  document.split = { by: split.by, seed, test_share: split.share, train: counts.train, test: counts.test }
   return {
     ...{
       preparation: new Preparation(document, tokenizer?.tokenize),
@@ -140,25 +119,72 @@ export async function learnTable(table: OpenedTable, options: LearnOptions): Pro
   }
 }
 
+/**
+ * The roles that {@link learnTable} would give, and the rows it would hold out, without words and rows: to be shown, and asked for otherwise.
+ * @throws DataError and ConfigError as {@link learnTable} does.
+ */
+export async function inferRoles(
+  table: OpenedTable,
+  options: LearnOptions,
+): Promise<Pick<LearnedTable, 'classes' | 'columns' | 'rows'>> {
+  const { read, label, test, shown } = await look('inferRoles', table, options)
+  const held = test.reduce((sum, one) => sum + one, 0)
+  const rows = { read: read.rows, train: read.rows - held, test: held }
+  return { classes: label.classes, columns: shown, rows }
+}
+
+/** Decides which rows are the test, and learns of the others what each column is. */
+async function look(at: string, table: OpenedTable, options: LearnOptions) {
+  const read = tableOf(at, table)
+  const resolved = resolve(at, options)
+  const { seed, onStage, split } = resolved
+  const also = new Set(resolved.missing)
+  const asked = askedOf(resolved, read)
+  if (split.share > 0 && read.rows < 2)
+    throw new DataError(
+      'one row cannot be split into training and test rows; a test share of 0 makes no test',
+    )
+  const test = drawTest(read.rows, seed, split.share)
+  const { label: name } = resolved
+  const label = await labelOf(() => groupsIn(read, test, undefined)(name, 'all'), read, resolved, also)
+  const work: Work = {
+    ...{ table: read, options: resolved, asked, also, label },
+    groups: groupsIn(read, test, toldOf(read, name, label)),
+  }
+  await checkTrained(work)
+  const learning = onStage?.('learn')
+  const found = await columnsOf(work, share => learning?.update(share))
+  learning?.done()
+  return { read, resolved, label, work, test, ...found }
+}
+
+/** The rows of a part, in order. */
+function rowsThat(test: Uint8Array, part: number): Uint32Array {
+  const rows = new Uint32Array(test.length)
+  let n = 0
+  for (let row = 0; row < test.length; row++) if (test[row] === part) rows[n++] = row
+  return rows.slice(0, n)
+}
+
 /** Of a table, the raw values of rows by column, as they came: what `Preparation.apply` takes. */
 export function rawRows(table: OpenedTable, rows: readonly number[]): Record<string, unknown>[] {
-  const { coded } = tableOf(table)
+  const { coded } = tableOf('rawRows', table)
   return rows.map(row =>
     Object.fromEntries([...coded].map(([name, { values, codes }]) => [name, values[codes[row]!] ?? null])),
   )
 }
 
-function tableOf(table: OpenedTable): MemoryTable {
+function tableOf(at: string, table: OpenedTable): MemoryTable {
   if (typeof table === 'object' && table !== null && 'coded' in table) return table as MemoryTable
-  throw new ArgumentError(`learnTable: table is ${shown(table)}, expected what openTable gives`)
+  throw new ArgumentError(`${at}: table is ${shown(table)}, expected what openTable gives`)
 }
 
-function resolve(options: LearnOptions): ResolvedPrepareOptions {
-  expectOptions('learnTable: options', options, KNOWN)
+function resolve(at: string, options: LearnOptions): ResolvedPrepareOptions {
+  expectOptions(`${at}: options`, options, KNOWN)
   const { tokenizer = 'word' } = options
   if (tokenizer !== 'word' && tokenizer !== 'wordpiece')
-    throw new ConfigError(`learnTable: tokenizer is ${shown(tokenizer)}, expected 'word' or 'wordpiece'`)
-  return resolveOptions({ ...options, input: 'memory', output: 'memory' }, 'learnTable')
+    throw new ConfigError(`${at}: tokenizer is ${shown(tokenizer)}, expected 'word' or 'wordpiece'`)
+  return resolveOptions({ ...options, input: 'memory', output: 'memory' }, at)
 }
 
 /** The class of each row, where columns are held against classes. */

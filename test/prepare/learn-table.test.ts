@@ -7,6 +7,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parquetBytes, readColumns } from '../../src/data/index.ts'
 import {
+  inferRoles,
   type LearnOptions,
   learnTable,
   openTable,
@@ -55,6 +56,8 @@ async function expectAlike(name: string, content: Content, options: Partial<Lear
   assert.equal(names(inMemory.preparation.document), names(json('preparation.json')), `${name}: order`)
   assert.equal(JSON.parse(JSON.stringify(inMemory.model)), json('model.json'))
   assert.equal([inMemory.rows, inMemory.classes], [onDisk.rows, onDisk.classes])
+  const { rows, classes, columns } = inMemory
+  assert.equal(await inferRoles(table, { label: 'clicked', ...options }), { classes, columns, rows })
   if (inMemory.tokenizer) {
     assert.equal(readdirSync(join(output, 'tokenizer')).sort(), Object.keys(inMemory.tokenizer).sort())
     for (const [file, of] of Object.entries(inMemory.tokenizer))

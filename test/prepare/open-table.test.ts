@@ -7,7 +7,14 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Database, openDatabase } from '../../src/datasets/database.ts'
 import { ArgumentError, ConfigError, DataError } from '../../src/errors.ts'
-import { type LearnOptions, learnTable, openTable, prepareTable, rawRows } from '../../src/prepare/index.ts'
+import {
+  inferRoles,
+  type LearnOptions,
+  learnTable,
+  openTable,
+  prepareTable,
+  rawRows,
+} from '../../src/prepare/index.ts'
 import { named, readTable } from '../../src/prepare/table.ts'
 import { clickRows, csvOf } from './tables.ts'
 
@@ -171,8 +178,11 @@ test('what only memory refuses: a file that is too large, a packed one that grow
     [{ label: 'clicked', seed: -1 }, /seed is -1/],
     [{ label: 'clicked', tokenizer: 'folder' }, /tokenizer is 'folder', expected 'word' or 'wordpiece'/],
   ]
-  for (const [options, message] of wrong)
+  for (const [options, message] of wrong) {
     await refuses(() => learnTable(table, options as never), Error, message)
+    const other = new RegExp(message.source.replace('learnTable', 'inferRoles'))
+    await refuses(() => inferRoles(table, options as never), Error, other)
+  }
 })
 
 test('a half pair, a key twice and what is no object are told by their line', async () => {
