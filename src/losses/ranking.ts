@@ -153,7 +153,7 @@ export function listNet(scores: Tensor, labels: ArrayLike<number>, starts: Array
 }
 
 /** Pairs of a list with different labels, of all lists. */
-function pairsOf({ labels, starts, B }: Lists): number {
+export function pairsOf({ labels, starts, B }: Pick<Lists, 'labels' | 'starts' | 'B'>): number {
   let pairs = 0
   for (let list = 0; list < B; list++) {
     const own = labels.slice(starts[list], starts[list + 1]).sort()

@@ -4,7 +4,7 @@ import type { LabelConfig } from '../config/index.ts'
 import type { BatchOf, Input } from '../inputs.ts'
 import { Evaluation } from '../metrics/index.ts'
 import { lossOf, type ModelOutput, probabilityNames } from './click.ts'
-import { lossByConfig } from './label-loss.ts'
+import { lossByConfig, weightByConfig } from './label-loss.ts'
 import { Model, type ModelConfiguration } from './model.ts'
 
 /** A batch that is checked; models read more of theirs. */
@@ -55,6 +55,12 @@ export abstract class ClassModel<
   /** [1], the mean cross-entropy, by the configuration's weights and smoothing. */
   loss(batch: Partial<BatchOf<I>>): Tensor {
     return lossOf(this.forward(batch), this.#name)
+  }
+
+  /** What the rows weigh, where the configuration weighs them. */
+  override lossCount(batch: Partial<BatchOf<I>>): number | undefined {
+    const { labels, size } = this.checked(batch)
+    return weightByConfig(this.#name, { ...batch, size, labels }, this.config)
   }
 
   /** [B, C], class probabilities. */

@@ -52,3 +52,15 @@ function rowWeights(
     `${where}, row ${rows?.[wrong] ?? wrong}: value ${weights[wrong]}, expected a weight of at least 0`,
   )
 }
+
+/** The weight of a batch's rows, where rows weigh differently. */
+export function weightByConfig(
+  model: string,
+  batch: Labelled,
+  { class_weights, weight_column }: LabelConfig,
+): number | undefined {
+  const { labels } = batch
+  if (!labels || (!class_weights && weight_column === undefined)) return undefined
+  const rows = weight_column === undefined ? undefined : rowWeights(model, batch, weight_column)
+  return labels.reduce((sum, label, i) => sum + (class_weights?.[label] ?? 1) * (rows?.[i] ?? 1), 0)
+}

@@ -69,10 +69,11 @@ export abstract class Model<I extends { [K in keyof I]: Input } = Inputs> extend
   abstract loss(batch: BatchOf<I>): Tensor
 
   /**
-   * How many things the mean in `loss` runs over, where they are not the batch's rows: where several processes share a batch, the loss of each counts
-   * by it, so that together they learn from the mean of the whole. By rows unless given.
+   * What the mean in `loss` runs over, where it is not the batch's rows: how many tokens, lists or pairs, or what they weigh; 'sum' of a loss that is
+   * no mean. Where several processes share a batch, the loss of each counts by it, so that together they learn from the loss of the whole. By rows
+   * where there is none; which it is must not depend on the batch.
    */
-  lossCount?(batch: BatchOf<I>): number
+  lossCount?(batch: BatchOf<I>): number | 'sum' | undefined
 
   /** [rows, K] float32, what `predict` returns. Inputs for the loss alone may be missing. */
   abstract scores(batch: BatchOf<I>): Tensor

@@ -33,6 +33,7 @@ import {
 import { ListEvaluation, type ListLoss } from '../metrics/index.ts'
 import { Buffer } from '../nn/buffers.ts'
 import { Embedding } from '../nn/index.ts'
+import { countOf } from './list-count.ts'
 import { placesLookedAt } from './places.ts'
 import { LOSSES, type ResolvedRanking } from './ranking-config.ts'
 
@@ -130,6 +131,14 @@ export class RankingLoss {
       case 'regression_em':
         return both(regressionEm(s, e, clicked))
     }
+  }
+
+  /** What the loss of a batch is a mean over: documents, lists, labels or pairs. */
+  count({ lists, labels: all }: RankingBatch): number | 'sum' {
+    const { loss, label } = this.#config
+    const starts = this.#need(lists, `the lists of ${this.#config.lists.columns.join(', ')}`)
+    const labels = this.#need(all?.[label], `the column '${label}'`)
+    return countOf(loss.name, Float32Array.from(labels), starts)
   }
 
   /** @throws DataError for a label that is no click where the loss is of clicks, and grades are for judging alone */

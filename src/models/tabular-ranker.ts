@@ -130,6 +130,11 @@ export class TabularRanker extends Model<TabularRankerInputs> {
     return totalLoss(this.#loss.parts(scores, batch))
   }
 
+  /** Documents, lists, positive labels or pairs, as the loss has them. */
+  override lossCount(batch: Partial<BatchOf<TabularRankerInputs>>): number | 'sum' {
+    return this.#loss.count(batch)
+  }
+
   /** [N, 1], the score; beside it, for an evaluation, the logit of a click where that is another. */
   scores(batch: Partial<BatchOf<TabularRankerInputs>>): Tensor {
     const scores = this.logits(batch)

@@ -111,8 +111,8 @@ export class Lessons {
     return mixed(soft, checkLoss(this.#model, own), alpha)
   }
 
-  /** How many things the loss of a batch is a mean over, where the model says that these are not its rows. */
-  count(batch: AnyBatch): number | undefined {
+  /** What the loss of a batch is a mean over, where the model says that this is not its rows. */
+  count(batch: AnyBatch): number | 'sum' | undefined {
     return this.#settings ? undefined : this.#model.lossCount?.(batch)
   }
 

@@ -86,9 +86,10 @@ export class Peers {
    * computes another's first, for nothing.
    * @param count of what the rank's own loss is a mean over, where that is not rows.
    */
-  async share(microBatch: number, count: number | undefined): Promise<number> {
+  async share(microBatch: number, count: number | 'sum' | undefined): Promise<number> {
     const { own, all } = this.#shares(microBatch)
     if (count === undefined) return own / all
+    if (count === 'sum') return own ? 1 : 0
     const mine = own ? count : 0
     const sum = Float32Array.of(mine)
     await this.ranks.sum(sum)
