@@ -42,7 +42,7 @@ export interface Seen {
   integers: number
   numbers: number
   truths: number
-  dates: Record<DateFormat, number>
+  dates: Record<DateFormat, number> // of seconds and milliseconds, those of the years 1990 to 2099
   /** The first row that is no number, no date. */
   noNumber?: Odd
   noDate?: Odd
@@ -67,7 +67,13 @@ export interface Seen {
   base: number
 }
 
-const CALENDARS = DATE_FORMATS.filter(format => format !== 'seconds' && format !== 'milliseconds')
+const CLOCKS = ['seconds', 'milliseconds'] as const
+const CALENDARS = ['iso', 'dmy', 'mdy'] as const
+const isRecent = (time = Number.NaN): boolean => time >= Date.UTC(1990, 0) && time < Date.UTC(2100, 0)
+
+/** How the whole numbers of a column may count time since 1970, where all may. */
+export const clockOf = ({ rows, missing, dates }: Seen): DateFormat | undefined =>
+  CLOCKS.find(format => dates[format] > 0 && dates[format] === rows - missing)
 
 /** Looks at every different value of a column. */
 export async function observe(
@@ -120,6 +126,7 @@ function observeGroup(seen: Seen, { value, count, classes, row }: Group, also: R
   if (isNumber) {
     seen.numbers += count
     seen.numberKinds++
+    for (const format of CLOCKS) if (isRecent(timeOf(value, format))) seen.dates[format] += count
   } else if (!seen.noNumber || row < seen.noNumber.row) seen.noNumber = { value, row }
   let dated = false
   for (const format of CALENDARS) {

@@ -2,7 +2,7 @@
 import { DataError } from '../errors.ts'
 import { DATE_EXAMPLES } from './encode.ts'
 import type { RawKind } from './formats.ts'
-import { FEW, isAmbiguous, type Seen, typeOf } from './observe.ts'
+import { clockOf, FEW, isAmbiguous, type Seen, typeOf } from './observe.ts'
 import type { DateFormat, ValueType } from './values.ts'
 
 /** What a column is to be; `why` says so for one that is left out. */
@@ -27,6 +27,8 @@ const READ = {
   date: 'dates are read as 2024-12-31, 31.12.2024 or 12/31/2024, hours from 0 to 23, zones as +02:00',
 }
 const shown = (value: unknown) => JSON.stringify(String(value).slice(0, 40))
+
+const IDENTIFIER = 'it looks like an identifier: hardly a value stands there twice'
 
 /**
  * The role of a column by what was seen of it.
@@ -63,15 +65,18 @@ export function chooseRole(seen: Seen, kind: RawKind, { name, at }: Where): Choi
   if (type === 'number') return { role: 'number', type }
   if (type === 'integer') {
     const id = /(^|[^a-z])(id|key|code|zip|uuid)$/i.test(name) || /[a-z](Id|ID|Code)$/.test(name)
-    if (unique && (id || seen.distinct === there))
-      return { role: 'ignore', type, why: 'it looks like an identifier: hardly a value stands there twice' }
+    const clock = clockOf(seen)
+    if (clock && !id && /(time|date|stamp|(^|[^a-z])(ts|at|on))$/i.test(name))
+      return { role: 'date', type: 'date', format: clock }
+    if (unique && (id || seen.distinct === there)) {
+      const time = clock ? `; if it is a time, --role ${name}=date --date-format ${name}=${clock}` : ''
+      return { role: 'ignore', type, why: `${IDENTIFIER}${time}` }
+    }
     return { role: id || seen.distinct <= FEW ? 'category' : 'number', type }
   }
   if (seen.words >= 2.5 * there && seen.distinct > FEW) return { role: 'text', type }
   if (unique)
-    return seen.words >= 1.5 * there
-      ? { role: 'text', type }
-      : { role: 'ignore', type, why: 'it looks like an identifier: hardly a value stands there twice' }
+    return seen.words >= 1.5 * there ? { role: 'text', type } : { role: 'ignore', type, why: IDENTIFIER }
   return { role: 'category', type }
 }
 
@@ -119,7 +124,7 @@ export function fitRole(
     }
     fail(
       seen.noDate ?? seen.noNumber,
-      `a date as ${DATE_EXAMPLES.iso}; --date-format names another way to write it`,
+      `a date as ${DATE_EXAMPLES.iso}; --date-format names another way to write it, as ${name}=${clockOf(seen) ?? 'dmy'}`,
     )
   }
   if (role === 'category') {

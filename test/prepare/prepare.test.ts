@@ -336,6 +336,9 @@ test('columns that tell the label, hold nothing or one value are left out and na
     refund: row.clicked === 'yes' ? 'paid' : '',
     code: row.clicked === 'yes' ? i % 3 : 3 + (i % 3),
     key: `k${i}x`,
+    seen_at: 1_700_000_000 + 37 * i,
+    stamp: (1_700_000_000 + 37 * i) * 1000,
+    counter: 1_700_000_000 + 41 * i,
     constant: 5,
   }))
   const { columns } = await prepared(write('wide.csv', csvOf(wide)))
@@ -344,6 +347,12 @@ test('columns that tell the label, hold nothing or one value are left out and na
   assert.match(says.refund!, /left out: it tells the label/)
   assert.match(says.code!, /left out: it tells the label/)
   assert.match(says.key!, /left out: it looks like an identifier/)
+  assert.match(says.seen_at!, /^seconds, to days/)
+  assert.match(says.stamp!, /^milliseconds, to days/)
+  assert.match(
+    says.counter!,
+    /identifier: .*; if it is a time, --role counter=date --date-format counter=seconds$/,
+  )
   assert.match(says.constant!, /left out: it has one value alone/)
   const asked = await prepared(write('wide.csv', csvOf(wide)), {
     columns: { refund: { role: 'category' }, row_id: { role: 'number' }, city: { role: 'ignore' } },
