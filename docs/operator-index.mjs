@@ -60,7 +60,40 @@ const files = (families, folder, ending) =>
     .filter(path => existsSync(join(root, path)))
     .map(link)
     .join(', ')
-const cell = text => text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replace(/\s+/g, ' ').trim()
+const cell = text =>
+  text
+    .replace(/\{@link\s+(\w+)\s*\}/g, '`$1`')
+    .replaceAll('|', '\\|')
+    .replaceAll('<', '&lt;')
+    .replace(/\s+/g, ' ')
+    .trim()
+
+/** How it is called, with the names of its arguments and their types. */
+function callOf(symbol, name) {
+  const type = checker.getTypeOfSymbolAtLocation(symbol, symbol.valueDeclaration)
+  const [signature] = type.getCallSignatures()
+  // What defineOp made takes its inputs in the order that they are named.
+  const [definition] = symbol.valueDeclaration.initializer?.arguments ?? []
+  const inputs = definition?.properties?.find(({ name }) => name?.getText() === 'inputs')
+  if (inputs) {
+    const named = inputs.initializer.elements.map(({ text }) => `${text}: Tensor`)
+    return `${name}(${named.join(', ')})`
+  }
+  const parameters = signature.parameters.map(parameter => {
+    const { valueDeclaration: declaration } = parameter
+    const optional = declaration?.questionToken || declaration?.initializer ? '?' : ''
+    const named = declaration && !ts.isIdentifier(declaration.name) ? 'options' : parameter.name
+    const given = declaration?.type?.getText() ?? checker.typeToString(checker.getTypeOfSymbol(parameter))
+    return `${declaration?.dotDotDotToken ? '...' : ''}${named}${optional}: ${given.replace(/\s+/g, ' ')}`
+  })
+  return `${name}(${parameters.join(', ')})`
+}
+
+/** Of an operator whose comment names none. */
+const unnamedShapes = ({ valueDeclaration }) =>
+  basename(valueDeclaration.getSourceFile().fileName) === 'pointwise.ts'
+    ? 'any, where operands are several as they broadcast'
+    : 'any'
 
 const rows = [...names]
   .sort(([, a], [, b]) => a.localeCompare(b, 'en'))
@@ -71,9 +104,8 @@ const rows = [...names]
     const shapes = [...new Set(comment.match(/(?<![\w)\]])\[(?:\.\.\.|[…\w])[^\]\n[]{0,40}\]/g) ?? [])]
     const { launchers, others } = used.get(name)
     const parts = [
-      shapes.length
-        ? `shapes: ${shapes.map(one => `\`${one}\``).join(' ')}`
-        : 'shapes: as the operands broadcast, or any',
+      `call: \`${callOf(symbol, name)}\``,
+      `shapes: ${shapes.map(one => `\`${one}\``).join(' ') || unnamedShapes(symbol)}`,
       launchers.length ? `kernels: ${files(launchers, 'wgsl', 'wgsl')}` : '',
       launchers.length ? `oracles: ${files(launchers, 'src/reference', 'ts')}` : '',
       others.length

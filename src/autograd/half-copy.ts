@@ -20,7 +20,7 @@ interface Copy {
 const copies = new WeakMap<Arena, Copy>()
 const HALF_BYTES = CAST_BLOCK * 2
 
-/** A parameter's values as f16, up to date. */
+/** A parameter's values as f16, up to date. @internal */
 export function halfView(parameter: DenseParameter): View {
   if (!(parameter instanceof DenseParameter))
     throw new ArgumentError(`halfView: parameter is ${shown(parameter)}, expected a DenseParameter`)
@@ -55,13 +55,13 @@ function makeCopy(gpu: Gpu, arena: Arena): Copy {
   return { gpu, view: copy, places: table, offsets, current: false }
 }
 
-/** Tells that an arena's weights were written: whoever writes to them other than through the optimizer or `writeParameter`. */
+/** Tells that an arena's weights were written: whoever writes to them other than through the optimizer or `writeParameter`. @internal */
 export function weightsChanged(arena: Arena): void {
   const copy = copies.get(arena)
   if (copy) copy.current = false
 }
 
-/** Returns the memory of an arena's f16 copy. */
+/** Returns the memory of an arena's f16 copy. @internal */
 export function freeHalves(arena: Arena): void {
   const copy = copies.get(arena)
   if (copy) for (const view of [copy.view, copy.places]) copy.gpu.release(view)

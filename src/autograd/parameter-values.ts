@@ -19,6 +19,7 @@ function expectParameter(op: string, parameter: unknown): void {
 /**
  * Draws a parameter's starting values on the device from its `init`: Philox keyed by seed and stream, so the values do
  * not depend on how the parameter is split over shards. The padding row of a table is zero.
+ * @internal
  */
 export function initialize(parameter: Parameter, seed: number, stream: number): void {
   expectParameter('initialize', parameter)

@@ -48,7 +48,7 @@ export function expectInit(where: string, init: unknown): asserts init is Init {
   }
 }
 
-/** A consecutive part of a parameter's values: `size` elements from element `start`. */
+/** A consecutive part of a parameter's values: `size` elements from element `start`. @internal */
 export interface Chunk {
   /** The memory; it may be larger than the values. */
   view: View
@@ -61,7 +61,7 @@ export interface Chunk {
 /** A trained tensor: `DenseParameter` with its gradient beside it, or `TableParameter` with row-sparse gradients. */
 export type Parameter = DenseParameter | TableParameter
 
-/** Flat memory that holds many dense parameters: weights, and gradients at the same offsets. */
+/** Flat memory that holds many dense parameters: weights, and gradients at the same offsets. @internal */
 export interface Arena {
   /** The values of all of them. */
   weights: View
@@ -73,7 +73,7 @@ export interface Arena {
   blocks: { parameter: DenseParameter; offset: number; bytes: number }[]
 }
 
-/** Offsets of blocks inside an arena are multiples of this many bytes: what a storage binding needs. */
+/** Offsets of blocks inside an arena are multiples of this many bytes: what a storage binding needs. @internal */
 export const BLOCK_BYTES = 256
 
 /** Any parameter except an embedding table. Its values live in an arena shared with other parameters. */
@@ -197,7 +197,7 @@ function checkPart(i: number, part: unknown): void {
   if (part.arena) throw new ConfigError(`${where} has memory already; pack parameters before model.to(gpu)`)
 }
 
-/** Lets `parts` lie side by side, so that one matmul covers all of them: q, k and v. Returns the parameter of the whole. */
+/** Lets `parts` lie side by side, so that one matmul covers all of them: q, k and v. Returns the parameter of the whole. @internal */
 export function packParameters(parts: DenseParameter[]): DenseParameter {
   if (!Array.isArray(parts) || !parts.length)
     throw new ArgumentError(`packParameters: parts are ${shown(parts)}, expected an array of parameters`)
@@ -217,7 +217,7 @@ export function packParameters(parts: DenseParameter[]): DenseParameter {
   return pack
 }
 
-/** Gives dense parameters memory: arenas of at most one binding's size, each parameter in an aligned block. */
+/** Gives dense parameters memory: arenas of at most one binding's size, each parameter in an aligned block. @internal */
 export function allocateDense(gpu: Gpu, parameters: DenseParameter[]): Arena[] {
   expectGpu('allocateDense: gpu', gpu)
   if (!Array.isArray(parameters))

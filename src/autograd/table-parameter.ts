@@ -18,7 +18,7 @@ export interface RowGrad {
   values: Tensor
 }
 
-/** Consecutive rows of a table whose gradient is computed at once. */
+/** Consecutive rows of a table whose gradient is computed at once. @internal */
 export interface TableSlice {
   /** Number of its first row in the table. */
   firstRow: number
@@ -33,6 +33,7 @@ export interface TableSlice {
 /**
  * A gradient for every row of a table that has more than one slice, after one use: computed a slice at a time, as often as it is asked for, because
  * the whole would be as large as the table. The table's values must not have changed since, except in slices that are done with.
+ * @internal
  */
 export interface SlicedGrad {
   /** How many changes there were when it was made; none where it is computed from what was kept. */

@@ -45,6 +45,7 @@ const preparedSchema = strict({
 /**
  * Reads features.json of either kind.
  * @throws ConfigError as {@link parseFeatureSizes}.
+ * @internal
  */
 export function parseSizes(json: unknown, where: string): FeatureSizes | PreparedSizes {
   return isObject(json) && 'columns' in json

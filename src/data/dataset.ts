@@ -179,7 +179,7 @@ export async function loadDataset(
   }
 }
 
-/** Opens what sources stand for, in order: every footer is read before the first file's data. */
+/** Opens what sources stand for, in order: every footer is read before the first file's data. @internal */
 export async function openAll(
   sources: ParquetSource | ParquetFile | readonly (ParquetSource | ParquetFile)[],
 ): Promise<ParquetFile[]> {
@@ -305,7 +305,7 @@ const Memory = typeof SharedArrayBuffer === 'undefined' ? ArrayBuffer : SharedAr
 const sharedIds = (n: number) => new Uint32Array(new Memory(4 * n))
 const sharedFloats = (n: number) => new Float32Array(new Memory(4 * n))
 
-/** The lists of one row after the other; `memory` makes what they go into. */
+/** The lists of one row after the other; `memory` makes what they go into. @internal */
 export function joinLists(lists: TokenLists[], memory: (n: number) => Uint32Array): TokenLists {
   const offsets = memory(lists.reduce((rows, list) => rows + list.offsets.length - 1, 1))
   let row = 0
@@ -323,7 +323,7 @@ export function joinLists(lists: TokenLists[], memory: (n: number) => Uint32Arra
   }
 }
 
-/** One array after the other. */
+/** One array after the other. @internal */
 export function joined<A extends Uint32Array | Float32Array>(parts: A[], memory: (n: number) => A): A {
   const out = memory(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0

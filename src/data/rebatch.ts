@@ -10,6 +10,7 @@ const floats = (n: number) => new Float32Array(n)
  * Hands chunks on with a whole number of batches in each but the last: rows left over from one go in front of the next. A batch of
  * rows k * batchSize and on is then the same rows as over a file in one piece, so that a model's results are the same to the bit.
  * Memory: one chunk, and less than a batch.
+ * @internal
  */
 export async function* rebatch(chunks: AsyncIterable<Chunk>, batchSize: number): AsyncGenerator<Chunk> {
   expectNumber('rebatch: batchSize', batchSize, COUNT)

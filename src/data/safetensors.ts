@@ -68,7 +68,7 @@ export interface Safetensors {
   tensors: Map<string, SafetensorsTensor>
 }
 
-/** What a file says of its tensors, without their values. */
+/** What a file says of its tensors, without their values. @internal */
 export interface SafetensorsHeader {
   /** Texts that the file's writer added. */
   metadata: Record<string, string>
@@ -79,15 +79,16 @@ export interface SafetensorsHeader {
 // The reference implementation refuses larger headers too, so that a broken length cannot eat the memory.
 const MAX_HEADER = 100_000_000
 
-/** Bytes of one element. */
+/** Bytes of one element. @internal */
 export const itemSize = (dtype: SafetensorsDtype): number => DTYPES[dtype][0]
 
-/** Number of elements of a shape; 1 for a scalar. */
+/** Number of elements of a shape; 1 for a scalar. @internal */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1)
 
 /**
  * Reads the header's length from the first 8 bytes of a file of `fileSize` bytes.
  * @throws CheckpointError naming `where` when the length cannot be right.
+ * @internal
  */
 export function headerLength(start: Uint8Array, fileSize: number, where: string): number {
   if (fileSize < 8 || start.length < 8) {
@@ -108,6 +109,7 @@ export function headerLength(start: Uint8Array, fileSize: number, where: string)
  * @param json the header's bytes, without the length.
  * @param dataSize bytes after the header.
  * @throws CheckpointError naming `where` and the tensor.
+ * @internal
  */
 export function parseHeader(json: Uint8Array, dataSize: number, where: string): SafetensorsHeader {
   let text: string
@@ -198,7 +200,7 @@ function parseInfo(name: string, entry: unknown, at: string): TensorInfo {
   return { name, dtype: dtype as SafetensorsDtype, shape, begin, end }
 }
 
-/** Values of a tensor's bytes; a view where alignment and dtype allow, otherwise a copy. */
+/** Values of a tensor's bytes; a view where alignment and dtype allow, otherwise a copy. @internal */
 export function decodeTensor(dtype: SafetensorsDtype, bytes: Uint8Array): TensorArray {
   const [size, ArrayType] = DTYPES[dtype]
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice()
@@ -245,6 +247,7 @@ export function parseSafetensors(file: Uint8Array | ArrayBuffer, where = 'safete
  * Lays tensors out behind a header. Larger element sizes come first, so that every tensor stays aligned.
  * @returns the file's first bytes (length and header, padded with spaces to 8 bytes) and the entries in file order.
  * @throws CheckpointError naming `where` on a repeated name.
+ * @internal
  */
 export function layOut<E extends { name: string; dtype: SafetensorsDtype; shape: readonly number[] }>(
   entries: readonly E[],

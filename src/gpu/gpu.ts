@@ -46,7 +46,7 @@ export interface GpuOptions {
 
 const OPTIONS = ['adapter', 'forms', 'defaultLimits', 'subgroups', 'poison', 'memoryLimit', 'workLimit']
 
-/** Matrix units (tensor cores): WebGPU's feature, which Dawn and Chromium offer where experiments are allowed. */
+/** Matrix units (tensor cores): WebGPU's feature, which Dawn and Chromium offer where experiments are allowed. @internal */
 export const MATRIX_FEATURE = 'chromium-experimental-subgroup-matrix'
 /** WGSL features and limits that are used where they are offered and never needed. */
 const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query', MATRIX_FEATURE] as GPUFeatureName[]

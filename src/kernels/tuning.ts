@@ -11,7 +11,7 @@ import { VERSION } from '../wgsl/version.ts'
 
 export { VERSION }
 
-/** Form by class of shapes, such as 'matmul NT 1024x1024x1024 444' to 'subgroup64'. */
+/** Form by class of shapes, such as 'matmul NT 1024x1024x1024 444' to 'subgroup64'. @internal */
 export type Choices = Record<string, string>
 
 interface Stored {
@@ -31,7 +31,7 @@ function adapterKey({ adapter, forms }: Gpu): string {
   return own ? key : `${key} with forms of ${forms.kind} ${forms.vendor}`
 }
 
-/** Adapter, driver and library version: what, besides the choices, decides the last bits. */
+/** Adapter, driver and library version: what, besides the choices, decides the last bits. @internal */
 export function bitsKey(gpu: Gpu): string {
   return `${adapterKey(gpu)} ${VERSION}`
 }
@@ -41,35 +41,35 @@ function fileName(adapter: string): string {
   return `tuning-${key.toString(16).padStart(8, '0')}.json`
 }
 
-/** What is in use on a device: for checkpoints, which record it. */
+/** What is in use on a device: for checkpoints, which record it. @internal */
 export function choicesOf(gpu: Gpu): Choices {
   return Object.fromEntries(mapOf(gpu))
 }
 
-/** Replaces what is in use on a device, as when a run goes on from a checkpoint. Nothing is written to disk. */
+/** Replaces what is in use on a device, as when a run goes on from a checkpoint. Nothing is written to disk. @internal */
 export function setChoices(gpu: Gpu, choices: Choices): void {
   expectDevice('setChoices: gpu', gpu)
   checkChoices('setChoices', choices)
   choicesByGpu.set(gpu, new Map(Object.entries(choices)))
 }
 
-/** The measured choices of a device by class; another map after each change. */
+/** The measured choices of a device by class; another map after each change. @internal */
 export const measuredChoices = (gpu: Gpu): ReadonlyMap<string, string> => mapOf(gpu)
 
-/** Adds measured choices to a device's and keeps all of them; returns where, unless KERNELGRAD_TUNING says that nothing is kept. */
+/** Adds measured choices to a device's and keeps all of them; returns where, unless KERNELGRAD_TUNING says that nothing is kept. @internal */
 export async function storeChoices(gpu: Gpu, measured: Choices): Promise<string | undefined> {
   expectDevice('storeChoices: gpu', gpu)
   settleChoices(gpu, measured)
   return keepChoices(gpu, choicesOf(gpu))
 }
 
-/** Adds measured choices to a device's; nothing is written. */
+/** Adds measured choices to a device's; nothing is written. @internal */
 export function settleChoices(gpu: Gpu, measured: Choices): void {
   checkChoices('measured choices', measured)
   setChoices(gpu, { ...choicesOf(gpu), ...measured })
 }
 
-/** Keeps measured choices, beside those that are, for devices opened later; those in use on this one stay. */
+/** Keeps measured choices, beside those that are, for devices opened later; those in use on this one stay. @internal */
 export async function keepChoices(gpu: Gpu, measured: Choices): Promise<string | undefined> {
   if (tuningOf() === 'off') return undefined
   const adapter = adapterKey(gpu)
@@ -102,6 +102,7 @@ function mapOf(gpu: Gpu): Map<string, string> {
 /**
  * What KERNELGRAD_TUNING says: 'off' leaves the built-in tables alone with the work, 'stored' takes what was measured before, and with 'on',
  * the default, runs measure too.
+ * @internal
  */
 export function tuningOf(): 'on' | 'stored' | 'off' {
   const setting = tuningSetting() ?? 'on'

@@ -84,7 +84,7 @@ export function expectEncoder(config: unknown, where: string, kind: 'distilbert'
       throw new ConfigError(`${where}: ${name} is missing; parseEncoderConfig() fills the defaults in`)
 }
 
-/** Linear layers of the encoder start from N(0, initializer_range), their biases at 0. */
+/** Linear layers of the encoder start from N(0, initializer_range), their biases at 0. @internal */
 export const encoderInit = (std: number): { weight: Init; bias: Init } => ({
   weight: { kind: 'normal', std },
   bias: { kind: 'constant', value: 0 },

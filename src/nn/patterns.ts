@@ -12,6 +12,7 @@ function matches(name: string, pattern: string): boolean {
  * The names that match any of the patterns, in order. Each name may have other spellings that count too.
  * @param what names the patterns' place in the message.
  * @throws ConfigError for a pattern that matches nothing, with the names that come nearest.
+ * @internal
  */
 export function chooseNames(
   names: Iterable<string>,

@@ -33,6 +33,7 @@ const isGreater = (settings: Settings, figures: FiguresByName): boolean =>
  * @param figures of the model's evaluations.
  * @param where what the message begins with, such as the file's name.
  * @throws ConfigError listing the metrics to choose from; or where `greater_is_better` says the opposite of what the metric is.
+ * @internal
  */
 export function checkBestMetric(config: Settings, figures: FiguresByName, where = ''): void {
   const { metric_for_best_model: asked, greater_is_better: greater } = config

@@ -206,6 +206,7 @@ export async function rotateCheckpoints(
  * Makes a training run's folder. With `resume` it may hold an earlier run's checkpoints; what a killed process left half
  * done is then removed, and what it was about to replace is put back.
  * @throws CheckpointError where nothing can be written into it, or it holds a model of an earlier run.
+ * @internal
  */
 export async function prepareOutputFolder(folder: string, { resume = false } = {}): Promise<void> {
   const probe = fileSystem.passingName(join(folder, PROBE))
@@ -231,6 +232,7 @@ export async function prepareOutputFolder(folder: string, { resume = false } = {
  * other trainer of this one, writes into it.
  * @returns what gives it back.
  * @throws FolderInUseError naming the process that has it; CheckpointError as {@link prepareOutputFolder}.
+ * @internal
  */
 export async function lockOutputFolder(
   folder: string,

@@ -112,6 +112,7 @@ export async function loadEncoder(
 /**
  * Checks the weights of a folder against encoder settings, which needs no device.
  * @throws CheckpointError as {@link loadEncoder}.
+ * @internal
  */
 export async function checkEncoder(
   config: ResolvedEncoderConfig,

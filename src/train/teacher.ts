@@ -14,7 +14,7 @@ import { planStages, type Stage } from './stages.ts'
 
 const { join } = files
 
-/** A teacher's weights and configuration when training began. */
+/** A teacher's weights and configuration when training began. @internal */
 export interface TeacherPrint {
   folder: string
   sha256: string

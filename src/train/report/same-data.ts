@@ -25,7 +25,7 @@ export function runsOfSameData(reports: readonly RunReport[]): RunReport[][] {
   return [...new Set(numbers)].map(number => evaluated.filter((_, i) => numbers[i] === number))
 }
 
-/** What a reader should know before comparing the figures of several runs; nothing where all is well. */
+/** What a reader should know before comparing the figures of several runs; nothing where all is well. @internal */
 export function dataWarning(reports: readonly RunReport[]): string | undefined {
   const groups = runsOfSameData(reports)
   const of = (runs: readonly RunReport[]) => runs.map(({ name }) => name).join(', ')

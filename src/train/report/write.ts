@@ -29,7 +29,7 @@ export async function writeRunReport(folder: string, report: RunReport): Promise
   await writeReportPage(files.join(folder, REPORT_HTML), [report])
 }
 
-/** The `report.json` that a path names: a run's folder, or the file itself. */
+/** The `report.json` that a path names: a run's folder, or the file itself. @internal */
 export const reportPathOf = (path: string): string =>
   path.endsWith('.json') ? path : files.join(path, REPORT_JSON)
 
