@@ -30,10 +30,23 @@ const again = file =>
   !process.env.KERNELGRAD_FORMS &&
   (file.includes(join('test', 'kernels')) ||
     /^\/\/ Runs again with the forms for GPUs/m.test(readFileSync(sourceOf(file), 'utf8')))
+/** Makers whose forms differ from those of other GPUs in what a file tests. */
+const makers = file =>
+  /^\/\/ Runs again with the forms for GPUs of: (.+)$/m
+    .exec(readFileSync(sourceOf(file), 'utf8'))?.[1]
+    .split(', ') ?? []
 /** The runs: a file, and what it is told besides. */
 const files = all
   .filter(file => waits(file) === undefined)
-  .flatMap(file => [{ file }, ...(again(file) ? [{ file, more: { KERNELGRAD_FORMS: 'hardware' } }] : [])])
+  .flatMap(file => [
+    { file },
+    ...(again(file)
+      ? ['hardware', ...makers(file).map(maker => `hardware/${maker}`)].map(forms => ({
+          file,
+          more: { KERNELGRAD_FORMS: forms },
+        }))
+      : []),
+  ])
 // Choices that an earlier run stored on this machine do not decide what is tested.
 const env = { KERNELGRAD_ADAPTER: 'embedded', KERNELGRAD_TUNING: 'off', FORCE_COLOR: '0', ...process.env }
 

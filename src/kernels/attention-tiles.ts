@@ -28,17 +28,27 @@ export interface AttentionTile {
   W: number
 }
 
-const TILES: (AttentionTile & { upTo: number; mostD: number })[] = [
-  // Rows of a few tokens: a lane for every four scores, and a head of up to 64 in one slice.
-  { N: 16, M: 16, R: 1, W: 4, upTo: 32, mostD: 128 },
-  { N: 64, M: 32, R: 4, W: 1, upTo: Number.POSITIVE_INFINITY, mostD: 64 },
-  { N: 32, M: 32, R: 4, W: 1, upTo: Number.POSITIVE_INFINITY, mostD: 128 },
-]
+type Sized = AttentionTile & { upTo: number; mostD: number }
+
+/** Rows of a few tokens: a lane for every four scores, and a head of up to 64 in one slice. */
+const SHORT: Sized = { N: 16, M: 16, R: 1, W: 4, upTo: 32, mostD: 128 }
+const any = Number.POSITIVE_INFINITY
+/** By the maker's name, else under ''. */
+const TILES: Record<string, readonly Sized[]> = {
+  '': [
+    SHORT,
+    { N: 64, M: 32, R: 4, W: 1, upTo: any, mostD: 64 },
+    { N: 32, M: 32, R: 4, W: 1, upTo: any, mostD: 128 },
+  ],
+  // Mesa's compiler for NVIDIA spills with four tokens an invocation, and has 147 to 211 registers with two (bench/NOTES.md).
+  nvidia: [SHORT, { N: 32, M: 32, R: 2, W: 1, upTo: any, mostD: 128 }],
+}
 
 /** The tile for heads of D values and rows of up to `longest` tokens; undefined where the plain form serves. */
 export function attentionTile({ forms }: Gpu, D: number, longest: number): AttentionTile | undefined {
   if (forms.kind !== 'hardware' || D % 4) return undefined
-  const tile = TILES.find(({ upTo, mostD }) => longest <= upTo && D <= mostD)
+  const tiles = Object.hasOwn(TILES, forms.vendor) ? TILES[forms.vendor]! : TILES['']!
+  const tile = tiles.find(({ upTo, mostD }) => longest <= upTo && D <= mostD)
   // A short head is a slice of fewer vectors.
   return tile && { ...tile, W: Math.min(tile.W, 2 ** Math.ceil(Math.log2(Math.max(1, D / tile.M)))) }
 }
@@ -69,7 +79,7 @@ function tileKernel(
 ) {
   const { D, p = 0, storage } = options
   const cut = tileConstants(tile, D)
-  const key = `${entry} ${cut.N} ${cut.W} ${cut.SL} ${p > 0} ${storage}`
+  const key = `${entry} ${cut.N} ${cut.R} ${cut.W} ${cut.SL} ${p > 0} ${storage}`
   const known = made.get(key)
   if (known) return known
   const BACKWARD = Number(entry !== 'forward')

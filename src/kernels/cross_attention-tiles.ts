@@ -72,7 +72,7 @@ function launch(
   views: View[],
 ): void {
   const cut = tileConstants(tile, D)
-  const key = `${entry} ${cut.N} ${cut.W} ${cut.SL}`
+  const key = `${entry} ${cut.N} ${cut.R} ${cut.W} ${cut.SL}`
   let kernel = made.get(key)
   if (!kernel) {
     const BACKWARD = Number(entry !== 'forward')

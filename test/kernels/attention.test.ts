@@ -1,3 +1,5 @@
+// Attention against the oracle, forward and backward.
+// Runs again with the forms for GPUs of: nvidia
 import { existsSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -107,7 +107,7 @@ async function run() {
     for (const step of steps) {
       const began = Date.now()
       try {
-        const { adapter, rows } = await compile(root, gpu, step, 'hardware')
+        const { adapter, rows } = await compile(root, gpu, step, `hardware/${CARDS[gpu].maker}`)
         const before = old ? (await compile(root, gpu, step, 'system')).rows : undefined
         const unfit = rows.filter(({ wrong }) => wrong.length)
         results.push({ gpu, is: CARDS[gpu].is, step, adapter, rows, ...(before && { old: before }) })
