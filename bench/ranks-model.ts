@@ -45,7 +45,7 @@ const ADDED = 0.7e9
 const CALL = 0.3e-3
 const MESSAGE = 2e-6
 
-export type Tables = 'replicated' | 'sharded'
+type Tables = 'replicated' | 'sharded'
 
 export interface StepEstimate {
   network: string
@@ -67,7 +67,7 @@ function trade({ bandwidth, latency }: Network, ranks: number, bytes: number): n
 }
 
 /** One step of a model. */
-export function estimateStep(
+function estimateStep(
   { dense, rows }: Exchanged,
   network: Network,
   tables: Tables,
@@ -103,7 +103,7 @@ export function estimateStep(
 }
 
 /** The most ranks, a power of two, of which each still does half of what one alone does: beyond, more machines mostly wait for each other. */
-export function paysUpTo(network: Network, tables: Tables, deviceSeconds: number): number {
+function paysUpTo(network: Network, tables: Tables, deviceSeconds: number): number {
   const pays = (ranks: number) => estimateStep(FULL, network, tables, ranks, deviceSeconds).efficiency >= 0.5
   let ranks = 1
   while (ranks < 65_536 && pays(2 * ranks)) ranks *= 2

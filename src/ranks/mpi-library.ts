@@ -89,10 +89,10 @@ export function memory(bytes: number): Uint8Array<ArrayBuffer> {
 const FUNNELED = 1
 const ANY_TAG = -1
 
-/** The calls that are made, by one thread. Every one of them throws a RankError with MPI's own words where MPI refuses. */
-export type Mpi = ReturnType<typeof openMpi>
-
-/** Loads the library. Nothing of it has run yet. */
+/**
+ * Loads the library; nothing of it has run yet. Its calls are made by one thread, and throw a RankError with MPI's own words where MPI
+ * refuses.
+ */
 export function openMpi(koffi: Koffi, family: Family, path: string) {
   const abi = ABIS[family]
   // Open MPI's own parts look for its symbols in the whole process.

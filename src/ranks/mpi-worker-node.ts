@@ -232,7 +232,10 @@ function turn(): void {
     if (Atomics.load(flags, LAST.ended) === 1) return leaveWithThread()
     if (failure) correspond()
     else if (trade) {
+      const { moved } = trade
       for (let i = 0; i < 20 && trade; i++) look(trade)
+      // Nothing moved: the processor is better used by the rank that is waited for. Woken by nobody; the time is in milliseconds.
+      if (trade && trade.moved === moved) Atomics.wait(flags, LAST.seen, 0, 0.05)
       if (round++ % 64 === 0) correspond()
     } else correspond()
     if (leaving && farewell && letters.size === 0 && !failure) finish()
