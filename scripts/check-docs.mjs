@@ -91,7 +91,8 @@ function checkCommand(line, where) {
       ? (commands.find(({ name }) => name === second) ?? commands.find(({ isDefault }) => isDefault))
       : known
     const options = command?.options.map(({ flags }) => flags.split(' ')[0]) ?? []
-    for (const word of words.filter(word => word.startsWith('--')))
+    // What stands before is its launcher's.
+    for (const word of words.slice(tool + 1).filter(word => word.startsWith('--')))
       if (!GLOBAL.includes(word) && !options.includes(word))
         fail(`${where}: kernelgrad ${name} has no option ${word}`)
   }

@@ -266,7 +266,8 @@ function leaveWithThread(): void {
   correspond()
   going ??= performance.now()
   const since = performance.now() - going
-  const patience = failure?.speaks ? 0 : (GRACE - 2) * SECOND
+  // The one who speaks has spoken; its launcher takes a moment to pass that on.
+  const patience = failure?.speaks ? SECOND / 4 : (GRACE - 2) * SECOND
   if ((letters.size === 0 || since > SECOND) && since >= patience) end(code, silent)
 }
 
