@@ -21,6 +21,18 @@ export interface MpiLibrary {
   path: string
 }
 
+/**
+ * What MPI's transports are told before they are loaded, unless the user has told them otherwise. They watch memory by writing jumps into
+ * libc's mmap, munmap and sbrk, while other threads of this process run them, and take over SIGSEGV, which V8 uses: either can crash it.
+ */
+const CALM: Record<string, string> = {
+  UCX_MEM_EVENTS: 'n',
+  UCX_MEM_MMAP_HOOK_MODE: 'none',
+  UCX_HANDLE_ERRORS: 'none',
+  UCX_ERROR_SIGNALS: '',
+  OMPI_MCA_memory: '^patcher',
+}
+
 /** What is known of MPI without starting it. */
 export interface MpiFound {
   libraries: MpiLibrary[]
@@ -35,7 +47,9 @@ const install = (families: readonly Family[]) => {
   return `install it, on Debian with ${names.join(' or ')}`
 }
 
+/** koffi, and an environment in which what it loads leaves the process as it is. */
 async function loadKoffi(): Promise<Koffi> {
+  for (const [name, value] of Object.entries(CALM)) process.env[name] ??= value
   try {
     return (await import('koffi')).default
   } catch (error) {

@@ -1,4 +1,5 @@
 // A rank of its own process: sums until it is told to do something wrong. Arguments: what the ranks do, and who does otherwise.
+import koffi from 'koffi'
 import { RankError } from '../../src/errors.ts'
 import { agree, failedTogether, openRanks, type Ranks } from '../../src/ranks/index.ts'
 import { seededValues, sumInOrder } from './ranks.ts'
@@ -34,6 +35,14 @@ async function sums(ranks: Ranks): Promise<void> {
   if (shared[69_999] !== (size * (size - 1)) / 2) throw new Error('shared memory was not summed')
   await ranks.close()
   say(`rank ${rank} of ${size}: ok`)
+}
+
+/** The first bytes of the functions that MPI's transports would write jumps into, under the feet of other threads. */
+function libcBytes(): string {
+  if (process.platform !== 'linux') return ''
+  const libc = koffi.load('libc.so.6')
+  const functions = ['sbrk', 'brk', 'munmap', 'mmap', 'madvise', 'shmat']
+  return functions.map(name => Buffer.from(koffi.view(libc.symbol(name), 12)).toString('hex')).join()
 }
 
 /** Sums without an end, and says once that it does. */
@@ -87,8 +96,10 @@ const BODIES: Record<string, (ranks: Ranks) => Promise<void>> = {
 }
 
 let ranks: Ranks | undefined
+const before = libcBytes()
 try {
   ranks = await openRanks()
+  if (libcBytes() !== before) throw new Error('MPI has changed functions of libc')
   await BODIES[what]?.(ranks)
 } catch (error) {
   const told = ranks ? await failedTogether(ranks, error) : error
