@@ -83,6 +83,12 @@ for (const [what, args, code, message] of [
     /cannot write .*x\.onnx: /,
   ],
   [
+    'stdout for both',
+    ['--model', at('run'), '--onnx', '/dev/stdout', '--json'],
+    2,
+    /--onnx \/dev\/stdout is stdout, where --json goes; name a file/,
+  ],
+  [
     'a misspelt option',
     ['--model', at('run'), '--onnx', at('x.onnx'), '--opset', '9'],
     2,

@@ -1,6 +1,7 @@
+import { UsageError } from '../../errors.ts'
 import { describeExported } from '../../onnx/export.ts'
 import { exportOnnx, type OnnxTensor } from '../../onnx/index.ts'
-import { checkOutputs, folderInputs, makeFolderOf } from '../outputs.ts'
+import { checkOutputs, folderInputs, isStdout, makeFolderOf } from '../outputs.ts'
 import { talkStream } from '../say.ts'
 import { formatTable } from '../table.ts'
 
@@ -12,6 +13,8 @@ export interface ExportOptions {
 
 /** Writes a saved model as ONNX, and tells what goes in and comes out. */
 export async function run({ model, onnx, json }: ExportOptions): Promise<void> {
+  const toStdout = await isStdout(onnx)
+  if (toStdout && json) throw new UsageError(`--onnx ${onnx} is stdout, where --json goes; name a file`)
   // Before anything is made: a model that is not there, or has no graph.
   await describeExported(model)
   const reads = await folderInputs('--model', model)
@@ -28,7 +31,7 @@ export async function run({ model, onnx, json }: ExportOptions): Promise<void> {
   const rows = [...written.inputs.map(row('in')), ...written.outputs.map(row('out'))]
   const { architecture, opset, bytes } = written
   const files = [written.path, ...(written.dataPath === undefined ? [] : [written.dataPath])].join(' and ')
-  talkStream().write(
+  talkStream(toStdout).write(
     `${formatTable(['', 'name', 'type', 'shape'], rows)}\n\n${architecture} in ${files}, ${bytes} bytes, opset ${opset}\n`,
   )
 }
