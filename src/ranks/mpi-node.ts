@@ -91,7 +91,9 @@ function librariesOf(koffi: Koffi, asked: Asked, family: Family | undefined): Mp
 }
 
 /** What MPI there is, for whoever asks; nothing is started. */
-export async function findMpi(env: Readonly<Record<string, string | undefined>> = process.env): Promise<MpiFound> {
+export async function findMpi(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<MpiFound> {
   const found: MpiFound = { libraries: [], launched: undefined, trouble: undefined }
   try {
     found.libraries = librariesOf(await loadKoffi(), askedFor(env.KERNELGRAD_MPI), undefined)
