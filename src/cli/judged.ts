@@ -1,6 +1,10 @@
 // What a run's evaluation rows are told apart by, and called by, in its report.
+import type { Dataset } from '../data/index.ts'
+import { listsOf } from '../data/lists.ts'
 import { columnOf, openParquet, readColumns } from '../data/parquet.ts'
 import { DataError, UsageError } from '../errors.ts'
+import type { Inputs } from '../inputs.ts'
+import { groupNames } from '../metrics/judged-lists.ts'
 import type { Model } from '../models/index.ts'
 import { namesOf, type PreparationDocument } from '../prepare/document.ts'
 import { Preparation } from '../prepare/index.ts'
@@ -35,11 +39,22 @@ function meaningOf(columns: PreparationDocument['columns'], out: string, code: n
 
 /**
  * The group of each evaluation row: of a prepared table by a raw category's name too.
- * @throws UsageError where nothing is evaluated, or the model's metric knows no groups; DataError for a column that tells no rows apart
+ * @throws UsageError where nothing is evaluated, or the model's metric knows no groups; DataError for a column that tells no rows apart, or differs within a list
  */
 export async function groupsOf(
   groupBy: string,
-  { model, files, raw }: { model: Model; files: readonly string[] | undefined; raw: RawColumns | undefined },
+  {
+    model,
+    files,
+    data,
+    raw,
+  }: {
+    model: Model
+    files: readonly string[] | undefined
+    /** The rows of those files. */
+    data: Dataset | undefined
+    raw: RawColumns | undefined
+  },
 ): Promise<unknown[]> {
   if (!files) throw new UsageError(`--group-by ${groupBy} tells evaluation rows apart, and --eval names none`)
   if (!model.metrics().takesGroups)
@@ -56,6 +71,15 @@ export async function groupsOf(
       throw new DataError(`${path}: column ${name} is ${description}, a number or text per row is expected`)
     const values = (await readColumns(file, [name]))[name]!
     for (const value of values) groups.push(raw?.valueOf(name, Number(value)) ?? value)
+  }
+  const list = Object.values(model.inputs as Inputs).find(({ kind }) => kind === 'list')
+  if (list?.kind === 'list' && data) {
+    const keys = list.columns.map(column => data.ids[column]!)
+    const [rows, starts] = listsOf(keys, data.length)
+    groupNames(
+      { labels: rows, starts, rows },
+      Array.from(rows, row => groups[row]),
+    )
   }
   return groups
 }

@@ -156,7 +156,12 @@ async function trainInto(
   const groups =
     options.groupBy === undefined
       ? undefined
-      : await groupsOf(options.groupBy, { model, files: lastEval, raw })
+      : await groupsOf(options.groupBy, {
+          model,
+          files: lastEval,
+          data: rows.stageData.at(-1)?.evaluation ?? rows.evaluation,
+          raw,
+        })
   const onLog =
     json && first ? (entry: LogEntry) => void process.stdout.write(`${JSON.stringify(entry)}\n`) : undefined
   await trainWithRecovery(
