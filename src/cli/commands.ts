@@ -291,6 +291,11 @@ export const COMMANDS: readonly CommandSpec[] = [
       ...MODEL,
       DATA('rows with labels'),
       { flags: '--group-by <column>', description: 'also the AUC within groups, such as those of a user' },
+      {
+        flags: '--fuse <weights>',
+        description:
+          'of a model with several heads: order lists by their sum with weights, as score=1,skip_score=-0.5, or fit for those that order these lists best',
+      },
       ADAPTER,
       JSON_LINE,
     ],

@@ -7,6 +7,7 @@ export { clickProbability, Evaluation, type EvaluationMetrics, metricsOf } from 
 export type { Better, Figure } from './figures.ts'
 export { formatMetrics } from './format.ts'
 export { type GroupedAuc, groupedAuc } from './grouped.ts'
+export { FusedEvaluation, type FusedEvaluationOptions, fitHeads, fuseHeads } from './head-fusion.ts'
 export type { ListCurves, ListsPart } from './list-curves.ts'
 export {
   type JudgedLists,

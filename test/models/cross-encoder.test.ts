@@ -220,6 +220,20 @@ test('train, resume to the bit, evaluate annotated lists by frequency, predict: 
   )
   assert.is(byBucket.code, 0, byBucket.err)
   assert.is(JSON.parse(byBucket.out).metrics['ndcg@10'], metrics['ndcg@10'])
+  // Its heads together: with the weight of the score alone as before, with others as those that are fitted.
+  const fuse = async (weights: string, ...more: string[]) => {
+    const args = ['--model', whole, '--data', files.annotated!, '--fuse', weights, '--json', ...more]
+    const told = await kernelgrad('evaluate', ...args)
+    return told.code ? told.err : JSON.parse(told.out).metrics
+  }
+  const alone = await fuse('score=1')
+  for (const name of ['ndcg@10', 'log_loss', 'pnr']) assert.is(alone[name], metrics[name])
+  const fitted = await fuse('fit')
+  const given = ['score', 'skip_score', 'dwell_score'].map(head => `${head}=${fitted[`weight ${head}`]}`)
+  assert.equal(await fuse(given.join(',')), fitted)
+  assert.ok(fitted.loss < alone.loss)
+  assert.match(await fuse('score=1,skip=2'), /--fuse score=1,skip=2: 'skip=2', expected fit, or a head once/)
+  assert.match(await fuse('fit', '--group-by', 'bucket'), /expected no --group-by/)
   const out = join(folder, 'scores.parquet')
   const predicted = await kernelgrad('predict', '--model', whole, '--data', files.annotated!, '--out', out)
   assert.is(predicted.code, 0, predicted.err)

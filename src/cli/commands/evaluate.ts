@@ -1,6 +1,7 @@
 import { columnOf } from '../../data/parquet.ts'
 import { DataError, UsageError } from '../../errors.ts'
-import type { Metric } from '../../metrics/index.ts'
+import { FusedEvaluation, ListEvaluation, type Metric } from '../../metrics/index.ts'
+import type { Model } from '../../models/index.ts'
 import type { Ranks } from '../../ranks/index.ts'
 import { formatMetrics } from '../../train/index.ts'
 import { useArchitecture } from '../architecture.ts'
@@ -14,6 +15,7 @@ import { formatTable } from '../table.ts'
 export interface EvaluateCommandOptions extends ScoreOptions {
   data: string[]
   groupBy?: string
+  fuse?: string
   json?: boolean
 }
 
@@ -21,10 +23,11 @@ export interface EvaluateCommandOptions extends ScoreOptions {
 export const run = (options: EvaluateCommandOptions): Promise<void> => onRanks(ranks => runOn(ranks, options))
 
 async function runOn(ranks: Ranks, options: EvaluateCommandOptions): Promise<void> {
-  const { data, json, groupBy } = options
+  const { data, json, groupBy, fuse } = options
   const stream = talkOf(ranks, json)
   if (options.architecture) await useArchitecture(options.architecture)
-  const metric = (await checkModel(options.model)).metrics()
+  const checked = await checkModel(options.model)
+  const metric: Metric = fuse === undefined ? checked.metrics() : fused(checked, fuse, options)
   await checkOutputs({
     reads: [...inputs('--data', data), ...(await folderInputs('--model', options.model))],
     writes: [],
@@ -40,6 +43,30 @@ async function runOn(ranks: Ranks, options: EvaluateCommandOptions): Promise<voi
   }
 }
 
+/** Lists ordered by several heads together: the weights that are given, or that are to be found. */
+function fused(model: Model, text: string, { model: folder, groupBy }: EvaluateCommandOptions): Metric {
+  const names = model.scoreNames?.() ?? []
+  const heads = names.filter(name => name !== null)
+  if (heads.length < 2 || !(model.metrics() instanceof ListEvaluation))
+    throw new UsageError(
+      `--fuse ${text}: the model in ${folder} has no heads to put together, expected a ranker of several, as a CrossEncoder with skip or dwell`,
+    )
+  if (groupBy !== undefined)
+    throw new UsageError('--fuse gives figures of all lists, expected no --group-by beside it')
+  const click = Math.max(names.indexOf(null), 0)
+  if (text === 'fit') return new FusedEvaluation({ names, click, loss: 'listwise' })
+  const weights: Record<string, number> = {}
+  for (const part of text.split(',')) {
+    const [name = '', value = ''] = part.split('=').map(one => one.trim())
+    if (!heads.includes(name) || Object.hasOwn(weights, name) || !value || !Number.isFinite(Number(value)))
+      throw new UsageError(
+        `--fuse ${text}: '${part}', expected fit, or a head once with its weight, with commas between: ${heads.join(', ')}, as ${heads[0]}=1,${heads[1]}=-0.5`,
+      )
+    weights[name] = Number(value)
+  }
+  return new FusedEvaluation({ names, click, loss: 'listwise', weights })
+}
+
 interface Ready {
   opened: Rows
   metric: Metric
@@ -48,7 +75,7 @@ interface Ready {
 }
 
 async function evaluateRows(
-  { data, json, groupBy, batchSize, truncate, ...options }: EvaluateCommandOptions,
+  { data, json, groupBy, fuse: _, batchSize, truncate, ...options }: EvaluateCommandOptions,
   { opened: { file, nameOf }, metric, stream, ranks }: Ready,
 ): Promise<void> {
   const group = groupBy === undefined ? undefined : nameOf(groupBy)
