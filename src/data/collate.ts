@@ -22,6 +22,7 @@ import { collateText, mostTokens, textRoom } from './collate-text.ts'
 import type { Columns } from './dataset.ts'
 import { startsOf } from './lists.ts'
 import { maskTokens } from './mask-tokens.ts'
+import { numberOf } from './place.ts'
 
 /** How rows become a batch, besides what the model declares. */
 export interface CollateOptions {
@@ -79,7 +80,7 @@ export function collateInto(
       throw new DataError(
         `row ${typeof row === 'number' ? row : shown(row)} is asked for, the data has rows 0 to ${columns.length - 1}`,
       )
-    source[b] = columns.rowStart + row
+    source[b] = numberOf(columns, row)
   }
   const named = Object.entries(inputs)
   const tokens = new Map<string, number>()

@@ -1,28 +1,16 @@
 /** Parquet files as columns of typed arrays: all in memory for training, or one row group at a time for predicting. */
 
-import {
-  COUNT,
-  expectFlag,
-  expectFunction,
-  expectNumber,
-  expectOneOf,
-  expectOptions,
-  shown,
-} from '../check.ts'
-import { type FeaturesConfig, featureInputs } from '../config/index.ts'
-import { ArgumentError, ConfigError, DataError } from '../errors.ts'
-import { checkInputs, type Inputs } from '../inputs.ts'
-import { type ColumnSpec, floatColumn, idColumn, listColumn, type TokenLists, textColumn } from './columns.ts'
-import {
-  columnOf,
-  isParquetFile,
-  openParquet,
-  type ParquetFile,
-  readColumns,
-  readGroupPages,
-} from './parquet.ts'
+import type { FeaturesConfig, featureInputs } from '../config/index.ts'
+import { DataError } from '../errors.ts'
+import type { Inputs } from '../inputs.ts'
+import type { TokenLists } from './columns.ts'
+import { openAll } from './open-all.ts'
+import { columnOf, isParquetFile, openParquet, type ParquetFile, readColumns } from './parquet.ts'
 import { parquetFiles } from './parquet-files.ts'
-import { planOf, TRAIN_ONLY, type TrainOnly } from './read-plan.ts'
+import { planFor, readGroup } from './read-group.ts'
+import type { TrainOnly } from './read-plan.ts'
+import { readingOf } from './reading.ts'
+import { sharedFloats, sharedIds } from './shared-memory.ts'
 import type { ParquetSource } from './source.ts'
 
 /** Rows as typed arrays, by column. Every value is checked: ids are below their table's size. */
@@ -41,6 +29,20 @@ export interface Columns {
   file?: string
   /** Where each file's rows are, of rows of several. */
   files?: { name: string; rowStart: number; rows: number }[]
+  /** Where rows come from that are picked from anywhere in some files, stretch by stretch; in their place `rowStart` means nothing. */
+  parts?: ColumnsPart[]
+}
+
+/** Rows side by side that stand side by side in a file too. */
+export interface ColumnsPart {
+  /** The first of them in the columns. */
+  start: number
+  /** Name of the file. */
+  file: string
+  /** Number of the first in the file. */
+  row: number
+  /** The same through all files in order. */
+  number: number
 }
 
 /** A row group's rows. */
@@ -86,43 +88,6 @@ export interface FeatureReadOptions {
   vocabSize?: number
   /** As in {@link ReadOptions}. */
   tokenize?: (text: string) => ArrayLike<number>
-}
-
-const BY_INPUTS = ['inputs', 'trainOnly', 'tokenize', 'tokenizers']
-const BY_FEATURES = ['features', 'label', 'requireLabels', 'numLabels', 'vocabSize', 'tokenize']
-
-type Options = (ReadOptions | FeatureReadOptions) & { extra?: unknown }
-
-/** The options by inputs, checked. */
-function readingOf(where: string, options: Options): ReadOptions {
-  const byFeatures = typeof options === 'object' && options !== null && 'features' in options
-  const known = byFeatures ? BY_FEATURES : BY_INPUTS
-  expectOptions(`${where}: options`, options, where === 'streamChunks' ? [...known, 'extra'] : known)
-  const { tokenize, extra } = options
-  if (tokenize !== undefined) expectFunction(`${where}: tokenize`, tokenize)
-  if (extra !== undefined && !Array.isArray(extra))
-    throw new ArgumentError(`${where}: extra is ${shown(extra)}, expected an array of column names`)
-  if (byFeatures) return { ...inputsOf(where, options as FeatureReadOptions), tokenize }
-  const { inputs, trainOnly, tokenizers } = options as ReadOptions
-  checkInputs(where, inputs)
-  for (const [name, one] of Object.entries(tokenizers ?? {}))
-    expectFunction(`${where}: tokenizers.${name}`, one)
-  if (trainOnly !== undefined) expectOneOf(`${where}: trainOnly`, trainOnly, TRAIN_ONLY)
-  return { inputs, trainOnly, tokenize, tokenizers }
-}
-
-function inputsOf(where: string, options: FeatureReadOptions): ReadOptions {
-  const { features, label = 'label', requireLabels = true, numLabels = 2, vocabSize = 2 ** 32 } = options
-  if (typeof features !== 'object' || features === null || Array.isArray(features))
-    throw new ArgumentError(`${where}: features is ${shown(features)}, expected features by name`)
-  if (label !== null && typeof label !== 'string')
-    throw new ConfigError(`${where}: label is ${shown(label)}, expected a column's name or null`)
-  expectFlag(`${where}: requireLabels`, requireLabels)
-  expectNumber(`${where}: numLabels`, numLabels, COUNT)
-  expectNumber(`${where}: vocabSize`, vocabSize, COUNT)
-  const inputs = featureInputs(features, { label: label ?? 'label', numLabels, vocabSize })
-  checkInputs(where, inputs)
-  return { inputs, trainOnly: label === null ? 'none' : requireLabels ? 'required' : 'optional' }
 }
 
 /**
@@ -179,26 +144,6 @@ export async function loadDataset(
   }
 }
 
-/** Opens what sources stand for, in order: every footer is read before the first file's data. @internal */
-export async function openAll(
-  sources: ParquetSource | ParquetFile | readonly (ParquetSource | ParquetFile)[],
-): Promise<ParquetFile[]> {
-  const opened: ParquetFile[] = []
-  // Paths side by side are looked up together, so that none is taken twice by two patterns.
-  const all = Array.isArray(sources) ? sources : [sources as ParquetSource | ParquetFile]
-  for (let i = 0; i < all.length; i++) {
-    const source = all[i]!
-    if (typeof source !== 'string') {
-      opened.push(isParquetFile(source) ? source : await openParquet(source))
-      continue
-    }
-    const paths = [source]
-    while (typeof all[i + 1] === 'string') paths.push(all[++i] as string)
-    for (const path of await parquetFiles(paths, 'loadDataset')) opened.push(await openParquet(path))
-  }
-  return opened
-}
-
 /**
  * Reads a file one row group at a time, so that its size does not matter. A file without rows yields nothing.
  * @param options.extra Further columns to hand through unchecked.
@@ -212,74 +157,14 @@ export async function* streamChunks(
   const { inputs, trainOnly = 'required', tokenize, tokenizers } = reading
   const { extra = [] } = options
   const file = isParquetFile(source) ? source : await openParquet(source)
-  const plan = planOf(inputs, trainOnly, columnsIn(file))
-  // Every column is looked up first: a missing one is reported before a long read, also in a file without rows.
-  for (const { columns, input } of plan) for (const name of columns) columnOf(file, name, input)
+  const plan = planFor(file, inputs, trainOnly)
   for (const name of extra) columnOf(file, name)
   for (const [group, { rowStart, rows }] of file.groups.entries()) {
     if (rows === 0) continue
-    const read = async <T>(name: string, convert: (pages: PagesOf, spec: ColumnSpec) => T): Promise<T> => {
-      const leaf = columnOf(file, name)
-      return convert(await readGroupPages(file, group, leaf), { file: file.name, leaf, rowStart, rows })
-    }
-    const chunk: Chunk = {
-      file: file.name,
-      length: rows,
-      rowStart,
-      lists: {},
-      ids: {},
-      floats: {},
-      extra: await readColumns(file, extra, { rowStart, rowEnd: rowStart + rows }),
-    }
-    for (const { kind, key, columns, limit, least, missing, tokenizer } of plan) {
-      const [name] = columns as [string]
-      if (kind === 'list')
-        chunk.lists[key] = await read(name, (pages, spec) => listColumn(pages, spec, limit))
-      else if (kind === 'ids')
-        chunk.ids[key] = await read(name, (pages, spec) => idColumn(pages, spec, limit))
-      else if (kind === 'floats')
-        chunk.floats[key] = await read(name, (pages, spec) => floatColumn(pages, spec, least, missing))
-      else {
-        const texts: string[][] = []
-        for (const name of columns) texts.push(await read(name, textColumn))
-        const own = tokenizer === undefined ? tokenize : tokenizers?.[tokenizer]
-        chunk.lists[key] = tokenizeAll(texts, name, own, limit)
-      }
-    }
-    yield chunk
+    const more = await readColumns(file, extra, { rowStart, rowEnd: rowStart + rows })
+    const read = await readGroup(file, group, plan, { tokenize, tokenizers })
+    yield { file: file.name, length: rows, rowStart, ...read, extra: more }
   }
-}
-
-/** Names of the columns that can be read, those in the file's path among them. */
-const columnsIn = ({ columns, partition = {} }: ParquetFile): Set<string> =>
-  new Set([...columns, ...Object.keys(partition)])
-
-type PagesOf = Awaited<ReturnType<typeof readGroupPages>>
-
-function tokenizeAll(
-  texts: string[][],
-  name: string,
-  tokenize: ReadOptions['tokenize'],
-  vocabSize: number,
-): TokenLists {
-  if (!tokenize)
-    throw new ConfigError(`feature ${name} is text and no tokenizer is given, expected a tokenize function`)
-  const rows = texts[0]!.length
-  const offsets = new Uint32Array(rows + 1)
-  const values: number[] = []
-  for (let row = 0; row < rows; row++) {
-    const text = texts.map(column => column[row]!).join(' ')
-    const ids = tokenize(text)
-    for (let i = 0; i < ids.length; i++) {
-      if (!(ids[i]! >= 0 && ids[i]! < vocabSize))
-        throw new ConfigError(
-          `the tokenizer gave token id ${ids[i]} for ${JSON.stringify(text)}, expected 0 to ${vocabSize - 1}`,
-        )
-      values.push(ids[i]!)
-    }
-    offsets[row + 1] = values.length
-  }
-  return { values: Uint32Array.from(values), offsets }
 }
 
 /** @throws DataError where a file has a column that is optional, and another has not. */
@@ -299,11 +184,6 @@ function taken<K extends 'lists' | 'ids' | 'floats'>(chunk: Chunk, kind: K, name
   delete chunk[kind][name]
   return column
 }
-
-// A worker reads shared memory in place. Browsers have it in pages that are isolated from others only.
-const Memory = typeof SharedArrayBuffer === 'undefined' ? ArrayBuffer : SharedArrayBuffer
-const sharedIds = (n: number) => new Uint32Array(new Memory(4 * n))
-const sharedFloats = (n: number) => new Float32Array(new Memory(4 * n))
 
 /** The lists of one row after the other; `memory` makes what they go into. @internal */
 export function joinLists(lists: TokenLists[], memory: (n: number) => Uint32Array): TokenLists {

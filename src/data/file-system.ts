@@ -51,9 +51,15 @@ export interface FileSystem {
 
   /**
    * What is known without reading it. `version` is another once the content is another, unless that changed within the clock's resolution, and `changed` when that
-   * was, in milliseconds since 1970; neither is known everywhere.
+   * was, in milliseconds since 1970; neither is known everywhere. `modified` is another once it was written to.
    */
-  stat(path: string): Promise<{ size: number; isFolder: boolean; version?: string; changed?: number }>
+  stat(path: string): Promise<{
+    size: number
+    isFolder: boolean
+    version?: string
+    changed?: number
+    modified?: string
+  }>
   open(path: string): Promise<ReadFile>
   /** A new file. */
   create(path: string): Promise<WriteFile>

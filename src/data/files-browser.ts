@@ -83,7 +83,8 @@ export const files: FileSystem = {
 
   async stat(path) {
     try {
-      return { size: (await (await fileAt(path)).getFile()).size, isFolder: false }
+      const { size, lastModified } = await (await fileAt(path)).getFile()
+      return { size, isFolder: false, modified: String(lastModified) }
     } catch (error) {
       if (!named(error, 'TypeMismatchError')) throw error
       await folderAt(partsOf(path))

@@ -47,6 +47,7 @@ export const files: FileSystem = {
     return {
       size: Number(size),
       isFolder: info.isDirectory(),
+      modified: String(mtimeNs),
       version: [dev, ino, size, mtimeNs, ctimeNs].join(':'),
       changed: Math.max(Number(mtimeNs), Number(ctimeNs)) / 1e6,
     }

@@ -24,6 +24,16 @@ export interface Units {
 
 const VALUES = 2 ** 32
 
+/** Units that are rows. */
+export const rowUnits = (count: number): Units => ({
+  count,
+  lists: false,
+  rows: count,
+  longest: Math.min(count, 1),
+  sizeOf: () => 1,
+  rowsOf: order => order,
+})
+
 /**
  * @param options.whole Whether a list that may be cut is taken whole, so that every row has a score.
  * @param options.among The rows that count, as those that an earlier model let through; all unless given.
@@ -35,15 +45,10 @@ export function unitsOf(
   { whole = false, among }: { whole?: boolean; among?: Uint32Array | undefined } = {},
 ): Units {
   const input = Object.values(inputs).find(one => one.kind === 'list')
-  if (!input?.columns.every(name => Object.hasOwn(columns.ids, name)))
-    return {
-      count: among?.length ?? columns.length,
-      lists: false,
-      rows: among?.length ?? columns.length,
-      longest: Math.min(among?.length ?? columns.length, 1),
-      sizeOf: () => 1,
-      rowsOf: order => (among ? order.map(i => among[i]!) : order),
-    }
+  if (!input?.columns.every(name => Object.hasOwn(columns.ids, name))) {
+    const rows = rowUnits(among?.length ?? columns.length)
+    return among ? { ...rows, rowsOf: order => order.map(i => among[i]!) } : rows
+  }
   const all = rowsByList(columns, input)
   const [rows, starts] = withinLength(columns, input, among ? onlyOf(among, all) : all, whole)
   const count = starts.length - 1

@@ -10,7 +10,7 @@ import { checkCollateOptions, checkColumns, expectInputs } from './check-columns
 import { type CollateOptions, collate } from './collate.ts'
 import type { Columns } from './dataset.ts'
 import { batchStarts, type Part, partOf, unitsOf } from './lists.ts'
-import { CollateThread } from './loader-thread.ts'
+import { LoaderThread } from './loader-thread.ts'
 
 /** How a loader makes its batches. */
 export interface LoaderOptions extends Omit<CollateOptions, 'epoch'> {
@@ -79,7 +79,8 @@ export function createLoader<I extends { [K in keyof I]: Input }>(
   const units = unitsOf(columns, inputs)
   const size = { batchSize, batchRows }
   batchStarts(units, new Uint32Array(0), size) // and is refused where it cannot be
-  const thread = worker ? new CollateThread(columns, inputs) : undefined
+  const thread = worker ? new LoaderThread() : undefined
+  thread?.take(columns, inputs)
   let closed = false
   async function* batches(
     order: Uint32Array,
