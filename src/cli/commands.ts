@@ -1,3 +1,4 @@
+import { memoryBytes } from '../config/memory-size.ts'
 import { UsageError } from '../errors.ts'
 import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
 import { EXPERIMENTS } from './experiments/commands.ts'
@@ -42,6 +43,13 @@ const DATA = (what: string): OptionSpec => ({
   description: `${what}: a Parquet file, or raw files as prepare reads them, where the model was trained on a prepared folder`,
   required: true,
 })
+
+/** @throws UsageError for what is no size with a unit */
+function memory(text: string): number {
+  const bytes = memoryBytes(text)
+  if (bytes !== undefined) return bytes
+  throw new UsageError(`expected a size with its unit, as 2GB or 512MiB, got '${text}'`)
+}
 
 /** @throws UsageError for what is no port */
 function portNumber(text: string): number {
@@ -173,6 +181,12 @@ export const COMMANDS: readonly CommandSpec[] = [
         flags: '--report-to <name>',
         description: 'write the log as event files for TensorBoard too, in runs below --out',
         choices: ['tensorboard', 'none'],
+      },
+      {
+        flags: '--memory <size>',
+        description:
+          'what rows to train on may take in memory, as 2GB or 512MiB: where they take more, they are read anew each epoch (default: all are in memory)',
+        parse: memory,
       },
       TRUNCATE,
       ADAPTER,

@@ -1,8 +1,15 @@
 import { basename, join, resolve } from 'node:path'
 import { files } from '#files'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
+import { shownSize } from '../config/memory-size.ts'
 import { writeJson } from '../data/files.ts'
-import { type Dataset, openParquet, type TextTokenizer } from '../data/index.ts'
+import {
+  type Dataset,
+  isStreamed,
+  openParquet,
+  type StreamedDataset,
+  type TextTokenizer,
+} from '../data/index.ts'
 import type { Gpu } from '../gpu/index.ts'
 import { createModel, type Model, type ModelConfiguration } from '../models/index.ts'
 import { alone, type Ranks } from '../ranks/index.ts'
@@ -43,7 +50,7 @@ export interface FitOptions {
   gpu: Gpu
   config: ModelConfiguration
   trainer: ResolvedTrainerConfig
-  train?: Dataset | undefined
+  train?: Dataset | StreamedDataset | undefined
   evaluation?: Dataset | undefined
   /** Of the stages that name files of their own. */
   stageData?: readonly (StageData | undefined)[]
@@ -162,6 +169,11 @@ export async function fit(options: FitOptions): Promise<Fitted> {
   stream.write(
     `${model.constructor.name}: ${count(model.numParameters())} parameters, ${count(rowsOf(options))} rows to train on${evaluated}\n`,
   )
+  for (const data of new Set([train, ...stageData.map(own => own?.train)]))
+    if (isStreamed(data))
+      stream.write(
+        `the training rows do not fit into ${shownSize(trainer.memory!)}: they are read anew each epoch, ${count(data.groups.length)} row groups in windows of ${shownSize(data.windowBytes)}\n`,
+      )
   const progress = createProgress({ total: run.state.max_steps, label: 'step', stream })
   try {
     await run.train({ resumeFromCheckpoint: resume })

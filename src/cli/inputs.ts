@@ -1,6 +1,14 @@
 // What a command reads, checked before the device is opened.
 import type { ResolvedTrainerConfig } from '../config/index.ts'
-import { type Dataset, loadDataset, openParquet, type ReadOptions } from '../data/index.ts'
+import {
+  type Dataset,
+  isStreamed,
+  loadDataset,
+  openDataset,
+  openParquet,
+  type ReadOptions,
+  type StreamedDataset,
+} from '../data/index.ts'
 import { checkTextLengths } from '../data/place.ts'
 import { UsageError } from '../errors.ts'
 import { type Model, readOptions } from '../models/index.ts'
@@ -32,7 +40,7 @@ export const readJudged = (
 
 /** What a run is trained and evaluated on: the rows of its files, and of those that stages name. */
 export interface RunRows {
-  train: Dataset | undefined
+  train: Dataset | StreamedDataset | undefined
   evaluation: Dataset | undefined
   stageData: (StageData | undefined)[]
   /** The files that the last stage is evaluated on. */
@@ -57,7 +65,7 @@ export async function readRun(
     return evaluations.get(key)
   }
   const trainOf = async (paths: readonly string[] | undefined, stage?: number) =>
-    paths && readRows(paths, model, trainer, await trainingReads(model, trainer, stage))
+    paths && readTrained(paths, model, trainer, await trainingReads(model, trainer, stage))
   const rows = { train: await trainOf(train), evaluation: await evaluationOf(judged) }
   const stageData: (StageData | undefined)[] = []
   for (const [i, stage] of trainer.stages.entries()) {
@@ -68,6 +76,20 @@ export async function readRun(
   }
   const given = stageData.some(Boolean) ? stageData : []
   return { ...rows, stageData: given, lastEval: trainer.stages.at(-1)?.eval ?? judged }
+}
+
+/** Rows to train on, in memory where they fit. */
+async function readTrained(
+  paths: readonly string[],
+  model: Model,
+  trainer: ResolvedTrainerConfig,
+  reading: ReadOptions,
+): Promise<Dataset | StreamedDataset> {
+  const { memory, truncate } = trainer
+  if (memory === null) return readRows(paths, model, trainer, reading)
+  const data = await openDataset(paths, { ...reading, memory })
+  if (!truncate && !isStreamed(data)) checkTextLengths(data, reading.inputs)
+  return data
 }
 
 function checkFiles(

@@ -13,6 +13,8 @@ export interface ConfigSources {
   architecture?: string | undefined
   /** Cut long texts, whatever the file says. */
   truncate?: boolean | undefined
+  /** What training rows may take in memory, whatever the file says. */
+  memory?: number | undefined
   /** What stands for the file's content. */
   json?: Record<string, unknown> | undefined
   /** Told which keys of a saved encoder are left aside. */
@@ -28,28 +30,33 @@ export interface ConfigSources {
  */
 export async function readTrainingConfig(
   path: string,
-  { features, architecture, truncate, note, json: given }: ConfigSources = {},
+  { features, architecture, truncate, memory, note, json: given }: ConfigSources = {},
 ): Promise<ResolvedRunConfig> {
   let json = given ?? (await readJson(path))
   if (architecture !== undefined && isObject(json)) json = { ...json, architecture }
   if (features !== undefined)
     json = fillSizes(json, parseSizes(await readJson(features), features), path, features)
   if (!isObject(json) || json.use_pretrained !== true || typeof json.model_name !== 'string')
-    return parse(json, path, truncate)
+    return parse(json, path, { truncate, memory })
   const { pretrained_model_config: own = {} } = json
   const saved = await pretrainedConfig(json.model_name, { note })
   const merged = isObject(own) ? { ...saved, ...own } : own
-  const config = parse({ ...json, pretrained_model_config: merged }, path, truncate)
+  const config = parse({ ...json, pretrained_model_config: merged }, path, { truncate, memory })
   const { trainer: _, ...model } = config
   for (const [role, encoder] of Object.entries(createModel(model).encoders()))
     await checkEncoder(encoder.config, json.model_name, { role })
   return config
 }
 
-function parse(json: unknown, path: string, truncate = false): ResolvedRunConfig {
+function parse(
+  json: unknown,
+  path: string,
+  { truncate = false, memory }: Pick<ConfigSources, 'truncate' | 'memory'>,
+): ResolvedRunConfig {
   const config = parseRunConfig(json, path)
   const { trainer, ...model } = config
   checkMetricOfRun(trainer, createModel(model), `${path}: trainer: `)
   if (truncate) trainer.truncate = true
+  if (memory !== undefined) trainer.memory = memory
   return config
 }

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { ConfigError } from '../errors.ts'
+import { MEMORY_SIZE, memoryBytes } from './memory-size.ts'
 import { finishModel, type ModelConfig, modelEntries, type ResolvedModelConfig } from './model.ts'
 import { optimArgs, optimName, optimSettings, stageOptim } from './optimizer.ts'
 import {
@@ -99,6 +100,16 @@ const reportTo = v.pipe(
   v.transform(names => [...new Set([names].flat().filter(name => name !== 'none'))] as 'tensorboard'[]),
 )
 
+/** Bytes. */
+const memory = v.pipe(
+  v.union([v.string(), v.number()], `expected ${MEMORY_SIZE}`),
+  v.check(
+    size => memoryBytes(size) !== undefined,
+    ({ input }) => `expected ${MEMORY_SIZE}, got ${JSON.stringify(input)}`,
+  ),
+  v.transform(size => memoryBytes(size)!),
+)
+
 /** Settings that hold for a whole run. */
 const runEntries = {
   per_device_eval_batch_size: v.optional(count, 256),
@@ -117,6 +128,10 @@ const runEntries = {
   report_to: v.optional(reportTo, 'none'),
   seed: v.optional(integer(0), 42),
   shuffle: v.optional(flag, true),
+  /**
+   * What rows to train on may take in memory, as '2GB', '512MiB' or bytes: where they take more, `kernelgrad train` and `openDataset` stream them; null: they are all in memory.
+   */
+  memory: v.optional(v.nullable(memory), null),
   /** Cut a row with more tokens than the encoder has positions, where it would be an error. */
   truncate: v.optional(flag, false),
 }

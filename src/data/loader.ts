@@ -74,7 +74,7 @@ export function createLoader<I extends { [K in keyof I]: Input }>(
   const { batchSize, batchRows = null, part, worker = spareCore, ...options } = given
   expectNumber('createLoader: batchSize', batchSize, COUNT)
   if (batchRows !== null) expectNumber('createLoader: batchRows', batchRows, COUNT)
-  if (part !== undefined) checkPart(part)
+  if (part !== undefined) checkPart('createLoader', part)
   expectFlag('createLoader: worker', worker)
   const units = unitsOf(columns, inputs)
   const size = { batchSize, batchRows }
@@ -121,11 +121,12 @@ export function createLoader<I extends { [K in keyof I]: Input }>(
   }
 }
 
-function checkPart(part: Part): void {
-  expectOptions('createLoader: part', part, ['rank', 'size'])
+/** @throws ConfigError for a process that cannot be */
+export function checkPart(where: string, part: Part): void {
+  expectOptions(`${where}: part`, part, ['rank', 'size'])
   const { rank, size } = part
-  expectNumber('createLoader: part.size', size, COUNT)
-  expectNumber('createLoader: part.rank', rank, {
+  expectNumber(`${where}: part.size`, size, COUNT)
+  expectNumber(`${where}: part.rank`, rank, {
     says: `a whole number from 0 to ${size - 1}`,
     takes: x => Number.isInteger(x) && x >= 0 && x < size,
   })

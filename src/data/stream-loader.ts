@@ -7,9 +7,11 @@ import { expectInputs } from './check-columns.ts'
 import { type CollateOptions, collate } from './collate.ts'
 import type { Columns } from './dataset.ts'
 import { joinColumns } from './join-columns.ts'
+import type { Part } from './lists.ts'
+import { checkPart } from './loader.ts'
 import { LoaderThread } from './loader-thread.ts'
 import { expectStreamed, type StreamedDataset } from './stream.ts'
-import { checkRanks, cutsOf, type DataRanks, type StreamWindow, windowsOf } from './stream-plan.ts'
+import { cutsOf, type StreamWindow, windowsOf } from './stream-plan.ts'
 import { pickRows, WindowReader, type WindowRequest, type WindowRows } from './stream-reader.ts'
 
 /** How a loader of a stream makes its batches. */
@@ -19,7 +21,7 @@ export interface StreamLoaderOptions extends Omit<CollateOptions, 'epoch'> {
   /** Whether row groups and rows come in an order that seed and epoch decide, or as they stand in the files. Default true. */
   shuffle?: boolean
   /** Which share of the rows this process has, of several that train together: each row comes to one of them, and all have as many batches. */
-  ranks?: DataRanks
+  part?: Part
   /** Collate in a thread of its own, as {@link createLoader}; windows are read in another in any case. */
   worker?: boolean
   /** Gets the rows of every window before its batches. */
@@ -40,7 +42,7 @@ export interface StreamLoader<B = BatchOf<Inputs>> {
   close(): Promise<void>
 }
 
-const KNOWN = ['batchSize', 'shuffle', 'seed', 'truncate', 'ranks', 'worker', 'onWindow']
+const KNOWN = ['batchSize', 'shuffle', 'seed', 'truncate', 'part', 'worker', 'onWindow']
 /** Batches on their way, as a loader has them. */
 const AHEAD = 8
 
@@ -68,14 +70,14 @@ export function createStreamLoader<I extends { [K in keyof I]: Input }>(
   checkInputs('createStreamLoader', inputs)
   expectInputs('createStreamLoader', data.head, inputs)
   expectOptions('createStreamLoader: options', given, KNOWN)
-  const { batchSize, shuffle = true, seed = 0, truncate = false, ranks, worker = spareCore, onWindow } = given
+  const { batchSize, shuffle = true, seed = 0, truncate = false, part, worker = spareCore, onWindow } = given
   expectNumber('createStreamLoader: batchSize', batchSize, COUNT)
   expectNumber('createStreamLoader: seed', seed, NATURAL)
   for (const [name, flag] of Object.entries({ shuffle, truncate, worker }))
     expectFlag(`createStreamLoader: ${name}`, flag)
-  if (ranks !== undefined) checkRanks('createStreamLoader: ranks', ranks)
-  const cuts = cutsOf(data.length, batchSize, ranks)
-  const how = { shuffle, seed, windowBytes: data.windowBytes, ranks }
+  if (part !== undefined) checkPart('createStreamLoader', part)
+  const cuts = cutsOf(data.length, batchSize, part)
+  const how = { shuffle, seed, windowBytes: data.windowBytes, part }
   const windows = windowSource(data)
   const thread = worker ? new LoaderThread() : undefined
   let closed = false

@@ -3,17 +3,9 @@
  * shuffled and dealt over the ranks, as many of them as fit are a window, and rows are shuffled within it. Whoever knows the order knows where any
  * batch of it stands, and reads no row group before that.
  */
-import { COUNT, expectNumber, expectOptions, NATURAL } from '../check.ts'
-import { ConfigError, DataError } from '../errors.ts'
+import { DataError } from '../errors.ts'
+import type { Part } from './lists.ts'
 import { randomStream, shuffledOrder } from './shuffle.ts'
-
-/** Which of the processes that train together this one is. */
-export interface DataRanks {
-  /** From 0. */
-  rank: number
-  /** How many there are. */
-  size: number
-}
 
 /** A row group that is not empty. */
 export interface StreamGroup {
@@ -52,24 +44,13 @@ export interface DealOptions {
   seed: number
   /** What the row groups of a window may take together. */
   windowBytes: number
-  ranks?: DataRanks | undefined
+  part?: Part | undefined
 }
 
-/** @throws ConfigError for ranks that cannot be */
-export function checkRanks(where: string, ranks: DataRanks): void {
-  expectOptions(where, ranks, ['rank', 'size'])
-  expectNumber(`${where}.size`, ranks.size, COUNT)
-  expectNumber(`${where}.rank`, ranks.rank, NATURAL)
-  if (ranks.rank >= ranks.size)
-    throw new ConfigError(
-      `${where}.rank is ${ranks.rank}, expected 0 to ${ranks.size - 1}, of ${ranks.size} ranks`,
-    )
-}
-
-const ALONE: DataRanks = { rank: 0, size: 1 }
+const ALONE: Part = { rank: 0, size: 1 }
 
 /** Rows of a rank: of all in a row, its even share. */
-function shareOf(rows: number, { rank, size }: DataRanks): [from: number, to: number] {
+function shareOf(rows: number, { rank, size }: Part): [from: number, to: number] {
   return [Math.floor((rows * rank) / size), Math.floor((rows * (rank + 1)) / size)]
 }
 
@@ -77,10 +58,10 @@ function shareOf(rows: number, { rank, size }: DataRanks): [from: number, to: nu
 export function windowsOf(
   groups: readonly StreamGroup[],
   epoch: number,
-  { shuffle, seed, windowBytes, ranks = ALONE }: DealOptions,
+  { shuffle, seed, windowBytes, part = ALONE }: DealOptions,
 ): StreamWindow[] {
   const order = shuffle ? shuffledOrder(groups.length, seed, epoch) : groups.keys()
-  const [first, end] = shareOf(rowsIn(groups), ranks)
+  const [first, end] = shareOf(rowsIn(groups), part)
   const windows: StreamWindow[] = []
   let window: StreamWindow | undefined
   let [at, bytes] = [0, 0]
@@ -139,11 +120,11 @@ export interface Cuts {
  * row of its last batch in a batch by itself.
  * @throws DataError for fewer rows than ranks, or a rest that batches of one row cannot be evened out by
  */
-export function cutsOf(rows: number, batchSize: number, ranks: DataRanks = ALONE): Cuts {
-  const { size } = ranks
+export function cutsOf(rows: number, batchSize: number, part: Part = ALONE): Cuts {
+  const { size } = part
   if (rows < size)
     throw new DataError(`the data has ${rows} rows for ${size} ranks, expected at least one for each`)
-  const [from, to] = shareOf(rows, ranks)
+  const [from, to] = shareOf(rows, part)
   const own = to - from
   const count = Math.ceil(Math.ceil(rows / size) / batchSize)
   const short = Math.ceil(own / batchSize) < count

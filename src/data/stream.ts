@@ -1,8 +1,8 @@
 /** Rows of files that need not fit into memory: what is known of them without reading any, and the choice between memory and stream. */
 import { shown } from '../check.ts'
+import { memorySize, shownSize } from '../config/memory-size.ts'
 import { ArgumentError, DataError } from '../errors.ts'
 import { type Dataset, type FeatureReadOptions, loadDataset, type ReadOptions } from './dataset.ts'
-import { memorySize, shownSize } from './memory-size.ts'
 import { columnOf, openParquet, type ParquetFile } from './parquet.ts'
 import { parquetFiles } from './parquet-files.ts'
 import { checkKinds, planFor } from './read-group.ts'

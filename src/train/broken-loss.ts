@@ -4,8 +4,9 @@ import type { Dataset } from '../data/index.ts'
 import { KernelgradError, ShapeError } from '../errors.ts'
 import type { Model } from '../models/index.ts'
 import { expectTensor } from './checks.ts'
+import { trainedRows } from './epochs.ts'
 import type { StageRows } from './stage-data.ts'
-import { batchesOf, positionOf, type Stage } from './stages.ts'
+import { positionOf, type Stage } from './stages.ts'
 
 /** The loss, or a gradient, is not a number. */
 export class BrokenLossError extends KernelgradError {
@@ -60,13 +61,14 @@ function rowsOf(
   { step, microBatch, count }: { step: number; microBatch: number; count?: number },
 ) {
   const position = positionOf(plan, step, microBatch)
-  const { config, firstEpoch, ranks } = plan[position.stage]!
-  const { train, units } = data[position.stage]!
+  const stage = plan[position.stage]!
+  const { config, firstEpoch } = stage
+  const rows = data[position.stage]!
   const first = position.microBatch
   const end = first + (count ?? config.gradient_accumulation_steps)
   return {
     config,
-    rows: byFile(train, batchesOf(units, config, firstEpoch + position.epoch, [first, end], ranks)),
+    rows: byFile(rows.train, trainedRows(rows, stage, firstEpoch + position.epoch, [first, end])),
   }
 }
 

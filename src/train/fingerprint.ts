@@ -2,7 +2,7 @@
 import { files } from '#files'
 import type { ReadFile } from '../data/file-system.ts'
 import { isSystemError, reason } from '../data/files.ts'
-import type { Dataset } from '../data/index.ts'
+import { type Dataset, isStreamed, type StreamedDataset } from '../data/index.ts'
 import { DataError } from '../errors.ts'
 import type { TeacherPrint } from './teacher.ts'
 
@@ -26,15 +26,21 @@ export interface Fingerprints {
   /** Empty without evaluation data. */
   evaluation: Fingerprint[]
   /** By stage, of the stages with data of their own; null for the others. */
-  stages?: ({ train: Fingerprint[]; evaluation: Fingerprint[] } | null)[]
+  stages?: ({ train: Fingerprint[]; evaluation: Fingerprint[]; order?: string } | null)[]
+  /** In what windows the training rows come that are not in memory: their order follows from it. */
+  order?: string
   /** The teachers it learns from, where there are. */
   teachers?: TeacherPrint[]
 }
 
 /** Takes the fingerprints of a run's data. */
-export async function fingerprints(train?: Dataset, evaluation?: Dataset): Promise<Fingerprints> {
-  const of = async (data: Dataset | undefined) => (data ? fingerprint(data) : [])
-  return { train: await of(train), evaluation: await of(evaluation) }
+export async function fingerprints(
+  train?: Dataset | StreamedDataset,
+  evaluation?: Dataset,
+): Promise<Fingerprints> {
+  const of = async (data: Dataset | StreamedDataset | undefined) => (data ? fingerprint(data) : [])
+  const order = isStreamed(train) ? { order: `streamed in windows of ${train.windowBytes} bytes` } : {}
+  return { train: await of(train), evaluation: await of(evaluation), ...order }
 }
 
 /**
@@ -42,14 +48,16 @@ export async function fingerprints(train?: Dataset, evaluation?: Dataset): Promi
  * are hashed. Data from memory is hashed as it stands there.
  * @throws DataError naming a file that cannot be read.
  */
-async function fingerprint(data: Dataset): Promise<Fingerprint[]> {
+async function fingerprint(data: Dataset | StreamedDataset): Promise<Fingerprint[]> {
   return Promise.all(
     data.files.map(async ({ name, rowStart, rows }) => {
       const file = await files.open(name).catch(error => {
         if (files.isMissing(error)) return undefined
         throw new DataError(`cannot read ${name}: ${reason(error)}`, { cause: error })
       })
-      if (!file) return { file: name, rows, bytes: 0, sha256: hashRows(data, rowStart, rowStart + rows) }
+      if (!file && isStreamed(data)) throw new DataError(`${name} is gone since it was opened`)
+      if (!file)
+        return { file: name, rows, bytes: 0, sha256: hashRows(data as Dataset, rowStart, rowStart + rows) }
       try {
         return { file: name, rows, bytes: file.size, sha256: await hashFile(file) }
       } catch (error) {
@@ -86,6 +94,15 @@ function hashRows({ lists, ids, floats }: Dataset, start: number, end: number): 
   }
   for (const array of [...Object.values(ids), ...Object.values(floats)]) add(array)
   return hash.digest('hex')
+}
+
+/** @throws DataError where rows would come in another order than when `checkpoint` was saved */
+export function checkOrder(then: string | undefined, now: string | undefined, checkpoint: string): void {
+  if (then === now) return
+  const all = 'all in memory'
+  throw new DataError(
+    `the training rows are ${now ?? all}, and were ${then ?? all} in ${checkpoint}: they would come in another order; a run can only go on with the memory it began with`,
+  )
 }
 
 /**

@@ -1,11 +1,13 @@
 // What a run's ranks do together at each step. A run that is alone has no peers, and its loop nothing of this.
 import { type Parameter, readParameter, writeParameter } from '../autograd/index.ts'
 import { batchStarts, partOf } from '../data/lists.ts'
+import { type Cuts, cutsOf } from '../data/stream-plan.ts'
 import { choicesOf, setChoices } from '../kernels/tuning.ts'
 import type { Model } from '../models/index.ts'
 import { Counter } from '../nn/buffers.ts'
 import type { Optimizer } from '../optim/index.ts'
 import type { Ranks } from '../ranks/index.ts'
+import { epochOrder } from './batches.ts'
 import type { TrainerControl } from './callbacks.ts'
 import type { Fingerprints } from './fingerprint.ts'
 import { agreeOnRun } from './ranks-agree.ts'
@@ -71,8 +73,21 @@ export class Peers {
     Object.assign(state, { kernel_choices: choicesOf(gpu), kernel_tuning: tuning })
   }
 
-  /** Goes through an epoch of a stage, in this order. */
-  begin({ config, ranks }: Stage, { units }: StageRows, order: Uint32Array): void {
+  /** Goes through an epoch of a stage, which is counted through all stages. */
+  begin({ config, ranks }: Stage, { units, stream }: StageRows, epoch: number): void {
+    if (stream) {
+      const size = batchSizeOf(config).batchSize
+      const cuts = Array.from({ length: ranks }, (_, rank) =>
+        cutsOf(stream.length, size, { rank, size: ranks }),
+      )
+      const rows = ({ startOf }: Cuts, i: number) => startOf(i + 1) - startOf(i)
+      this.#shares = i => ({
+        own: rows(cuts[this.ranks.rank]!, i),
+        all: cuts.reduce((sum, one) => sum + rows(one, i), 0),
+      })
+      return
+    }
+    const order = epochOrder(units.count, config, epoch)
     const starts = batchStarts(units, order, batchSizeOf(config, ranks))
     const rows = (part: Uint32Array) => units.rowsOf(part).length
     this.#shares = microBatch => {

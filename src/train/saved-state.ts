@@ -18,8 +18,17 @@ const pointSchema = v.looseObject({
     train: v.array(fingerprint),
     evaluation: v.array(fingerprint),
     stages: v.optional(
-      v.array(v.nullable(v.object({ train: v.array(fingerprint), evaluation: v.array(fingerprint) }))),
+      v.array(
+        v.nullable(
+          v.object({
+            train: v.array(fingerprint),
+            evaluation: v.array(fingerprint),
+            order: v.optional(v.string()),
+          }),
+        ),
+      ),
     ),
+    order: v.optional(v.string()),
     teachers: v.optional(v.array(v.object({ folder: v.string(), sha256: v.string() }))),
   }),
   reads: v.optional(v.array(v.tuple([v.string(), v.string()]))),

@@ -42,6 +42,9 @@ export class Saving {
       this.data = await fingerprints(train, evaluation)
       const own = stageData.map(data => (data ? fingerprints(data.train, data.evaluation) : null))
       if (own.length) this.data.stages = await Promise.all(own)
+      // Of a stream, each number of ranks has an order of its own.
+      for (const one of ranks.size > 1 ? [this.data, ...(this.data.stages ?? [])] : [])
+        if (one?.order) one.order += `, for ${ranks.size} ranks`
     }
     if (teachers.length) this.data.teachers = teachers
   }

@@ -2,10 +2,10 @@
 import { expectOptions, shown } from '../check.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
 import { checkValues } from '../data/check-values.ts'
-import type { Dataset } from '../data/index.ts'
-import { type Units, unitsOf } from '../data/lists.ts'
+import { type Dataset, isStreamed, type StreamedDataset } from '../data/index.ts'
+import { rowUnits, type Units, unitsOf } from '../data/lists.ts'
 import { checkTextLengths } from '../data/place.ts'
-import { ArgumentError, ConfigError } from '../errors.ts'
+import { ArgumentError, ConfigError, DataError } from '../errors.ts'
 import type { Model } from '../models/index.ts'
 import { checkData, isRead, type Loss } from './checks.ts'
 import { checkScores } from './predict.ts'
@@ -17,14 +17,17 @@ import type { TrainerState } from './trainer-state.ts'
 /** Data of a stage whose settings name files, `train` or `eval`, in place of the run's. */
 export interface StageData {
   /** Read with `trainingReads(model, config, stage)`. */
-  train?: Dataset
+  train?: Dataset | StreamedDataset
   /** Read as the run's own. */
   evaluation?: Dataset
 }
 
 /** What one stage is trained and judged on. */
 export interface StageRows {
+  /** Of a stream, its first rows. */
   train: Dataset
+  /** Where the rows are not all in memory. */
+  stream?: StreamedDataset
   evaluation: Dataset | undefined
   /** Of `train`. */
   units: Units
@@ -33,7 +36,7 @@ export interface StageRows {
 interface Given {
   model: Model
   config: ResolvedTrainerConfig
-  train?: Dataset | undefined
+  train?: Dataset | StreamedDataset | undefined
   evaluation?: Dataset | undefined
   stageData?: readonly (StageData | undefined)[] | undefined
 }
@@ -84,6 +87,8 @@ export function rowsOfStages(given: Given): StageRows[] {
   const plan = planStages(config, 1)
   const seen = new Set<Dataset>()
   const check = (where: string, data: Dataset, loss: Loss) => {
+    if (isStreamed(data))
+      throw new DataError(`${where} is a stream, expected rows in memory, from loadDataset()`)
     if (seen.has(data)) return
     seen.add(data)
     checkData(where, data, model, { loss })
@@ -91,19 +96,46 @@ export function rowsOfStages(given: Given): StageRows[] {
     checkValues(where, data, Object.fromEntries(read), model.config.architecture)
     if (loss === true) model.checkTraining?.(where, data)
   }
-  if (train) check('Trainer: train', train, needsLoss(stagesReading(plan, undefined)))
+  const first = (data: Dataset | StreamedDataset): Dataset => (isStreamed(data) ? data.head : data)
+  if (train) check('Trainer: train', first(train), needsLoss(stagesReading(plan, undefined)))
   if (evaluation) check('Trainer: evaluation', evaluation, 'judged')
   for (const [i, own] of stageData.entries()) {
-    if (own?.train) check(`Trainer: stageData[${i}].train`, own.train, needsLoss(stagesReading(plan, i)))
+    if (own?.train)
+      check(`Trainer: stageData[${i}].train`, first(own.train), needsLoss(stagesReading(plan, i)))
     if (own?.evaluation) check(`Trainer: stageData[${i}].evaluation`, own.evaluation, 'judged')
   }
-  const units = new Map<Dataset, Units>()
+  const units = new Map<Dataset | StreamedDataset, Units>()
   return plan.map((_, i) => {
     const own = stageData[i] ?? {}
     const rows = own.train ?? train!
-    if (!units.has(rows)) units.set(rows, unitsOf(rows, model.inputs))
-    return { train: rows, evaluation: own.evaluation ?? evaluation, units: units.get(rows)! }
+    if (!units.has(rows))
+      units.set(rows, isStreamed(rows) ? streamUnits(rows, model, config) : unitsOf(rows, model.inputs))
+    return {
+      train: first(rows),
+      ...(isStreamed(rows) ? { stream: rows } : {}),
+      evaluation: own.evaluation ?? evaluation,
+      units: units.get(rows)!,
+    }
   })
+}
+
+/** @throws ConfigError for what a stream cannot do */
+function streamUnits(
+  stream: StreamedDataset,
+  model: Model,
+  { stages, ...config }: ResolvedTrainerConfig,
+): Units {
+  const list = Object.entries(model.inputs).find(([, { kind }]) => kind === 'list')
+  if (list)
+    throw new ConfigError(
+      `Trainer: train is a stream, and the model reads lists ('${list[0]}'), whose rows may stand anywhere; expected rows in memory, from loadDataset()`,
+    )
+  const byRows = [config, ...stages].find(one => one.per_device_train_batch_rows)?.per_device_train_batch_rows
+  if (byRows)
+    throw new ConfigError(
+      `per_device_train_batch_rows is ${byRows}, and train is a stream, which has no lists; expected per_device_train_batch_size alone`,
+    )
+  return rowUnits(stream.length)
 }
 
 /** The plan of a run over such data. */

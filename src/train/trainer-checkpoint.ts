@@ -16,7 +16,7 @@ import { type FiguresByName, figuresOfRun, metricOf, reconsiderBest } from './be
 import { loadWeights, modelFiles } from './checkpoint.ts'
 import { findCheckpoint, listCheckpoints, WEIGHTS_FILE, writeFolder } from './checkpoint-folder.ts'
 import { readPieces, writePieces } from './device-tensors.ts'
-import { checkFingerprints, type Fingerprints } from './fingerprint.ts'
+import { checkFingerprints, checkOrder, type Fingerprints } from './fingerprint.ts'
 import type { LossState } from './loss-log.ts'
 import { checkModel, checkSettings, type Reads, readsOf } from './resume-check.ts'
 import { parseResumePoint, parseTrainerState } from './saved-state.ts'
@@ -208,9 +208,12 @@ async function resume(
   const point = parseResumePoint(saved, join(folder, RESUME_FILE)) as ResumePoint
   checkFingerprints(point.data.train, data.train, folder)
   checkFingerprints(point.data.evaluation, data.evaluation, folder)
-  for (const [i, own] of (data.stages ?? []).entries())
+  checkOrder(point.data.order, data.order, folder)
+  for (const [i, own] of (data.stages ?? []).entries()) {
+    checkOrder(point.data.stages?.[i]?.order, own?.order, folder)
     for (const of of ['train', 'evaluation'] as const)
       checkFingerprints(point.data.stages?.[i]?.[of] ?? [], own?.[of] ?? [], folder)
+  }
   for (const [i, teacher] of (data.teachers ?? []).entries())
     checkPrint(point.data.teachers?.[i], teacher, `${folder} was saved`)
   await checkModel(folder, { model, reads: point.reads }, warn)

@@ -10,7 +10,7 @@ import {
   shown,
 } from '../check.ts'
 import type { ResolvedTrainerConfig } from '../config/index.ts'
-import type { Dataset } from '../data/index.ts'
+import type { Dataset, StreamedDataset } from '../data/index.ts'
 import { ArgumentError, ConfigError } from '../errors.ts'
 import type { Metric } from '../metrics/index.ts'
 import { checkModel } from '../models/check.ts'
@@ -49,9 +49,9 @@ export interface TrainerOptions {
   config: ResolvedTrainerConfig
   /**
    * Rows to train on, with labels; read with `trainingReads`, where the settings have `distillation`. May be left out where every stage has rows of its
-   * own.
+   * own. With `openDataset`, rows that do not fit into memory.
    */
-  train?: Dataset | undefined
+  train?: Dataset | StreamedDataset | undefined
   /** Rows to evaluate on, with labels. */
   evaluation?: Dataset
   /** Of the stages that name files of their own, by their number: the rows of those. */
@@ -117,6 +117,7 @@ const NUMBERS = {
 } as const
 /** null stands for none. */
 const OR_NULL = {
+  memory: COUNT,
   per_device_train_batch_rows: COUNT,
   max_steps: COUNT,
   max_grad_norm: POSITIVE,
@@ -208,7 +209,7 @@ function tellLeftOut(
   const one = stage?.leftOut === 1
   if (stage)
     onWarning(
-      `${rows[stage.index]!.train.length} rows in batches of ${stage.config.per_device_train_batch_size * stage.ranks} leave ` +
+      `${rows[stage.index]!.units.count} rows in batches of ${stage.config.per_device_train_batch_size * stage.ranks} leave ` +
         `${one ? 'one' : stage.leftOut} for the last batch of an epoch, which batch normalization cannot take${one ? '' : ` on ${stage.ranks} ranks`}: ` +
         `${one ? 'that row is left out' : 'those rows are left out'}${stage.config.shuffle ? `, ${one ? 'another one' : 'others'} each epoch` : ''}`,
     )

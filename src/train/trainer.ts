@@ -1,14 +1,14 @@
 // The training loop, in the terms of the transformers Trainer.
 import { autocast, scope } from '../autograd/index.ts'
-import { createLoader, type Dataset, type Loader } from '../data/index.ts'
+import type { Dataset } from '../data/index.ts'
 import { type Gpu, InFlight } from '../gpu/index.ts'
 import type { AnyBatch } from '../inputs.ts'
 import { GradScaler, type Optimizer } from '../optim/index.ts'
-import { epochOrder } from './batches.ts'
 import { checkMetricOfRun, judge, outOfPatience } from './best-metric.ts'
 import { brokenGradient, brokenLoss } from './broken-loss.ts'
 import { dueAfter } from './cadence.ts'
 import { type CallbackContext, call, newControl, type PlainHook, type TrainerControl } from './callbacks.ts'
+import { type Epochs, openEpochs } from './epochs.ts'
 import { evaluateRun } from './evaluate.ts'
 import { Lessons } from './lessons.ts'
 import { LossLog } from './loss-log.ts'
@@ -18,7 +18,7 @@ import { endAll } from './ranks-agree.ts'
 import { RunTuner, settleForms } from './run-tuner.ts'
 import { Saving } from './saving.ts'
 import { beginJudging, checkEvaluations, progressOf, type StageRows } from './stage-data.ts'
-import { batchSizeOf, type Position, type Stage, scheduleOf, stepsOf } from './stages.ts'
+import { type Position, type Stage, scheduleOf, stepsOf } from './stages.ts'
 import { loadOptimizer, type Resumed, resumeRun } from './trainer-checkpoint.ts'
 import type { CheckedOptions, TrainerOptions, TrainOptions } from './trainer-options.ts'
 import { checkTrainerOptions, checkTrainOptions } from './trainer-options.ts'
@@ -62,7 +62,7 @@ export class Trainer {
   #stage: Stage
   #next: Position = { stage: 0, epoch: 0, microBatch: 0 }
   /** The running stage's. */
-  #loader!: Loader
+  #epochs!: Epochs
   /** Whether the optimizer has taken a step since it was made, and whether the stage is to end early. */
   #stepped = false
   #stageStops = false
@@ -182,9 +182,7 @@ export class Trainer {
     this.optimizer = optimizer
     this.#rateNames = rateNames
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
-    const { truncate, seed } = config
-    const size = { ...batchSizeOf(config, stage.ranks), ...this.#peers?.cut }
-    this.#loader = createLoader(train, this.#lessons.inputs, { ...size, truncate, seed })
+    this.#epochs = openEpochs(this.#rows[index]!, stage, this.#lessons.inputs, model, this.#peers?.cut)
     try {
       if (resumed) await loadOptimizer(resumed, model, this)
       const tunes = !resumed && !this.state.global_step && this.#options.ranks.rank === 0
@@ -204,7 +202,7 @@ export class Trainer {
       await this.#checkNumbers()
       this.optimizer.synchronize()
     } finally {
-      await this.#loader.close()
+      await this.#epochs.close()
       this.optimizer.dispose()
       this.scaler?.dispose()
     }
@@ -223,9 +221,8 @@ export class Trainer {
     const { epoch, microBatch } = this.#next
     const factor = scheduleOf(this.#stage)
     if (microBatch === 0) await this.#call('onEpochBegin')
-    const order = epochOrder(this.#rows[index]!.units.count, config, firstEpoch + epoch)
-    this.#peers?.begin(this.#stage, this.#rows[index]!, order)
-    const source = this.#loader.batches(order, { first: microBatch, epoch: firstEpoch + epoch })
+    this.#peers?.begin(this.#stage, this.#rows[index]!, firstEpoch + epoch)
+    const source = this.#epochs.from(firstEpoch + epoch, microBatch)
     try {
       while (this.#next.microBatch < microBatches && this.#going()) {
         const part = factor(this.state.global_step - firstStep)

@@ -49,6 +49,8 @@ export interface TrainOptions {
   teacherArchitecture?: string
   initFrom?: string
   truncate?: boolean
+  /** Bytes. */
+  memory?: number
   reportTo?: 'tensorboard' | 'none'
   groupBy?: string | undefined
   importance?: number
