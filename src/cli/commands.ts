@@ -1,10 +1,9 @@
-import { memoryBytes } from '../config/memory-size.ts'
 import { UsageError } from '../errors.ts'
 import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
 import { EXPERIMENTS } from './experiments/commands.ts'
 import { EXPORT } from './export-command.ts'
 import { LISTS } from './lists-command.ts'
-import { ADAPTER, columnNames, JSON_LINE } from './options.ts'
+import { ADAPTER, columnNames, JSON_LINE, TRAIN_MEMORY } from './options.ts'
 import { PREPARE } from './prepare-command.ts'
 
 const TRUNCATE: OptionSpec = {
@@ -43,13 +42,6 @@ const DATA = (what: string): OptionSpec => ({
   description: `${what}: a Parquet file, or raw files as prepare reads them, where the model was trained on a prepared folder`,
   required: true,
 })
-
-/** @throws UsageError for what is no size with a unit */
-function memory(text: string): number {
-  const bytes = memoryBytes(text)
-  if (bytes !== undefined) return bytes
-  throw new UsageError(`expected a size with its unit, as 2GB or 512MiB, got '${text}'`)
-}
 
 /** @throws UsageError for what is no port */
 function portNumber(text: string): number {
@@ -182,12 +174,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         description: 'write the log as event files for TensorBoard too, in runs below --out',
         choices: ['tensorboard', 'none'],
       },
-      {
-        flags: '--memory <size>',
-        description:
-          'what rows to train on may take in memory, as 2GB or 512MiB: where they take more, they are read anew each epoch (default: all are in memory)',
-        parse: memory,
-      },
+      TRAIN_MEMORY,
       TRUNCATE,
       ADAPTER,
       {

@@ -1,5 +1,6 @@
 // Options that several commands have.
-import { UsageError } from '../errors.ts'
+import { memoryBytes } from '../config/memory-size.ts'
+import { UsageError, UsageError } from '../errors.ts'
 import type { OptionSpec } from './command.ts'
 
 /** Which adapter, where a command needs one. */
@@ -25,4 +26,19 @@ export function columnNames(text: string, before: unknown = []): string[] {
   throw new UsageError(
     `'${text}': ${wrong ? `'${wrong}' stands twice` : 'a name is empty'}, expected columns with a comma between, as query_id,user_id`,
   )
+}
+
+/** @throws UsageError for what is no size with a unit */
+function memory(text: string): number {
+  const bytes = memoryBytes(text)
+  if (bytes !== undefined) return bytes
+  throw new UsageError(`expected a size with its unit, as 2GB or 512MiB, got '${text}'`)
+}
+
+/** Of rows to train on. */
+export const TRAIN_MEMORY: OptionSpec = {
+  flags: '--memory <size>',
+  description:
+    'what rows to train on may take in memory, as 2GB or 512MiB: where they take more, they are read anew each epoch (default: all are in memory)',
+  parse: memory,
 }
