@@ -1,6 +1,6 @@
 // Options that several commands have.
 import { memoryBytes } from '../config/memory-size.ts'
-import { UsageError, UsageError } from '../errors.ts'
+import { UsageError } from '../errors.ts'
 import type { OptionSpec } from './command.ts'
 
 /** Which adapter, where a command needs one. */
