@@ -19,6 +19,8 @@ export {
 } from './checkpoint.ts'
 export { lockOutputFolder, prepareOutputFolder, WEIGHTS_FILE } from './checkpoint-folder.ts'
 export { type EvaluateOptions, evaluate } from './evaluate.ts'
+export type { Importance } from './explain/importance.ts'
+export type { Slice, Slices } from './explain/slices.ts'
 export { type Fingerprint, type Fingerprints, fingerprints } from './fingerprint.ts'
 export { type GroupSettings, parameterGroups, type TrainedGroup } from './parameter-groups.ts'
 export { type PredictOptions, predict, predictStream, type Scored } from './predict.ts'
