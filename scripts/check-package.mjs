@@ -63,13 +63,13 @@ export { TextTabularModel } from 'kernelgrad/models'`,
     code: `export { createModel } from 'kernelgrad/models'
 export { Trainer } from 'kernelgrad/train'
 export { openGpu } from 'kernelgrad/gpu'`,
-    rooms: [...MODEL, 'losses', 'train'],
+    rooms: [...MODEL, 'losses', 'ranks', 'train'],
     limit: 172 * KB,
   },
   {
     name: 'the same from the main entry, which brings the methods of tensors',
     code: `export { createModel, openGpu, Trainer } from 'kernelgrad'`,
-    rooms: [...MODEL, 'losses', 'train'],
+    rooms: [...MODEL, 'losses', 'ranks', 'train'],
     limit: 173 * KB,
   },
   {
