@@ -52,10 +52,11 @@ const AHEAD = 8
  *
  * @example
  * ```ts
- * import { createStreamLoader, isStreamed } from 'kernelgrad/data'
+ * import { createStreamLoader, isStreamed, openDataset } from 'kernelgrad/data'
  *
- * if (isStreamed(train)) {
- *   const loader = createStreamLoader(train, model.inputs, { batchSize: 64, seed: 42 })
+ * const rows = await openDataset('clicks/', { inputs: model.inputs, memory: '2GB' })
+ * if (isStreamed(rows)) {
+ *   const loader = createStreamLoader(rows, model.inputs, { batchSize: 64, seed: 42 })
  *   for await (const batch of loader.batches({ epoch: 0 })) console.log(batch.size)
  *   await loader.close()
  * }

@@ -21,7 +21,7 @@ export interface StreamedDataset {
   readonly groups: readonly StreamGroup[]
   /** What the rows that are there at a time may take, in bytes: a quarter of the memory given, as one window is used while the next is read. */
   readonly windowBytes: number
-  /** The first rows of the files, {@link HEAD_ROWS} at most, in memory. */
+  /** The first rows of the files, 4,096 at most, in memory. */
   readonly head: Dataset
   /** The files as they were when they were opened. */
   readonly marks: readonly FileMark[]
