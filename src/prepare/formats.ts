@@ -43,8 +43,10 @@ export function formatOf(path: string): 'csv' | 'ndjson' | 'parquet' | undefined
   return ending?.[2] && format === 'parquet' ? undefined : format
 }
 
-/** @throws DataError for names that a database takes for one */
+/** @throws DataError for names that a database takes for one, and for none */
 export function expectApart(path: string, names: readonly string[]): void {
+  const none = names.indexOf('')
+  if (none >= 0) throw new DataError(`${path}: column ${none + 1} has an empty name; give it one`)
   const plain = names.map(name => name.toLowerCase())
   const twice = plain.findIndex((name, i) => plain.indexOf(name) < i)
   if (twice < 0) return

@@ -1,24 +1,11 @@
 // Lines of NDJSON as columns of texts, numbers as DuckDB writes them.
 import { DataError } from '../errors.ts'
 import type { RawTableColumn } from './formats.ts'
-import { nestedAt, whyNoJson } from './json-text.ts'
+import { nestedAt, topKeys, whyNoRow } from './json-text.ts'
 import { byCodePoint, type CodedColumn, coder } from './memory-table.ts'
 
 /** Tokens that are numbers, and those that may hold what looks like one. */
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
-const SURROGATE = /\p{Surrogate}/u
-
-/** The keys of a line's object, in order: an object has those that are numbers first. */
-function topKeys(line: string): string[] {
-  const keys: string[] = []
-  let depth = 0
-  for (const [token] of line.matchAll(/"(?:[^"\\]|\\.)*"(?:\s*:)?|[{}[\]]/g))
-    if (token === '{' || token === '[') depth++
-    else if (token === '}' || token === ']') depth--
-    else if (depth === 1 && token.endsWith(':'))
-      keys.push(JSON.parse(token.slice(0, token.lastIndexOf('"') + 1)))
-  return keys
-}
 
 /** A number as the command line's database writes it: whole ones and those past float64 as they stand, others by their shortest digits. */
 function numberText(digits: string): string {
@@ -48,25 +35,16 @@ export function readJsonLines(
   let rows = 0
   for (const [i, line] of text.split('\n').entries()) {
     if (!line.trim()) continue
-    const fail = (what: string): never => {
-      throw new DataError(`${name}, line ${i + 1}${what}`)
-    }
-    const why = whyNoJson(line)
-    if (why !== undefined) fail(`: ${why}`)
-    const row: unknown = JSON.parse(line)
-    if (typeof row !== 'object' || row === null || Array.isArray(row))
-      fail(`: ${line.trim().slice(0, 40)}, expected an object of values`)
+    const why = whyNoRow(line)
+    if (why !== undefined) throw new DataError(`${name}, line ${i + 1}${why}`)
+    const row = JSON.parse(line) as Record<string, unknown>
     const keys = topKeys(line)
-    const twice = keys.find((key, place) => keys.indexOf(key) < place)
-    if (twice !== undefined) fail(`: key '${twice}' stands twice`)
     // A number's digits are what stands there, not what is left of them in a float64.
     const digits: Record<string, string> = JSON.parse(
       line.replace(TOKENS, token => (token.startsWith('"') ? token : `"${token}"`)),
     )
     for (const [place, key] of keys.entries()) {
-      const value = (row as Record<string, unknown>)[key]
-      if (typeof value === 'string' && SURROGATE.test(value))
-        fail(`, column '${key}': half of a surrogate pair stands there`)
+      const value = row[key]
       const seen = all.get(key) ?? { place, single: 0 }
       all.set(key, seen)
       seen.place = Math.min(seen.place, place)

@@ -17,7 +17,7 @@ import {
 } from './formats.ts'
 import { readHeader } from './header.ts'
 import { lineThat } from './json-lines.ts'
-import { nestedAt, whyNoJson } from './json-text.ts'
+import { nestedAt, whyNoRow } from './json-text.ts'
 import type { SourceFile } from './place.ts'
 
 const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`
@@ -151,6 +151,18 @@ async function readerOf(db: Database, path: string, delimiter: string | undefine
 
 /** The columns of an NDJSON file; one that holds lists or objects is nested, as that of a Parquet file is. */
 async function jsonColumns(db: Database, path: string): Promise<RawTableColumn[]> {
+  // DuckDB makes a row without values of null, and of NaN a text.
+  const [odd] = await db.run(
+    `SELECT 1 FROM (SELECT json_type(json) AS type, json_keys(json) AS keys, json_extract(json, '$.*') AS kept
+      FROM read_ndjson_objects(${quoted(path)}${packing(path)}))
+    WHERE type IS DISTINCT FROM 'OBJECT' OR len(list_distinct(keys)) < len(keys)
+      OR len(list_filter(kept, lambda one: json_type(one) = 'DOUBLE' AND NOT regexp_matches(one::VARCHAR, '^-?[0-9]'))) > 0
+    LIMIT 1`,
+  )
+  if (odd) {
+    const bad = await lineThat(path, whyNoRow)
+    if (bad) throw new DataError(`${path}, line ${bad.line}${bad.says}`)
+  }
   const all = await db.run(
     `SELECT key, min(place) AS place, count(*) FILTER (type IN ('ARRAY', 'OBJECT'))::BIGINT AS nested,
       count(*) FILTER (type NOT IN ('ARRAY', 'OBJECT', 'NULL'))::BIGINT AS single
@@ -267,8 +279,8 @@ async function explained(error: unknown, path: string): Promise<unknown> {
             : `${found} fields, expected ${wanted} as in the first line; a field that holds the delimiter stands in quotes`
     return new DataError(`${path}, line ${line}: ${what}`, { cause: error })
   }
-  const bad = /JSON/.test(why) ? await lineThat(path, whyNoJson) : undefined
-  if (bad) return new DataError(`${path}, line ${bad.line}: ${bad.says}`, { cause: error })
+  const bad = /JSON/.test(why) ? await lineThat(path, whyNoRow) : undefined
+  if (bad) return new DataError(`${path}, line ${bad.line}${bad.says}`, { cause: error })
   if (/^(Out of Memory|IO|Permission)/.test(why) && !why.includes(path)) return error
   const told = why.split('\n')[0]!.replace(/^[A-Za-z ]*Error: /, '')
   return new DataError(`cannot read ${path}: ${told}`, { cause: error })

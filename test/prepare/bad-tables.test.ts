@@ -325,7 +325,7 @@ test('other files that cannot be: unknown endings, broken ones, several that dif
   )
   assert.match(
     await told({ 'x.ndjson': '[1]\n[0]\n' }),
-    /^x\.ndjson has no rows: expected an object of values a line$/,
+    /^x\.ndjson, line 1: \[1\], expected an object of values$/,
   )
   assert.match(
     await told({ 'a.csv': good, 'b.csv': good.replace('city', 'citty') }),

@@ -185,17 +185,39 @@ test('what only memory refuses: a file that is too large, a packed one that grow
   }
 })
 
-test('a half pair, a key twice and what is no object are told by their line', async () => {
-  for (const [line, message] of [
-    ['{"a":"\\ud83d","clicked":1}', /^x\.ndjson, line 2, column 'a': half of a surrogate pair/],
-    ['{"a":1,"a":2}', /^x\.ndjson, line 2: key 'a' stands twice/],
-    ['5', /^x\.ndjson, line 2: 5, expected an object/],
-    ['null', /^x\.ndjson, line 2: null, expected an object/],
-  ] as const)
-    await openTable(blobOf(`{"a":1}\n${line}\n`), { name: 'x.ndjson' }).then(
-      () => assert.unreachable(line),
-      error => assert.match(error.message, message),
-    )
+test('a line of NDJSON that is no row is told alike by both readers, whether its values would be missing or not', async () => {
+  const row = '{"a":1,"clicked":1}'
+  const cases: [line: string, message: RegExp][] = [
+    ['{"a":"\\ud83d","clicked":1}', /^x\.ndjson, line 3, column 'a': half of a surrogate pair/],
+    ['{"a":1,"a":2}', /^x\.ndjson, line 3: key 'a' stands twice/],
+    ['{"a":1,"\\u0061":1,"clicked":0}', /^x\.ndjson, line 3: key 'a' stands twice/],
+    ['5', /^x\.ndjson, line 3: 5, expected an object/],
+    ['-1.5e3', /^x\.ndjson, line 3: -1\.5e3, expected an object/],
+    ['true', /^x\.ndjson, line 3: true, expected an object/],
+    ['"x"', /^x\.ndjson, line 3: "x", expected an object/],
+    ['[1]', /^x\.ndjson, line 3: \[1\], expected an object/],
+    ['[]', /^x\.ndjson, line 3: \[\], expected an object/],
+    [`[${row}]`, /^x\.ndjson, line 3: \[\{"a":1,"clicked":1\}\], expected an object/],
+    ['null', /^x\.ndjson, line 3: null, expected an object/],
+    ['  null ', /^x\.ndjson, line 3: null, expected an object/],
+    ['{"a":NaN,"clicked":1}', /^x\.ndjson, line 3: NaN is no JSON; a value that is missing is null/],
+    ['{"a":"NaN","clicked":-Infinity}', /^x\.ndjson, line 3: -Infinity is no JSON/],
+    ['{"a":1,"":2,"clicked":1}', /^x\.ndjson: column 2 has an empty name; give it one/],
+  ]
+  for (const [line, message] of cases)
+    for (const text of [`${row}\n\n${line}\n${row}\n`, `${row}\n${row}\n${line}`]) {
+      const input = write('x.ndjson', text)
+      const memory = openTable(blobOf(text), { name: 'x.ndjson' })
+      const disk = prepareTable({ input, label: 'clicked', output: join(folder, `out-${++made}`) })
+      for (const work of [memory, disk])
+        await work.then(
+          () => assert.unreachable(line),
+          error => {
+            assert.instance(error, DataError, `${line}: ${error}`)
+            assert.match(error.message.replaceAll(input, 'x.ndjson'), message)
+          },
+        )
+    }
 })
 
 test.run()
