@@ -21,7 +21,7 @@ export interface StreamGroup {
 }
 
 /** Rows `from` to before `to` of a row group. */
-export interface Span {
+interface Span {
   group: StreamGroup
   from: number
   to: number

@@ -30,7 +30,7 @@ export interface StreamedDataset {
 }
 
 /** Rows that are looked at before an epoch begins. */
-export const HEAD_ROWS = 4096
+const HEAD_ROWS = 4096
 
 /** How {@link openDataset} reads: as {@link loadDataset}, and within how much memory. */
 export type StreamOptions = (ReadOptions | FeatureReadOptions) & {

@@ -110,7 +110,7 @@ const orOf = (flags: readonly Uint32Array[]): number[] =>
   Array.from(flags[0]!, (_, i) => Math.max(...flags.map(one => one[i]!)))
 
 /** The rows of all ranks, each the sum of those that have it. */
-export function mergeRows(
+function mergeRows(
   width: number,
   parts: readonly { rows: Uint32Array; values: Float32Array }[],
 ): { rows: Uint32Array<ArrayBuffer>; values: Float32Array<ArrayBuffer> } {
@@ -129,7 +129,7 @@ export function mergeRows(
 }
 
 /** A gradient of some rows from the host. It outlives the step's scope, as those of the backward pass do. */
-export function rowGrad(gpu: Gpu, rows: Uint32Array, values: Float32Array, width: number): RowGrad {
+function rowGrad(gpu: Gpu, rows: Uint32Array, values: Float32Array, width: number): RowGrad {
   const tensor: Tensor = scope(() => empty(gpu, [rows.length, width]))
   gpu.upload(tensor.view, values)
   return { rows, values: tensor }
@@ -175,7 +175,7 @@ const NOTHING = (gpu: Gpu): SlicedGrad => ({
 })
 
 /** Puts the sum over the ranks in the place of float32 values on the device. */
-export async function sumPieces(gpu: Gpu, ranks: Ranks, views: readonly View[]): Promise<void> {
+async function sumPieces(gpu: Gpu, ranks: Ranks, views: readonly View[]): Promise<void> {
   const pieces = views.flatMap(({ buffer, offset, size }) =>
     Array.from({ length: Math.ceil(size / 4 / PIECE) }, (_, i) => {
       const start = i * PIECE * 4

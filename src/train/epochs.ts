@@ -1,5 +1,5 @@
 // The batches of a stage's epochs: of rows in memory in an order, or of a stream in its own.
-import { createLoader, createStreamLoader } from '../data/index.ts'
+import { createLoader } from '../data/index.ts'
 import type { Part } from '../data/lists.ts'
 import { cutsOf, rowsBetween, windowsOf } from '../data/stream-plan.ts'
 import type { AnyBatch, Inputs } from '../inputs.ts'
@@ -16,18 +16,20 @@ export interface Epochs {
 }
 
 /** Opens the batches of a stage, of what `inputs` read. */
-export function openEpochs(
+export async function openEpochs(
   { train, stream, units }: StageRows,
   { config, ranks }: Stage,
   inputs: Inputs,
   model: Model,
   cut?: { part: Part },
-): Epochs {
+): Promise<Epochs> {
   const { truncate, seed, shuffle } = config
   if (stream) {
     const onWindow = model.checkTraining?.bind(model, 'Trainer: train')
     const { batchSize } = batchSizeOf(config)
     const how = { batchSize, truncate, seed, shuffle, ...cut, ...(onWindow ? { onWindow } : {}) }
+    // Loaded on use: rows in memory need no decoders.
+    const { createStreamLoader } = await import('../data/stream-loader.ts')
     const loader = createStreamLoader(stream, inputs, how)
     return {
       from: (epoch, first) => loader.batches({ epoch, first }) as AsyncGenerator<AnyBatch, undefined>,

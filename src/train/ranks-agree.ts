@@ -12,7 +12,7 @@ import type { CheckedOptions } from './trainer-options.ts'
 import type { TrainerState } from './trainer-state.ts'
 
 /** SHA-256 of all that a model saves: names, shapes, bits. */
-export async function weightsPrint(model: Model): Promise<string> {
+async function weightsPrint(model: Model): Promise<string> {
   const hash = files.sha256()
   const text = (value: unknown) => hash.update(new TextEncoder().encode(`${JSON.stringify(value)}\n`))
   for (const [name, one] of model.namedState()) {

@@ -182,7 +182,7 @@ export class Trainer {
     this.optimizer = optimizer
     this.#rateNames = rateNames
     this.scaler = config.fp16 ? new GradScaler(model.gpu) : undefined
-    this.#epochs = openEpochs(this.#rows[index]!, stage, this.#lessons.inputs, model, this.#peers?.cut)
+    this.#epochs = await openEpochs(this.#rows[index]!, stage, this.#lessons.inputs, model, this.#peers?.cut)
     try {
       if (resumed) await loadOptimizer(resumed, model, this)
       const tunes = !resumed && !this.state.global_step && this.#options.ranks.rank === 0

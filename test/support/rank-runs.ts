@@ -53,7 +53,7 @@ class Normed extends Model<typeof inputs> {
 registerModel(Normed as never)
 
 /** Configurations by what their gradients are. */
-export const MODELS = {
+const MODELS = {
   /** An encoder, tables and an MLP. */
   whole: { features_config: features, mlp_config, pretrained_model_config: encoder },
   tables: { architecture: 'TabularModel', features_config: tables, mlp_config },
@@ -70,7 +70,7 @@ export const MODELS = {
 } as const
 export type Kind = keyof typeof MODELS
 
-export const SETTINGS: TrainerConfig = {
+const SETTINGS: TrainerConfig = {
   num_train_epochs: 1,
   per_device_train_batch_size: 8,
   gradient_accumulation_steps: 1,

@@ -7,7 +7,7 @@ const count = (n: number) => n.toLocaleString('en-US')
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 
 /** Rows of each class. */
-export function classCounts({ histogram }: Curves): { clicks: number; others: number } {
+function classCounts({ histogram }: Curves): { clicks: number; others: number } {
   return { clicks: sum(histogram.clicks), others: sum(histogram.others) }
 }
 

@@ -22,7 +22,7 @@ export function maskedCrc32c(bytes: Uint8Array): number {
 }
 
 /** A record: length (8 bytes), checksum of the length, data, checksum of the data; little-endian. */
-export function record(data: Uint8Array): Uint8Array<ArrayBuffer> {
+function record(data: Uint8Array): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(data.length + 16)
   const view = new DataView(out.buffer)
   view.setUint32(0, data.length, true)

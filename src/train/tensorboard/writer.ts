@@ -8,7 +8,7 @@ import type { LogEntry } from '../trainer-state.ts'
 import { type Content, event } from './events.ts'
 
 /** The folder of event files within a run's. */
-export const EVENTS_FOLDER = 'runs'
+const EVENTS_FOLDER = 'runs'
 
 /** The callback that writes, and what ends its file. */
 export interface EventWriter {
