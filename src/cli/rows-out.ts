@@ -1,19 +1,28 @@
 // Rows to a file of the kind that its name says: Parquet, CSV or NDJSON, the latter two also packed.
+import { extname } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { writeFileAtomic } from '../data/files.ts'
 import { type ColumnKind, type ColumnValues, writeParquetGroups } from '../data/index.ts'
+import { UsageError } from '../errors.ts'
 
 type Columns = readonly { name: string; kind: ColumnKind }[]
 type Groups = AsyncIterable<Record<string, ColumnValues>>
 
 const pack = promisify(gzip)
 
-/** What a name ends in; nothing is Parquet. */
-function endingOf(path: string): 'csv' | 'tsv' | 'ndjson' | 'parquet' {
+/**
+ * What a name ends in; nothing is Parquet.
+ * @throws UsageError for an ending that says something else, as xlsx does.
+ */
+export function endingOf(path: string): 'csv' | 'tsv' | 'ndjson' | 'parquet' {
   const [, ending] = /\.(csv|tsv|ndjson|jsonl)(?:\.gz)?$/i.exec(path) ?? []
   const name = ending?.toLowerCase()
-  return name === 'jsonl' ? 'ndjson' : ((name as 'csv' | undefined) ?? 'parquet')
+  if (name !== undefined) return name === 'jsonl' ? 'ndjson' : (name as 'csv' | 'tsv' | 'ndjson')
+  if (extname(path) === '' || /\.(parquet|pq)$/i.test(path)) return 'parquet'
+  throw new UsageError(
+    `--out ${path}: expected a name that ends in .parquet, .csv, .tsv, .ndjson or .jsonl (each but Parquet also with .gz)`,
+  )
 }
 
 /**

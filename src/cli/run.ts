@@ -1,6 +1,7 @@
 // From argument list to exit code: 0 fine, 1 failed, 2 called wrongly, 130, 143 or 129 ended by a signal. Errors are one line on stderr; the stack trace
 // comes only when asked for.
 import { Command, CommanderError, Option } from 'commander'
+import { closest } from '../check.ts'
 import { KernelgradError, RankError, UsageError } from '../errors.ts'
 import type { BodySpec, CommandSpec, GroupSpec, OptionSpec } from './command.ts'
 import { InterruptedError } from './interrupt.ts'
@@ -31,7 +32,10 @@ export async function runCli(args: readonly string[], context: CliContext): Prom
     return code
   } catch (error) {
     // Commander has printed its own message (or the help, code 0) by now.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    if (error instanceof CommanderError) {
+      if (error.code === 'commander.missingMandatoryOptionValue') err(strangers(args, context.commands))
+      return error.exitCode === 0 ? 0 : 2
+    }
     const stack = program.opts().stack || Boolean(env.KERNELGRAD_DEBUG && env.KERNELGRAD_DEBUG !== '0')
     // Of ranks, which all have the same to say, one says it.
     if (!(error instanceof RankError && !error.speaks)) err(describe(error, stack))
@@ -48,6 +52,22 @@ function checkGroup(args: readonly string[], commands: readonly CommandSpec[]): 
   const known = group.commands.map(spec => spec.name)
   if (!known.includes(word))
     throw new UsageError(`unknown command '${name} ${word}', expected one of ${known.join(', ')}`)
+}
+
+/** Options that a command has not, told beside one that is missed: it may be the misspelt one. */
+function strangers(args: readonly string[], commands: readonly CommandSpec[]): string {
+  const [name, word] = args.filter(arg => arg !== '--stack')
+  const spec = commands.find(one => one.name === name)
+  const body = spec && 'commands' in spec ? spec.commands.find(one => one.name === word) : spec
+  if (!body) return ''
+  const known = ['--stack', '--help', ...body.options.map(({ flags }) => /--[\w-]+/.exec(flags)?.[0] ?? '')]
+  const unknown = args.map(arg => arg.split('=')[0]!).filter(arg => /^--\w/.test(arg) && !known.includes(arg))
+  return unknown
+    .map(arg => {
+      const near = closest(arg, known)
+      return `error: unknown option '${arg}'${near === undefined ? '' : `; did you mean ${near}?`}\n`
+    })
+    .join('')
 }
 
 /** The lines that stderr shows for a failure. */

@@ -167,6 +167,8 @@ export const DATE_EXAMPLES: Record<DateFormat, string> = {
   mdy: '12/31/2024 or 12-31-2024',
   seconds: 'seconds since 1970',
   milliseconds: 'milliseconds since 1970',
+  yyyymmdd: '20241231',
+  yymmddhh: '24123123, with the hour behind',
 }
 
 function dates(learned: Learned<'date'>, { missing }: Shared): Encode {

@@ -45,6 +45,12 @@ async function firstRecord(path: string): Promise<string> {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(end < 0 ? all : all.subarray(0, end))
   } catch (error) {
-    throw new DataError(`${path} is no text: its first line is not UTF-8`, { cause: error })
+    const way =
+      all[0] === 0x1f && all[1] === 0x8b
+        ? 'it is packed by gzip, so its name has to end in .gz'
+        : all.subarray(0, 4).toString('latin1') === 'PAR1'
+          ? 'it is a Parquet file, so its name has to end in .parquet'
+          : 'save the file as UTF-8'
+    throw new DataError(`${path} is no text: its first line is not UTF-8; ${way}`, { cause: error })
   }
 }

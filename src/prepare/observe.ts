@@ -42,7 +42,7 @@ export interface Seen {
   integers: number
   numbers: number
   truths: number
-  dates: Record<DateFormat, number> // of seconds and milliseconds, those of the years 1990 to 2099
+  dates: Record<DateFormat, number> // of those that are numbers, the ones of the years 1990 to 2099
   /** The first row that is no number, no date. */
   noNumber?: Odd
   noDate?: Odd
@@ -67,11 +67,11 @@ export interface Seen {
   base: number
 }
 
-const CLOCKS = ['seconds', 'milliseconds'] as const
+const CLOCKS = ['seconds', 'milliseconds', 'yyyymmdd', 'yymmddhh'] as const
 const CALENDARS = ['iso', 'dmy', 'mdy'] as const
 const isRecent = (time = Number.NaN): boolean => time >= Date.UTC(1990, 0) && time < Date.UTC(2100, 0)
 
-/** How the whole numbers of a column may count time since 1970, where all may. */
+/** How the whole numbers of a column may be times, where all may. */
 export const clockOf = ({ rows, missing, dates }: Seen): DateFormat | undefined =>
   CLOCKS.find(format => dates[format] > 0 && dates[format] === rows - missing)
 

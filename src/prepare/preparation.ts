@@ -228,8 +228,13 @@ export class Preparation {
           `${at}: field '${name}' is unknown, did you mean '${meant}'? expected ${this.#said}`,
         )
     }
-    if (absent.length === this.fields.length)
-      throw new DataError(`${at} has none of the fields, expected ${this.#said}`)
+    if (absent.length === this.fields.length) {
+      const wraps = unknown.find(
+        name => typeof row[name as never] === 'object' && row[name as never] !== null,
+      )
+      const hint = wraps === undefined ? '' : `; what stands under '${wraps}' is to come without it`
+      throw new DataError(`${at} has none of the fields, expected ${this.#said}${hint}`)
+    }
   }
 
   get #said(): string {

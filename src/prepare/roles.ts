@@ -66,7 +66,7 @@ export function chooseRole(seen: Seen, kind: RawKind, { name, at }: Where): Choi
   if (type === 'integer') {
     const id = /(^|[^a-z])(id|key|code|zip|uuid)$/i.test(name) || /[a-z](Id|ID|Code)$/.test(name)
     const clock = clockOf(seen)
-    if (clock && !id && /(time|date|stamp|(^|[^a-z])(ts|at|on))$/i.test(name))
+    if (clock && !id && /(time|date|stamp|(^|[^a-z])(ts|at|on|day|hour))$/i.test(name))
       return { role: 'date', type: 'date', format: clock }
     if (unique && (id || seen.distinct === there)) {
       const time = clock ? `; if it is a time, --role ${name}=date --date-format ${name}=${clock}` : ''

@@ -4,10 +4,10 @@
 export const VALUE_TYPES = ['string', 'integer', 'number', 'boolean', 'date'] as const
 export type ValueType = (typeof VALUE_TYPES)[number]
 
-/** How dates are written: year first, day first, month first, or a number since 1970-01-01 UTC. */
-export const DATE_FORMATS = ['iso', 'dmy', 'mdy', 'seconds', 'milliseconds'] as const
+/** How dates are written: year first, day first, month first, a number since 1970-01-01 UTC, or digits alone, of years from 2000 on where they have two. */
+export const DATE_FORMATS = ['iso', 'dmy', 'mdy', 'seconds', 'milliseconds', 'yyyymmdd', 'yymmddhh'] as const
 /** How dates are written. */
-export type DateFormat = 'iso' | 'dmy' | 'mdy' | 'seconds' | 'milliseconds'
+export type DateFormat = 'iso' | 'dmy' | 'mdy' | 'seconds' | 'milliseconds' | 'yyyymmdd' | 'yymmddhh'
 
 /** Texts that stand for no value where a number, a date or a truth value is meant; any case. As a category, 'NA' is Namibia. */
 const NOTHING = new Set(['', 'na', 'n/a', '#n/a', 'nan', 'null', 'none', '<na>', 'nat'])
@@ -77,6 +77,7 @@ export function timeOf(value: unknown, format: DateFormat): number | undefined {
     const time = number === undefined ? Number.NaN : format === 'seconds' ? number * 1000 : number
     return Math.abs(time) <= LAST_TIME ? time : undefined
   }
+  if (format === 'yyyymmdd' || format === 'yymmddhh') return timeOfDigits(integerOf(value), format)
   if (typeof value !== 'string') return undefined
   const match = (format === 'iso' ? YEAR_FIRST : YEAR_LAST).exec(value.trim())
   if (!match) return undefined
@@ -88,14 +89,31 @@ export function timeOf(value: unknown, format: DateFormat): number | undefined {
         ? [third, second, first]
         : [third, first, second]
   const [hour, minute, seconds] = [match[5], match[6], match[7]].map(text => Number(text ?? 0))
-  const date = new Date(0)
-  date.setUTCFullYear(year!, month! - 1, day!)
-  if (date.getUTCMonth() !== month! - 1 || date.getUTCDate() !== day) return undefined
+  const midnight = midnightOf(year!, month!, day!)
+  if (midnight === undefined) return undefined
   if (hour! > 23 || minute! > 59 || seconds! > 59) return undefined
   const part = match[8] ? Number(`0.${match[8]}`) : 0
   const shift = zoneMinutes(match[9])
   if (shift === undefined) return undefined
-  return date.getTime() + ((hour! * 60 + minute! - shift) * 60 + seconds!) * 1000 + part * 1000
+  return midnight + ((hour! * 60 + minute! - shift) * 60 + seconds!) * 1000 + part * 1000
+}
+
+/** Milliseconds at which a day begins; undefined where there is no such day. */
+function midnightOf(year: number, month: number, day: number): number | undefined {
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, day)
+  return date.getUTCMonth() === month - 1 && date.getUTCDate() === day ? date.getTime() : undefined
+}
+
+/** 20241231 or 24123123, whose first zero a number has lost. */
+function timeOfDigits(digits: string | undefined, format: 'yyyymmdd' | 'yymmddhh'): number | undefined {
+  if (digits === undefined || !(format === 'yyyymmdd' ? /^\d{8}$/ : /^\d{6,8}$/).test(digits))
+    return undefined
+  const pairs = digits.padStart(8, '0').match(/../g)!.map(Number)
+  const [a, b, c, d] = pairs as [number, number, number, number]
+  if (format === 'yyyymmdd') return midnightOf(a * 100 + b, c, d)
+  const midnight = midnightOf(2000 + a, b, c)
+  return midnight === undefined || d > 23 ? undefined : midnight + d * 3_600_000
 }
 
 function zoneMinutes(zone: string | undefined): number | undefined {

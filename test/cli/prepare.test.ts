@@ -196,6 +196,19 @@ test('options that cannot be are refused before anything is read', async () => {
   assert.match(await prepare('--split', 'time'), /--split time needs --split-by, the column that says when/)
   assert.match(await prepare('--test-share', '1'), /expected a number of at least 0 and below 1, got '1'/)
   assert.match(await prepare('--scale', 'log'), /--scale log: expected one of standard, quantiles, none/)
+  for (const name of ['x.xlsx', 'x.json', 'x.txt', 'x.csv.zip', 'x.parquet.gz']) {
+    const out = await refused(
+      'predict',
+      '--model',
+      at('model'),
+      '--data',
+      at('clicks.csv'),
+      '--out',
+      at(name),
+    )
+    assert.ok(out.includes(`${name}: expected a name that ends in .parquet, .csv`), out)
+    assert.not.ok(existsSync(at(name)))
+  }
   const help = await run('prepare', '--help')
   assert.match(help, /Example:\n {2}kernelgrad prepare clicks\.csv --label clicked/)
 })

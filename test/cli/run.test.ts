@@ -87,6 +87,11 @@ const misuse: [string, string[], RegExp][] = [
   ['missing argument', ['act', '--out', 'x'], /error: missing required argument 'folder'/],
   ['argument too many', [...GOOD, 'more'], /error: too many arguments/],
   ['missing option', ['act', 'here'], /error: required option '--out <folder>' not specified/],
+  [
+    'a required option misspelt',
+    ['act', 'here', '--oot', 'x'],
+    /error: required option '--out <folder>' not specified\nerror: unknown option '--oot'; did you mean --out\?\n$/,
+  ],
   ['missing value', ['act', 'here', '--out'], /error: option '--out <folder>' argument missing/],
   ['unknown choice', [...GOOD, '--mode', 'odd'], /argument 'odd' is invalid. Allowed choices are fast, slow/],
   [

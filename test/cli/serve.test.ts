@@ -51,7 +51,7 @@ const post = (payload: unknown, headers: Record<string, string> = {}) =>
     method: 'POST',
     url: '/predict',
     headers: { 'content-type': 'application/json', ...headers },
-    payload: typeof payload === 'string' ? payload : JSON.stringify(payload),
+    payload: typeof payload === 'string' || Buffer.isBuffer(payload) ? payload : JSON.stringify(payload),
   })
 
 test('one row is answered with its scores, many with a list, to the bit as predict writes them', async () => {
@@ -76,6 +76,7 @@ test('whatever is wrong with a request is answered with 400 and more, and says w
     ['{"city": 3', 400, /the body is no JSON: .*/],
     ['', 400, /the body is empty, expected a row, as {"field": value}/],
     ['NaN', 400, /JSON/i],
+    [Buffer.from('{"city": "caf\xe9"}', 'latin1'), 400, /^the body is not UTF-8, as JSON has to be$/],
     [
       `[{}, {"city": 3, "query": [1], "city": 4}]`,
       400,

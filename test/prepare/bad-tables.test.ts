@@ -264,6 +264,7 @@ const LOOKS: [kind: string, of: (i: number) => string][] = [
   ['number', i => (i % 2 ? `${i}` : `"1,${100 + i}"`)],
   ['date', i => `${day(i)} Jan 2024`],
   ['date', i => `"March ${day(i)}, 2024"`],
+  ['date', i => `"06 ${day(i)}, 2024"`],
   ['date', i => `"Mon, ${day(i)} Apr 2024 10:00:00 GMT"`],
   ['date', i => `${day(i)}-Feb-24`],
   ['date', i => `${day(i)}/5/24`],
@@ -304,6 +305,18 @@ test('other files that cannot be: unknown endings, broken ones, several that dif
     /^x\.xlsx: what it is shows by no ending, expected csv, tsv, ndjson/,
   )
   assert.match(await told({ 'x.parquet': 'PAR1' }), /^cannot read x\.parquet: /)
+  assert.is(
+    await told({ 'x.csv': gzipSync(good) }),
+    'x.csv is no text: its first line is not UTF-8; it is packed by gzip, so its name has to end in .gz',
+  )
+  assert.is(
+    await told({ 'x.csv': Buffer.from('PAR1\xff\xfe', 'latin1') }),
+    'x.csv is no text: its first line is not UTF-8; it is a Parquet file, so its name has to end in .parquet',
+  )
+  assert.is(
+    await told({ 'x.csv': Buffer.from(`\ufeff${good}`, 'utf16le') }),
+    'x.csv is no text: its first line is not UTF-8; save the file as UTF-8',
+  )
   assert.match(await told({ 'x.csv.gz': good }), /^cannot read x\.csv\.gz: incorrect header check$/)
   assert.match(
     await told({ 'x.ndjson': '{"clicked":1}\n{"clicked":\n' }),

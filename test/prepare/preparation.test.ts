@@ -271,6 +271,10 @@ test('a value that cannot be is refused with row, field, value and what was expe
     failure(() => preparation.apply([{}])).message,
     /^row 0 has none of the fields, expected 'city'/,
   )
+  assert.match(
+    failure(() => preparation.apply([{ instances: [row] }])).message,
+    /^row 0 has none of the fields, expected 'city', .*; what stands under 'instances' is to come without it$/,
+  )
   for (const wrong of [null, 5, 'x', [1], new Uint8Array(2)])
     assert.match(
       failure(() => preparation.apply([wrong as never])).message,

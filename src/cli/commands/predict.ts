@@ -14,7 +14,7 @@ import { checkOutputs, folderInputs, inputs, isStdout, makeFolderOf } from '../o
 import { passedColumns } from '../pass-through.ts'
 import { onRanks, talkOf } from '../ranked.ts'
 import { openScored, type Rows } from '../raw.ts'
-import { writeRows } from '../rows-out.ts'
+import { endingOf, writeRows } from '../rows-out.ts'
 import { shown } from '../say.ts'
 import { checkModel, type ScoreOptions, scoredByVectors, scoredRows, withModel } from '../score.ts'
 import { formatTable } from '../table.ts'
@@ -35,6 +35,7 @@ export const run = (options: PredictCommandOptions): Promise<void> => onRanks(ra
 
 async function runOn(ranks: Ranks, options: PredictCommandOptions): Promise<void> {
   const { data, out, json, vectors } = options
+  endingOf(out)
   const toStdout = await isStdout(out)
   if (toStdout && json) throw new UsageError(`--out ${out} is stdout, where --json goes; name a file`)
   const stream = talkOf(ranks, json || toStdout)

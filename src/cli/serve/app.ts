@@ -69,9 +69,9 @@ export function createApp(scorer: Scorer, { maxRows, bodyLimit, timeout }: AppLi
     done(null, payload)
   })
   // The library's own does not say where a text stops being JSON.
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_, body, done) => {
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_, body, done) => {
     try {
-      done(null, parsed(String(body)))
+      done(null, parsed(textOf(body as Buffer)))
     } catch (error) {
       done(error as Error)
     }
@@ -157,6 +157,15 @@ async function predict(
   } finally {
     clearTimeout(late)
     reply.raw.off('close', gone)
+  }
+}
+
+/** @throws ArgumentError for bytes that are no UTF-8, which would become other signs in silence */
+function textOf(body: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
+  } catch (error) {
+    throw new ArgumentError('the body is not UTF-8, as JSON has to be', { cause: error })
   }
 }
 
