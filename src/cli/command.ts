@@ -33,6 +33,8 @@ export interface BodySpec {
   options: readonly OptionSpec[]
   /** Lines as they are typed, shown by --help. */
   example: string
+  /** What it is to several processes that `mpiexec` started: all of them share its work, or the first does it alone. Otherwise it is refused. */
+  ranks?: 'all' | 'first'
   load(): Promise<CommandModule>
 }
 

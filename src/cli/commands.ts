@@ -3,7 +3,7 @@ import { type CommandSpec, type OptionSpec, wholeNumber } from './command.ts'
 import { EXPERIMENTS } from './experiments/commands.ts'
 import { EXPORT } from './export-command.ts'
 import { LISTS } from './lists-command.ts'
-import { ADAPTER, columnNames, JSON_LINE, TRAIN_MEMORY } from './options.ts'
+import { ADAPTER, columnNames, JSON_LINE, portNumber, TRAIN_MEMORY } from './options.ts'
 import { PREPARE } from './prepare-command.ts'
 
 const TRUNCATE: OptionSpec = {
@@ -43,13 +43,6 @@ const DATA = (what: string): OptionSpec => ({
   required: true,
 })
 
-/** @throws UsageError for what is no port */
-function portNumber(text: string): number {
-  const port = wholeNumber(0)(text)
-  if (port < 65_536) return port
-  throw new UsageError(`expected a port from 0 to 65535, got '${text}'`)
-}
-
 const FEATURES: OptionSpec = {
   flags: '--features <file>',
   description: 'features.json of preprocess: fills the sizes that the configuration leaves out',
@@ -59,6 +52,7 @@ const FEATURES: OptionSpec = {
 export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'info',
+    ranks: 'first',
     description: 'show the WebGPU adapter in use, its features and limits, and which MPI there is',
     options: [ADAPTER, { flags: '--json', description: 'print JSON' }],
     example: 'kernelgrad info --adapter system',
@@ -116,6 +110,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   LISTS,
   {
     name: 'train',
+    ranks: 'all',
     description: 'train a model on Parquet files',
     arguments: [
       {
@@ -186,6 +181,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'predict',
+    ranks: 'all',
     description: 'write the scores of every row: the click probability',
     options: [
       ...MODEL,
@@ -287,6 +283,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'evaluate',
+    ranks: 'all',
     description: 'tell how good a model is on labelled rows',
     options: [
       ...MODEL,

@@ -1,7 +1,7 @@
 // Options that several commands have.
 import { memoryBytes } from '../config/memory-size.ts'
 import { UsageError } from '../errors.ts'
-import type { OptionSpec } from './command.ts'
+import { type OptionSpec, wholeNumber } from './command.ts'
 
 /** Which adapter, where a command needs one. */
 export const ADAPTER: OptionSpec = {
@@ -41,4 +41,11 @@ export const TRAIN_MEMORY: OptionSpec = {
   description:
     'what rows to train on may take in memory, as 2GB or 512MiB: where they take more, they are read anew each epoch (default: all are in memory)',
   parse: memory,
+}
+
+/** @throws UsageError for what is no port */
+export function portNumber(text: string): number {
+  const port = wholeNumber(0)(text)
+  if (port < 65_536) return port
+  throw new UsageError(`expected a port from 0 to 65535, got '${text}'`)
 }

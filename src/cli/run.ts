@@ -3,17 +3,24 @@
 import { Command, CommanderError, Option } from 'commander'
 import { closest } from '../check.ts'
 import { KernelgradError, RankError, UsageError } from '../errors.ts'
+import type { Launched } from '../ranks/launcher.ts'
+import { endOthersAtExit, started } from '../ranks/open.ts'
 import type { BodySpec, CommandSpec, GroupSpec, OptionSpec } from './command.ts'
 import { InterruptedError } from './interrupt.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
 
 /** Where a run of the command line reads its surroundings and writes its messages. */
 export interface CliContext {
   commands: readonly CommandSpec[]
   version: string
-  env?: Record<string, string | undefined>
+  env?: Environment
   out?: (text: string) => void
   err?: (text: string) => void
 }
+
+/** How long what is wrong on a rank waits for rank 0 to say it: then it is wrong on this one alone. */
+const FIRST_SPEAKS_MS = 6000
 
 /**
  * Runs one command line.
@@ -22,14 +29,43 @@ export interface CliContext {
  */
 export async function runCli(args: readonly string[], context: CliContext): Promise<number> {
   const { env = process.env, err = text => process.stderr.write(text) } = context
-  let code = 0
-  const program = programOf(context, exit => {
-    code = exit
-  })
+  const launched = started(env)
+  const rank = launched?.rank ?? 0
+  const around: Surroundings = { launched, code: 0, begun: false }
+  if (rank === 0) {
+    const code = await runLine(args, context, around)
+    if (launched && code && !around.begun) endOthersAtExit()
+    return code
+  }
+  // Of processes that were started together, the first tells what all would tell.
+  let held = ''
+  const hold = (text: string) => {
+    if (around.begun) err(text)
+    else held += text
+  }
+  const code = await runLine(args, { ...context, out: () => {}, err: hold }, around)
+  if (!held) return code
+  // Where rank 0 has said it, its end is this one's.
+  await new Promise(resolve => setTimeout(resolve, FIRST_SPEAKS_MS))
+  err(held.replace(/^(error: )?/, `$1rank ${rank}: `))
+  return code
+}
+
+/** What a run of the command line knows and tells of how it goes. */
+interface Surroundings {
+  launched: Launched | undefined
+  code: number
+  /** Whether a command's own work has begun. */
+  begun: boolean
+}
+
+async function runLine(args: readonly string[], context: CliContext, around: Surroundings): Promise<number> {
+  const { env = process.env, err = text => process.stderr.write(text) } = context
+  const program = programOf(context, around)
   try {
     checkGroup(args, context.commands)
     await program.parseAsync(args, { from: 'user' })
-    return code
+    return around.code
   } catch (error) {
     // Commander has printed its own message (or the help, code 0) by now.
     if (error instanceof CommanderError) {
@@ -85,9 +121,7 @@ function traces(error: Error): string {
   return error.cause instanceof Error ? `${own}\ncaused by: ${traces(error.cause)}` : own
 }
 
-type SetCode = (code: number) => void
-
-function programOf(context: CliContext, setCode: SetCode): Command {
+function programOf(context: CliContext, around: Surroundings): Command {
   const { out = text => process.stdout.write(text), err = text => process.stderr.write(text) } = context
   const program = new Command('kernelgrad')
     .description('Train and serve BERT-CTR on any WebGPU device')
@@ -98,18 +132,18 @@ function programOf(context: CliContext, setCode: SetCode): Command {
     .configureOutput({ writeOut: out, writeErr: err })
     .exitOverride()
   for (const spec of context.commands) {
-    if ('commands' in spec) addGroup(program, spec, setCode)
-    else addCommand(program, spec, setCode)
+    if ('commands' in spec) addGroup(program, spec, around)
+    else addCommand(program, spec, around)
   }
   return program
 }
 
-function addGroup(program: Command, { name, description, commands }: GroupSpec, setCode: SetCode): void {
+function addGroup(program: Command, { name, description, commands }: GroupSpec, around: Surroundings): void {
   const group = program.command(name).description(description).helpCommand(false)
-  for (const spec of commands) addCommand(group, spec, setCode)
+  for (const spec of commands) addCommand(group, spec, around)
 }
 
-function addCommand(parent: Command, spec: BodySpec, setCode: SetCode): void {
+function addCommand(parent: Command, spec: BodySpec, around: Surroundings): void {
   const command = parent.command(spec.name, { isDefault: spec.isDefault }).description(spec.description)
   for (const { name, description, variadic, optional } of spec.arguments ?? []) {
     const value = variadic ? `${name}...` : name
@@ -118,10 +152,27 @@ function addCommand(parent: Command, spec: BodySpec, setCode: SetCode): void {
   for (const option of spec.options) command.addOption(optionOf(option))
   command.addHelpText('after', `\nExample:\n${spec.example.replace(/^/gm, '  ')}`)
   command.action(async () => {
+    if (!isMine(spec, around.launched)) return
     const positional = (spec.arguments ?? []).map(({ name }, i) => [name, command.processedArgs[i]])
     const { run } = await spec.load()
-    setCode((await run({ ...command.opts(), ...Object.fromEntries(positional) })) ?? 0)
+    around.begun = true
+    around.code = (await run({ ...command.opts(), ...Object.fromEntries(positional) })) ?? 0
   })
+}
+
+/**
+ * Whether this process runs a command that is not the work of several.
+ * @throws UsageError where several would do the same over the same files.
+ */
+function isMine({ name, ranks }: BodySpec, launched: Launched | undefined): boolean {
+  if (!launched || ranks === 'all') return true
+  if (ranks === 'first') return launched.rank === 0
+  const { launcher, rank, size } = launched
+  if (size === 1 || (size === undefined && rank === 0)) return true
+  throw new UsageError(
+    `${name} is the work of one process, and ${launcher} started ${size ?? 'several'}: start it without, ` +
+      'or set KERNELGRAD_MPI=off where they have nothing to do with each other',
+  )
 }
 
 function optionOf({ flags, description, required, default: value, choices, parse }: OptionSpec): Option {

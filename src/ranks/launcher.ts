@@ -38,6 +38,8 @@ const LAUNCHERS: readonly Launcher[] = [
   { launcher: 'srun', rank: 'PMI_RANK', size: 'PMI_SIZE', besides: ['SLURM_STEP_ID'] },
   { launcher: 'srun', rank: 'PMIX_RANK', size: 'SLURM_STEP_NUM_TASKS', besides: ['SLURM_STEP_ID'] },
   { launcher: 'mpiexec of MPICH', family: 'MPICH', rank: 'PMI_RANK', size: 'PMI_SIZE' },
+  // With -pmi-port, which tells no size.
+  { launcher: 'mpiexec of MPICH', family: 'MPICH', rank: 'PMI_ID', besides: ['PMI_PORT'] },
   { launcher: 'a launcher with PMIx', rank: 'PMIX_RANK' },
 ]
 

@@ -8,6 +8,10 @@ const NONE = 'ranks: a browser has no MPI; train on several machines with Node'
 
 export const launched = (): Launched | undefined => undefined
 
+export const started = (): Launched | undefined => undefined
+
+export const endOthersAtExit = (): void => {}
+
 export const setting = (): string | undefined => undefined
 
 export const findMpi = async (): Promise<MpiFound> => ({ libraries: [], launched: undefined, trouble: NONE })

@@ -1,5 +1,5 @@
 // Ranks over MPI, as the training thread sees them. MPI is called by a thread of its own (mpi-worker-node.ts).
-import { writeSync } from 'node:fs'
+import { fstatSync, writeSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { ConfigError, RankError } from '../errors.ts'
 import { VERSION } from '../wgsl/version.ts'
@@ -143,6 +143,54 @@ export function launched(): Launched | undefined {
   return askedFor(process.env.KERNELGRAD_MPI) === 'off' ? undefined : launchedBy(process.env)
 }
 
+/** The same for whoever only wants to know which process this is: what is wrong with the environment is told by `launched`. */
+export function started(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Launched | undefined {
+  try {
+    return env.KERNELGRAD_MPI === 'off' ? undefined : launchedBy(env)
+  } catch {
+    return undefined
+  }
+}
+
+/** The socket on which `mpiexec` of MPICH and its process speak, by PMI 1; undefined where this process was not given it. */
+function lineOf(launched: Launched | undefined): number | undefined {
+  const fd = process.env.PMI_FD
+  if (launched?.launcher !== 'mpiexec of MPICH' || fd === undefined) return undefined
+  try {
+    return fstatSync(Number(fd)).isSocket() ? Number(fd) : undefined
+  } catch {
+    return undefined // closed by what stands between mpiexec and this process
+  }
+}
+
+/**
+ * Where this process fails before MPI has started, its end is to be that of all. Open MPI's `mpiexec` sees to it by itself, MPICH's has to be
+ * told, or the others wait, or say the same once more.
+ */
+export function endOthersAtExit(): void {
+  const line = lineOf(started())
+  if (line === undefined) return
+  process.once('exit', code => {
+    if (!code) return
+    // mpiexec drops what it has not yet passed on of what this process said.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
+    writeSync(line, `cmd=abort exitcode=${code}\n`)
+  })
+}
+
+/** @throws RankError where MPI could not reach the launcher that started this process */
+function expectLine(launched: Launched): void {
+  if (launched.launcher !== 'mpiexec of MPICH' || process.env.PMI_FD === undefined) return
+  if (lineOf(launched) === undefined)
+    throw new RankError(
+      `ranks: ${launched.launcher} started this process, and file descriptor ${process.env.PMI_FD} (PMI_FD), by which they speak, is closed: ` +
+        'npx, npm and other programs between the two do not hand it on; start node_modules/.bin/kernelgrad or node itself, or mpiexec with -pmi-port',
+      { rank: launched.rank, speaks: launched.rank === 0 },
+    )
+}
+
 /** Environment variables, for deadlines that nobody gave. */
 export const setting = (name: string): string | undefined => process.env[name]
 
@@ -150,6 +198,7 @@ export const setting = (name: string): string | undefined => process.env[name]
 export async function openMpiRanks(launched: Launched, { lost, wait, start }: Deadlines): Promise<Ranks> {
   const koffi = await loadKoffi()
   const library = choose(koffi, askedFor(process.env.KERNELGRAD_MPI), launched)
+  expectLine(launched)
   const last = new SharedArrayBuffer(LAST.text + LAST.bytes)
   const given: Start = {
     family: library.family,

@@ -1,4 +1,4 @@
-import { findMpi, launched, openMpiRanks, setting } from '#mpi'
+import { endOthersAtExit, findMpi, launched, openMpiRanks, setting, started } from '#mpi'
 import { expectNumber, expectOptions, POSITIVE } from '../check.ts'
 import { KernelgradError, RankError } from '../errors.ts'
 import { alone, type Ranks } from './ranks.ts'
@@ -26,14 +26,27 @@ export interface RanksOptions {
  * of every rank fails with a RankError that names the rank and the reason; a process that goes on regardless is ended 6 seconds later.
  *
  * @throws ConfigError for wrong options and variables, where the library is missing or two are found; RankError where ranks run different
- * versions
+ * versions, or the launcher cannot be reached
  */
 export async function openRanks(options: RanksOptions = {}): Promise<Ranks> {
+  try {
+    return await join(options)
+  } catch (error) {
+    // What is wrong on all ranks is said by rank 0, whose end then ends the others; what is wrong on this one alone, by this one.
+    if (started()?.rank) await new Promise(resolve => setTimeout(resolve, 3000))
+    else endOthersAtExit()
+    throw error
+  }
+}
+
+async function join(options: RanksOptions): Promise<Ranks> {
   expectOptions('openRanks', options, ['lost', 'wait', 'start'])
   const seconds = (name: keyof RanksOptions, otherwise: number) => {
     const variable = `KERNELGRAD_RANKS_${name.toUpperCase()}`
     const [given, text] = [options[name], setting(variable)]
-    const value = given ?? (text === undefined || text === '' ? otherwise : Number(text))
+    // As it was written, where it is no number.
+    const read = text === undefined || text === '' ? otherwise : Number(text) || (text as unknown as number)
+    const value = given ?? read
     expectNumber(given === undefined ? variable : `openRanks: ${name}`, value, POSITIVE)
     return value
   }
@@ -41,13 +54,7 @@ export async function openRanks(options: RanksOptions = {}): Promise<Ranks> {
   const by = launched()
   const start = seconds('start', 24 + 0.1 * (by?.size ?? 1))
   if (!by || by.size === 1) return alone
-  try {
-    return await openMpiRanks(by, { ...deadlines, start })
-  } catch (error) {
-    // What is wrong on all ranks is said by rank 0, whose end then ends the others; what is wrong on this one alone, by this one.
-    if (by.rank > 0) await new Promise(resolve => setTimeout(resolve, 3000))
-    throw error
-  }
+  return openMpiRanks(by, { ...deadlines, start })
 }
 
 /**
@@ -63,4 +70,4 @@ export async function failedTogether(ranks: Ranks, error: unknown): Promise<unkn
   return ranks.rank === 0 ? error : told
 }
 
-export { findMpi }
+export { endOthersAtExit, findMpi, started }

@@ -86,4 +86,79 @@ when('more processes than rows, and no such file, are one error', async () => {
   assert.not(existsSync(join(folder, 'none', 'report.json')))
 })
 
+/** Command lines that cannot be right, and what rank 0 alone says of them. */
+const WRONG: [string[], RegExp][] = [
+  [['train', '--confg', 'x', '--out', 'y'], /unknown option '--confg'/],
+  [['evaluate', '--data', data.test], /required option '--model <folder>' not specified/],
+  [['nonsense'], /unknown command 'nonsense'/],
+  [['experiment', 'nonsense'], /unknown command 'experiment nonsense'/],
+  [
+    ['predict', '--model', folder, '--data', data.test, '--out', 'y', '--batch-size', '0'],
+    /at least 1, got '0'/,
+  ],
+  [
+    ['prepare', data.train, '--label', 'y', '--out', join(folder, 'p')],
+    /prepare is the work of one process, and mpiexec of \S+( MPI)? started 2: /,
+  ],
+  [['serve', '--model', folder], /serve is the work of one process/],
+]
+
+// MPICH's ends no process for the end of another, and is the harder one.
+const tried = process.env.CI ? launchers : launchers.slice(-1)
+if (tried.length < launchers.length)
+  console.log('skip: command lines over the first launcher: each starts processes; set CI=1 to try them')
+
+for (const one of tried)
+  test(`over ${one.name}, what is wrong with a command line is told once, and ends all`, async () => {
+    for (const [args, says] of WRONG) {
+      const { code, out } = await launch(one, 2, ['bin/kernelgrad.js', ...args]).ended
+      assert.is.not(code, 0)
+      assert.match(out, says)
+      assert.is(errorsOf(out).length, 1, out)
+    }
+    for (const [name, value] of [
+      ['KERNELGRAD_MPI', 'foo'],
+      ['KERNELGRAD_MPI', '/no/such.so'],
+      ['KERNELGRAD_RANKS_LOST', 'soon'],
+    ] as const) {
+      const { code, out } = await launch(one, 2, ['bin/kernelgrad.js', ...trainArgs(2, 'never')], {
+        [name]: value,
+      }).ended
+      assert.is.not(code, 0)
+      assert.match(errorsOf(out).join(), value)
+      assert.is(errorsOf(out).length, 1, out)
+    }
+    assert.not(existsSync(join(folder, 'never')))
+  })
+
+for (const one of tried)
+  test(`over ${one.name}, rank 0 alone answers what is asked of the program`, async () => {
+    for (const [args, says] of [
+      [['--help'], /^Usage: /gm],
+      [['--version'], /^\d+\.\d+\.\d+/gm],
+      [['info'], /^MPI: .*this process was started by mpiexec/gm],
+    ] as const) {
+      const { code, out } = await launch(one, 2, ['bin/kernelgrad.js', ...args]).ended
+      assert.is(code, 0, out)
+      assert.is(out.match(says)?.length, 1, out)
+    }
+  })
+
+const mpich = launchers.find(({ name }) => name === 'MPICH')
+;(mpich ? test : test.skip)(
+  'a program between mpiexec and ours that keeps their line to itself is told of; by a port it goes',
+  async () => {
+    const between = `process.exit(require('node:child_process').spawnSync(process.execPath, ${JSON.stringify(['bin/kernelgrad.js', 'evaluate', '--model', folder, '--data', data.test])}, { stdio: 'inherit' }).status)`
+    const { code, out } = await launch(mpich!, 2, ['-e', between]).ended
+    assert.is.not(code, 0)
+    assert.match(out, /file descriptor \d+ \(PMI_FD\), by which they speak, is closed: npx, npm/)
+    assert.is(errorsOf(out).length, 1, out)
+    const port = { ...mpich!, args: [...mpich!.args, '-pmi-port'] }
+    const joined = await launch(port, 2, ['-e', between]).ended
+    // All have met, and rank 0 tells what is wrong with the folder.
+    assert.match(joined.out, /cannot read .*config\.json/)
+    assert.is(errorsOf(joined.out).length, 1, joined.out)
+  },
+)
+
 test.run()

@@ -81,7 +81,7 @@ test('a rank that is killed ends all of them', () =>
         pids.some(pid => ended.out.includes(`PID ${pid}`)),
         ended.out,
       )
-    assert.match(ended.out, /[kK]illed|signal 9/)
+    assert.match(ended.out, /[kK]illed|signal 9/, ended.out)
     await allGone(pids)
   }))
 
