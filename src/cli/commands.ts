@@ -161,7 +161,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       {
         flags: '--importance <rows>',
         description:
-          'evaluation rows that the importance of features is measured on, 0 for none (default: as many as a sixth of the time of training allows, 2000 at most)',
+          'evaluation rows that the importance of features is measured on, 0 for none (default: as many as a sixth of the time of training allows, 2000 at most, none for over 200 features)',
         parse: wholeNumber(0),
       },
       {

@@ -209,6 +209,19 @@ test('options that cannot be are refused before anything is read', async () => {
     assert.ok(out.includes(`${name}: expected a name that ends in .parquet, .csv`), out)
     assert.not.ok(existsSync(at(name)))
   }
+  const features = (edit: object) => {
+    writeFileSync(at('edited.json'), JSON.stringify(edit))
+    return prepare('--features', at('edited.json'))
+  }
+  const label = { role: 'label' }
+  assert.match(
+    await features({ columns: { clicked: label, city: label } }),
+    /edited\.json: columns 'clicked' and 'city' are both to be the label, expected one/,
+  )
+  assert.match(
+    await features({ columns: { clicked: label }, colums: {} }),
+    /edited\.json: unknown key 'colums', expected 'columns' to be edited/,
+  )
   const help = await run('prepare', '--help')
   assert.match(help, /Example:\n {2}kernelgrad prepare clicks\.csv --label clicked/)
 })

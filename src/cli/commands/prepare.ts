@@ -111,8 +111,19 @@ async function columnsOf(
       throw new ConfigError(
         `${options.features}: columns is missing, expected the features.json of kernelgrad prepare`,
       )
-    for (const [name, asked] of Object.entries(parseAsked(json.columns, `${options.features}: columns`)))
-      if (asked.role !== 'label' || name === options.label) columns[name] = { ...asked }
+    // What else stands there is for train --features.
+    const known = ['columns', 'features_config', 'vocab_size', 'pad_token_id', 'num_labels', 'rows', 'seed']
+    const stranger = Object.keys(json).find(key => !known.includes(key))
+    if (stranger !== undefined)
+      throw new ConfigError(`${options.features}: unknown key '${stranger}', expected 'columns' to be edited`)
+    const asked = Object.entries(parseAsked(json.columns, `${options.features}: columns`))
+    const labels = asked.filter(([, { role }]) => role === 'label').map(([name]) => name)
+    if (labels.length > 1)
+      throw new ConfigError(
+        `${options.features}: columns '${labels[0]}' and '${labels[1]}' are both to be the label, expected one`,
+      )
+    for (const [name, one] of asked)
+      if (one.role !== 'label' || name === options.label) columns[name] = { ...one }
   }
   const roles = pairsOf('--role', options.role)
   for (const [name, role] of Object.entries(roles)) {

@@ -13,12 +13,14 @@ import { errorsBySlice, type Slices } from './slices.ts'
 export interface ExplainBudget {
   /** Rows that the run was trained on, each as often as it was: by itself, scoring takes about a sixth of that time at most. */
   trained: number
-  /** Rows that importance is measured on; 0: not at all; left out: as many as the time allows, 2,000 at most. */
+  /** Rows that importance is measured on; 0: not at all; left out: as many as the time allows, 2,000 at most, none for over 200 features. */
   importance?: number | undefined
 }
 
 /** Rows at most, and at least, where the data has them. */
 const [MOST, FEW, SLICED] = [2000, 100, 20_000]
+/** Features up to which each is dealt out where nobody asks: of thousands, the passes would take longer than the training. */
+const MANY = 200
 /** Repeats at most, and those of rows that were asked for. */
 const [REPEATS, ASKED_REPEATS] = [5, 3]
 
@@ -35,7 +37,8 @@ export async function explain(
   const how = { features, seed, batchSize, truncate }
   // A row is scored in about a third of the time of a step over it.
   const budget = trained / 3
-  const rows = asked ?? Math.min(MOST, data.length, Math.max(FEW, Math.floor(budget / (features.length + 1))))
+  const allowed = Math.max(FEW, Math.floor(budget / (features.length + 1)))
+  const rows = asked ?? (features.length > MANY ? 0 : Math.min(MOST, data.length, allowed))
   const repeats =
     asked === undefined
       ? Math.min(REPEATS, Math.max(1, Math.floor((budget / rows - 1) / features.length)))

@@ -6,6 +6,7 @@ import * as kg from '../../../src/index.ts'
 import type { Inputs } from '../../../src/inputs.ts'
 import { featuresOf, permuted, rowsFrom } from '../../../src/train/explain/features.ts'
 import { drawRows, permutationImportance } from '../../../src/train/explain/importance.ts'
+import { explain } from '../../../src/train/explain/index.ts'
 import { errorsBySlice } from '../../../src/train/explain/slices.ts'
 import { openTestGpu } from '../../support/gpu.ts'
 
@@ -258,6 +259,25 @@ test('of lists, whole ones are drawn, and what is the same in every list makes s
     slices.worst.map(({ feature, value }) => [feature, value]),
     [['group', '1']],
   )
+})
+
+test('of hundreds of features, none is dealt out where nobody asks', async () => {
+  const names = Array.from({ length: 201 }, (_, i) => `x${i}`)
+  class Wide extends Planted {
+    override readonly inputs = {
+      ...(model.inputs as Inputs),
+      numbers: { kind: 'floats', columns: ['p', ...names] },
+    } as never
+  }
+  const floats = { ...data.floats, ...Object.fromEntries(names.map(name => [name, data.floats.noise!])) }
+  const trainer = { seed: 1, per_device_eval_batch_size: 128, truncate: false, metric_for_best_model: null }
+  const told = async (one: kg.Model, columns: typeof data) => {
+    const { importance, slices } = await explain(one, columns, trainer as never, { trained: 3000 })
+    assert.is.not(slices, undefined)
+    return importance?.features.length
+  }
+  assert.is(await told(model, data), 6)
+  assert.is(await told(new Wide().to(gpu), { ...data, floats }), undefined)
 })
 
 test.run()
