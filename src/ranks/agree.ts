@@ -1,5 +1,6 @@
 import { shown } from '../check.ts'
 import { ArgumentError, RankError } from '../errors.ts'
+import { expectRanks } from './given.ts'
 import type { Ranks } from './ranks.ts'
 
 /** What can be compared between ranks. */
@@ -11,9 +12,10 @@ export type Agreed = string | number | boolean | null
  *
  * @param values What is compared, by the name it has in messages: `{ seed: 7, 'training data': fingerprint }`.
  * @throws RankError on every rank alike, naming the first rank that differs, what differs, and both values; ArgumentError for values
- * of other kinds
+ * of other kinds, and what are no ranks
  */
 export async function agree(ranks: Ranks, values: Readonly<Record<string, Agreed>>): Promise<void> {
+  expectRanks('agree: ranks', ranks)
   if (typeof values !== 'object' || values === null || Array.isArray(values))
     throw new ArgumentError(`agree: values is ${shown(values)}, expected an object, as { seed: 7 }`)
   const mine = Object.entries(values).map(([what, value]) => [what, saidOf(what, value)] as const)

@@ -1,6 +1,7 @@
 // What is handed over to ranks, checked where it enters.
-import { shown } from '../check.ts'
+import { COUNT, expectNumber, shown } from '../check.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
+import type { Ranks } from './ranks.ts'
 
 /** @throws ArgumentError unless `given` is a Float32Array: other numbers would not be added in place */
 export function expectFloats(where: string, given: unknown): asserts given is Float32Array {
@@ -51,3 +52,18 @@ const told = (given: unknown) =>
   ArrayBuffer.isView(given) && isGone(given as Uint8Array)
     ? `${shown(given)} whose memory was transferred away`
     : shown(given)
+
+/** @throws ArgumentError for what is no room of processes, or one whose numbers cannot be right */
+export function expectRanks(where: string, ranks: unknown): asserts ranks is Ranks {
+  const given = (ranks ?? {}) as Partial<Ranks>
+  const calls = ['sum', 'gather', 'exchange', 'barrier', 'abort', 'close'] as const
+  if (typeof ranks !== 'object' || calls.some(name => typeof given[name] !== 'function'))
+    throw new ArgumentError(
+      `${where} is ${shown(ranks)}, expected the ranks of a run, as openRanks() gives, or alone`,
+    )
+  expectNumber(`${where}.size`, given.size, COUNT)
+  expectNumber(`${where}.rank`, given.rank, {
+    says: `a whole number from 0 to ${given.size! - 1}`,
+    takes: x => Number.isInteger(x) && x >= 0 && x < given.size!,
+  })
+}

@@ -1,6 +1,7 @@
 import { endOthersAtExit, findMpi, launched, openMpiRanks, setting, started } from '#mpi'
 import { expectNumber, expectOptions, POSITIVE } from '../check.ts'
 import { KernelgradError, RankError } from '../errors.ts'
+import { expectRanks } from './given.ts'
 import { alone, type Ranks } from './ranks.ts'
 
 /** How long ranks wait for each other, in seconds. */
@@ -62,8 +63,10 @@ async function join(options: RanksOptions): Promise<Ranks> {
  * (`RankError.speaks`): rank 0's, or rank 1's where 0 is lost.
  *
  * @returns the error that this rank is to throw
+ * @throws ArgumentError for what are no ranks
  */
 export async function failedTogether(ranks: Ranks, error: unknown): Promise<unknown> {
+  expectRanks('failedTogether: ranks', ranks)
   if (ranks.size === 1 || error instanceof RankError) return error
   const said = error instanceof KernelgradError ? error.message : String(error)
   const told = await ranks.abort(said || 'failed without a reason').catch((told: unknown) => told)

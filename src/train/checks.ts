@@ -18,7 +18,7 @@ import type { Input } from '../inputs.ts'
 import { checkMethods, modelWanted } from '../models/check.ts'
 import { Model } from '../models/index.ts'
 import { Module } from '../nn/index.ts'
-import type { Ranks } from '../ranks/index.ts'
+import { expectRanks } from '../ranks/given.ts'
 
 /** @throws ArgumentError for what is no model; KernelgradError for one that is on no device */
 export function expectModel(where: string, model: unknown, { placed = true } = {}): asserts model is Model {
@@ -120,19 +120,4 @@ export function expectTensor(
 export function expectPath(where: string, value: unknown): void {
   if (typeof value !== 'string' || value === '')
     throw new ArgumentError(`${where} is ${value === '' ? 'empty' : shown(value)}, expected a path`)
-}
-
-/** @throws ArgumentError for what is no room of processes, or one whose numbers cannot be right */
-export function expectRanks(where: string, ranks: unknown): asserts ranks is Ranks {
-  const given = (ranks ?? {}) as Partial<Ranks>
-  const calls = ['sum', 'gather', 'exchange', 'barrier', 'abort', 'close'] as const
-  if (typeof ranks !== 'object' || calls.some(name => typeof given[name] !== 'function'))
-    throw new ArgumentError(
-      `${where} is ${shown(ranks)}, expected the ranks of a run, as openRanks() gives, or alone`,
-    )
-  expectNumber(`${where}.size`, given.size, COUNT)
-  expectNumber(`${where}.rank`, given.rank, {
-    says: `a whole number from 0 to ${given.size! - 1}`,
-    takes: x => Number.isInteger(x) && x >= 0 && x < given.size!,
-  })
 }

@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ArgumentError, ConfigError, KernelgradError, RankError, ShapeError } from '../../src/errors.ts'
-import { agree, alone, localRanks, type Ranks, runLocal } from '../../src/ranks/index.ts'
+import { agree, alone, failedTogether, localRanks, type Ranks, runLocal } from '../../src/ranks/index.ts'
 import { seededValues, sumInOrder } from '../support/ranks.ts'
 
 const SIZES = [1, 2, 3, 4, 7]
@@ -241,5 +241,16 @@ test('ranks that do not have the same are told what differs, and both values', a
 
 /** -0 and 0 differ, and NaN equals itself. */
 const bits = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length)
+
+test('what are no ranks is refused by agree and failedTogether', async () => {
+  for (const wrong of [undefined, null, 2, {}, { size: 2 }, [], { ...localRanks(1)[0], size: 0 }])
+    for (const [name, call] of [
+      ['agree', () => agree(wrong as never, { seed: 1 })],
+      ['failedTogether', () => failedTogether(wrong as never, new Error('x'))],
+    ] as const) {
+      const error = await (call() as Promise<unknown>).catch((thrown: Error) => thrown)
+      assert.match(String((error as Error)?.message), `${name}: ranks`)
+    }
+})
 
 test.run()

@@ -81,7 +81,9 @@ test('a rank that is killed ends all of them', () =>
         pids.some(pid => ended.out.includes(`PID ${pid}`)),
         ended.out,
       )
-    assert.match(ended.out, /[kK]illed|signal 9/, ended.out)
+    // MPICH's transport aborts a rank that was reading the killed one's memory, and mpiexec may tell of that one, or of one that it ended.
+    const how = launcher.name === 'MPICH' ? /EXIT STRING: \w+ \(signal (6|9|15)\)/ : /[kK]illed|signal 9/
+    assert.match(ended.out, how, ended.out)
     await allGone(pids)
   }))
 
