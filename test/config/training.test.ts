@@ -44,6 +44,7 @@ test('trainer settings have the defaults of the notebook', () => {
     stages: [],
     optim: 'adamw_torch',
     optim_args: {},
+    memory: null,
   })
 })
 
