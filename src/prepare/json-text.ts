@@ -1,7 +1,7 @@
 // What a line of NDJSON is, for messages.
 
 /** Why a line is no JSON, or nothing. */
-export function whyNoJson(line: string): string | undefined {
+function whyNoJson(line: string): string | undefined {
   if (line.startsWith('\ufeff'))
     return 'a byte order mark stands there, expected JSON alone; save the file as UTF-8 without it'
   try {
