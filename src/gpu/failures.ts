@@ -64,6 +64,8 @@ export class Failures {
 
   /** The device is gone, which matters more than what went wrong before; pending waits end with it. */
   end(error: Error): void {
+    // Until its stack is read, an error of V8 keeps what its callers were called on, such as a model that is gone.
+    void error.stack
     this.#lasting = error
     for (const end of [...this.#waits]) end(error)
   }

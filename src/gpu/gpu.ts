@@ -82,6 +82,7 @@ export class Gpu {
   /** Buffers that small reads are mapped in, by size. */
   readonly #readers = new Map<number, GPUBuffer[]>()
   #closed = false
+  readonly #hear: (event: Event) => void
 
   /** For `openGpu`. */
   constructor(
@@ -114,14 +115,15 @@ export class Gpu {
       memoryLimit,
     )
     this.#poison = poison
-    device.addEventListener('uncapturederror', event => {
+    this.#hear = event => {
       event.preventDefault() // it is thrown by the next call, not printed
       const { error } = event as GPUUncapturedErrorEvent
       const kind = error instanceof GPUOutOfMemoryError ? OutOfMemoryError : DeviceError
       failures.pass(
         new kind(`WebGPU reported, and what was recorded with it may not have run: ${error.message}`),
       )
-    })
+    }
+    device.addEventListener('uncapturederror', this.#hear)
     device.lost.then(({ reason, message }) => {
       if (!this.#closed)
         failures.end(new DeviceLostError(`the WebGPU device was lost (${reason}): ${message}`, reason))
@@ -352,6 +354,8 @@ export class Gpu {
     this.#recorder.destroy()
     this.pool.trim()
     this.device.destroy()
+    // What the device keeps outlives it in Node.
+    this.device.removeEventListener('uncapturederror', this.#hear)
   }
 }
 
