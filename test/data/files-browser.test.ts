@@ -166,8 +166,8 @@ inBrowser('a page without a worker writes, replaces, reads and removes', async (
   assert.equal(seen, {
     joined: ['a/b/c', '/a/c', 'a', 'b.txt', ''],
     stat: [
-      { size: 7, isFolder: false },
-      { size: 0, isFolder: true },
+      { size: 7, isFolder: false, dated: true },
+      { size: 0, isFolder: true, dated: false },
     ],
     text: 'second\n',
     names: ['b.txt', 'sub'],

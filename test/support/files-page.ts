@@ -9,6 +9,12 @@ const failure = (work: Promise<unknown>) =>
     error => `${error.name}: ${error.message}`,
   )
 
+/** What is there, and whether it says when it was written. */
+const told = ({ modified, ...there }: Awaited<ReturnType<typeof files.stat>>) => ({
+  ...there,
+  dated: modified !== undefined && Number(modified) > 0,
+})
+
 export async function useFiles() {
   const { join, dirname, basename } = files
   await files.remove('a')
@@ -26,7 +32,7 @@ export async function useFiles() {
       basename('a/b.txt'),
       dirname('a'),
     ],
-    stat: [await files.stat('a/b.txt'), await files.stat('a/sub')],
+    stat: [told(await files.stat('a/b.txt')), told(await files.stat('a/sub'))],
     text: await readText('a/b.txt'),
     names: (await files.list('a')).sort(),
     missing: await failure(readJson('a/none.json')),

@@ -35,7 +35,6 @@ export const run = (options: PredictCommandOptions): Promise<void> => onRanks(ra
 
 async function runOn(ranks: Ranks, options: PredictCommandOptions): Promise<void> {
   const { data, out, json, vectors } = options
-  endingOf(out)
   const toStdout = await isStdout(out)
   if (toStdout && json) throw new UsageError(`--out ${out} is stdout, where --json goes; name a file`)
   const stream = talkOf(ranks, json || toStdout)
@@ -47,6 +46,7 @@ async function runOn(ranks: Ranks, options: PredictCommandOptions): Promise<void
     ...(await folderInputs('--model', options.model)),
   ]
   await checkOutputs({ reads, writes: [out] })
+  endingOf(out)
   // All have looked before the first of them writes.
   await ranks.barrier()
   const kept = options.columns.filter(name => !ANSWERS.includes(name))
