@@ -4,6 +4,7 @@ import type { FeaturesConfig, featureInputs } from '../config/index.ts'
 import { DataError } from '../errors.ts'
 import type { Inputs } from '../inputs.ts'
 import type { TokenLists } from './columns.ts'
+import { joinKinds } from './join-columns.ts'
 import { openAll } from './open-all.ts'
 import { columnOf, isParquetFile, openParquet, type ParquetFile, readColumns } from './parquet.ts'
 import { parquetFiles } from './parquet-files.ts'
@@ -118,30 +119,8 @@ export async function loadDataset(
   const names = files.map(file => file.name).join(', ')
   if (length === 0) throw new DataError(`${names || 'the dataset'} has no rows`)
   checkAlike(chunks)
-  const first = chunks[0]!
-  return {
-    files,
-    length,
-    rowStart: 0,
-    lists: mapKeys(first.lists, name =>
-      joinLists(
-        chunks.map(chunk => taken(chunk, 'lists', name)),
-        sharedIds,
-      ),
-    ),
-    ids: mapKeys(first.ids, name =>
-      joined(
-        chunks.map(chunk => taken(chunk, 'ids', name)),
-        sharedIds,
-      ),
-    ),
-    floats: mapKeys(first.floats, name =>
-      joined(
-        chunks.map(chunk => taken(chunk, 'floats', name)),
-        sharedFloats,
-      ),
-    ),
-  }
+  const values = joinKinds(chunks, { ids: sharedIds, floats: sharedFloats, take: taken })
+  return { files, length, rowStart: 0, ...values }
 }
 
 /**
@@ -179,41 +158,12 @@ function checkAlike(chunks: readonly Chunk[]): void {
 }
 
 /** Takes a column out of its chunk, so that its memory goes when it has been copied: whole, data is there only once. */
-function taken<K extends 'lists' | 'ids' | 'floats'>(chunk: Chunk, kind: K, name: string): Chunk[K][string] {
-  const column = chunk[kind][name] as Chunk[K][string]
+function taken<K extends 'lists' | 'ids' | 'floats'>(
+  chunk: Pick<Columns, 'lists' | 'ids' | 'floats'>,
+  kind: K,
+  name: string,
+): Columns[K][string] {
+  const column = chunk[kind][name] as Columns[K][string]
   delete chunk[kind][name]
   return column
-}
-
-/** The lists of one row after the other; `memory` makes what they go into. @internal */
-export function joinLists(lists: TokenLists[], memory: (n: number) => Uint32Array): TokenLists {
-  const offsets = memory(lists.reduce((rows, list) => rows + list.offsets.length - 1, 1))
-  let row = 0
-  let start = 0
-  for (const list of lists) {
-    for (let i = 1; i < list.offsets.length; i++) offsets[++row] = start + list.offsets[i]!
-    start += list.values.length
-  }
-  return {
-    values: joined(
-      lists.map(list => list.values),
-      memory,
-    ),
-    offsets,
-  }
-}
-
-/** One array after the other. @internal */
-export function joined<A extends Uint32Array | Float32Array>(parts: A[], memory: (n: number) => A): A {
-  const out = memory(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
-}
-
-function mapKeys<A, B>(record: Record<string, A>, make: (name: string) => B): Record<string, B> {
-  return Object.fromEntries(Object.keys(record).map(name => [name, make(name)]))
 }

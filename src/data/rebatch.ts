@@ -1,10 +1,8 @@
 /** Row groups cut anew, so that batches are the same rows however a file was written. */
 import { COUNT, expectNumber } from '../check.ts'
 import type { TokenLists } from './columns.ts'
-import { type Chunk, joined, joinLists } from './dataset.ts'
-
-const uints = (n: number) => new Uint32Array(n)
-const floats = (n: number) => new Float32Array(n)
+import type { Chunk } from './dataset.ts'
+import { joinKinds } from './join-columns.ts'
 
 /**
  * Hands chunks on with a whole number of batches in each but the last: rows left over from one go in front of the next. A batch of
@@ -51,9 +49,7 @@ function joinRows(a: Chunk, b: Chunk): Chunk {
   return {
     ...a,
     length: a.length + b.length,
-    lists: mapValues(a.lists, (list, name) => joinLists([list, b.lists[name]!], uints)),
-    ids: mapValues(a.ids, (values, name) => joined([values, b.ids[name]!], uints)),
-    floats: mapValues(a.floats, (values, name) => joined([values, b.floats[name]!], floats)),
+    ...joinKinds([a, b]),
     extra: mapValues(a.extra, (values, name) => [...values, ...b.extra[name]!]),
   }
 }

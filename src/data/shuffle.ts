@@ -62,10 +62,13 @@ export function shuffledOrder(n: number, seed: number, epoch: number): Uint32Arr
   expectNumber('shuffledOrder: n', n, UINT32)
   expectNumber('shuffledOrder: seed', seed, KEY)
   expectNumber('shuffledOrder: epoch', epoch, KEY)
-  const order = new Uint32Array(n)
-  for (let i = 0; i < n; i++) order[i] = i
-  const random = randomStream(seed, epoch)
-  for (let i = n - 1; i > 0; i--) {
+  return shuffled(new Uint32Array(n), randomStream(seed, epoch))
+}
+
+/** The numbers 0 … n - 1 in an order that `random` draws (Fisher and Yates), in the place given. */
+export function shuffled<A extends Uint32Array>(order: A, random: RandomStream): A {
+  for (let i = 0; i < order.length; i++) order[i] = i
+  for (let i = order.length - 1; i > 0; i--) {
     const j = random.below(i + 1)
     const kept = order[i]!
     order[i] = order[j]!

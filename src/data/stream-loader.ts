@@ -10,9 +10,10 @@ import { joinColumns } from './join-columns.ts'
 import type { Part } from './lists.ts'
 import { checkPart } from './loader.ts'
 import { LoaderThread } from './loader-thread.ts'
+import { pickRows } from './pick-rows.ts'
 import { expectStreamed, type StreamedDataset } from './stream.ts'
 import { cutsOf, type StreamWindow, windowsOf } from './stream-plan.ts'
-import { pickRows, WindowReader, type WindowRequest, type WindowRows } from './stream-reader.ts'
+import { WindowReader, type WindowRequest, type WindowRows } from './stream-reader.ts'
 
 /** How a loader of a stream makes its batches. */
 export interface StreamLoaderOptions extends Omit<CollateOptions, 'epoch'> {

@@ -5,7 +5,7 @@
  */
 import { DataError } from '../errors.ts'
 import type { Part } from './lists.ts'
-import { randomStream, shuffledOrder } from './shuffle.ts'
+import { randomStream, shuffled, shuffledOrder } from './shuffle.ts'
 
 /** A row group that is not empty. */
 export interface StreamGroup {
@@ -93,15 +93,8 @@ export function orderOf(
   { shuffle, seed }: Pick<DealOptions, 'shuffle' | 'seed'>,
   order: Uint32Array<ArrayBufferLike> = new Uint32Array(rows),
 ): Uint32Array<ArrayBufferLike> {
+  if (shuffle) return shuffled(order, randomStream(seed, epoch, index))
   for (let i = 0; i < rows; i++) order[i] = i
-  if (!shuffle) return order
-  const random = randomStream(seed, epoch, index)
-  for (let i = rows - 1; i > 0; i--) {
-    const j = random.below(i + 1)
-    const kept = order[i]!
-    order[i] = order[j]!
-    order[j] = kept
-  }
   return order
 }
 

@@ -2,8 +2,9 @@
 import { files } from '#files'
 import { DataError, KernelgradError } from '../errors.ts'
 import type { TokenLists } from './columns.ts'
-import { type Columns, joinLists, type ReadOptions } from './dataset.ts'
+import type { Columns, ReadOptions } from './dataset.ts'
 import { isSystemError, reason } from './files.ts'
+import { joinLists } from './join-columns.ts'
 import { openParquet, type ParquetFile } from './parquet.ts'
 import { planFor, readGroup } from './read-group.ts'
 import type { Reading } from './read-plan.ts'
@@ -135,30 +136,4 @@ function cutList({ values, offsets }: TokenLists, from: number, to: number): Tok
     values: values.subarray(start, offsets[to]),
     offsets: offsets.subarray(from, to + 1).map(offset => offset - start),
   }
-}
-
-/** Rows of some columns, as columns of their own. */
-export function pickRows(columns: Columns, rows: Uint32Array): Columns {
-  const out: Columns = { length: rows.length, rowStart: 0, lists: {}, ids: {}, floats: {}, parts: [] }
-  for (const [name, ids] of Object.entries(columns.ids)) out.ids[name] = rows.map(row => ids[row]!)
-  for (const [name, floats] of Object.entries(columns.floats))
-    out.floats[name] = Float32Array.from(rows, row => floats[row]!)
-  for (const [name, { values, offsets }] of Object.entries(columns.lists)) {
-    const lists = Array.from(rows, row => ({
-      values: values.subarray(offsets[row], offsets[row + 1]),
-      offsets: Uint32Array.of(0, offsets[row + 1]! - offsets[row]!),
-    }))
-    out.lists[name] = joinLists(lists, n => new Uint32Array(n))
-  }
-  const parts = columns.parts!
-  for (const [start, row] of rows.entries()) {
-    const part = parts.findLast(part => part.start <= row)!
-    out.parts!.push({
-      start,
-      file: part.file,
-      row: part.row + row - part.start,
-      number: part.number + row - part.start,
-    })
-  }
-  return out
 }

@@ -1,9 +1,9 @@
 // What models of classes share: a softmax over logits, the cross-entropy of their labels, and what they are judged by.
-import { softmax, type Tensor } from '../autograd/index.ts'
+import type { Tensor } from '../autograd/index.ts'
 import type { LabelConfig } from '../config/index.ts'
 import type { BatchOf, Input } from '../inputs.ts'
 import { Evaluation } from '../metrics/index.ts'
-import { lossOf, type ModelOutput, probabilityNames } from './click.ts'
+import { lossOf, type ModelOutput, probabilities, probabilityNames } from './click.ts'
 import { lossByConfig, weightByConfig } from './label-loss.ts'
 import { Model, type ModelConfiguration } from './model.ts'
 
@@ -38,7 +38,7 @@ export abstract class ClassModel<
   forward(batch: Partial<BatchOf<I>>): ModelOutput {
     const checked = this.checked(batch)
     const logits = this.logitsOf(checked)
-    return { logits, loss: checked.labels && this.lossOf(logits, batch) }
+    return { logits, loss: checked.labels && this.lossOfChecked(logits, checked, batch) }
   }
 
   /** [B, C]. */
@@ -48,7 +48,11 @@ export abstract class ClassModel<
 
   /** [1], the loss of logits [B, C] that are there already. */
   override lossOf(logits: Tensor, batch: Partial<BatchOf<I>>): Tensor {
-    const { labels, size } = this.checked(batch)
+    return this.lossOfChecked(logits, this.checked(batch), batch)
+  }
+
+  /** The same of a batch that is checked. */
+  protected lossOfChecked(logits: Tensor, { labels, size }: C, batch: Partial<BatchOf<I>>): Tensor {
     return lossByConfig(this.#name, logits, { ...batch, size, labels }, this.config)
   }
 
@@ -65,7 +69,7 @@ export abstract class ClassModel<
 
   /** [B, C], class probabilities. */
   scores(batch: Partial<BatchOf<I>>): Tensor {
-    return softmax(this.logits(batch))
+    return probabilities(this.logits(batch))
   }
 
   metrics(options?: { rows?: number }): Evaluation {

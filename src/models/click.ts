@@ -1,13 +1,5 @@
 // What the two models of the notebook share: they read features and answer with the probabilities of classes.
-import {
-  concatColumns,
-  labelCrossEntropy,
-  sigmoid,
-  softmax,
-  sub,
-  type Tensor,
-  tensor,
-} from '../autograd/index.ts'
+import { concatColumns, sigmoid, softmax, sub, type Tensor } from '../autograd/index.ts'
 import {
   embeddingTableOf,
   encoderShape,
@@ -50,12 +42,6 @@ export function clickInputs(config: ResolvedModelConfig, { keepFirst = false } =
 export function lossOf({ loss }: ModelOutput, model: string): Tensor {
   if (!loss) throw noLabels(model)
   return loss
-}
-
-/** [1], the mean cross-entropy of logits. @throws ConfigError for a batch without labels. */
-export function labelLoss(model: string, logits: Tensor, labels: Uint32Array | undefined): Tensor {
-  if (!labels) throw noLabels(model)
-  return labelCrossEntropy(logits, tensor(logits.gpu, labels))
 }
 
 export const noLabels = (model: string) =>

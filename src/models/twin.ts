@@ -6,17 +6,10 @@ import { type EncoderConfig, encoderShape, type FeaturesConfig } from '../config
 import { oneOf, parseStrict, strict } from '../config/schema.ts'
 import { ConfigError } from '../errors.ts'
 import type { BatchOf, ClassesInput, PackedTokens, TextInput } from '../inputs.ts'
-import { Evaluation } from '../metrics/index.ts'
 import type { Encoder } from '../nn/index.ts'
-import { checkRows } from './check-batch.ts'
-import {
-  comparableClick,
-  labelLoss,
-  lossOf,
-  type ModelOutput,
-  probabilities,
-  probabilityNames,
-} from './click.ts'
+import { type CheckedRows, checkRows } from './check-batch.ts'
+import { ClassModel } from './class-model.ts'
+import { comparableClick } from './click.ts'
 import {
   type CosineCrossing,
   Crossing,
@@ -24,7 +17,6 @@ import {
   parseCrossing,
   type ResidualCrossing,
 } from './crossing.ts'
-import { Model } from './model.ts'
 import { finishSides, type SidedConfig, sideEntries, sideInputs, textFeatures } from './sides.ts'
 import { Towers } from './towers.ts'
 import { expectVectors, SIDES, type SideName, type Sides, type TwoSided } from './two-sided.ts'
@@ -95,7 +87,7 @@ export type TwinInputs = { query: TextInput; ad: TextInput; labels: ClassesInput
  * }).to(gpu, { seed: 1 })
  * ```
  */
-export class TwinModel extends Model<TwinInputs> implements TwoSided {
+export class TwinModel extends ClassModel<TwinInputs, CheckedRows> implements TwoSided {
   static readonly architecture = 'TwinModel'
   /** Checks a configuration and fills in the defaults. */
   static readonly parse = parseTwin
@@ -126,48 +118,6 @@ export class TwinModel extends Model<TwinInputs> implements TwoSided {
     this.crossing = new Crossing(crossing, this.vectorSize, num_labels)
   }
 
-  /**
-   * Logits, [B, 1] of the cosine form and else [B, C], and the mean cross-entropy where the batch has labels.
-   *
-   * @throws ConfigError for a batch without one of the texts
-   */
-  forward(batch: Partial<BatchOf<TwinInputs>>): ModelOutput {
-    const { texts, labels } = this.#checked(batch)
-    const { logits } = this.#crossed(texts)
-    return { logits, loss: labels && this.lossOf(logits, batch) }
-  }
-
-  /** [B, 1] of the cosine form, where p = sigmoid(z); else [B, C]. */
-  override logits(batch: Partial<BatchOf<TwinInputs>>): Tensor {
-    return this.parts(batch).logits
-  }
-
-  /** [1], the mean cross-entropy of logits that are there already. */
-  override lossOf(logits: Tensor, batch: Partial<BatchOf<TwinInputs>>): Tensor {
-    const { labels } = this.#checked(batch)
-    return logits.shape[1] === 1 && labels
-      ? oneLogitLoss(logits, labels)
-      : labelLoss('TwinModel', logits, labels)
-  }
-
-  /** [1], the mean cross-entropy: of the sigmoid where there is one logit. */
-  loss(batch: Partial<BatchOf<TwinInputs>>): Tensor {
-    return lossOf(this.forward(batch), 'TwinModel')
-  }
-
-  /** [B, C], class probabilities. */
-  scores(batch: Partial<BatchOf<TwinInputs>>): Tensor {
-    return probabilities(this.logits(batch))
-  }
-
-  metrics(options?: { rows?: number }): Evaluation {
-    return new Evaluation(this.config.num_labels, options)
-  }
-
-  scoreNames(): (string | null)[] {
-    return probabilityNames(this.config.num_labels)
-  }
-
   override comparable(): unknown {
     return comparableClick({ ...this.config, mlp_config: null })
   }
@@ -191,11 +141,26 @@ export class TwinModel extends Model<TwinInputs> implements TwoSided {
 
   /** Every stage by itself: both vectors [B, E], what they cross to (the cosine [B, 1], or the residual layer's values), and logits. */
   parts(batch: Partial<BatchOf<TwinInputs>>): { query: Tensor; ad: Tensor; crossed: Tensor; logits: Tensor } {
-    return this.#crossed(this.#checked({ ...batch, labels: undefined }).texts)
+    return this.#crossed(this.checked({ ...batch, labels: undefined }).texts)
   }
 
-  #checked(batch: Partial<BatchOf<TwinInputs>>): ReturnType<typeof checkRows> {
+  protected override checked(batch: Partial<BatchOf<TwinInputs>>): CheckedRows {
     return checkRows('TwinModel', batch, { texts: SIDES, classes: this.config.num_labels })
+  }
+
+  /** [B, 1] of the cosine form, where p = sigmoid(z); else [B, C]. */
+  protected override logitsOf({ texts }: CheckedRows): Tensor {
+    return this.#crossed(texts).logits
+  }
+
+  protected override lossOfChecked(
+    logits: Tensor,
+    checked: CheckedRows,
+    batch: Partial<BatchOf<TwinInputs>>,
+  ): Tensor {
+    return logits.shape[1] === 1 && checked.labels
+      ? oneLogitLoss(logits, checked.labels)
+      : super.lossOfChecked(logits, checked, batch)
   }
 
   #crossed(texts: Record<string, PackedTokens>) {

@@ -1,7 +1,9 @@
 // Calls that wait to be scored, cut into pieces and gathered into batches: first come, first served, and none waits for company that need not.
+
 import type { Columns } from '../data/index.ts'
+import { joinColumns } from '../data/join-columns.ts'
 import { QueueFullError } from '../errors.ts'
-import { joinColumns, type Row, sliceColumns } from './rows.ts'
+import { type Row, sliceColumns } from './rows.ts'
 
 /** A call's rows and where its scores go. */
 interface Call {

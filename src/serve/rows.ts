@@ -2,7 +2,7 @@
 import { closest, shown } from '../check.ts'
 import type { TokenLists } from '../data/columns.ts'
 import { floatRange, isFloat, range } from '../data/columns.ts'
-import { type Columns, joined, joinLists } from '../data/dataset.ts'
+import type { Columns } from '../data/dataset.ts'
 import { planOf, type Reading } from '../data/read-plan.ts'
 import { ArgumentError, ConfigError, DataError, RowError } from '../errors.ts'
 import { columnsOf, joinedTokens, textLists } from '../inputs.ts'
@@ -258,37 +258,6 @@ export function checkLengths(where: string, columns: Columns, inputs: Model['inp
         { row, field },
       )
     }
-  }
-}
-
-/** Columns of several calls, one after the other; they have the same names. */
-export function joinColumns(parts: readonly Columns[]): Columns {
-  const [first] = parts as [Columns]
-  if (parts.length === 1) return first
-  const each = <T>(record: Record<string, T>, join: (name: string) => T): Record<string, T> =>
-    Object.fromEntries(Object.keys(record).map(name => [name, join(name)]))
-  const ids = (n: number) => new Uint32Array(n)
-  return {
-    length: parts.reduce((sum, { length }) => sum + length, 0),
-    rowStart: 0,
-    lists: each(first.lists, name =>
-      joinLists(
-        parts.map(({ lists }) => lists[name]!),
-        ids,
-      ),
-    ),
-    ids: each(first.ids, name =>
-      joined(
-        parts.map(part => part.ids[name]!),
-        ids,
-      ),
-    ),
-    floats: each(first.floats, name =>
-      joined(
-        parts.map(({ floats }) => floats[name]!),
-        n => new Float32Array(n),
-      ),
-    ),
   }
 }
 

@@ -1,5 +1,5 @@
 // A reader of event files for tests, written from the format and not from the writer: it goes by field numbers and checks both checksums.
-import { crc32c } from '../../src/train/tensorboard/events.ts'
+import { crc32c } from '../../src/data/crc32.ts'
 
 export interface Event {
   time: number

@@ -1,5 +1,6 @@
 // What a model reads of a row, as its maker thinks of it: columns that came of one are one feature, a whole text is one.
 import type { Columns } from '../../data/index.ts'
+import { pickRows } from '../../data/pick-rows.ts'
 import { columnsOf, type Input, type Inputs, textLists } from '../../inputs.ts'
 
 /** How columns came of a table's own, where they were prepared. */
@@ -54,35 +55,9 @@ export function featuresOf(inputs: Inputs, raw?: RawColumns): Feature[] {
   return [...found.values()]
 }
 
-/** Some rows of a data set, in the order given. */
-export function rowsFrom(data: Columns, rows: Uint32Array): Columns {
-  const gathered = <T extends Uint32Array | Float32Array>(values: T): T =>
-    (values as Uint32Array).constructor === Uint32Array
-      ? (Uint32Array.from(rows, row => values[row]!) as T)
-      : (Float32Array.from(rows, row => values[row]!) as T)
-  const { ids, floats, lists } = data
-  return {
-    length: rows.length,
-    rowStart: 0,
-    ids: mapped(ids, gathered),
-    floats: mapped(floats, gathered),
-    lists: mapped(lists, list => listsFrom(list, rows)),
-  }
-}
-
-type Lists = Columns['lists'][string]
-
-function listsFrom({ values, offsets }: Lists, rows: Uint32Array): Lists {
-  const out = new Uint32Array(rows.length + 1)
-  for (const [i, row] of rows.entries()) out[i + 1] = out[i]! + offsets[row + 1]! - offsets[row]!
-  const taken = new Uint32Array(out.at(-1)!)
-  for (const [i, row] of rows.entries()) taken.set(values.subarray(offsets[row], offsets[row + 1]), out[i])
-  return { values: taken, offsets: out }
-}
-
 /** The same rows with a feature's values taken from others: row i has those of row `from[i]`. */
 export function permuted(data: Columns, feature: Feature, from: Uint32Array): Columns {
-  const { ids, floats, lists } = rowsFrom(only(data, feature), from)
+  const { ids, floats, lists } = pickRows(only(data, feature), from)
   return {
     ...data,
     ids: { ...data.ids, ...ids },
@@ -100,6 +75,3 @@ const only = (data: Columns, { ids, floats, lists }: Feature): Columns => ({
 
 const picked = <T>(all: Record<string, T>, keys: readonly string[]): Record<string, T> =>
   Object.fromEntries(keys.map(key => [key, all[key]!]))
-
-const mapped = <T>(all: Record<string, T>, to: (value: T) => T): Record<string, T> =>
-  Object.fromEntries(Object.entries(all).map(([key, value]) => [key, to(value)]))

@@ -2,13 +2,14 @@
 // scikit-learn's `permutation_importance`.
 import type { Columns } from '../../data/index.ts'
 import { unitsOf } from '../../data/lists.ts'
+import { pickRows } from '../../data/pick-rows.ts'
 import { shuffledOrder } from '../../data/shuffle.ts'
 import type { Inputs } from '../../inputs.ts'
 import type { Figure } from '../../metrics/index.ts'
 import type { Model } from '../../models/index.ts'
 import { metricWith } from '../best-metric.ts'
 import { predict } from '../predict.ts'
-import { type Feature, permuted, rowsFrom } from './features.ts'
+import { type Feature, permuted } from './features.ts'
 
 /** How a model is scored for what is said of its features. */
 export interface ExplainOptions {
@@ -69,7 +70,7 @@ export async function permutationImportance(
   const { features, seed, repeats, batchSize, truncate } = options
   const [figure, { better }] = options.figure
   const rows = drawRows(data, model.inputs, options)
-  const drawn = rowsFrom(data, rows)
+  const drawn = pickRows(data, rows)
   const measure = async (columns: Columns): Promise<number> => {
     const metric = metricWith(model, [figure], { rows: rows.length })
     await predict(model, columns, { batchSize, truncate, metric })

@@ -1,6 +1,7 @@
 // Where a model is worse than elsewhere: its error of the rows, or lists, that have a value of a feature in common.
 import type { Columns } from '../../data/index.ts'
 import { listsOf } from '../../data/lists.ts'
+import { pickRows } from '../../data/pick-rows.ts'
 import type { ClassesInput, FloatsInput, Inputs, ListInput } from '../../inputs.ts'
 import { lengthClass } from '../../metrics/list-curves.ts'
 import { lossOf } from '../../metrics/loss.ts'
@@ -8,7 +9,6 @@ import { ndcg, rankLists } from '../../metrics/ranking-lists.ts'
 import type { Model } from '../../models/index.ts'
 import { predict } from '../predict.ts'
 import type { Feature, RawColumns } from './features.ts'
-import { rowsFrom } from './features.ts'
 import { drawRows, type ExplainOptions } from './importance.ts'
 
 /** Rows, or lists, with a value in common. */
@@ -73,7 +73,7 @@ export async function errorsBySlice(
   )
   if (!labels || (labels.kind === 'floats' && !list)) return undefined
   const rows = drawRows(data, model.inputs, options)
-  const drawn = rowsFrom(data, rows)
+  const drawn = pickRows(data, rows)
   const scores = await predict(model, drawn, { batchSize, truncate })
   const judged = list
     ? judgedLists(drawn, list, labels, scores)

@@ -1,19 +1,7 @@
 // TensorBoard's event files: records with their length and checksums around, each a protocol buffer `Event`. Sources: TensorFlow's
 // core/lib/io/record_writer.h, core/util/event.proto, core/framework/summary.proto and tensor.proto.
 
-/** CRC-32C (Castagnoli), reflected. */
-const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
-  let value = n
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? 0x82f63b78 ^ (value >>> 1) : value >>> 1
-  return value
-})
-
-/** CRC-32C of `bytes`, from 0 to 2^32 - 1. */
-export function crc32c(bytes: Uint8Array): number {
-  let crc = -1
-  for (let i = 0; i < bytes.length; i++) crc = TABLE[(crc ^ bytes[i]!) & 255]! ^ (crc >>> 8)
-  return ~crc >>> 0
-}
+import { crc32c } from '../../data/crc32.ts'
 
 /** As records carry it: a checksum of data that holds checksums would say little. */
 export function maskedCrc32c(bytes: Uint8Array): number {

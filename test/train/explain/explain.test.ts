@@ -2,9 +2,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Columns, randomStream } from '../../../src/data/index.ts'
+import { pickRows } from '../../../src/data/pick-rows.ts'
 import * as kg from '../../../src/index.ts'
 import type { Inputs } from '../../../src/inputs.ts'
-import { featuresOf, permuted, rowsFrom } from '../../../src/train/explain/features.ts'
+import { featuresOf, permuted } from '../../../src/train/explain/features.ts'
 import { drawRows, permutationImportance } from '../../../src/train/explain/importance.ts'
 import { explain } from '../../../src/train/explain/index.ts'
 import { errorsBySlice } from '../../../src/train/explain/slices.ts'
@@ -122,7 +123,7 @@ test('features are columns under raw names, a text is one, labels are none', () 
 
 test('rows are dealt out whole: a text with its tokens, a date with all its parts', () => {
   const from = Uint32Array.of(2, 0, 1)
-  const three = rowsFrom(data, Uint32Array.of(4, 30, 450))
+  const three = pickRows(data, Uint32Array.of(4, 30, 450))
   const text = permuted(three, how.features[4]!, from)
   const title = (columns: Columns, row: number) => {
     const { values, offsets } = columns.lists.title!
