@@ -93,6 +93,7 @@ const recordingDevice = (features: ReadonlySet<string>, seen: Seen) => ({
     onSubmittedWorkDone: async () => {},
   },
   addEventListener() {},
+  removeEventListener() {},
   destroy() {},
   pushErrorScope() {},
   popErrorScope: async () => null,
