@@ -1,9 +1,15 @@
 /** Ranks inside one process: for tests, and to see what several processes would do. */
-import { COUNT, expectFunction, expectNumber } from '../check.ts'
+import { expectFunction, expectNumber, type Range } from '../check.ts'
 import { RankError } from '../errors.ts'
 import { ranksOver } from './collectives.ts'
 import { expectAlike, type Head, type Link } from './link.ts'
 import type { Ranks } from './ranks.ts'
+
+/** As many as anybody waits for in one process. */
+const SIZE: Range = {
+  says: 'a whole number from 1 to 4096',
+  takes: n => Number.isSafeInteger(n) && n >= 1 && n <= 4096,
+}
 
 /** What a rank has brought to a trade, and how it is told the outcome. */
 interface Seat {
@@ -129,7 +135,7 @@ export async function runLocal<T>(size: number, body: (ranks: Ranks) => Promise<
 }
 
 function open(size: number) {
-  expectNumber('localRanks: size', size, COUNT)
+  expectNumber('localRanks: size', size, SIZE)
   const room = new Room(size)
   return { room, ranks: Array.from({ length: size }, (_, rank) => ranksOver(room.link(rank))) }
 }

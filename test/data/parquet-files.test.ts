@@ -10,6 +10,7 @@ import { parquetFiles, partitionOf } from '../../src/data/parquet-files.ts'
 import { writeParquet } from '../../src/data/write.ts'
 import { ArgumentError, DataError } from '../../src/errors.ts'
 import type { Inputs } from '../../src/inputs.ts'
+import { refused } from '../support/refused.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'kernelgrad-files-'))
 test.after(() => rmSync(root, { recursive: true }))
@@ -27,19 +28,6 @@ function folderOf(...names: string[]): string {
 async function found(folder: string, ...sources: string[]): Promise<string[]> {
   const paths = await parquetFiles(sources.map(source => join(folder, source)))
   return paths.map(path => path.slice(folder.length + 1))
-}
-
-async function refused(
-  run: () => Promise<unknown>,
-  kind: new (message: string) => Error,
-  ...words: RegExp[]
-) {
-  const error = await run().then(
-    () => undefined,
-    error => error,
-  )
-  assert.instance(error, kind)
-  for (const word of words) assert.match(error.message, word)
 }
 
 const SPARK = [

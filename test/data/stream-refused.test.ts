@@ -11,12 +11,12 @@ import { windowsOf } from '../../src/data/stream-plan.ts'
 import type { WriteColumn } from '../../src/data/write.ts'
 import { ArgumentError, ConfigError, DataError } from '../../src/errors.ts'
 import type { Inputs } from '../../src/inputs.ts'
+import { refused } from '../support/refused.ts'
 import {
   COLUMNS,
   INPUTS,
   MEMORY,
   newFolder,
-  refused,
   SIZES,
   someRows,
   streamOf,

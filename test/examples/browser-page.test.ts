@@ -3,19 +3,18 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { openGpu } from 'kernelgrad'
 import { parquetBytes } from 'kernelgrad/data'
 import { loadModel } from 'kernelgrad/train'
 import type { BrowserContext, Page } from 'playwright-core'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { build, type PreviewServer, preview } from 'vite'
+import type { PreviewServer } from 'vite'
 import { scoreRow } from '../../examples/browser/model.ts'
 import { launchChromium } from '../support/chromium.ts'
+import { servePage } from '../support/served-page.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-page-'))
-const root = fileURLToPath(new URL('../../../', import.meta.url))
 const browser = await launchChromium()
 if (typeof browser === 'string') console.log(`skip: the page in a browser: ${browser}`)
 const browserTest = typeof browser === 'string' ? test.skip : test
@@ -29,20 +28,7 @@ const complaints: string[] = []
 
 test.before(async () => {
   if (typeof browser === 'string') return
-  const outDir = join(folder, 'page')
-  await build({
-    configFile: join(root, 'examples/browser/vite.config.ts'),
-    build: { outDir, emptyOutDir: true },
-    logLevel: 'error',
-  })
-  server = await preview({
-    configFile: false,
-    root: folder,
-    build: { outDir },
-    preview: { host: '127.0.0.1', port: 0 },
-    logLevel: 'error',
-  })
-  url = server.resolvedUrls!.local[0]!
+  ;({ server, url } = await servePage(folder))
   context = await browser.newContext({ viewport: { width: 1100, height: 900 } })
   await context.addInitScript(watch)
   page = await newPage(context)

@@ -5,7 +5,6 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { openGpu, predict } from 'kernelgrad'
 import { parquetBytes } from 'kernelgrad/data'
@@ -14,12 +13,12 @@ import { loadModel } from 'kernelgrad/train'
 import type { Page } from 'playwright-core'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { build, type PreviewServer, preview } from 'vite'
+import type { PreviewServer } from 'vite'
 import { clickRows, csvOf } from '../prepare/tables.ts'
 import { launchChromium } from '../support/chromium.ts'
+import { servePage } from '../support/served-page.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-table-'))
-const root = fileURLToPath(new URL('../../../', import.meta.url))
 const browser = await launchChromium()
 if (typeof browser === 'string') console.log(`skip: the page in a browser: ${browser}`)
 const browserTest = typeof browser === 'string' ? test.skip : test
@@ -30,17 +29,12 @@ const complaints: string[] = []
 
 test.before(async () => {
   if (typeof browser === 'string') return
-  const outDir = join(folder, 'page')
-  const configFile = join(root, 'examples/browser/vite.config.ts')
-  await build({ configFile, build: { outDir, emptyOutDir: true }, logLevel: 'error' })
-  server = await preview({
-    ...{ configFile: false, root: folder, build: { outDir }, logLevel: 'error' },
-    preview: { host: '127.0.0.1', port: 0 },
-  })
+  const served = await servePage(folder)
+  server = served.server
   page = await (await browser.newContext({ viewport: { width: 390, height: 844 } })).newPage()
   page.on('console', message => complaints.push(message.text()))
   page.on('pageerror', error => complaints.push(String(error)))
-  await page.goto(server.resolvedUrls!.local[0]!)
+  await page.goto(served.url)
   await page.waitForFunction(() => document.getElementById('sample')?.checkVisibility())
 })
 test.after(async () => {

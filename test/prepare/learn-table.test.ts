@@ -1,6 +1,5 @@
 // What is learned in memory, as in a page, against what prepareTable learns of the same file: roles, document, words and rows to the bit.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { test } from 'uvu'
@@ -16,27 +15,15 @@ import {
   rawRows,
 } from '../../src/prepare/index.ts'
 import { clickRows, csvOf, numbersFrom } from './tables.ts'
+import { blobOf, type Content, writtenFiles } from './written.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-memory-'))
+const { folder, write, output: newOutput } = writtenFiles('memory')
 test.after(() => rmSync(folder, { recursive: true }))
-let made = 0
-
-type Content = string | Uint8Array
-
-/** The file on disk, for prepareTable. */
-function write(name: string, content: Content): string {
-  const at = join(folder, `${++made}`)
-  mkdirSync(at)
-  writeFileSync(join(at, name), content)
-  return join(at, name)
-}
-
-const blobOf = (content: Content) => new Blob([content as BlobPart])
 
 /** Both ways, of one file. */
 async function bothWays(name: string, content: Content, options: Partial<LearnOptions> = {}) {
   const how = { label: 'clicked', ...options }
-  const output = join(folder, `out-${++made}`)
+  const output = newOutput()
   const input = write(name, content)
   const onDisk = await prepareTable({ input, output, ...how })
   const table = await openTable(blobOf(content), { name })

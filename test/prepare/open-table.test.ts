@@ -1,7 +1,6 @@
 // Files that openTable and learnTable read or refuse as prepareTable does, and what they refuse beyond.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { rmSync } from 'node:fs'
+import { basename } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -17,21 +16,10 @@ import {
 } from '../../src/prepare/index.ts'
 import { named, readTable } from '../../src/prepare/table.ts'
 import { clickRows, csvOf } from './tables.ts'
+import { blobOf, type Content, writtenFiles } from './written.ts'
 
-const folder = mkdtempSync(join(tmpdir(), 'kernelgrad-open-'))
+const { folder, write, output: newOutput } = writtenFiles('open')
 test.after(() => rmSync(folder, { recursive: true }))
-let made = 0
-type Content = string | Uint8Array
-
-/** The file on disk, for prepareTable. */
-function write(name: string, content: Content): string {
-  const at = join(folder, `${++made}`)
-  mkdirSync(at)
-  writeFileSync(join(at, name), content)
-  return join(at, name)
-}
-
-const blobOf = (content: Content) => new Blob([content as BlobPart])
 
 /** What the command line's reader makes of a file. */
 async function databaseRows(db: Database, path: string): Promise<unknown[][]> {
@@ -121,7 +109,7 @@ test('what is refused is refused in the same words, at the same row', async () =
       assert.ok(error instanceof DataError || error instanceof ConfigError, String(error))
       return error.message.replaceAll(input, basename(input)).replaceAll(/ \(--[^)]*\)/g, '')
     }
-    const disk = await words(prepareTable({ input, output: join(folder, `out-${++made}`), ...how }))
+    const disk = await words(prepareTable({ input, output: newOutput(), ...how }))
     const memory = await words(openTable(blobOf(content), { name }).then(table => learnTable(table, how)))
     assert.is(memory, disk)
   }
@@ -208,7 +196,7 @@ test('a line of NDJSON that is no row is told alike by both readers, whether its
     for (const text of [`${row}\n\n${line}\n${row}\n`, `${row}\n${row}\n${line}`]) {
       const input = write('x.ndjson', text)
       const memory = openTable(blobOf(text), { name: 'x.ndjson' })
-      const disk = prepareTable({ input, label: 'clicked', output: join(folder, `out-${++made}`) })
+      const disk = prepareTable({ input, label: 'clicked', output: newOutput() })
       for (const work of [memory, disk])
         await work.then(
           () => assert.unreachable(line),

@@ -164,7 +164,7 @@ test('a rank that throws ends the others; one that ends while others wait for it
 })
 
 test('what cannot be right is refused before anything is moved', async () => {
-  for (const size of [0, -1, 1.5, Number.NaN, undefined, '2', null]) {
+  for (const size of [0, -1, 1.5, Number.NaN, undefined, '2', null, 1e12]) {
     assert.throws(
       () => localRanks(size as number),
       (error: unknown) => error instanceof ConfigError,

@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import * as assert from 'uvu/assert'
 import { randomStream } from '../../src/data/shuffle.ts'
 import { isStreamed, openDataset, type StreamedDataset } from '../../src/data/stream.ts'
 import { createStreamLoader } from '../../src/data/stream-loader.ts'
@@ -114,16 +113,3 @@ export async function batchesOf(data: StreamedDataset, { epoch, first, ...how }:
 }
 
 export const rowsOf = (batches: AnyBatch[]): number[] => batches.flatMap(({ rows }) => [...rows])
-
-export async function refused(
-  run: () => Promise<unknown>,
-  kind: new (message: string) => Error,
-  ...words: RegExp[]
-) {
-  const error = await run().then(
-    () => undefined,
-    error => error,
-  )
-  assert.instance(error, kind, String(error))
-  for (const word of words) assert.match(error.message, word, error.message)
-}

@@ -15,8 +15,9 @@ import { ConfigError, DataError } from '../../src/errors.ts'
 import { createModel, parseRunConfig } from '../../src/models/index.ts'
 import { Trainer, type TrainerOptions } from '../../src/train/index.ts'
 import { openTestGpu } from '../support/gpu.ts'
+import { refused } from '../support/refused.ts'
 import { bitsOf } from '../support/small-run.ts'
-import { newFolder, refused, writeParts } from '../support/streams.ts'
+import { newFolder, writeParts } from '../support/streams.ts'
 
 const gpu = await openTestGpu()
 const folder = await writeParts()
